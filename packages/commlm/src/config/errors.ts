@@ -1,0 +1,26 @@
+/** The one error type that users meet: a sentence with the cause, and the command or field that fixes it. */
+
+export interface CommErrorOptions {
+  /** Stable machine-readable name, e.g. `image/truncated`. */
+  readonly code: string;
+  /** What the user can do about it, as a full sentence or a command. */
+  readonly fix?: string;
+  /** Process exit code when the error ends a command: 1 failed (default), 2 wrong usage, 130 interrupted. */
+  readonly exitCode?: 1 | 2 | 130;
+  readonly cause?: unknown;
+}
+
+/** An error whose message is one clear sentence; the command line prints `message` and `fix` and no stack. */
+export class CommError extends Error {
+  override readonly name = 'CommError';
+  readonly code: string;
+  readonly fix: string | undefined;
+  readonly exitCode: 1 | 2 | 130;
+
+  constructor(message: string, options: CommErrorOptions) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = options.code;
+    this.fix = options.fix;
+    this.exitCode = options.exitCode ?? 1;
+  }
+}
