@@ -257,6 +257,7 @@ export async function buildAddon({ libtorchPath, force = false, report = () => {
   const failure = new AbortController();
   const stop = signal ? AbortSignal.any([signal, failure.signal]) : failure.signal;
   const temporary = new Set();
+  if (missing.length > 0) report(`compiling ${missing.length} C++ files with ${compiler.version}`);
   const worker = async () => {
     for (let unit = queue.shift(); unit !== undefined; unit = queue.shift()) {
       const partial = `${unit.path}.${process.pid}.partial`;
