@@ -2,9 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CommError } from '../config/errors.js';
+import { nearestName } from '../config/json.js';
 import { COMMANDS, type CommandEntry } from './commands.js';
 import { listenForInterrupt } from './interrupt.js';
-import { nearest } from './nearest.js';
 import { hasPrintedJson, printJson, styleOf } from './output.js';
 
 /** Version of the package, from its package.json. */
@@ -51,7 +51,7 @@ function findCommandName(args: readonly string[]): string | undefined {
 function findCommand(name: string): CommandEntry {
   const entry = COMMANDS.find((command) => command.name === name);
   if (entry) return entry;
-  const guess = nearest(
+  const guess = nearestName(
     name,
     COMMANDS.map((command) => command.name),
   );

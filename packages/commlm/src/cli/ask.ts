@@ -1,0 +1,201 @@
+// `commlm ask <picture...> <question>`: one question about one picture, several pictures together, or a folder of them.
+import { mkdirSync } from 'node:fs';
+import { basename, extname, join } from 'node:path';
+import type { Command } from 'commander';
+import { CommError } from '../config/errors.js';
+import type { Answer, AskRequest } from '../generate/answer.js';
+import type { CommSession } from '../generate/session.js';
+import { checkExtension, checkOutputFile, writeFileAtomically } from './files.js';
+import { interruptSignal } from './interrupt.js';
+import { addDecodingOptions, addModelOptions, type DecodingOptions, type ModelOptions } from './options.js';
+import { formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
+import { checkPicturesExist, isFolder, openPicture, picturesIn } from './pictures.js';
+import { Progress } from './progress.js';
+
+const DRAW_EXTENSIONS = ['.png', '.jpg', '.jpeg', '.webp'];
+
+interface AskOptions extends ModelOptions, DecodingOptions {
+  readonly draw?: string;
+  readonly json?: boolean;
+  readonly tokens?: boolean;
+}
+
+/** Adds the command `ask`. */
+export function register(program: Command): void {
+  const command = program
+    .command('ask')
+    .description('Answer a question about one or more pictures.')
+    .argument('<picture-or-question...>', 'pictures ("-" is stdin), then the question')
+    .usage('[options] <picture...> <question>')
+    .option(
+      '--draw <file>',
+      'write the picture with the boxes of the answer drawn (a folder when asking about a folder)',
+    )
+    .option('--json', 'print one JSON document in place of text')
+    .option('--tokens', 'add the ids of the answer to the JSON');
+  addDecodingOptions(addModelOptions(command));
+  command
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Several pictures are one question about all of them: they stand in front of the question, or where the question',
+        'says <image>. A folder is one answer for each picture in it. Boxes of an answer about several pictures are in the',
+        'frame of the first one.',
+        '',
+        'Examples:',
+        '  commlm ask photo.jpg "Is there a dog in the image?"',
+        '  commlm ask photo.jpg "Can you point out the red car in the image and provide the coordinates of its location?" --draw out.png',
+        '  commlm ask before.png after.png "What is different?"',
+        '  commlm ask photos/ "What is in the image?" --json > answers.json',
+        '  curl -s https://example.com/a.jpg | commlm ask - "What is this?"',
+      ].join('\n'),
+    )
+    .action((args: string[], options: AskOptions) => ask(args, options));
+}
+
+async function ask(args: readonly string[], options: AskOptions): Promise<void> {
+  const { pictures, question } = splitArguments(args);
+  checkPicturesExist(pictures);
+  const folder = pictures.find(isFolder);
+  if (folder !== undefined && pictures.length > 1) {
+    throw new CommError('A folder cannot be mixed with other pictures.', {
+      code: 'cli/mixed-pictures',
+      fix: 'Name one folder (one answer for each picture in it), or only files (one question about all of them).',
+      exitCode: 2,
+    });
+  }
+  if (options.tokens && !options.json) {
+    throw new CommError('--tokens adds to the JSON, so it needs --json.', { code: 'cli/tokens', exitCode: 2 });
+  }
+  if (folder === undefined) await askTogether(pictures, question, options);
+  else await askEach(picturesIn(folder), question, options);
+}
+
+function splitArguments(args: readonly string[]): { pictures: string[]; question: string } {
+  const question = args.at(-1) ?? '';
+  const pictures = args.slice(0, -1);
+  if (pictures.length === 0) {
+    throw new CommError('A picture and a question are needed.', {
+      code: 'cli/usage',
+      fix: 'As in: commlm ask photo.jpg "Is there a dog in the image?"',
+      exitCode: 2,
+    });
+  }
+  if (question.trim() === '') {
+    throw new CommError('The question is empty.', {
+      code: 'cli/usage',
+      fix: 'The question comes last, in quotes.',
+      exitCode: 2,
+    });
+  }
+  return { pictures, question };
+}
+
+async function openSession(options: ModelOptions): Promise<CommSession> {
+  const { loadModel } = await import('../generate/session.js');
+  return loadModel(options.model, options);
+}
+
+function toRequest(question: string, options: AskOptions): AskRequest {
+  const { maxNewTokens, temperature, topP, seed, stop, system } = options;
+  return {
+    question,
+    ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
+    ...(temperature === undefined ? {} : { temperature }),
+    ...(topP === undefined ? {} : { topP }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(stop === undefined ? {} : { stop }),
+    ...(system === undefined ? {} : { system }),
+    signal: interruptSignal(),
+  };
+}
+
+/** All pictures in one question; the answer streams to stdout. */
+async function askTogether(paths: readonly string[], question: string, options: AskOptions): Promise<void> {
+  if (options.draw !== undefined) {
+    checkExtension(options.draw, DRAW_EXTENSIONS);
+    checkOutputFile(options.draw);
+  }
+  const pictures = await Promise.all(paths.map(openPicture));
+  // Decoding first: a broken picture is reported before a model is loaded for it.
+  const { decodeImage } = await import('../images/decode.js');
+  const images = await Promise.all(pictures.map((picture) => decodeImage(picture.source)));
+  using session = await openSession(options);
+  const stream = session.askStream({ ...toRequest(question, options), images });
+  let step = await stream.next();
+  for (; !step.done; step = await stream.next()) if (!options.json) process.stdout.write(step.value.text);
+  const answer = step.value;
+  if (options.json) printJson(toJson(answer, options));
+  else {
+    print();
+    describeAnswer(answer);
+  }
+  if (options.draw !== undefined) await draw(images[0] as (typeof images)[number], answer, options.draw);
+}
+
+/** One answer for each picture of a folder. */
+async function askEach(paths: readonly string[], question: string, options: AskOptions): Promise<void> {
+  const { decodeImage } = await import('../images/decode.js');
+  const drawFolder = options.draw;
+  if (drawFolder !== undefined && extname(drawFolder) !== '') {
+    throw new CommError(`--draw ${drawFolder} must name a folder when asking about a folder.`, {
+      code: 'cli/output',
+      exitCode: 2,
+    });
+  }
+  if (drawFolder !== undefined) mkdirSync(drawFolder, { recursive: true });
+  using session = await openSession(options);
+  const progress = new Progress({ label: 'asking', total: paths.length, unit: 'pictures' });
+  const style = styleOf();
+  const results: object[] = [];
+  let numFailed = 0;
+  for (const [i, path] of paths.entries()) {
+    try {
+      const image = await decodeImage(path);
+      const answer = await session.ask({ ...toRequest(question, options), images: [image] });
+      results.push({ picture: path, ...toJson(answer, options) });
+      if (!options.json) print(`${style.bold(`${path}:`)} ${answer.answer}`);
+      if (drawFolder !== undefined) {
+        await draw(image, answer, join(drawFolder, `${basename(path, extname(path))}.png`));
+      }
+    } catch (error) {
+      if (!(error instanceof CommError) || error.exitCode === 130) throw error;
+      numFailed++;
+      results.push({ picture: path, error: error.message });
+      progress.note(`${path}: ${error.message}`);
+    }
+    progress.update(i + 1);
+  }
+  progress.finish();
+  if (options.json) printJson(results);
+  if (numFailed > 0) {
+    throw new CommError(`${numFailed} of ${paths.length} pictures could not be answered.`, {
+      code: 'cli/some-failed',
+      fix: 'The lines above say why for each of them.',
+    });
+  }
+}
+
+function toJson(answer: Answer, options: AskOptions): object {
+  const { tokens, ...rest } = answer;
+  return options.tokens ? { ...rest, tokens } : rest;
+}
+
+/** Boxes in pixels and times, for a person; on stderr so that stdout is the answer alone. */
+function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
+  const style = styleOf(process.stderr);
+  for (const { label, box } of boxes) note(style.cyan(`  ${label ?? 'box'}: ${box.map(Math.round).join(', ')} px`));
+  if (finishReason === 'length') note(style.yellow('  (cut at the longest answer; --max-new-tokens allows more)'));
+  if (!isInteractive(process.stderr)) return;
+  const { loadMs, visionMs, prefillMs, decodeMs } = timings;
+  const rate = decodeMs > 0 ? `, ${((1000 * (usage.completionTokens - 1)) / decodeMs).toFixed(0)} tokens/s` : '';
+  const total = formatDuration(loadMs + visionMs + prefillMs + decodeMs);
+  note(style.dim(`  ${usage.promptTokens} + ${usage.completionTokens} tokens in ${total}${rate}`));
+}
+
+async function draw(image: import('../images/decode.js').RgbImage, answer: Answer, path: string): Promise<void> {
+  const { drawBoxes } = await import('../images/draw.js');
+  await writeFileAtomically(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
+  note(`${styleOf(process.stderr).green('drawn:')} ${path}`);
+}

@@ -1,0 +1,77 @@
+// `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { CommError } from '../config/errors.js';
+import { checkOutputFile } from './files.js';
+import { interruptSignal } from './interrupt.js';
+import {
+  addDecodingOptions,
+  addModelOptions,
+  type DecodingOptions,
+  type ModelOptions,
+  wholeNumber,
+} from './options.js';
+import { note, printJson } from './output.js';
+import { Progress } from './progress.js';
+
+interface BatchCommandOptions extends ModelOptions, DecodingOptions {
+  readonly batchSize: number;
+  readonly tokens?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the command `batch`. */
+export function register(program: Command): void {
+  const command = program
+    .command('batch')
+    .description('Answer a file of questions, one JSON object a line: {"id", "image", "question"}.')
+    .argument('<in.jsonl>', 'questions; "image" is a path, or a list of paths, beside this file')
+    .argument('<out.jsonl>', 'answers in the same order: the object of "ask --json" plus "id"')
+    .option('--batch-size <n>', 'questions answered together', wholeNumber(1, 4096), 8)
+    .option('--tokens', 'add the ids of each answer')
+    .option('--json', 'print a summary of the run as one JSON document');
+  addDecodingOptions(addModelOptions(command));
+  command
+    .addHelpText(
+      'after',
+      [
+        '',
+        'A run that was stopped goes on where it ended: give the same command again. A line that cannot be answered gets',
+        '{"id", "error"}, the rest goes on.',
+        '',
+        'Example:',
+        '  commlm batch questions.jsonl answers.jsonl --batch-size 16',
+      ].join('\n'),
+    )
+    .action((input: string, output: string, options: BatchCommandOptions) => batch(input, output, options));
+}
+
+async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
+  if (resolve(input) === resolve(output)) {
+    throw new CommError('The output would overwrite the input.', {
+      code: 'batch/output',
+      exitCode: 2,
+      fix: 'Name another output file.',
+    });
+  }
+  checkOutputFile(output);
+  const { answerFile, planBatch } = await import('../generate/batch.js');
+  const { numTotal, numDone } = await planBatch(input, output);
+  if (numDone > 0) note(`${output} holds ${numDone} of ${numTotal} answers already.`);
+  if (numDone === numTotal && numTotal > 0) {
+    if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });
+    return;
+  }
+  const { loadModel } = await import('../generate/session.js');
+  using session = await loadModel(options.model, options);
+  const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
+  const summary = await answerFile(session, input, output, {
+    ...options,
+    signal: interruptSignal(),
+    onProgress: (done) => progress.update(done),
+  });
+  progress.finish();
+  if (summary.numFailed > 0)
+    note(`${summary.numFailed} lines could not be answered; they hold an "error" in ${output}.`);
+  if (options.json) printJson({ output, ...summary });
+}

@@ -1,0 +1,82 @@
+// What goes into the model and what comes out, as users of the library and of `--json` see it.
+import type { RgbImage } from '../images/decode.js';
+import type { FinishReason } from './engine.js';
+
+/** A picture: path of a file, the bytes of a picture file, or decoded pixels. */
+export type Picture = string | Uint8Array | RgbImage;
+
+/** How answers are decoded. */
+export interface DecodingSettings {
+  /** Longest answer in tokens; by default what the model's folder says, else 512. */
+  readonly maxNewTokens?: number;
+  /** 0 (default) takes the likeliest token each time. */
+  readonly temperature?: number;
+  /** Share of the probability that sampling draws from, in (0, 1]; default 1. */
+  readonly topP?: number;
+  /** Seed of the sampling; default 0. The same seed gives the same answer, alone and in a batch. */
+  readonly seed?: number;
+  /** Texts that end the answer; they are not part of it. */
+  readonly stop?: readonly string[];
+}
+
+/** One question. */
+export interface AskRequest extends DecodingSettings {
+  /** The pictures, in the order of their `<image>` marks; without marks they stand in front of the question. */
+  readonly images?: readonly Picture[];
+  readonly question: string;
+  /** System prompt in place of the one the model was trained with. */
+  readonly system?: string;
+  /** Aborting ends the answer between two tokens; the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** A box of an answer. */
+export interface AnswerBox {
+  /** The phrase that the answer puts before the box, if any. */
+  readonly label?: string;
+  /** x1, y1, x2, y2 in pixels of the original picture, clamped to it. */
+  readonly box: readonly [number, number, number, number];
+  /** x1, y1, x2, y2 in the frame the model writes in (for COMM the padded square), as the model wrote it. */
+  readonly normalized: readonly [number, number, number, number];
+  /** True when the box reached outside of the picture and was cut. */
+  readonly clamped?: true;
+}
+
+/** Counts of one answer. */
+export interface Usage {
+  /** Tokens of the whole prompt, those of the pictures included. */
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly imageTokens: number;
+}
+
+/** Wall-clock times of one answer in ms. */
+export interface Timings {
+  /** Loading the model; once for all answers of a session. */
+  readonly loadMs: number;
+  /** Decoding, resizing and encoding the pictures; 0 when they were encoded before. */
+  readonly visionMs: number;
+  /** The first run over the prompt. */
+  readonly prefillMs: number;
+  /** All tokens after the first. */
+  readonly decodeMs: number;
+}
+
+/** One answer: what `commlm ask --json` prints. */
+export interface Answer {
+  /** Name of the model: its folder's name. */
+  readonly model: string;
+  readonly answer: string;
+  readonly boxes: readonly AnswerBox[];
+  readonly usage: Usage;
+  readonly timings: Timings;
+  /** `stop`: the model ended its answer; `length`: it was cut at `maxNewTokens` or the end of the context. */
+  readonly finishReason: FinishReason;
+  /** Ids of the answer's tokens. */
+  readonly tokens: readonly number[];
+}
+
+/** A piece of an answer while it comes. */
+export interface AnswerDelta {
+  readonly text: string;
+}
