@@ -262,7 +262,15 @@ async function downloadLibtorch(python, { report, signal }) {
   const foreign = minor < 10 || minor > 14 ? ['--python-version', '3.12'] : [];
   const partial = join(CACHE, `libtorch.partial-${process.pid}`);
   const temporary = join(CACHE, `tmp-${process.pid}`);
-  const common = ['--only-binary', ':all:', '--no-input', '--disable-pip-version-check', ...foreign];
+  const common = [
+    '--only-binary',
+    ':all:',
+    '--no-input',
+    '--disable-pip-version-check',
+    '--root-user-action',
+    'ignore',
+    ...foreign,
+  ];
   const failures = [];
   try {
     for (const { spec, args, size } of pipSources()) {

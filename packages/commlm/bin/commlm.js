@@ -1,11 +1,15 @@
 #!/usr/bin/env node
 /** Starts the compiled command line; says what to run when it is not compiled yet. */
 import { existsSync } from 'node:fs';
+import nodeModule from 'node:module';
 
 const main = new URL('../dist/cli/main.js', import.meta.url);
 if (existsSync(main)) {
-  await import(main.href);
+  // Absent before Node 22.1; saves parsing on every later start.
+  nodeModule.enableCompileCache?.();
+  const { runProcess } = await import(main.href);
+  await runProcess();
 } else {
-  console.error('commlm is not built yet.\nRun this in the clone: npm run setup');
+  console.error('error: commlm is not built yet.\nfix:   npm run setup');
   process.exitCode = 1;
 }
