@@ -1,0 +1,2 @@
+/** Files of tensors. */
+export { openSafetensors, readSafetensors, SafetensorsFile, writeSafetensors } from './safetensors.js';

@@ -1,0 +1,258 @@
+/**
+ * Reading safetensors files through a memory map (no byte is read before it is used) and writing them atomically.
+ * Files of any size: nothing is ever held in one Buffer. Tensors made from a map are private copies on write, so
+ * changing one never changes the file; cutting a file short while it is mapped ends the process, as with any map.
+ */
+import { randomBytes } from 'node:crypto';
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import type { DType } from '../dtype.js';
+import { TorchError } from '../errors.js';
+import { op } from '../ops.js';
+import { keep, scope } from '../scope.js';
+import { empty, type Tensor } from '../tensor.js';
+import {
+  byteLength,
+  DTYPE_NAMES,
+  DTYPES,
+  type Entry,
+  type Header,
+  itemBytes,
+  LENGTH_BYTES,
+  MAX_HEADER_BYTES,
+  malformed,
+  parseHeader,
+} from './safetensors-header.js';
+
+const fromFileOp = op('aten::from_file');
+const viewDtypeOp = op('aten::view.dtype');
+
+/** Bytes handed to the file system at once. */
+const CHUNK_BYTES = 64 * 2 ** 20;
+
+/** An open safetensors file. Tensors read from it stay valid after {@link SafetensorsFile.close}. */
+export class SafetensorsFile {
+  readonly path: string;
+  /** The file's own notes (`__metadata__`). */
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Names of the tensors, in the header's order. */
+  readonly keys: readonly string[];
+  readonly #entries: ReadonlyMap<string, Entry>;
+  readonly #dataStart: number;
+  readonly #fileBytes: number;
+  #map: Tensor | null = null;
+  #closed = false;
+
+  /** Reads and checks the header only. Use {@link openSafetensors}. */
+  constructor(path: string) {
+    this.path = path;
+    const { header, dataStart, fileBytes } = readHeader(path);
+    this.metadata = header.metadata;
+    this.keys = [...header.entries.keys()];
+    this.#entries = header.entries;
+    this.#dataStart = dataStart;
+    this.#fileBytes = fileBytes;
+  }
+
+  /** Whether the file has a tensor of that name. */
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
+  /**
+   * Dtype and shape of a tensor, without touching its bytes.
+   * @throws TorchError for an unknown name or a dtype that the engine does not have.
+   */
+  info(key: string): { dtype: DType; shape: readonly number[] } {
+    const { dtypeName, shape } = this.#entry(key);
+    return { dtype: this.#dtype(key, dtypeName), shape };
+  }
+
+  /**
+   * A tensor over the mapped file; its bytes are read when they are first used.
+   * @throws TorchError for an unknown name, a dtype that the engine does not have, or a closed file.
+   */
+  tensor(key: string): Tensor {
+    const { dtypeName, shape, begin, end } = this.#entry(key);
+    const dtype = this.#dtype(key, dtypeName);
+    if (this.#closed) throw new TorchError(`${this.path} is closed; read "${key}" before closing it`);
+    if (begin === end) return empty(shape, { dtype });
+    return scope(() => {
+      const first = this.#dataStart + begin;
+      const bytes = this.#mapped().slice(0, first, first + (end - begin));
+      // A view of wider elements has to start at a multiple of their size; the format does not promise that.
+      const aligned = first % itemBytes(dtypeName) === 0 ? bytes : bytes.clone();
+      return viewDtypeOp(aligned, dtype).view(...shape);
+    });
+  }
+
+  /** Drops this object's hold on the file. */
+  close(): void {
+    this.#closed = true;
+    this.#map?.dispose();
+    this.#map = null;
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #mapped(): Tensor {
+    this.#map ??= keep(fromFileOp(this.path, false, this.#fileBytes, 'u8'));
+    return this.#map;
+  }
+
+  #entry(key: string): Entry {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) throw new TorchError(`${this.path} has no tensor "${key}"`);
+    return entry;
+  }
+
+  #dtype(key: string, dtypeName: string): DType {
+    const dtype = DTYPES[dtypeName];
+    if (dtype === undefined) {
+      throw new TorchError(`${this.path} stores "${key}" as ${dtypeName}, which this engine has no dtype for`);
+    }
+    return dtype;
+  }
+}
+
+/**
+ * Opens a safetensors file: reads and checks its header, maps its bytes when the first tensor is asked for.
+ * @throws TorchError where the file breaks the format; the file system's error where it cannot be read.
+ */
+export function openSafetensors(path: string): SafetensorsFile {
+  return new SafetensorsFile(path);
+}
+
+/** All tensors of a file by name, mapped; their bytes are read when they are first used. */
+export function readSafetensors(path: string): Map<string, Tensor> {
+  using file = openSafetensors(path);
+  return new Map(file.keys.map((key) => [key, file.tensor(key)]));
+}
+
+/**
+ * Writes tensors of any device to a file that appears whole or not at all: into a temporary file beside it, in pieces of
+ * at most 64 MiB, flushed to the disk and renamed. Wide elements come first, so that each tensor is aligned.
+ * @throws TorchError for a name that appears twice or a tensor without memory.
+ */
+export function writeSafetensors(
+  path: string,
+  tensors: Iterable<readonly [string, Tensor]>,
+  metadata: Readonly<Record<string, string>> = {},
+): void {
+  const entries = ordered(tensors, path);
+  const header = encodeHeader(entries, metadata);
+  const target = resolve(path);
+  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
+  const fd = openSync(temporary, 'wx');
+  let open = true;
+  try {
+    writeAll(fd, header);
+    for (const [, tensor] of entries) writeTensor(fd, tensor);
+    fsyncSync(fd);
+    open = false;
+    closeSync(fd);
+    renameSync(temporary, target);
+  } catch (error) {
+    if (open) closeSync(fd);
+    rmSync(temporary, { force: true });
+    throw error;
+  }
+  syncFolder(dirname(target));
+}
+
+function readHeader(path: string): { header: Header; dataStart: number; fileBytes: number } {
+  const fd = openSync(path, 'r');
+  try {
+    const fileBytes = fstatSync(fd).size;
+    if (fileBytes < LENGTH_BYTES) malformed(path, `it has ${fileBytes} bytes, too few for a header`);
+    const headerBytes = readAt(fd, 0, LENGTH_BYTES, path).readBigUInt64LE();
+    if (headerBytes > BigInt(MAX_HEADER_BYTES)) {
+      malformed(path, `its header claims ${headerBytes} bytes, more than the ${MAX_HEADER_BYTES} that are allowed`);
+    }
+    const dataStart = LENGTH_BYTES + Number(headerBytes);
+    if (dataStart > fileBytes) malformed(path, `its header claims ${headerBytes} bytes, the file has ${fileBytes}`);
+    const bytes = readAt(fd, LENGTH_BYTES, Number(headerBytes), path);
+    return { header: parseHeader(decodeUtf8(bytes, path), fileBytes - dataStart, path), dataStart, fileBytes };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function readAt(fd: number, position: number, length: number, path: string): Buffer {
+  const bytes = Buffer.alloc(length);
+  for (let done = 0; done < length; ) {
+    const read = readSync(fd, bytes, done, length - done, position + done);
+    if (read === 0) malformed(path, 'it ended while it was being read');
+    done += read;
+  }
+  return bytes;
+}
+
+function decodeUtf8(bytes: Buffer, path: string): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    return malformed(path, 'its header is not UTF-8');
+  }
+}
+
+function ordered(tensors: Iterable<readonly [string, Tensor]>, path: string): (readonly [string, Tensor])[] {
+  const byName = new Map<string, Tensor>();
+  for (const [name, tensor] of tensors) {
+    if (name === '__metadata__') throw new TorchError(`${path}: "__metadata__" cannot name a tensor`);
+    if (byName.has(name)) throw new TorchError(`${path}: two tensors are named "${name}"`);
+    if (tensor.device === 'meta')
+      throw new TorchError(`${path}: "${name}" is on the meta device and has no values to write`);
+    byName.set(name, tensor);
+  }
+  const width = (tensor: Tensor) => itemBytes(DTYPE_NAMES[tensor.dtype]);
+  return [...byName].sort(([nameA, a], [nameB, b]) => width(b) - width(a) || (nameA < nameB ? -1 : 1));
+}
+
+function encodeHeader(
+  entries: readonly (readonly [string, Tensor])[],
+  metadata: Readonly<Record<string, string>>,
+): Buffer {
+  // A Map of entries, since an object would move names such as "0" to the front.
+  const fields: string[] = [];
+  if (Object.keys(metadata).length > 0) fields.push(`"__metadata__":${JSON.stringify(metadata)}`);
+  let at = 0;
+  for (const [name, { dtype, shape }] of entries) {
+    const end = at + (byteLength(DTYPE_NAMES[dtype], shape) as number);
+    const entry = { dtype: DTYPE_NAMES[dtype], shape, data_offsets: [at, end] };
+    fields.push(`${JSON.stringify(name)}:${JSON.stringify(entry)}`);
+    at = end;
+  }
+  const json = Buffer.from(`{${fields.join(',')}}`);
+  const padding = (LENGTH_BYTES - (json.length % LENGTH_BYTES)) % LENGTH_BYTES;
+  const length = Buffer.alloc(LENGTH_BYTES);
+  length.writeBigUInt64LE(BigInt(json.length + padding));
+  return Buffer.concat([length, json, Buffer.alloc(padding, ' ')]);
+}
+
+function writeTensor(fd: number, tensor: Tensor): void {
+  scope(() => {
+    const flat = tensor.detach().to('cpu').contiguous().view(-1);
+    const step = CHUNK_BYTES / itemBytes(DTYPE_NAMES[tensor.dtype]);
+    for (let at = 0; at < tensor.numel; at += step) {
+      scope(() => writeAll(fd, flat.narrow(0, at, Math.min(step, tensor.numel - at)).toBytes()));
+    }
+  });
+}
+
+function writeAll(fd: number, bytes: Uint8Array): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
+}
+
+/** Makes the rename itself durable; folders cannot be opened for this on Windows, where it is not needed. */
+function syncFolder(folder: string): void {
+  if (process.platform === 'win32') return;
+  const fd = openSync(folder, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
