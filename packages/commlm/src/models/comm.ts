@@ -1,0 +1,170 @@
+/** COMM (2310.08825): encoders and fusion -> visual tokens, written over the picture placeholders -> language model. */
+import { cat, F, full, nn, op, scope, type Tensor, tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import { type CommConfig, fusedShape } from '../config/model.js';
+import { VisionModel } from './fusion.js';
+import { type DecodeOptions, Llama } from './llama.js';
+import { Projector } from './projector.js';
+
+// Shapes: P pictures of the whole batch, N visual tokens each, B rows, T tokens, E language-model width, M learned tokens.
+
+const nonzero = op('aten::nonzero');
+const indexPut = op('aten::index_put');
+
+/** Label of a token that is read but not learned. */
+export const IGNORE_LABEL = -100;
+
+/** One training batch. */
+export interface CommBatch {
+  /** i64[B, T], a run of patch placeholders for each picture. */
+  readonly ids: Tensor;
+  /** i64[B, T], `ids` where the token is learned, -100 elsewhere; not shifted. */
+  readonly labels: Tensor;
+  /** Visual tokens float[P, N, E] of all pictures, row by row; null when the batch shows none. */
+  readonly visual: Tensor | null;
+  /** float[B, T], how much each label counts; all 1 when left out. */
+  readonly weights?: Tensor;
+  /** Passed on to the decoder, e.g. for packed conversations. */
+  readonly positions?: Tensor;
+  readonly mask?: Tensor;
+}
+
+/** What `Comm.loss` gives. */
+export interface CommLoss {
+  /** Scalar f32 with gradient: weighted mean over the learned tokens, or their weighted sum. */
+  readonly loss: Tensor;
+  /** Learned tokens in the batch. */
+  readonly numTokens: number;
+  /** f32[M] without gradient: cross-entropy in nats of each learned token, row by row. */
+  readonly tokenLosses: Tensor;
+}
+
+/** A multi-modal language model: any encoders, levels, merges, projector and Llama-type decoder. */
+export class Comm extends nn.Module {
+  readonly config: CommConfig;
+  readonly vision: VisionModel;
+  readonly projector: Projector;
+  readonly languageModel: Llama;
+  /** Placeholders, and visual tokens, of one picture. */
+  readonly tokensPerImage: number;
+
+  constructor(config: CommConfig) {
+    super();
+    this.config = config;
+    const { tokens, width } = fusedShape(config.vision);
+    this.tokensPerImage = tokens;
+    this.vision = new VisionModel(config.vision);
+    this.projector = new Projector(width, config.textConfig.hiddenSize, config.projector);
+    this.languageModel = new Llama(config.textConfig);
+  }
+
+  /** Pictures to visual tokens: pixels float[P, 3, H, W], one tensor an encoder -> float[P, N, E]. */
+  encodeImages(pixels: readonly Tensor[]): Tensor {
+    return scope(() => this.projector.forward(this.vision.forward(pixels)));
+  }
+
+  /** Levels of frozen encoders, e.g. from a cache, to visual tokens: float[P, N, D] x L an encoder -> float[P, N, E]. */
+  fuseLevels(levels: readonly (readonly Tensor[])[]): Tensor {
+    return scope(() => this.projector.forward(this.vision.fuse(levels)));
+  }
+
+  /**
+   * Embeds ids and writes the visual tokens over the placeholders: i64[B, T] and float[P, N, E] -> float[B, T, E].
+   *
+   *     ids      <s> A chat ... USER: <im_start> <im_patch> x N <im_end> What is this? ASSISTANT:
+   *     visual                                   v_1 ... v_N
+   *
+   * Any number of pictures at any place; throws a CommError when placeholders and visual tokens do not match.
+   */
+  embed(ids_BT: Tensor, visual_PNE: Tensor | null): Tensor {
+    return scope(() => {
+      const places = this.#placeholders(ids_BT, visual_PNE?.shape[0] ?? 0, visual_PNE?.shape[1] ?? this.tokensPerImage);
+      const text_BTE = this.languageModel.embed(ids_BT);
+      if (visual_PNE === null || places.length === 0) return text_BTE;
+      const index = tensor(places, { device: ids_BT.device });
+      const visual = visual_PNE.flatten(0, 1).to(text_BTE.dtype);
+      return indexPut(text_BTE.flatten(0, 1), [index], visual).unflatten(0, ids_BT.shape);
+    });
+  }
+
+  /** Next-token cross-entropy over the learned labels; the head runs on those positions only. */
+  loss(batch: CommBatch, { reduction = 'mean' }: { reduction?: 'mean' | 'sum' } = {}): CommLoss {
+    return scope(() => {
+      const { ids, labels, visual, weights } = batch;
+      const hidden_BTE = this.languageModel.model.forward(this.embed(ids, visual), decodeOptions(batch));
+      // Position t predicts token t + 1; the last one predicts nothing.
+      const targets = shiftLeft(labels, IGNORE_LABEL).flatten();
+      const learned_M = nonzero(targets.ne(IGNORE_LABEL)).squeeze(1);
+      const numTokens = learned_M.shape[0]!;
+      if (numTokens === 0) {
+        throw new CommError('The batch has no token to learn.', {
+          code: 'train/no-labels',
+          fix: 'Check the label mask, or skip samples whose answer was cut away.',
+        });
+      }
+      const logits_MV = this.languageModel.logits(hidden_BTE.flatten(0, 1).indexSelect(0, learned_M));
+      const losses_M = F.crossEntropy(logits_MV.to('f32'), targets.indexSelect(0, learned_M), { reduction: 'none' });
+      const tokenLosses = losses_M.detach();
+      if (weights === undefined) {
+        return { loss: reduction === 'sum' ? losses_M.sum() : losses_M.mean(), numTokens, tokenLosses };
+      }
+      const weights_M = shiftLeft(weights.to('f32'), 0).flatten().indexSelect(0, learned_M);
+      const sum = losses_M.mul(weights_M).sum();
+      return { loss: reduction === 'sum' ? sum : sum.div(weights_M.sum()), numTokens, tokenLosses };
+    });
+  }
+
+  /** Logits at every position: i64[B, T] and float[P, N, E] -> float[B, T, V]. */
+  forward(ids_BT: Tensor, visual_PNE: Tensor | null, options: DecodeOptions = {}): Tensor {
+    return scope(() => this.languageModel.forward(this.embed(ids_BT, visual_PNE), options));
+  }
+
+  /** Logits behind the last token, with or without a cache: i64[B, T] and float[P, N, E] -> float[B, V]. */
+  nextLogits(ids_BT: Tensor, visual_PNE: Tensor | null, options: DecodeOptions = {}): Tensor {
+    return scope(() => this.languageModel.nextLogits(this.embed(ids_BT, visual_PNE), options));
+  }
+
+  /** Flat places of the placeholders in [B * T]; checks runs and counts. */
+  #placeholders(ids_BT: Tensor, numImages: number, tokensPerImage: number): BigInt64Array<ArrayBuffer> {
+    const numTokens = ids_BT.shape[1]!;
+    const isPatch = ids_BT.eq(this.config.imageTokens.patchId).flatten().to('u8').toArray();
+    const places: bigint[] = [];
+    let run = 0;
+    for (let at = 0; at < isPatch.length; at++) {
+      if (Number(isPatch[at]) === 1) {
+        places.push(BigInt(at));
+        run++;
+      }
+      const runEnds = Number(isPatch[at]) === 0 || (at + 1) % numTokens === 0;
+      if (runEnds && run % tokensPerImage !== 0) {
+        throw countError(
+          `A run of ${run} picture placeholders does not fit pictures of ${tokensPerImage} visual tokens.`,
+        );
+      }
+      if (runEnds) run = 0;
+    }
+    if (places.length !== numImages * tokensPerImage) {
+      const shown = places.length / tokensPerImage;
+      throw countError(`The text has placeholders for ${shown} pictures, but ${numImages} pictures came.`);
+    }
+    return BigInt64Array.from(places);
+  }
+}
+
+const countError = (message: string): CommError =>
+  new CommError(message, {
+    code: 'model/image-count',
+    fix: 'Give one picture for each image mark in the text, in the same order.',
+  });
+
+/** Each row one place to the left, `fill` at its end: [B, T] -> [B, T]. */
+function shiftLeft(x_BT: Tensor, fill: number): Tensor {
+  const [rows, numTokens] = x_BT.shape as [number, number];
+  const last = full([rows, 1], fill, { dtype: x_BT.dtype, device: x_BT.device });
+  return cat([x_BT.narrow(1, 1, numTokens - 1), last], 1);
+}
+
+const decodeOptions = ({ positions, mask }: CommBatch): DecodeOptions => ({
+  ...(positions === undefined ? {} : { positions }),
+  ...(mask === undefined ? {} : { mask }),
+});

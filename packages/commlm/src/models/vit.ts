@@ -1,0 +1,340 @@
+/** The vision transformer behind every encoder: one block for CLIP and DINOv2, any list of levels out. */
+import { cat, F, nn, scope, type Tensor, zeros } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import { resolveLevels, type StemConfig, type ViTConfig } from '../config/model.js';
+import { activate } from './activation.js';
+import { attend } from './attention.js';
+
+// Shapes: B images, C channels, N patches, S tokens (CLS, registers, patches), D width, H heads, K width of a head.
+
+/** Rows and columns of a grid of patches. */
+export type Grid = readonly [rows: number, columns: number];
+
+/** Spread of freshly drawn weights. */
+const INIT_STD = 0.02;
+
+/** Patches of pixels as rows for a linear map, in the order of a convolution's weight: float[B, C, H, W] -> float[B, N, C * P * P]. */
+export function patchRows(pixels_BCHW: Tensor, patchSize: number): Tensor {
+  const [b, c, height, width] = pixels_BCHW.shape as [number, number, number, number];
+  const [rows, columns] = [height / patchSize, width / patchSize];
+  return pixels_BCHW
+    .reshape(b, c, rows, patchSize, columns, patchSize)
+    .permute(0, 2, 4, 1, 3, 5)
+    .reshape(b, rows * columns, c * patchSize * patchSize);
+}
+
+/** The patch embedding of the original ViT: a convolution of kernel = stride = patch, computed as one matrix product. */
+export class PatchStem extends nn.Module {
+  readonly proj: nn.Linear;
+  readonly #patchSize: number;
+
+  constructor(vit: ViTConfig, bias: boolean) {
+    super();
+    this.#patchSize = vit.patchSize;
+    this.proj = new nn.Linear(vit.numChannels * vit.patchSize ** 2, vit.hiddenSize, { bias });
+  }
+
+  /** float[B, C, H, W] -> float[B, N, D]. */
+  forward(pixels_BCHW: Tensor): Tensor {
+    return this.proj.forward(patchRows(pixels_BCHW, this.#patchSize));
+  }
+}
+
+/**
+ * Patch embedding in steps (e.g. 4 x 4, 2 x 2, 2 x 2), LayerNorm and GELU between. The kernels do not overlap, so each
+ * step is a matrix product; the pixels are sorted once, after which every step reads its window as a plain view.
+ */
+export class ConvStem extends nn.Module {
+  readonly convs: nn.Linear[];
+  readonly norms: nn.LayerNorm[];
+  readonly #strides: readonly number[];
+
+  constructor(vit: ViTConfig, { strides, channels }: Extract<StemConfig, { kind: 'conv' }>) {
+    super();
+    this.#strides = strides;
+    const widths = [vit.numChannels, ...channels, vit.hiddenSize];
+    this.convs = strides.map((stride, i) => new nn.Linear(widths[i]! * stride ** 2, widths[i + 1]!));
+    this.norms = channels.map((width) => new nn.LayerNorm(width, { eps: vit.layerNormEps }));
+  }
+
+  /** float[B, C, H, W] -> float[B, N, D]. */
+  forward(pixels_BCHW: Tensor): Tensor {
+    let [x, ...widerWindows] = [this.#sortPixels(pixels_BCHW), ...this.#strides.slice(1)];
+    x = this.convs[0]!.forward(x);
+    for (const [i, stride] of widerWindows.entries()) {
+      // The tokens of one window lie side by side: they become one row of the next step.
+      const window = stride * stride;
+      x = F.gelu(this.norms[i]!.forward(x));
+      x = x.reshape(x.shape[0]!, x.shape[1]! / window, window * x.shape[2]!);
+      x = this.convs[i + 1]!.forward(x);
+    }
+    return x;
+  }
+
+  /** Pixels by patch, then by window of each step from the last to the first: float[B, N * windows, C * s1 * s1]. */
+  #sortPixels(pixels_BCHW: Tensor): Tensor {
+    const [b, c, height, width] = pixels_BCHW.shape as [number, number, number, number];
+    const steps = this.#strides.toReversed();
+    const patch = steps.reduce((a, s) => a * s, 1);
+    // Axes: 0 B, 1 C, then rows: patch, last step ... first step; then columns likewise.
+    const split = pixels_BCHW.reshape(b, c, height / patch, ...steps, width / patch, ...steps);
+    const [row, column] = [2, 3 + steps.length];
+    const windows = steps.slice(0, -1).flatMap((_, i) => [row + 1 + i, column + 1 + i]);
+    const inner = [1, row + steps.length, column + steps.length];
+    return split.permute(0, row, column, ...windows, ...inner).reshape(b, -1, c * this.#strides[0]! ** 2);
+  }
+}
+
+/** Multi-head self-attention with one fused projection for queries, keys and values. */
+export class ViTAttention extends nn.Module {
+  readonly qkv: nn.Linear;
+  readonly proj: nn.Linear;
+  readonly #numHeads: number;
+
+  constructor(vit: ViTConfig) {
+    super();
+    this.#numHeads = vit.numHeads;
+    this.qkv = new nn.Linear(vit.hiddenSize, 3 * vit.hiddenSize, { bias: vit.qkvBias });
+    this.proj = new nn.Linear(vit.hiddenSize, vit.hiddenSize);
+  }
+
+  /** float[B, S, D] -> float[B, S, D]. */
+  forward(x_BSD: Tensor): Tensor {
+    const heads = [3, this.#numHeads, x_BSD.shape[2]! / this.#numHeads];
+    const qkv_3BHSK = this.qkv.forward(x_BSD).unflatten(-1, heads).permute(2, 0, 3, 1, 4);
+    const [q, k, v] = qkv_3BHSK.unbind(0) as [Tensor, Tensor, Tensor];
+    return this.proj.forward(attend(q, k, v).transpose(1, 2).flatten(2));
+  }
+}
+
+/** D -> intermediate -> D with an activation between. */
+export class ViTMlp extends nn.Module {
+  readonly fc1: nn.Linear;
+  readonly fc2: nn.Linear;
+  readonly #act: ViTConfig['act'];
+
+  constructor({ hiddenSize, intermediateSize, act }: ViTConfig) {
+    super();
+    this.#act = act;
+    this.fc1 = new nn.Linear(hiddenSize, intermediateSize);
+    this.fc2 = new nn.Linear(intermediateSize, hiddenSize);
+  }
+
+  /** float[B, S, D] -> float[B, S, D]. */
+  forward(x_BSD: Tensor): Tensor {
+    return this.fc2.forward(activate(this.fc1.forward(x_BSD), this.#act));
+  }
+}
+
+/** Gated MLP of DINOv2-giant: fc2(silu(gate) * value), gate and value from one fused projection. */
+export class ViTSwiGlu extends nn.Module {
+  readonly fc1: nn.Linear;
+  readonly fc2: nn.Linear;
+
+  constructor({ hiddenSize, intermediateSize }: ViTConfig) {
+    super();
+    this.fc1 = new nn.Linear(hiddenSize, 2 * intermediateSize);
+    this.fc2 = new nn.Linear(intermediateSize, hiddenSize);
+  }
+
+  /** float[B, S, D] -> float[B, S, D]. */
+  forward(x_BSD: Tensor): Tensor {
+    const [gate, value] = this.fc1.forward(x_BSD).chunk(2, -1) as [Tensor, Tensor];
+    return this.fc2.forward(F.silu(gate).mul(value));
+  }
+}
+
+/** One pre-norm transformer block: x + ls1(attn(norm1(x))), then x + ls2(mlp(norm2(x))). */
+export class ViTBlock extends nn.Module {
+  readonly norm1: nn.LayerNorm;
+  readonly attn: ViTAttention;
+  readonly ls1: nn.LayerScale | nn.Identity;
+  readonly norm2: nn.LayerNorm;
+  readonly mlp: ViTMlp | ViTSwiGlu;
+  readonly ls2: nn.LayerScale | nn.Identity;
+
+  constructor(vit: ViTConfig) {
+    super();
+    const { hiddenSize, layerNormEps: eps, layerScale } = vit;
+    const scale = (): nn.LayerScale | nn.Identity =>
+      layerScale === null ? new nn.Identity() : new nn.LayerScale(hiddenSize, { init: layerScale });
+    this.norm1 = new nn.LayerNorm(hiddenSize, { eps });
+    this.attn = new ViTAttention(vit);
+    this.ls1 = scale();
+    this.norm2 = new nn.LayerNorm(hiddenSize, { eps });
+    this.mlp = vit.mlp === 'swiglu' ? new ViTSwiGlu(vit) : new ViTMlp(vit);
+    this.ls2 = scale();
+  }
+
+  /** float[B, S, D] -> float[B, S, D]. */
+  forward(x_BSD: Tensor): Tensor {
+    // The branch's own output takes the sum in place: no extra tensor, and autograd does not need it.
+    const y_BSD = x_BSD.pipe(this.norm1, this.attn, this.ls1).add_(x_BSD);
+    return y_BSD.pipe(this.norm2, this.mlp, this.ls2).add_(y_BSD);
+  }
+}
+
+/** Resizes a table of patch positions by bicubic interpolation, in f32, by size, without antialias (as transformers does): float[1, N, D] -> float[1, M, D]. */
+export function resizePositions(table_1ND: Tensor, from: Grid, to: Grid): Tensor {
+  if (from[0] === to[0] && from[1] === to[1]) return table_1ND;
+  const width = table_1ND.shape[2]!;
+  const map_1DHW = table_1ND.reshape(1, from[0], from[1], width).permute(0, 3, 1, 2).to('f32');
+  return F.interpolate(map_1DHW, { size: to, mode: 'bicubic' })
+    .permute(0, 2, 3, 1)
+    .reshape(1, to[0] * to[1], width)
+    .to(table_1ND.dtype);
+}
+
+/** Options of `ViT.forward`. */
+export interface LevelOptions {
+  /** Keeps CLS and register tokens in front of the patches. */
+  readonly keepSpecial?: boolean;
+  /** Applies the final norm to the level of the last block. */
+  readonly applyFinalNorm?: boolean;
+}
+
+/** Output of the whole encoder behind its final norm. */
+export interface ViTTokens {
+  /** float[B, D]; null without a CLS token. */
+  readonly cls: Tensor | null;
+  /** float[B, N, D]. */
+  readonly patches: Tensor;
+}
+
+/** A vision transformer (Dosovitskiy et al., 2010.11929) that hands back any of its levels. */
+export class ViT extends nn.Module {
+  readonly config: ViTConfig;
+  readonly patchEmbed: PatchStem | ConvStem;
+  readonly clsToken: nn.Parameter | null;
+  readonly registerTokens: nn.Parameter | null;
+  readonly maskToken: nn.Parameter | null;
+  /** float[1, (CLS) + rows * columns, D]. */
+  readonly posEmbed: nn.Parameter;
+  readonly normPre: nn.LayerNorm | nn.Identity;
+  readonly blocks: ViTBlock[];
+  readonly norm: nn.LayerNorm | nn.Identity;
+
+  constructor(config: ViTConfig) {
+    super();
+    this.config = config;
+    const { hiddenSize, layerNormEps: eps, stem, posEmbed } = config;
+    const token = (count: number): nn.Parameter | null =>
+      count === 0 ? null : scope(() => new nn.Parameter(zeros([1, count, hiddenSize])));
+    const norm = (wanted: boolean): nn.LayerNorm | nn.Identity =>
+      wanted ? new nn.LayerNorm(hiddenSize, { eps }) : new nn.Identity();
+    this.patchEmbed = stem.kind === 'patch' ? new PatchStem(config, stem.bias) : new ConvStem(config, stem);
+    this.clsToken = token(config.clsToken ? 1 : 0);
+    this.registerTokens = token(config.numRegisters);
+    this.maskToken = token(config.maskToken ? 1 : 0);
+    this.posEmbed = token(posEmbed.grid[0] * posEmbed.grid[1] + (config.clsToken ? 1 : 0))!;
+    this.normPre = norm(config.preNorm);
+    this.blocks = Array.from({ length: config.numLayers }, () => new ViTBlock(config));
+    this.norm = norm(config.finalNorm);
+    initLinears(this, INIT_STD);
+    for (const start of [this.clsToken, this.registerTokens, this.posEmbed]) {
+      if (start !== null) nn.init.normal_(start, 0, INIT_STD);
+    }
+  }
+
+  /** Tokens in front of the patches: CLS and registers. */
+  get numSpecial(): number {
+    return (this.config.clsToken ? 1 : 0) + this.config.numRegisters;
+  }
+
+  /**
+   * Hidden states of the asked levels, in the order asked: float[B, N, D] each. Level 0 is the embeddings, i the raw
+   * output of block i, negative ones count from the end; nothing behind the deepest asked level is computed.
+   */
+  forward(
+    pixels_BCHW: Tensor,
+    levels: readonly number[],
+    { keepSpecial = false, applyFinalNorm = false }: LevelOptions = {},
+  ): Tensor[] {
+    const { numLayers } = this.config;
+    const wanted = resolveLevels([...levels], numLayers);
+    const deepest = Math.max(...wanted);
+    return scope(() => {
+      const states = new Map<number, Tensor>();
+      let x_BSD = scope(() => this.embed(pixels_BCHW));
+      for (let level = 0; ; level++) {
+        if (wanted.includes(level)) states.set(level, x_BSD);
+        if (level === deepest) break;
+        const input = x_BSD;
+        x_BSD = scope(() => this.blocks[level]!.forward(input));
+        if (!states.has(level)) input.dispose();
+      }
+      return wanted.map((level) => {
+        const state = states.get(level)!;
+        const out = applyFinalNorm && level === numLayers ? this.norm.forward(state) : state;
+        return keepSpecial ? out : this.#patches(out);
+      });
+    });
+  }
+
+  /** All tokens of the last block behind the final norm, for pre-training; `mask` is bool[B, N], true where the mask token stands in. */
+  forwardTokens(pixels_BCHW: Tensor, { mask = null }: { mask?: Tensor | null } = {}): ViTTokens {
+    return scope(() => {
+      let x_BSD = scope(() => this.embed(pixels_BCHW, mask));
+      for (const block of this.blocks) {
+        const input = x_BSD;
+        x_BSD = scope(() => block.forward(input));
+        input.dispose();
+      }
+      const y_BSD = this.norm.forward(x_BSD);
+      return { cls: this.clsToken === null ? null : y_BSD.select(1, 0), patches: this.#patches(y_BSD) };
+    });
+  }
+
+  /** Embeddings (level 0): patches with positions behind CLS and registers, pre-normalised where the model does. float[B, S, D]. */
+  embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null): Tensor {
+    const grid = this.#gridOf(pixels_BCHW);
+    let patches_BND = this.patchEmbed.forward(pixels_BCHW.to(this.posEmbed.dtype));
+    if (mask_BN !== null) patches_BND = this.#maskPatches(patches_BND, mask_BN);
+    const numCls = this.clsToken === null ? 0 : 1;
+    const positions = this.posEmbed.narrow(1, numCls, this.posEmbed.shape[1]! - numCls);
+    const positioned = patches_BND.add(resizePositions(positions, this.config.posEmbed.grid, grid));
+    const [b, , d] = positioned.shape as [number, number, number];
+    const special: Tensor[] = [];
+    if (this.clsToken !== null) special.push(this.clsToken.add(this.posEmbed.narrow(1, 0, 1)).expand(b, -1, d));
+    // Registers stand between CLS and patches and carry no position (Darcet et al., 2309.16588).
+    if (this.registerTokens !== null) special.push(this.registerTokens.expand(b, -1, d));
+    return this.normPre.forward(special.length === 0 ? positioned : cat([...special, positioned], 1));
+  }
+
+  #maskPatches(patches_BND: Tensor, mask_BN: Tensor): Tensor {
+    if (this.maskToken === null) {
+      throw new CommError('This encoder has no mask token.', {
+        code: 'model/no-mask-token',
+        fix: 'Set mask_token in its vit config.',
+      });
+    }
+    return this.maskToken.where(mask_BN.unsqueeze(2), patches_BND);
+  }
+
+  #patches(x_BSD: Tensor): Tensor {
+    const special = this.numSpecial;
+    return special === 0 ? x_BSD : x_BSD.narrow(1, special, x_BSD.shape[1]! - special);
+  }
+
+  #gridOf(pixels_BCHW: Tensor): Grid {
+    const { numChannels, patchSize } = this.config;
+    const [, channels, height, width] = pixels_BCHW.shape;
+    const fits = (side: number | undefined): side is number => side !== undefined && side > 0 && side % patchSize === 0;
+    if (pixels_BCHW.ndim !== 4 || channels !== numChannels || !fits(height) || !fits(width)) {
+      throw new CommError(
+        `The encoder takes pixels [B, ${numChannels}, H, W] with sides that are multiples of ${patchSize}, not [${pixels_BCHW.shape.join(', ')}].`,
+        { code: 'model/pixels', fix: "Prepare the picture with the encoder's own image config." },
+      );
+    }
+    return [height / patchSize, width / patchSize];
+  }
+}
+
+/** Draws the weights of every Linear inside from a normal distribution and zeroes the biases (the usual start of transformers). */
+export function initLinears(module: nn.Module, std: number): void {
+  module.apply((part) => {
+    if (!(part instanceof nn.Linear)) return;
+    nn.init.normal_(part.weight, 0, std);
+    if (part.bias !== null && part.bias !== undefined) nn.init.zeros_(part.bias);
+  });
+}
