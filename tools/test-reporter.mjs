@@ -10,6 +10,9 @@ const COUNTERS = ['tests', 'pass', 'fail', 'cancelled', 'skipped', 'todo'];
 
 /** The cause of a failure without the runner's own wrapping and stack. */
 function describeFailure(error) {
+  if (error?.signal) return `      the process was ended by ${error.signal}`;
+  if (error?.exitCode !== undefined)
+    return `      the process ended with exit code ${error.exitCode}; see its output above`;
   const cause = error?.cause ?? error;
   const text = cause?.stack ?? cause?.message ?? String(cause);
   return text
