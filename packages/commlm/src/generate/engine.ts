@@ -1,5 +1,5 @@
 // The engine: from prompts (token ids or embeddings) to tokens. It knows nothing of text, pictures or templates.
-// Shapes: B sequences, T new positions, S cached positions, E width of the language model, V vocabulary.
+// Shapes: B sequences, T positions, E width of the language model, V vocabulary.
 //
 // A batch is padded on the left so that every sequence's next token sits in the last column:
 //
@@ -7,12 +7,12 @@
 //   sequence 0  . . a b c d | x x        padding 2: positions 0 1 2 3 | 4 5
 //   sequence 1  p q r s t u | y y        padding 0: positions 0 ... 5 | 6 7
 //
-// A padded column is visible to itself alone (a row of a softmax with nothing to see would be NaN), real columns see the
-// real columns up to themselves. Positions start at 0 at the first real token, so a sequence gets the same numbers alone
-// and in a batch.
-import { cat, noGrad, scope, stack, type Tensor, tensor, zeros } from '@commlm/torch';
+// The decoder hides padding and counts positions from each sequence's first real token, so a sequence gets the same
+// answer alone and in a batch.
+import { cat, noGrad, scope, stack, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import type { Decoder, DecoderCache } from './decoder.js';
+import type { KvCache } from '../models/kv-cache.js';
+import type { Decoder } from './decoder.js';
 import { checkSampling, type Random, type Sampling, sampleToken, seededRandom } from './sampling.js';
 
 /** What one sequence starts from: token ids, or embeddings where pictures are among them. */
@@ -48,7 +48,7 @@ export interface RunOptions {
    * For a run of one request: keys and values of the positions before the prompt. The engine continues them in place;
    * they stay the caller's, who truncates and disposes of them.
    */
-  readonly past?: DecoderCache;
+  readonly past?: KvCache;
 }
 
 /**
@@ -58,6 +58,9 @@ export interface RunOptions {
 export interface Engine {
   run(requests: readonly GenerateRequest[], options?: RunOptions): AsyncGenerator<TokenEvent, void, void>;
 }
+
+/** New tokens that the cache has room for from the start; it grows when an answer is longer. */
+const ROOM_FOR_ANSWER = 128;
 
 /** Gives other work of the process (timers, sockets, an abort) a turn. */
 const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -98,72 +101,63 @@ interface Row {
   readonly request: number;
   readonly settings: GenerateRequest;
   readonly random: Random;
-  /** Position of the next token. */
-  position: number;
-  numTokens: number;
-  last: number;
+  /** Positions before the tokens: the past and the prompt. */
+  readonly promptEnd: number;
+  readonly tokens: number[];
   active: boolean;
 }
 
-/** The rows of one run with their cache; rows that ended are dropped when half of them have. */
+/** The rows of one run with their cache. */
 class Batch {
   readonly #decoder: Decoder;
-  readonly #ownsCache: boolean;
-  readonly #prompts: readonly Prompt[];
-  readonly #cache: DecoderCache;
-  readonly #padded: boolean;
+  readonly #past: KvCache | undefined;
   #rows: Row[];
-  /** Columns of padding of each row. */
-  #padding: number[];
+  #cache: KvCache;
+  /** Columns in front of each row that are no part of it. */
+  #padding: number[] = [];
 
-  constructor(decoder: Decoder, requests: readonly GenerateRequest[], past: DecoderCache | undefined) {
+  constructor(decoder: Decoder, requests: readonly GenerateRequest[], past: KvCache | undefined) {
     if (past && requests.length !== 1) throw new TypeError('a run with a past has exactly one request');
+    const numPast = past?.length ?? 0;
+    for (const request of requests) checkRequest(request, numPast, decoder);
     this.#decoder = decoder;
-    this.#prompts = requests.map((request) => request.prompt);
-    const lengths = this.#prompts.map(promptLength);
-    const pastLength = past?.length ?? 0;
-    for (const [i, request] of requests.entries()) checkRequest(request, pastLength + (lengths[i] as number), decoder);
-    const longest = Math.max(...lengths);
-    this.#padding = lengths.map((length) => longest - length);
-    this.#padded = this.#padding.some((padding) => padding > 0);
+    this.#past = past;
     this.#rows = requests.map((settings, request) => ({
       request,
       settings,
       random: seededRandom(settings.sampling.seed),
-      position: pastLength + (lengths[request] as number),
-      numTokens: 0,
-      last: 0,
+      promptEnd: numPast + promptLength(settings.prompt),
+      tokens: [],
       active: true,
     }));
-    this.#ownsCache = past === undefined;
-    this.#cache = past ?? decoder.createCache(requests.length);
+    const longest = Math.max(...this.#rows.map((row) => row.promptEnd));
+    const wanted = Math.max(...requests.map((request) => request.maxNewTokens));
+    this.#cache = past ?? decoder.createCache(requests.length, longest + Math.min(wanted, ROOM_FOR_ANSWER));
   }
 
-  /** Runs all prompts through the model; float logits of the last column, one row a sequence. */
+  /** Runs all prompts through the model; the logits of the last column, float[V] a sequence. */
   prefill(): Float32Array[] {
-    return this.#forward(() => {
-      const rows = this.#prompts.map((prompt) =>
-        'ids' in prompt ? this.#decoder.embed(prompt.ids) : prompt.embeds.to(this.#decoder.dtype),
-      );
-      const longest = Math.max(...rows.map((row_TE) => row_TE.shape[0] as number));
-      const first = this.#cache.length;
-      const positions = this.#padding.map((padding) =>
-        Array.from({ length: longest }, (_, t) => first + Math.max(0, t - padding)),
-      );
-      const embeds_BTE = stack(rows.map((row_TE) => padLeft(row_TE, longest)));
-      return { embeds_BTE, positions, mask: this.#padded ? this.#prefillMask(longest) : undefined };
-    });
+    const embed = (ids: readonly number[]): Tensor => this.#decoder.embed(ids);
+    const lengths = this.#rows.map((row) => promptLength(row.settings.prompt) + row.tokens.length);
+    const longest = Math.max(...lengths);
+    this.#padding = lengths.map((length) => longest - length);
+    return this.#forward(() =>
+      stack(
+        this.#rows.map(({ settings: { prompt }, tokens }, i) => {
+          const prompt_TE = 'ids' in prompt ? embed(prompt.ids) : prompt.embeds.to(this.#decoder.dtype);
+          const row_TE = tokens.length === 0 ? prompt_TE : cat([prompt_TE, embed(tokens)], 0);
+          return padLeft(row_TE, this.#padding[i] as number);
+        }),
+      ),
+    );
   }
 
-  /** Runs the last token of every row; float logits, one row a sequence. */
+  /** Runs the last token of every row; the next logits, float[V] a sequence. */
   step(): Float32Array[] {
+    // Columns used up while rows still go on: these are padded in front, so they start again without their padding.
+    if (this.#cache.length >= this.#decoder.maxPositions) return this.#restart();
     this.#compact();
-    return this.#forward(() => {
-      const ids = this.#rows.map((row) => row.last);
-      const embeds_BTE = this.#decoder.embed(ids).unsqueeze(1);
-      const positions = this.#rows.map((row) => [row.position - 1]);
-      return { embeds_BTE, positions, mask: this.#padded ? this.#stepMask(this.#cache.length + 1) : undefined };
-    });
+    return this.#forward(() => this.#decoder.embed(this.#rows.map((row) => row.tokens.at(-1) as number)).unsqueeze(1));
   }
 
   /** Draws the next token of every active row from its logits and says what happened. */
@@ -172,70 +166,40 @@ class Batch {
     let numActive = 0;
     for (const [i, row] of this.#rows.entries()) {
       if (!row.active) continue;
-      const { settings, request } = row;
-      const token = sampleToken(logits[i] as Float32Array, settings.sampling, row.random);
-      row.last = token;
+      const { settings, request, tokens } = row;
       const finish = (reason: FinishReason): void => {
         row.active = false;
-        events.push({ type: 'finish', request, reason, numTokens: row.numTokens });
+        events.push({ type: 'finish', request, reason, numTokens: tokens.length });
       };
+      const token = sampleToken(logits[i] as Float32Array, settings.sampling, row.random);
       if (settings.stopIds.has(token)) {
         finish('stop');
         continue;
       }
-      row.numTokens++;
-      row.position++;
+      tokens.push(token);
       events.push({ type: 'token', request, token });
+      // The last token needs a position of its own only if another one is drawn after it.
+      const full = row.promptEnd + tokens.length > this.#decoder.maxPositions;
       if (settings.stopWhen?.(token)) finish('stop');
-      else if (row.numTokens >= settings.maxNewTokens || row.position > this.#decoder.maxPositions) finish('length');
+      else if (tokens.length >= settings.maxNewTokens || full) finish('length');
       else numActive++;
     }
     return { events, numActive };
   }
 
   dispose(): void {
-    if (this.#ownsCache) this.#cache.dispose();
+    if (this.#cache !== this.#past) this.#cache.dispose();
   }
 
-  #forward(inputs: () => { embeds_BTE: Tensor; positions: number[][]; mask: Tensor | undefined }): Float32Array[] {
+  #forward(embeds: () => Tensor): Float32Array[] {
     return scope(() =>
       noGrad(() => {
-        const { embeds_BTE, positions, mask } = inputs();
-        const positions_BT = tensor(BigInt64Array.from(positions.flat(), BigInt), {
-          shape: [positions.length, positions[0]?.length ?? 0],
-          device: this.#decoder.device,
-        });
-        const logits_BV = this.#decoder.forward(embeds_BTE, { positions_BT, mask, cache: this.#cache });
-        const flat = logits_BV.to('f32').to('cpu').contiguous().toArray() as Float32Array;
-        const numVocab = logits_BV.shape[1] as number;
-        return positions.map((_, i) => flat.subarray(i * numVocab, (i + 1) * numVocab));
+        const logits_BV = this.#decoder.nextLogits(embeds(), this.#cache, this.#padding);
+        const [numRows, numVocab] = logits_BV.shape as [number, number];
+        const flat = logits_BV.to({ dtype: 'f32', device: 'cpu' }).toArray() as Float32Array;
+        return Array.from({ length: numRows }, (_, i) => flat.subarray(i * numVocab, (i + 1) * numVocab));
       }),
     );
-  }
-
-  /** bool[B, 1, T, T]: true where a query (row) may look at a key (column). */
-  #prefillMask(length: number): Tensor {
-    const numRows = this.#padding.length;
-    const mask = new Uint8Array(numRows * length * length);
-    for (const [b, padding] of this.#padding.entries()) {
-      for (let query = 0; query < length; query++) {
-        const offset = (b * length + query) * length;
-        mask[offset + query] = 1;
-        if (query >= padding) mask.fill(1, offset + padding, offset + query + 1);
-      }
-    }
-    return this.#boolTensor(mask, [numRows, 1, length, length]);
-  }
-
-  /** bool[B, 1, 1, S]: true where the new token may look at a key. */
-  #stepMask(numKeys: number): Tensor {
-    const mask = new Uint8Array(this.#padding.length * numKeys);
-    for (const [b, padding] of this.#padding.entries()) mask.fill(1, b * numKeys + padding, (b + 1) * numKeys);
-    return this.#boolTensor(mask, [this.#padding.length, 1, 1, numKeys]);
-  }
-
-  #boolTensor(mask: Uint8Array, shape: number[]): Tensor {
-    return tensor(mask, { shape, device: this.#decoder.device }).to('bool');
   }
 
   /** Drops ended rows once they are half of the batch: a copy of the cache then costs less than carrying them. */
@@ -246,33 +210,40 @@ class Batch {
     this.#rows = kept.map((i) => this.#rows[i] as Row);
     this.#padding = kept.map((i) => this.#padding[i] as number);
   }
+
+  #restart(): Float32Array[] {
+    this.#rows = this.#rows.filter((row) => row.active);
+    this.#cache.dispose();
+    this.#cache = this.#decoder.createCache(this.#rows.length, this.#decoder.maxPositions);
+    return this.prefill();
+  }
 }
 
 function promptLength(prompt: Prompt): number {
   return 'ids' in prompt ? prompt.ids.length : (prompt.embeds.shape[0] ?? 0);
 }
 
-function checkRequest(request: GenerateRequest, length: number, decoder: Decoder): void {
-  checkSampling(request.sampling);
-  if (promptLength(request.prompt) === 0) {
-    throw new CommError('The prompt is empty.', { code: 'generate/empty-prompt' });
-  }
-  if (!Number.isSafeInteger(request.maxNewTokens) || request.maxNewTokens < 1) {
-    throw new CommError(`maxNewTokens is ${request.maxNewTokens}, but it must be a whole number of 1 or more.`, {
+function checkRequest({ sampling, prompt, maxNewTokens }: GenerateRequest, numPast: number, decoder: Decoder): void {
+  checkSampling(sampling);
+  const numTokens = promptLength(prompt);
+  if (numTokens === 0) throw new CommError('The prompt is empty.', { code: 'generate/empty-prompt' });
+  if (!Number.isSafeInteger(maxNewTokens) || maxNewTokens < 1) {
+    throw new CommError(`maxNewTokens is ${maxNewTokens}, but it must be a whole number of 1 or more.`, {
       code: 'generate/max-new-tokens',
       exitCode: 2,
     });
   }
-  if (length > decoder.maxPositions) {
+  if (numPast + numTokens > decoder.maxPositions) {
     throw new CommError(
-      `The prompt is ${length} tokens long, but the model can take in at most ${decoder.maxPositions}.`,
+      `The prompt is ${numPast + numTokens} tokens long, but the model reads at most ${decoder.maxPositions}.`,
       { code: 'generate/too-long', fix: 'Use fewer pictures, a shorter question, or start a new conversation.' },
     );
   }
 }
 
-function padLeft(row_TE: Tensor, length: number): Tensor {
-  const [numTokens, dim] = row_TE.shape as [number, number];
-  if (numTokens === length) return row_TE;
-  return cat([zeros([length - numTokens, dim], { dtype: row_TE.dtype, device: row_TE.device }), row_TE], 0);
+/** Zero rows in front: float[T, E] -> float[padding + T, E]. */
+function padLeft(row_TE: Tensor, padding: number): Tensor {
+  if (padding === 0) return row_TE;
+  const { dtype, device } = row_TE;
+  return cat([zeros([padding, row_TE.shape[1] as number], { dtype, device }), row_TE], 0);
 }

@@ -1,0 +1,106 @@
+// The process that runs a peer's side of a suite: it waits while we measure, and the other way round.
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { createInterface, type Interface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const SCRIPT = fileURLToPath(new URL('../../src/bench/peer.py', import.meta.url));
+
+/** What a peer says when it is ready. */
+export interface PeerInfo {
+  readonly versions: Readonly<Record<string, string>>;
+  readonly threads: number;
+}
+
+interface PeerMessage {
+  readonly ready?: boolean;
+  readonly missing?: string;
+  readonly versions?: Record<string, string>;
+  readonly threads?: number;
+  readonly value?: number;
+}
+
+/** A running peer. */
+export class Peer {
+  readonly info: PeerInfo;
+  readonly #process: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+
+  private constructor(process: ChildProcessWithoutNullStreams, lines: AsyncIterator<string>, info: PeerInfo) {
+    this.#process = process;
+    this.#lines = lines;
+    this.info = info;
+  }
+
+  /** Starts the peer of a suite with Python at `python`; a text that says what is missing when it cannot run. */
+  static async start(python: string, suite: 'call' | 'vit', numThreads: number): Promise<Peer | string> {
+    const child = spawn(python, [SCRIPT, suite, String(numThreads)], {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, OMP_NUM_THREADS: String(numThreads), TRANSFORMERS_VERBOSITY: 'error' },
+    });
+    let errors = '';
+    child.stderr.on('data', (chunk: Buffer) => {
+      errors = (errors + chunk.toString()).slice(-2000);
+    });
+    child.stdin.on('error', () => {}); // a peer that ended early is reported by its silence
+    const failed = new Promise<undefined>((resolve) => child.on('error', () => resolve(undefined)));
+    const reader: Interface = createInterface({ input: child.stdout });
+    const lines = reader[Symbol.asyncIterator]();
+    const first = await Promise.race([failed, lines.next()]);
+    if (first === undefined) return 'not installed';
+    const message = first.done ? {} : (JSON.parse(first.value) as PeerMessage);
+    if (message.ready && message.versions && message.threads !== undefined) {
+      return new Peer(child, lines, { versions: message.versions, threads: message.threads });
+    }
+    child.kill();
+    if (message.missing !== undefined) return `not installed (${message.missing})`;
+    return `failed (${errors.trim().split('\n').at(-1) ?? 'no output'})`;
+  }
+
+  /** Measures once; seconds. */
+  async measure(): Promise<number> {
+    this.#process.stdin.write('\n');
+    const line = await this.#lines.next();
+    const value = line.done ? undefined : (JSON.parse(line.value) as PeerMessage).value;
+    if (value === undefined) throw new Error('the peer process ended in the middle of a measurement');
+    return value;
+  }
+
+  [Symbol.dispose](): void {
+    this.#process.stdin.end();
+  }
+}
+
+/** Medians of both sides, measured in turns, with one unmeasured round of each first. */
+export async function compare(
+  ours: () => number,
+  peer: Peer | undefined,
+  rounds: number,
+): Promise<{ ours: number; peer: number | undefined; ratios: number[] }> {
+  const mine: number[] = [];
+  const theirs: number[] = [];
+  for (let round = -1; round < rounds; round++) {
+    // Idle threads of either side spin for a moment after a parallel region; let them go to sleep.
+    await pause(50);
+    const a = ours();
+    await pause(50);
+    const b = await peer?.measure();
+    if (round < 0) continue;
+    mine.push(a);
+    if (b !== undefined) theirs.push(b);
+  }
+  return {
+    ours: median(mine),
+    peer: theirs.length > 0 ? median(theirs) : undefined,
+    ratios: theirs.map((b, i) => (mine[i] as number) / b),
+  };
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The middle value; the mean of the two middle ones for an even count. */
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  if (sorted.length % 2 === 1) return sorted[middle] as number;
+  return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
+}

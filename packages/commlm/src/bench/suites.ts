@@ -1,0 +1,218 @@
+// The benchmark suites: what each measures on this machine, beside a peer where one is installed.
+import { memoryStats, type nn, noGrad, numThreads, ones, randn, scope } from '@commlm/torch';
+import { clipViTL14 } from '../config/presets.js';
+import type { Answer, AskRequest } from '../generate/answer.js';
+import { loadModel } from '../generate/session.js';
+import type { RgbImage } from '../images/decode.js';
+import { buildEncoder } from '../models/encoders.js';
+import { compare, median, Peer } from './peer.js';
+
+/** One measured line. */
+export interface BenchRow {
+  readonly suite: string;
+  readonly what: string;
+  readonly unit: string;
+  readonly ours: number;
+  /** The peer's figure from the same run, or why there is none. */
+  readonly peer?: { readonly name: string; readonly value?: number; readonly note?: string };
+  /** ours / peer. */
+  readonly ratio?: number;
+}
+
+/** Settings of a run. */
+export interface BenchOptions {
+  /** Python that has the peers (torch, transformers). */
+  readonly python: string;
+  /** Measurements of each side in the suites with a peer. */
+  readonly rounds: number;
+  /** Generations of the suite `memory`. */
+  readonly generations: number;
+  /** Model folder of the suites `tiny` and `memory`; the embedded one by default. */
+  readonly model?: string;
+  /** Called with lines to show while a suite runs. */
+  readonly onNote?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A suite by name. */
+export type Suite = (options: BenchOptions) => Promise<BenchRow[]>;
+
+/** All suites in the order they run. */
+export const SUITES: Readonly<Record<string, { readonly summary: string; readonly run: Suite }>> = {
+  call: { summary: "cost of one operator call from JavaScript, beside Python's torch", run: callSuite },
+  vit: { summary: 'ViT-L/14@336 forward in f32, random weights, beside transformers', run: vitSuite },
+  tiny: { summary: 'load time, prompt and tokens a second of the embedded model', run: tinySuite },
+  memory: { summary: 'many generations: resident memory and live tensors', run: memorySuite },
+};
+
+async function beside(
+  suite: 'call' | 'vit',
+  name: string,
+  options: BenchOptions,
+  ours: () => number,
+): Promise<Pick<BenchRow, 'ours' | 'peer' | 'ratio'>> {
+  const started = await Peer.start(options.python, suite, numThreads());
+  if (typeof started === 'string') {
+    const alone = await compare(ours, undefined, options.rounds);
+    return { ours: alone.ours, peer: { name, note: started } };
+  }
+  using peer = started;
+  if (peer.info.threads !== numThreads()) {
+    throw new Error(
+      `the peer runs ${peer.info.threads} threads and we ${numThreads()}: the figures could not be compared`,
+    );
+  }
+  const versions = Object.entries(peer.info.versions).map(([library, version]) => `${library} ${version}`);
+  const result = await compare(ours, peer, options.rounds);
+  return {
+    ours: result.ours,
+    peer: { name: versions.join(', '), value: result.peer as number },
+    // The median of the ratios of neighbouring measurements: a slow moment of the machine hits both sides.
+    ratio: median(result.ratios),
+  };
+}
+
+const scaled = (
+  row: Pick<BenchRow, 'ours' | 'peer' | 'ratio'>,
+  factor: number,
+): Pick<BenchRow, 'ours' | 'peer' | 'ratio'> => ({
+  ...row,
+  ours: row.ours * factor,
+  ...(row.peer?.value === undefined ? {} : { peer: { ...row.peer, value: row.peer.value * factor } }),
+});
+
+const seconds = (work: () => void): number => {
+  const start = performance.now();
+  work();
+  return (performance.now() - start) / 1000;
+};
+
+/** a.add(b) of four elements, the release of its result included (Python's reference count does the same). */
+async function callSuite(options: BenchOptions): Promise<BenchRow[]> {
+  const numCalls = 20_000;
+  const perScope = 100;
+  const [a, b] = [ones([4]), ones([4])];
+  try {
+    const run = (): number =>
+      seconds(() => {
+        for (let i = 0; i < numCalls; i += perScope) {
+          scope(() => {
+            for (let j = 0; j < perScope; j++) a.add(b);
+          });
+        }
+      }) / numCalls;
+    const row = await beside('call', 'Python torch', options, run);
+    return [{ suite: 'call', what: 'add of two float[4]', unit: 'µs', ...scaled(row, 1e6) }];
+  } finally {
+    a.dispose();
+    b.dispose();
+  }
+}
+
+async function vitSuite(options: BenchOptions): Promise<BenchRow[]> {
+  const encoder = buildEncoder({ type: 'clip', vit: clipViTL14() });
+  const pixels_BCHW = randn([1, 3, 336, 336]);
+  try {
+    encoder.eval();
+    const run = (): number =>
+      seconds(() =>
+        scope(() =>
+          noGrad(() => {
+            // transformers' model runs all blocks and the final norm of CLS.
+            (encoder as unknown as { forwardTokens(pixels: typeof pixels_BCHW): unknown }).forwardTokens(pixels_BCHW);
+          }),
+        ),
+      );
+    const row = await beside('vit', 'transformers', options, run);
+    return [{ suite: 'vit', what: 'CLIP ViT-L/14@336, one picture, f32', unit: 'ms', ...scaled(row, 1e3) }];
+  } finally {
+    (encoder as nn.Module).dispose();
+    pixels_BCHW.dispose();
+  }
+}
+
+/** A picture with some structure, so that nothing is special about its pixels. */
+function samplePicture(width: number, height: number, phase = 0): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const at = (y * width + x) * 3;
+      data[at] = (x * 7 + phase) & 255;
+      data[at + 1] = (y * 5 + phase * 3) & 255;
+      data[at + 2] = ((x ^ y) + phase) & 255;
+    }
+  }
+  return { width, height, data };
+}
+
+const QUESTION =
+  'Provide a comprehensive description of the image and specify the positions of any mentioned objects in square brackets.';
+
+async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
+  const request: AskRequest = { question: QUESTION, maxNewTokens: 64 };
+  const answers: Answer[] = [];
+  using session = await loadModel(options.model, {});
+  for (let round = -1; round < options.rounds; round++) {
+    options.signal?.throwIfAborted();
+    // A new picture each time: the features of an old one would come from the cache.
+    const answer = await session.ask({ ...request, images: [samplePicture(256, 192, round + 1)] });
+    if (round >= 0) answers.push(answer);
+  }
+  const of = (value: (answer: Answer) => number): number => median(answers.map(value));
+  const row = (what: string, unit: string, ours: number): BenchRow => ({ suite: 'tiny', what, unit, ours });
+  const speeds = answers.filter(({ usage }) => usage.completionTokens > 1);
+  return [
+    row(
+      'load the model (libtorch included)',
+      'ms',
+      of((answer) => answer.timings.loadMs),
+    ),
+    row(
+      'picture: decode, resize, encode',
+      'ms',
+      of((answer) => answer.timings.visionMs),
+    ),
+    row(
+      `prompt of ${answers[0]?.usage.promptTokens ?? 0} tokens`,
+      'ms',
+      of((answer) => answer.timings.prefillMs),
+    ),
+    ...(speeds.length === 0
+      ? []
+      : [
+          row(
+            'decoding',
+            'tokens/s',
+            median(speeds.map(({ usage, timings }) => (1000 * (usage.completionTokens - 1)) / timings.decodeMs)),
+          ),
+        ]),
+  ];
+}
+
+async function memorySuite(options: BenchOptions): Promise<BenchRow[]> {
+  const { generations, onNote, signal } = options;
+  using session = await loadModel(options.model, {});
+  const every = Math.max(1, Math.floor(generations / 10));
+  const samples: { rss: number; live: number }[] = [];
+  for (let i = 1; i <= generations; i++) {
+    signal?.throwIfAborted();
+    await session.ask({ question: QUESTION, images: [samplePicture(160, 120, i)], maxNewTokens: 16 });
+    if (i % every !== 0) continue;
+    globalThis.gc?.();
+    const sample = { rss: process.memoryUsage.rss() / 2 ** 20, live: memoryStats().liveTensors };
+    samples.push(sample);
+    onNote?.(`after ${i} generations: ${sample.rss.toFixed(1)} MiB resident, ${sample.live} live tensors`);
+  }
+  // The first tenth fills caches and pools; growth is counted from there.
+  const [first, last] = [samples[0], samples.at(-1)];
+  const row = (what: string, unit: string, ours: number): BenchRow => ({ suite: 'memory', what, unit, ours });
+  return [
+    row(`resident after ${generations} generations`, 'MiB', last?.rss ?? Number.NaN),
+    row(`growth since generation ${every}`, 'MiB', (last?.rss ?? Number.NaN) - (first?.rss ?? Number.NaN)),
+    row(
+      `live tensors more than at generation ${every}`,
+      'tensors',
+      (last?.live ?? Number.NaN) - (first?.live ?? Number.NaN),
+    ),
+  ];
+}

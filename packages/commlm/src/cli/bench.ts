@@ -1,0 +1,126 @@
+// `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed.
+import { type Command, InvalidArgumentError } from 'commander';
+import type { BenchRow } from '../bench/suites.js';
+import { CommError } from '../config/errors.js';
+import { nearestName } from '../config/json.js';
+import { interruptSignal } from './interrupt.js';
+import { wholeNumber } from './options.js';
+import { formatTable, note, print, printJson, styleOf } from './output.js';
+
+const NAMES = ['call', 'vit', 'tiny', 'memory'];
+
+interface BenchCommandOptions {
+  readonly model?: string;
+  readonly python?: string;
+  readonly threads?: number;
+  readonly rounds: number;
+  readonly generations: number;
+  readonly json?: boolean;
+}
+
+/** Adds the command `bench`. */
+export function register(program: Command): void {
+  program
+    .command('bench')
+    .description('Measure speed and memory on this machine.')
+    .argument('[suite...]', 'call, vit, tiny, memory (default: all)', collectSuites, [])
+    .option('-m, --model <folder>', 'model of the suites tiny and memory (default: the embedded models/comm-tiny)')
+    .option(
+      '--python <file>',
+      'Python with torch and transformers for the peers (default: COMMLM_PEER_PYTHON, else python3)',
+    )
+    .option('--threads <n>', 'threads of both sides (default: as libtorch chooses)', wholeNumber(1, 1024))
+    .option('--rounds <n>', 'measurements of each side', wholeNumber(1, 10_000), 9)
+    .option('--generations <n>', 'answers of the suite memory', wholeNumber(10), 2000)
+    .option('--json', 'print one JSON document in place of the table')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Suites:',
+        "  call     cost of one operator call from JavaScript, beside Python's torch",
+        '  vit      ViT-L/14@336 forward in f32 with random weights, beside transformers',
+        '  tiny     load time, prompt and tokens a second of the embedded model',
+        '  memory   2,000 answers: resident memory and live tensors stay flat',
+        '',
+        'Both sides use the same number of threads and are measured in turns; figures are medians.',
+      ].join('\n'),
+    )
+    .action((suites: string[], options: BenchCommandOptions) => bench(suites, options));
+}
+
+function collectSuites(name: string, before: string[]): string[] {
+  if (!NAMES.includes(name)) {
+    const guess = nearestName(name, NAMES);
+    throw new InvalidArgumentError(
+      `There is no suite "${name}"${guess ? `; did you mean "${guess}"?` : ''} (suites: ${NAMES.join(', ')}).`,
+    );
+  }
+  return [...before, name];
+}
+
+async function bench(wanted: readonly string[], options: BenchCommandOptions): Promise<void> {
+  const { setNumThreads, numThreads, versionInfo } = await import('@commlm/torch');
+  if (options.threads !== undefined) setNumThreads(options.threads);
+  const { SUITES } = await import('../bench/suites.js');
+  const { cpus, totalmem } = await import('node:os');
+  const machine = {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Number((totalmem() / 2 ** 30).toFixed(1)),
+    threads: numThreads(),
+    node: process.versions.node,
+    libtorch: versionInfo().torch,
+  };
+  note(
+    `${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads; Node ${machine.node}, libtorch ${machine.libtorch}`,
+  );
+  const python = options.python ?? process.env.COMMLM_PEER_PYTHON ?? 'python3';
+  const rows: BenchRow[] = [];
+  for (const name of wanted.length > 0 ? wanted : NAMES) {
+    const suite = SUITES[name];
+    if (!suite) throw new CommError(`There is no suite "${name}".`, { code: 'bench/suite', exitCode: 2 });
+    note(`${name}: ${suite.summary}`);
+    interruptSignal().throwIfAborted();
+    rows.push(
+      ...(await suite.run({
+        python,
+        rounds: options.rounds,
+        generations: options.generations,
+        ...(options.model === undefined ? {} : { model: options.model }),
+        onNote: (line) => note(`  ${line}`),
+        signal: interruptSignal(),
+      })),
+    );
+  }
+  if (options.json) printJson({ machine, date: new Date().toISOString(), rows });
+  else printTable(rows);
+}
+
+function printTable(rows: readonly BenchRow[]): void {
+  const style = styleOf();
+  const figure = (value: number | undefined): string =>
+    value === undefined ? '' : Math.abs(value) >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(2);
+  print(
+    formatTable(
+      [
+        { title: 'suite' },
+        { title: 'what' },
+        { title: 'ours', align: 'right' },
+        { title: 'peer', align: 'right' },
+        { title: 'unit' },
+        { title: 'ours/peer', align: 'right' },
+        { title: 'peer is' },
+      ],
+      rows.map(({ suite, what, unit, ours, peer, ratio }) => [
+        suite,
+        what,
+        style.bold(figure(ours)),
+        peer === undefined ? '' : (peer.note ?? figure(peer.value)),
+        unit,
+        ratio === undefined ? '' : ratio.toFixed(2),
+        peer?.name ?? '',
+      ]),
+    ),
+  );
+}
