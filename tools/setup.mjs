@@ -134,7 +134,7 @@ function findPython() {
 
 const versionsStep = {
   name: 'versions',
-  stamp: () => [process.version, process.env.PATH, process.env.CXX, process.env.PYTHON, process.env.LIBTORCH],
+  stamp: () => [process.version, process.env.CXX, process.env.PYTHON, process.env.LIBTORCH],
   async run() {
     const [major, minor] = process.versions.node.split('.').map(Number);
     if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1])) {
