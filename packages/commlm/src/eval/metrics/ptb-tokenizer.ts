@@ -6,6 +6,7 @@
  * depends on the first word of the caption after it.
  */
 import { CAPITALS, DIGITS, LETTERS } from './ptb-characters.js';
+import { trimEnd } from './python-text.js';
 import { charSet, Scanner, type ScannerRule } from './scanner.js';
 
 /** What a matched text becomes: a token, or nothing; `giveBack` units return to the input first. */
@@ -44,7 +45,7 @@ const acronymAtSentenceEnd: Action = {
 };
 
 function removeSoftHyphens(text: string): string {
-  return text.replaceAll('\u00ad', '') || '-';
+  return text.includes('\u00ad') ? text.replaceAll('\u00ad', '') || '-' : text;
 }
 
 function nameRoundBrackets(text: string): string {
@@ -253,7 +254,7 @@ const DEFINITIONS: ReadonlyArray<readonly [string, string | readonly number[]]> 
   ['joinedCapitals', '[A-Z]+(([+&]|&amp;)[A-Z]+)+'],
   ['slashPart', '[A-Za-z0-9]+(-[A-Za-z]+){0,2}'],
   ['slashed', '{slashPart}(\\\\?/{slashPart}){1,2}'],
-  ['special', "-(l|r)(r|c|s)b-|c\\.d\\.s|(pro|anti)-|s(&|&amp;)(p-500|ls)|cap{apostrophe}n|c{apostrophe}est"],
+  ['special', '-(l|r)(r|c|s)b-|c\\.d\\.s|(pro|anti)-|s(&|&amp;)(p-500|ls)|cap{apostrophe}n|c{apostrophe}est'],
 
   // Numbers.
   ['plainNumber', '{digit}+|{digit}*([.:,\u00ad\u066b\u066c]{digit}+)+'],
@@ -319,10 +320,7 @@ const DEFINITIONS: ReadonlyArray<readonly [string, string | readonly number[]]> 
     'sentenceStartC',
     '[T]hat|[T]he|[T]heir|[T]hen|[T]here|[T]hese|[T]hey|[T]his|[W]e|[W]hen|[W]hile|[W]hat|[Y]et|[Y]ou|{markup}',
   ],
-  [
-    'hyphenated',
-    '[A-Za-z0-9][A-Za-z0-9.,\u00ad]*(-([A-Za-z0-9\u00ad]+|{longAcronym}\\.))+',
-  ],
+  ['hyphenated', '[A-Za-z0-9][A-Za-z0-9.,\u00ad]*(-([A-Za-z0-9\u00ad]+|{longAcronym}\\.))+'],
 
   // Faces.
   ['face', "[<>]?[:;=][\\-o*']?[()DPdpO\\\\{@|\\[\\]]"],
@@ -367,11 +365,7 @@ const RULES: ReadonlyArray<ScannerRule<Action>> = [
   rule('{slashed}', asIs),
   rule('[A-Z]*\\$|#', asIs),
   rule('{currency}', mapped(CURRENCIES)),
-  rule(
-    '{acronym}\\.',
-    acronymAtSentenceEnd,
-    '{space}+({sentenceStartA}|{sentenceStartB}|{sentenceStartC}){space}',
-  ),
+  rule('{acronym}\\.', acronymAtSentenceEnd, '{space}+({sentenceStartA}|{sentenceStartB}|{sentenceStartC}){space}'),
   rule('{numberAbbreviation}', asIs, '{space}?{digit}'),
   rule('(pt[eyEY]|co)\\.', asIs, '{blank}(ltd|lim)'),
   rule('{endingAbbreviation}', abbreviationAtSentenceEnd, '{space}({space}|{capital}|{markup})'),
@@ -426,13 +420,24 @@ function ptbScanner(): Scanner<Action> {
 }
 
 /** Tokens that the caption tools remove; `-LRB-` and its kin stay, as they come in lower case. */
-const REMOVED_TOKENS: ReadonlySet<string> = new Set(["''", "'", '``', '`', '.', '?', '!', ',', ':', '-', '--', '...', ';']);
+const REMOVED_TOKENS: ReadonlySet<string> = new Set([
+  "''",
+  "'",
+  '``',
+  '`',
+  '.',
+  '?',
+  '!',
+  ',',
+  ':',
+  '-',
+  '--',
+  '...',
+  ';',
+]);
 
 /** Marks that would end the line inside the tokenizer and shift every caption after it. */
-const LINE_BREAKS = /[\n\r\u000b\u000c\u2028\u2029]/g;
-
-/** Blanks at the end of a line as Python's `rstrip` sees them. */
-const TRAILING_SPACE = /[\t-\r\u001c-\u0020\u0085\u00a0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+$/;
+const LINE_BREAKS = /[\n\r\v\f\u2028\u2029]/g;
 
 /**
  * Tokenises captions: each becomes its lower-case tokens joined by one blank, without punctuation tokens.
@@ -470,11 +475,9 @@ function scanLine(scan: Scanner<Action>, text: string, start: number, end: numbe
   return tokens;
 }
 
-function cleanTokens(tokens: readonly string[]): string {
-  return tokens
-    .join(' ')
-    .replace(TRAILING_SPACE, '')
-    .split(' ')
-    .filter((token) => !REMOVED_TOKENS.has(token))
-    .join(' ');
+function cleanTokens(tokens: string[]): string {
+  const last = tokens.length - 1;
+  const end = tokens[last];
+  if (end !== undefined) tokens[last] = trimEnd(end);
+  return tokens.filter((token) => !REMOVED_TOKENS.has(token)).join(' ');
 }

@@ -305,6 +305,9 @@ class Automaton {
   private readonly accepts: number[] = [-1];
   private readonly ids = new Map<string, number>([['', DEAD]]);
   private readonly start: number;
+  /** What {@link longest} found. */
+  matchedRule = -1;
+  matchedEnd = -1;
 
   constructor(network: Network, alphabet: Alphabet, start: number) {
     this.network = network;
@@ -313,19 +316,39 @@ class Automaton {
     this.start = this.intern([start]);
   }
 
-  /** Longest match from `from`: calls back for every accepted end, in increasing order. */
-  run(text: string, from: number, onAccept: (rule: number, end: number) => void): void {
+  /** End and rule of the longest match from `from`; `matchedRule` is -1 when there is none. */
+  longest(text: string, from: number): void {
     const { classOf } = this.alphabet;
+    const { next, accepts } = this;
     let state = this.start;
+    this.matchedRule = -1;
     for (let i = from; i < text.length; i++) {
       const unitClass = classOf[text.charCodeAt(i)] as number;
-      let target = (this.next[state] as Int32Array)[unitClass] as number;
+      let target = (next[state] as Int32Array)[unitClass] as number;
       if (target === UNKNOWN) target = this.advance(state, unitClass);
       if (target === DEAD) return;
       state = target;
-      const rule = this.accepts[state] as number;
-      if (rule >= 0) onAccept(rule, i + 1);
+      const rule = accepts[state] as number;
+      if (rule >= 0) {
+        this.matchedRule = rule;
+        this.matchedEnd = i + 1;
+      }
     }
+  }
+
+  /** Every end at which a match from `from` could stop, in increasing order. */
+  ends(text: string, from: number): number[] {
+    const ends: number[] = [];
+    let state = this.start;
+    for (let i = from; i < text.length; i++) {
+      const unitClass = this.alphabet.classOf[text.charCodeAt(i)] as number;
+      let target = (this.next[state] as Int32Array)[unitClass] as number;
+      if (target === UNKNOWN) target = this.advance(state, unitClass);
+      if (target === DEAD) break;
+      state = target;
+      if ((this.accepts[state] as number) >= 0) ends.push(i + 1);
+    }
+    return ends;
   }
 
   private advance(state: number, unitClass: number): number {
@@ -378,8 +401,6 @@ export class Scanner<Action> {
   private readonly rules: ReadonlyArray<ScannerRule<Action>>;
   private readonly main: Automaton;
   private readonly parts = new Map<number, { readonly head: Automaton; readonly context: Automaton }>();
-  private rule = -1;
-  private end = -1;
 
   /** @param definitions named patterns or character sets, each may use those before it. */
   constructor(
@@ -420,35 +441,20 @@ export class Scanner<Action> {
     }
   }
 
-  private readonly note = (rule: number, end: number): void => {
-    this.rule = rule;
-    this.end = end;
-  };
-
   /** The match at `from`, or null when no rule matches there. */
   match(text: string, from: number): ScanMatch<Action> | null {
-    this.rule = -1;
-    this.main.run(text, from, this.note);
-    if (this.rule < 0) return null;
-    const { rule, end } = this;
+    this.main.longest(text, from);
+    const { matchedRule: rule, matchedEnd: end } = this.main;
+    if (rule < 0) return null;
     const action = (this.rules[rule] as ScannerRule<Action>).action;
     return { action, end: this.parts.has(rule) ? this.headEnd(text, from, rule, end) : end };
   }
 
-  /** Longest head such that head and context together cover `from..end`. */
+  /** End of the longest head such that head and context together cover `from..end`. */
   private headEnd(text: string, from: number, rule: number, end: number): number {
     const { head, context } = this.parts.get(rule) as { head: Automaton; context: Automaton };
     const covered = text.slice(0, end);
-    const candidates: number[] = [];
-    head.run(covered, from, (_rule, at) => candidates.push(at));
-    for (let i = candidates.length - 1; i >= 0; i--) {
-      const at = candidates[i] as number;
-      let reaches = false;
-      context.run(covered, at, (_rule, contextEnd) => {
-        if (contextEnd === end) reaches = true;
-      });
-      if (reaches) return at;
-    }
-    return end;
+    const heads = head.ends(covered, from);
+    return heads.findLast((at) => context.ends(covered, at).includes(end)) ?? end;
   }
 }

@@ -1,0 +1,95 @@
+/**
+ * Corpus BLEU-1..4 (Papineni et al. 2002) with the closest reference length (of equals the shorter) and the two tiny
+ * constants of the COCO caption tools in place of smoothing.
+ */
+import { MAX_ORDER, type NgramCounts, type NgramIndex } from './ngrams.js';
+
+const NUMERATOR_OFFSET = 1e-15;
+const DENOMINATOR_OFFSET = 1e-9;
+
+/** BLEU of a corpus and of each caption alone; index n - 1 holds BLEU-n. */
+export interface BleuScores {
+  readonly corpus: readonly number[];
+  readonly perCaption: ReadonlyArray<readonly number[]>;
+}
+
+interface BleuCounts {
+  length: number;
+  referenceLength: number;
+  readonly correct: number[];
+  readonly guessed: number[];
+}
+
+function closestLength(references: readonly NgramCounts[], length: number): number {
+  let best = 0;
+  let bestDistance = Number.POSITIVE_INFINITY;
+  for (const reference of references) {
+    const distance = Math.abs(reference.length - length);
+    if (distance < bestDistance || (distance === bestDistance && reference.length < best)) {
+      best = reference.length;
+      bestDistance = distance;
+    }
+  }
+  return best;
+}
+
+/** Matches of one candidate; `limits` is scratch space of one zero per n-gram and is left so. */
+function countMatches(references: readonly NgramCounts[], candidate: NgramCounts, limits: Int32Array): BleuCounts {
+  for (const { ids, counts } of references) {
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i] as number;
+      limits[id] = Math.max(limits[id] as number, counts[i] as number);
+    }
+  }
+  const correct: number[] = [];
+  const guessed: number[] = [];
+  for (let order = 1; order <= MAX_ORDER; order++) {
+    let matches = 0;
+    for (let i = candidate.starts[order - 1] as number; i < (candidate.starts[order] as number); i++) {
+      matches += Math.min(candidate.counts[i] as number, limits[candidate.ids[i] as number] as number);
+    }
+    correct.push(matches);
+    guessed.push(Math.max(0, candidate.length - order + 1));
+  }
+  for (const { ids } of references) for (const id of ids) limits[id] = 0;
+  return { length: candidate.length, referenceLength: closestLength(references, candidate.length), correct, guessed };
+}
+
+function bleuOf(counts: BleuCounts): number[] {
+  const ratio = (counts.length + NUMERATOR_OFFSET) / (counts.referenceLength + DENOMINATOR_OFFSET);
+  const brevity = ratio < 1 ? Math.exp(1 - 1 / ratio) : 1;
+  const scores: number[] = [];
+  let product = 1;
+  for (let k = 0; k < MAX_ORDER; k++) {
+    product *=
+      ((counts.correct[k] as number) + NUMERATOR_OFFSET) / ((counts.guessed[k] as number) + DENOMINATOR_OFFSET);
+    scores.push(product ** (1 / (k + 1)) * brevity);
+  }
+  return scores;
+}
+
+/** BLEU-1..4 of candidates against their references, all counted with `index`. */
+export function bleu(
+  references: ReadonlyArray<readonly NgramCounts[]>,
+  candidates: readonly NgramCounts[],
+  index: NgramIndex,
+): BleuScores {
+  const limits = new Int32Array(index.numNgrams);
+  const total: BleuCounts = {
+    length: 0,
+    referenceLength: 0,
+    correct: new Array<number>(MAX_ORDER).fill(0),
+    guessed: new Array<number>(MAX_ORDER).fill(0),
+  };
+  const perCaption = candidates.map((candidate, i) => {
+    const counts = countMatches(references[i] ?? [], candidate, limits);
+    total.length += counts.length;
+    total.referenceLength += counts.referenceLength;
+    for (let k = 0; k < MAX_ORDER; k++) {
+      total.correct[k] = (total.correct[k] as number) + (counts.correct[k] as number);
+      total.guessed[k] = (total.guessed[k] as number) + (counts.guessed[k] as number);
+    }
+    return bleuOf(counts);
+  });
+  return { corpus: bleuOf(total), perCaption };
+}
