@@ -262,49 +262,27 @@ async function downloadLibtorch(python, { report, signal }) {
   const foreign = minor < 10 || minor > 14 ? ['--python-version', '3.12'] : [];
   const partial = join(CACHE, `libtorch.partial-${process.pid}`);
   const temporary = join(CACHE, `tmp-${process.pid}`);
-  const common = [
-    '--only-binary',
-    ':all:',
-    '--no-input',
-    '--disable-pip-version-check',
-    '--root-user-action',
-    'ignore',
-    ...foreign,
-  ];
+  const common = ['--only-binary', ':all:', '--no-input', '--disable-pip-version-check', ...foreign];
   const failures = [];
+  const free = statfsSync(CACHE);
+  if (free.bavail * free.bsize < 2e9) {
+    throw new SetupError('Less than 2 GB are free on the disk of the clone.', 'Free some space, or set LIBTORCH.');
+  }
   try {
     for (const { spec, args, size } of pipSources()) {
       const where = args.includes(CPU_INDEX) ? "PyTorch's CPU index" : 'pip';
-      const probe = [...pip, 'install', '--dry-run', '--quiet', '--retries', '1', '--target', partial, ...common];
-      const { code, output } = await runProgram(program, [...probe, ...args, spec], { capture: true, signal });
-      if (code !== 0) {
-        failures.push(
-          `${where}, ${spec}: ${
-            output
-              .split('\n')
-              .filter((line) => /ERROR/.test(line))
-              .at(-1) ?? output
-          }`,
-        );
-        continue;
-      }
-      const free = statfsSync(CACHE);
-      if (free.bavail * free.bsize < 2e9) {
-        throw new SetupError('Less than 2 GB are free on the disk of the clone.', 'Free some space, or set LIBTORCH.');
-      }
       report(`fetching ${spec} from ${where} into .cache/libtorch: ${size}`);
       mkdirSync(temporary, { recursive: true });
       const install = [...pip, 'install', '--target', partial, '--no-compile', ...common, ...args, spec];
-      const result = await runProgram(program, install, {
-        signal,
-        env: { TMPDIR: temporary, PYTHONWARNINGS: 'ignore' },
-      });
+      // As variables, since an older pip refuses options that it does not know.
+      const env = { TMPDIR: temporary, PIP_RETRIES: '2', PIP_ROOT_USER_ACTION: 'ignore' };
+      const result = await runProgram(program, install, { signal, env });
       if (result.code === 0) {
         rmSync(LIBTORCH_HOME, { recursive: true, force: true });
         renameSync(partial, LIBTORCH_HOME);
         return;
       }
-      failures.push(`${where}, ${spec}: exit code ${result.code}`);
+      failures.push(`${spec} from ${where}: pip ended with exit code ${result.code}`);
       rmSync(partial, { recursive: true, force: true });
     }
   } finally {
