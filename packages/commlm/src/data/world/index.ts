@@ -1,0 +1,10 @@
+/** The synthetic world: scenes, pictures, questions and answers, all by seed. */
+
+export * from './augment.js';
+export * from './background.js';
+export * from './random.js';
+export * from './render.js';
+export * from './scene.js';
+export * from './sprites.js';
+export * from './stream.js';
+export * from './vocabulary.js';

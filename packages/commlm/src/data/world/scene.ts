@@ -1,0 +1,395 @@
+/** Scenes of the synthetic world: which things stand where, drawn from a seed; train and test hold other combinations. */
+
+import { type Background, contrastWith, makeBackground } from './background.js';
+import { hash32, Random } from './random.js';
+import { MASK_SIDE, type Sprite, type SpriteBank } from './sprites.js';
+import {
+  type Category,
+  COLOR_NAMES,
+  COLORS,
+  type ColorName,
+  ICON_NOUNS,
+  ICON_STYLES,
+  type IconStyle,
+  KNOWN_STYLES,
+  type Noun,
+  nounOf,
+  SHAPE_NOUNS,
+  SHIFT_STYLE,
+  type SpriteStyle,
+  type StyleChoice,
+} from './vocabulary.js';
+
+export type Split = 'train' | 'test';
+/** `[x1, y1, x2, y2]` in pixels of the scene. */
+export type PixelBox = readonly [number, number, number, number];
+
+/** One thing in a scene. */
+export interface SceneObject {
+  readonly noun: string;
+  readonly category: Category;
+  readonly style: SpriteStyle;
+  /** Shapes only. */
+  readonly color?: ColorName;
+  /** Tight extents of the visible pixels. */
+  readonly box: PixelBox;
+  /** Centre and unrotated size of the drawing, pixels of the scene. */
+  readonly place: { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
+  readonly flip: boolean;
+  /** Degrees, clockwise. */
+  readonly rotation: number;
+  /** Drawing order; higher lies in front. Equals the index in `objects`. */
+  readonly z: number;
+  /** Share of the drawing that nothing in front covers, measured on the coarse mask. */
+  readonly visible: number;
+}
+
+/** A picture before it is painted. */
+export interface Scene {
+  readonly seed: number;
+  readonly split: Split;
+  readonly style: StyleChoice;
+  readonly width: number;
+  readonly height: number;
+  readonly background: Background;
+  readonly objects: readonly SceneObject[];
+}
+
+export interface SceneOptions {
+  readonly bank: SpriteBank;
+  readonly split?: Split;
+  readonly style?: StyleChoice;
+  /** Long side in pixels, default 640. */
+  readonly size?: number;
+  /** Fewest and most objects, default 1 and 4. */
+  readonly minObjects?: number;
+  readonly maxObjects?: number;
+  /** Largest rotation of a thing in degrees, default 12. */
+  readonly maxRotation?: number;
+  /** Width to height as a pair of small integers; drawn from the seed by default. */
+  readonly aspect?: readonly [number, number];
+}
+
+/** Share of noun pairs and of (noun, style, place) triples that only test scenes contain. */
+export const RESERVED_SHARE = 0.15;
+/** Every object is visible to at least this share. */
+export const MIN_VISIBLE = 0.6;
+
+const ASPECTS: readonly (readonly [number, number])[] = [
+  [4, 3],
+  [3, 2],
+  [16, 9],
+  [1, 1],
+  [3, 4],
+  [2, 3],
+];
+const ASPECT_WEIGHTS = [20, 18, 10, 22, 16, 14];
+const COUNT_WEIGHTS = [27, 34, 27, 12];
+/** Longest side of a thing as a share of the scene's long side, by number of things. */
+const SIZE_RANGES: readonly (readonly [number, number])[] = [
+  [0.34, 0.6],
+  [0.28, 0.56],
+  [0.26, 0.46],
+  [0.24, 0.4],
+];
+const MIN_SIZE = 0.24;
+const SHAPE_SHARE = 0.25;
+const DUPLICATE_SHARE = 0.3;
+const ROTATED_SHARE = 0.4;
+const MIN_CONTRAST = 95;
+
+/** Whether two different nouns together are reserved for test scenes; a noun with itself never is. */
+export function isReservedPair(a: string, b: string): boolean {
+  if (a === b) return false;
+  return hash32(`pair/${a < b ? `${a}/${b}` : `${b}/${a}`}`) < RESERVED_SHARE * 0x100000000;
+}
+
+/** Whether a noun in a style at a cell of the 3 x 3 grid (0..8, row by row) is reserved for test scenes. */
+export function isReservedPlace(noun: string, style: SpriteStyle, cell: number): boolean {
+  return hash32(`place/${noun}/${style}/${cell}`) < RESERVED_SHARE * 0x100000000;
+}
+
+/** Cell of the 3 x 3 grid over the scene that a box's centre lies in, row by row. */
+export function cellOf(box: PixelBox, width: number, height: number): number {
+  const column = Math.min(2, Math.floor((((box[0] + box[2]) / 2) * 3) / width));
+  const row = Math.min(2, Math.floor((((box[1] + box[3]) / 2) * 3) / height));
+  return row * 3 + column;
+}
+
+/** Whether a scene holds a combination that is reserved for the test split. */
+export function hasReservedCombination(scene: Pick<Scene, 'objects' | 'width' | 'height'>): boolean {
+  return scene.objects.some(
+    (object, i) =>
+      isReservedPlace(object.noun, object.style, cellOf(object.box, scene.width, scene.height)) ||
+      scene.objects.slice(i + 1).some((other) => isReservedPair(object.noun, other.noun)),
+  );
+}
+
+/**
+ * The scene of a seed: pure, the same for the same seed, options and sprite bank. Train scenes never hold a reserved
+ * combination, test scenes always hold one. `seed` is an integer from 0 to 2^53.
+ * @throws RangeError for a seed that is no such integer.
+ */
+export function makeScene(seed: number, options: SceneOptions): Scene {
+  if (!Number.isSafeInteger(seed) || seed < 0) throw new RangeError(`seed must be an integer from 0, got ${seed}`);
+  const { bank, split = 'train', style = 'known', size = 640, maxRotation = 12 } = options;
+  const rng = new Random(seed, `scene/${split}`);
+  const [aspectWidth, aspectHeight] =
+    options.aspect ?? (ASPECTS[rng.weighted(ASPECT_WEIGHTS)] as readonly [number, number]);
+  const longest = Math.max(aspectWidth, aspectHeight);
+  const width = Math.round((size * aspectWidth) / longest);
+  const height = Math.round((size * aspectHeight) / longest);
+  const numObjects = drawCount(rng, options.minObjects ?? 1, options.maxObjects ?? 4);
+  const frame: Frame = { bank, split, style, width, height, maxRotation };
+  for (let attempt = 0; ; attempt++) {
+    const background = makeBackground(rng);
+    const subjects = drawSubjects(rng, numObjects, background, style);
+    const reservedPair = subjects.some((a, i) =>
+      subjects.slice(i + 1).some((b) => isReservedPair(a.noun.name, b.noun.name)),
+    );
+    if (split === 'train' && reservedPair) continue;
+    const placed = placeAll(rng, subjects, frame, attempt, split === 'test' && !reservedPair);
+    if (!placed) continue;
+    const objects = placed.map((item, z) => toObject(item, z));
+    return { seed, split, style, width, height, background, objects };
+  }
+}
+
+interface Frame {
+  bank: SpriteBank;
+  split: Split;
+  style: StyleChoice;
+  width: number;
+  height: number;
+  maxRotation: number;
+}
+interface Subject {
+  noun: Noun;
+  style: SpriteStyle;
+  color?: ColorName;
+}
+interface Placed {
+  subject: Subject;
+  sprite: Sprite;
+  x: number;
+  y: number;
+  width: number;
+  height: number;
+  cos: number;
+  sin: number;
+  rotation: number;
+  flip: boolean;
+  box: [number, number, number, number];
+  /** Coarse-mask cells that something in front hides. */
+  covered: Uint8Array;
+  numCovered: number;
+  numCells: number;
+}
+
+function drawCount(rng: Random, min: number, max: number): number {
+  if (!(min >= 1 && max <= COUNT_WEIGHTS.length && min <= max)) {
+    throw new RangeError(`the number of objects must lie in 1..${COUNT_WEIGHTS.length}, got ${min}..${max}`);
+  }
+  return min + rng.weighted(COUNT_WEIGHTS.slice(min - 1, max));
+}
+
+function drawSubjects(rng: Random, count: number, background: Background, choice: StyleChoice): Subject[] {
+  const sceneStyle = rng.chance(0.5) ? drawIconStyle(rng, choice) : undefined;
+  const subjects: Subject[] = [];
+  for (let i = 0; i < count; i++) {
+    const previous = i > 0 && rng.chance(DUPLICATE_SHARE / (count - 1)) ? rng.pick(subjects).noun : undefined;
+    const noun = previous ?? (rng.chance(SHAPE_SHARE) ? rng.pick(SHAPE_NOUNS) : rng.pick(ICON_NOUNS));
+    if (noun.category === 'shape') {
+      const style = choice === 'shift' || choice === SHIFT_STYLE ? 'outlined' : 'flat';
+      subjects.push({ noun, style, color: drawColor(rng, background) });
+    } else {
+      subjects.push({ noun, style: sceneStyle ?? drawIconStyle(rng, choice) });
+    }
+  }
+  return subjects;
+}
+
+function drawIconStyle(rng: Random, choice: StyleChoice): IconStyle {
+  const drawn = rng.pick(KNOWN_STYLES);
+  if (choice === 'known') return drawn;
+  return choice === 'shift' ? SHIFT_STYLE : (ICON_STYLES.find((style) => style === choice) ?? drawn);
+}
+
+function drawColor(rng: Random, background: Background): ColorName {
+  const order = rng.shuffle(COLOR_NAMES);
+  return order.find((name) => contrastWith(background, COLORS[name]) >= MIN_CONTRAST) ?? (order[0] as ColorName);
+}
+
+function placeAll(
+  rng: Random,
+  subjects: readonly Subject[],
+  frame: Frame,
+  attempt: number,
+  needsReservedPlace: boolean,
+): Placed[] | undefined {
+  const bound = rng.chance(0.25) && attempt < 20 ? MIN_VISIBLE + 0.02 : 0.88;
+  const placed: Placed[] = [];
+  let reserved = !needsReservedPlace;
+  for (const [i, subject] of subjects.entries()) {
+    const mustReserve = !reserved && i === subjects.length - 1;
+    let found: Placed | undefined;
+    for (let tries = 0; tries < 40 && !found; tries++) {
+      const candidate = drawPlace(rng, subject, subjects.length, frame);
+      if (!candidate) continue;
+      const cell = cellOf(candidate.box, frame.width, frame.height);
+      const isReserved = isReservedPlace(subject.noun.name, subject.style, cell);
+      if (frame.split === 'train' ? isReserved : mustReserve && !isReserved) continue;
+      if (!coverBy(placed, candidate, bound)) continue;
+      reserved ||= isReserved;
+      found = candidate;
+    }
+    if (!found) return undefined;
+    placed.push(found);
+  }
+  return placed;
+}
+
+function drawPlace(rng: Random, subject: Subject, count: number, frame: Frame): Placed | undefined {
+  const { width: sceneWidth, height: sceneHeight } = frame;
+  const long = Math.max(sceneWidth, sceneHeight);
+  const sprite = frame.bank.sprite(subject.noun.name, subject.style);
+  const [low, high] = SIZE_RANGES[count - 1] as readonly [number, number];
+  const rotates = rng.chance(ROTATED_SHARE);
+  const rotation = rotates ? Math.round(rng.range(-frame.maxRotation, frame.maxRotation)) : 0;
+  const flip = rng.chance(0.5);
+  const share = rng.range(low, high);
+  const radians = (rotation * Math.PI) / 180;
+  const cos = Math.cos(radians);
+  const sin = Math.sin(radians);
+  let width = sprite.aspect >= 1 ? 1 : sprite.aspect;
+  let height = sprite.aspect >= 1 ? 1 / sprite.aspect : 1;
+  const unit = hullExtents(sprite.hull, width, height, cos, sin, flip);
+  const unitWidth = unit[2] - unit[0];
+  const unitHeight = unit[3] - unit[1];
+  // `share` is the longest side of the tight box; a scene's short side may force less.
+  const fit = Math.min((sceneWidth * 0.98) / unitWidth, (sceneHeight * 0.98) / unitHeight);
+  const scale = Math.min((share * long) / Math.max(unitWidth, unitHeight), fit);
+  if (scale * Math.max(unitWidth, unitHeight) < MIN_SIZE * long) return undefined;
+  width *= scale;
+  height *= scale;
+  const x = rng.range(-unit[0] * scale, sceneWidth - unit[2] * scale);
+  const y = rng.range(-unit[1] * scale, sceneHeight - unit[3] * scale);
+  const box: Placed['box'] = [x + unit[0] * scale, y + unit[1] * scale, x + unit[2] * scale, y + unit[3] * scale];
+  const numCells = sprite.mask.reduce((sum, cell) => sum + cell, 0);
+  const covered = new Uint8Array(MASK_SIDE * MASK_SIDE);
+  return { subject, sprite, x, y, width, height, cos, sin, rotation, flip, box, covered, numCovered: 0, numCells };
+}
+
+/** Extents of the hull around the centre, for a drawing of `width x height`. */
+function hullExtents(
+  hull: Float32Array,
+  width: number,
+  height: number,
+  cos: number,
+  sin: number,
+  flip: boolean,
+): [number, number, number, number] {
+  let [x1, y1, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
+  for (let i = 0; i < hull.length; i += 2) {
+    const u = (flip ? -(hull[i] as number) : (hull[i] as number)) * width;
+    const v = (hull[i + 1] as number) * height;
+    const x = u * cos - v * sin;
+    const y = u * sin + v * cos;
+    if (x < x1) x1 = x;
+    if (x > x2) x2 = x;
+    if (y < y1) y1 = y;
+    if (y > y2) y2 = y;
+  }
+  return [x1, y1, x2, y2];
+}
+
+/**
+ * Puts `front` over what is placed and books the covered cells; false, with nothing booked, when something would be
+ * hidden too much or lose an edge of its box.
+ */
+function coverBy(placed: readonly Placed[], front: Placed, bound: number): boolean {
+  const changes: { behind: Placed; covered: Uint8Array; numCovered: number }[] = [];
+  for (const behind of placed) {
+    const [a, b] = [behind.box, front.box];
+    if (a[2] <= b[0] || b[2] <= a[0] || a[3] <= b[1] || b[3] <= a[1]) continue;
+    const covered = behind.covered.slice();
+    const numCovered = behind.numCovered + markCovered(behind, front, covered);
+    if (numCovered === behind.numCovered) continue;
+    if (1 - numCovered / behind.numCells < bound || losesEdge(behind, covered)) return false;
+    changes.push({ behind, covered, numCovered });
+  }
+  for (const { behind, covered, numCovered } of changes) Object.assign(behind, { covered, numCovered });
+  return true;
+}
+
+function cellCentre(item: Placed, row: number, column: number): [number, number] {
+  const side = (column + 0.5) / MASK_SIDE - 0.5;
+  const u = (item.flip ? -side : side) * item.width;
+  const v = ((row + 0.5) / MASK_SIDE - 0.5) * item.height;
+  return [item.x + u * item.cos - v * item.sin, item.y + u * item.sin + v * item.cos];
+}
+
+function markCovered(behind: Placed, front: Placed, covered: Uint8Array): number {
+  let added = 0;
+  for (let row = 0; row < MASK_SIDE; row++) {
+    for (let column = 0; column < MASK_SIDE; column++) {
+      const cell = row * MASK_SIDE + column;
+      if (!behind.sprite.mask[cell] || covered[cell]) continue;
+      const [x, y] = cellCentre(behind, row, column);
+      const dx = x - front.x;
+      const dy = y - front.y;
+      const u = (dx * front.cos + dy * front.sin) / front.width;
+      const v = (dy * front.cos - dx * front.sin) / front.height;
+      const frontColumn = Math.floor(((front.flip ? -u : u) + 0.5) * MASK_SIDE);
+      const frontRow = Math.floor((v + 0.5) * MASK_SIDE);
+      if (frontColumn < 0 || frontColumn >= MASK_SIDE || frontRow < 0 || frontRow >= MASK_SIDE) continue;
+      if (!front.sprite.mask[frontRow * MASK_SIDE + frontColumn]) continue;
+      covered[cell] = 1;
+      added++;
+    }
+  }
+  return added;
+}
+
+/** Whether the cells left visible span clearly less than all cells do: the box would no longer be tight. */
+function losesEdge(item: Placed, covered: Uint8Array): boolean {
+  const all = [Infinity, Infinity, -Infinity, -Infinity] as [number, number, number, number];
+  const seen = [Infinity, Infinity, -Infinity, -Infinity] as [number, number, number, number];
+  for (let row = 0; row < MASK_SIDE; row++) {
+    for (let column = 0; column < MASK_SIDE; column++) {
+      const cell = row * MASK_SIDE + column;
+      if (!item.sprite.mask[cell]) continue;
+      const [x, y] = cellCentre(item, row, column);
+      widen(all, x, y);
+      if (!covered[cell]) widen(seen, x, y);
+    }
+  }
+  const tolerance = (1.2 * Math.max(item.width, item.height)) / MASK_SIDE;
+  return (
+    seen[0] - all[0] > tolerance ||
+    seen[1] - all[1] > tolerance ||
+    all[2] - seen[2] > tolerance ||
+    all[3] - seen[3] > tolerance
+  );
+}
+
+function widen(extent: [number, number, number, number], x: number, y: number): void {
+  if (x < extent[0]) extent[0] = x;
+  if (y < extent[1]) extent[1] = y;
+  if (x > extent[2]) extent[2] = x;
+  if (y > extent[3]) extent[3] = y;
+}
+
+function toObject(item: Placed, z: number): SceneObject {
+  const { noun, style, color } = item.subject;
+  const box = item.box.map(round2) as unknown as PixelBox;
+  const place = { x: round2(item.x), y: round2(item.y), width: round2(item.width), height: round2(item.height) };
+  const visible = round2(1 - item.numCovered / item.numCells);
+  const category = nounOf(noun.name).category;
+  const { flip, rotation } = item;
+  return { noun: noun.name, category, style, ...(color && { color }), box, place, flip, rotation, z, visible };
+}
+
+function round2(value: number): number {
+  return Math.round(value * 100) / 100;
+}
