@@ -1,0 +1,154 @@
+/**
+ * The set-up and the addon's build, tried in a small copy of the tree with a pretended compiler: faults name their remedy,
+ * nothing is built twice, and nothing is left half-done.
+ */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Answers `--version`, notes each call, and "compiles" by copying its flags; fails on a source that says BROKEN. */
+const COMPILER = `#!/bin/sh
+if [ "$1" = --version ]; then echo 'pretended compiler 1'; exit 0; fi
+echo "$@" >> "$(dirname "$0")/calls"
+out=
+for word in "$@"; do
+  [ "$last" = -o ] && out=$word
+  case $word in *.cpp) if grep -q BROKEN "$word"; then echo 'error: it is broken' >&2; exit 1; fi;; esac
+  last=$word
+done
+echo "$@" > "$out"
+`;
+
+const posix = process.platform !== 'win32';
+
+describe('set-up', { skip: posix ? false : 'the pretended compiler is a shell script' }, () => {
+  let dir = '';
+  let libtorch = '';
+  let compiler = '';
+  const native = (): string => join(dir, 'packages', 'torch', 'native');
+  const build = (): string => join(dir, 'packages', 'torch', 'build');
+
+  const makeLibtorch = (minor: number): string => {
+    const path = join(dir, `libtorch-2.${minor}`);
+    mkdirSync(join(path, 'include', 'torch', 'headeronly'), { recursive: true });
+    mkdirSync(join(path, 'lib'));
+    const version = `#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR ${minor}\n#define TORCH_VERSION_PATCH 0\n`;
+    writeFileSync(join(path, 'include', 'torch', 'headeronly', 'version.h'), version);
+    writeFileSync(join(path, 'lib', process.platform === 'darwin' ? 'libtorch_cpu.dylib' : 'libtorch_cpu.so'), '');
+    return path;
+  };
+
+  const run = (script: string, env: NodeJS.ProcessEnv = {}, args: readonly string[] = []) => {
+    const { npm_execpath: _, ...inherited } = process.env;
+    const result = spawnSync(process.execPath, [join(dir, script), ...args], {
+      cwd: dir,
+      encoding: 'utf8',
+      env: { ...inherited, CXX: compiler, ...env },
+    });
+    return { status: result.status, text: result.stdout + result.stderr };
+  };
+  const compile = (path = libtorch) => run('packages/torch/native/build.mjs', { LIBTORCH: path });
+  const calls = (): number => {
+    const file = join(dir, 'bin', 'calls');
+    return existsSync(file) ? readFileSync(file, 'utf8').trim().split('\n').length : 0;
+  };
+
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'commlm-setup-'));
+    mkdirSync(join(dir, 'tools'));
+    mkdirSync(native(), { recursive: true });
+    mkdirSync(join(dir, 'bin'));
+    cpSync(join(root, 'tools', 'setup.mjs'), join(dir, 'tools', 'setup.mjs'));
+    cpSync(join(root, 'packages', 'torch', 'native', 'build.mjs'), join(native(), 'build.mjs'));
+    symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
+    writeFileSync(join(dir, 'package-lock.json'), '{"packages": {}}');
+    writeFileSync(join(native(), 'one.cpp'), 'int one;');
+    writeFileSync(join(native(), 'two.cpp'), 'int two;');
+    writeFileSync(join(native(), 'both.h'), 'int both;');
+    compiler = join(dir, 'bin', 'c++');
+    writeFileSync(compiler, COMPILER);
+    chmodSync(compiler, 0o755);
+    libtorch = makeLibtorch(13);
+  });
+  afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+  test('a folder that is no libtorch is refused with what to do', () => {
+    const { status, text } = run('tools/setup.mjs', { LIBTORCH: join(dir, 'bin') });
+    assert.equal(status, 1, text);
+    assert.match(text, /the step "libtorch" failed/);
+    assert.match(text, /is not a libtorch folder/);
+    assert.match(text, /What to do: Point LIBTORCH/);
+    assert.ok(!existsSync(join(dir, '.cache', 'libtorch.json')), 'a refused folder was recorded');
+  });
+
+  test('a libtorch outside the supported versions is refused', () => {
+    for (const minor of [10, 14]) {
+      const { status, text } = run('tools/setup.mjs', { LIBTORCH: makeLibtorch(minor) });
+      assert.equal(status, 1, text);
+      assert.match(text, new RegExp(`is libtorch 2\\.${minor}\\.0; 2\\.11 to 2\\.13 are supported`));
+    }
+  });
+
+  test('a missing compiler is named before anything is done', () => {
+    const { status, text } = run('tools/setup.mjs', { CXX: join(dir, 'absent'), LIBTORCH: libtorch });
+    assert.equal(status, 1);
+    assert.match(text, /the step "versions" failed\nNo C\+\+ compiler was found/);
+    assert.match(text, /What to do: /);
+  });
+
+  test('the choice of libtorch is recorded and used again without the variable', () => {
+    // The step after the addon needs TypeScript sources, which this copy has not; what comes before is done and stays.
+    const first = run('tools/setup.mjs', { LIBTORCH: libtorch });
+    assert.match(first.text, /named by LIBTORCH/);
+    assert.match(first.text, /compiled for libtorch 2\.13\.0/);
+    const second = run('tools/setup.mjs');
+    assert.match(second.text, /libtorch {3,}up to date/);
+    assert.match(second.text, /addon {3,}up to date/);
+    assert.equal(calls(), 3);
+    assert.ok(!existsSync(join(dir, '.cache', 'setup.lock')), 'the lock was left behind');
+  });
+
+  test('each source is compiled once, and again only when something that it depends on changes', () => {
+    assert.match(compile().text, /built commtorch\.node against libtorch 2\.13\.0/);
+    assert.equal(calls(), 3, 'two sources and one link');
+    assert.match(compile().text, /is up to date/);
+    assert.equal(calls(), 3);
+    writeFileSync(join(native(), 'two.cpp'), 'int other;');
+    compile();
+    assert.equal(calls(), 5, 'one source and one link');
+    writeFileSync(join(native(), 'both.h'), 'int changed;');
+    compile();
+    assert.equal(calls(), 8, 'a header concerns every source');
+    assert.match(compile(makeLibtorch(11)).text, /against libtorch 2\.11\.0/);
+    assert.equal(calls(), 11, 'so does another libtorch');
+  });
+
+  test('a failed compilation shows its cause and leaves the last good addon in place', () => {
+    compile();
+    const good = readFileSync(join(build(), 'commtorch.node'), 'utf8');
+    writeFileSync(join(native(), 'one.cpp'), 'BROKEN');
+    const { status, text } = compile();
+    assert.equal(status, 1);
+    assert.match(text, /error: it is broken/);
+    assert.equal(readFileSync(join(build(), 'commtorch.node'), 'utf8'), good);
+    const leftovers = readdirSync(build(), { recursive: true }).filter((name) => String(name).includes('partial'));
+    assert.deepEqual(leftovers, []);
+  });
+});
