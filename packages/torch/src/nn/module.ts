@@ -159,7 +159,9 @@ export abstract class Module {
 
   /** Drops all parameters and buffers. The module cannot be used afterwards; disposing it again does nothing. */
   dispose(): void {
-    for (const tensor of [...this.namedParameters().values(), ...this.namedBuffers().values()]) tensor.dispose();
+    for (const module of this.modules()) {
+      for (const [, held] of walk(module)) if (!(held instanceof Module)) held.dispose();
+    }
   }
 
   [Symbol.dispose](): void {

@@ -1,0 +1,131 @@
+/** Layers: their keys, shapes and numbers. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { wave } from '../golden.js';
+import { F, nn, ones, scope, tensor, zeros } from '../index.js';
+import { expectClose } from '../testing.js';
+
+const shapes = (module: nn.Module) =>
+  Object.fromEntries([...module.stateDict()].map(([key, { shape }]) => [key, [...shape]]));
+
+test('layers have the keys and shapes of PyTorch and Hugging Face', () => {
+  scope(() => {
+    assert.deepEqual(shapes(new nn.Linear(3, 2)), { weight: [2, 3], bias: [2] });
+    assert.deepEqual(shapes(new nn.Linear(3, 2, { bias: false })), { weight: [2, 3] });
+    assert.deepEqual(shapes(new nn.LayerNorm(3)), { weight: [3], bias: [3] });
+    assert.deepEqual(shapes(new nn.LayerNorm(3, { bias: false })), { weight: [3] });
+    assert.deepEqual(shapes(new nn.LayerNorm(3, { affine: false })), {});
+    assert.deepEqual(shapes(new nn.RmsNorm(3)), { weight: [3] });
+    assert.deepEqual(shapes(new nn.Embedding(5, 2)), { weight: [5, 2] });
+    assert.deepEqual(shapes(new nn.Conv2d(4, 6, [2, 3], { groups: 2 })), { weight: [6, 2, 2, 3], bias: [6] });
+    assert.deepEqual(shapes(new nn.LayerScale(3)), { lambda1: [3] });
+    assert.deepEqual(shapes(new nn.Mlp(2, 4, { outDim: 3 })), {
+      'fc1.weight': [4, 2],
+      'fc1.bias': [4],
+      'fc2.weight': [3, 4],
+      'fc2.bias': [3],
+    });
+    assert.deepEqual(shapes(new nn.Sequential(new nn.Identity(), new nn.RmsNorm(2))), { '1.weight': [2] });
+    assert.deepEqual(shapes(new nn.BatchNorm2d(2)), {
+      weight: [2],
+      bias: [2],
+      running_mean: [2],
+      running_var: [2],
+      num_batches_tracked: [],
+    });
+  });
+});
+
+test('dtype and device reach every parameter', () => {
+  scope(() => {
+    const layers = [
+      new nn.Linear(3, 2, { dtype: 'bf16', device: 'meta' }),
+      new nn.Mlp(2, 2, { dtype: 'bf16', device: 'meta' }),
+      new nn.Conv2d(1, 1, 1, { dtype: 'bf16', device: 'meta' }),
+      new nn.Embedding(2, 2, { dtype: 'bf16', device: 'meta', paddingIdx: 0 }),
+      new nn.LayerScale(2, { dtype: 'bf16', device: 'meta' }),
+    ];
+    for (const parameter of layers.flatMap((layer) => layer.parameters())) {
+      assert.deepEqual([parameter.dtype, parameter.device], ['bf16', 'meta']);
+    }
+  });
+});
+
+test('layers compute what their functions compute', () => {
+  scope(() => {
+    const x = wave([2, 3]);
+    const linear = new nn.Linear(3, 4);
+    expectClose(linear.forward(x), F.linear(x, linear.weight, linear.bias));
+    const mlp = new nn.Mlp(3, 5, { activation: (h) => h.relu() });
+    expectClose(mlp.forward(x), x.pipe(mlp.fc1).relu().pipe(mlp.fc2));
+    const exact = new nn.Mlp(3, 5);
+    expectClose(exact.forward(x), x.pipe(exact.fc1).gelu().pipe(exact.fc2));
+    expectClose(new nn.LayerScale(3, { init: 0.5 }).forward(x), x.mul(0.5));
+    expectClose(x.pipe(new nn.Sequential(linear, mlp.fc2, linear).layers[0] as nn.Linear), linear.forward(x));
+    expectClose(new nn.Sequential(new nn.LayerNorm(3), linear).forward(x), linear.forward(F.layerNorm(x, 3)), {
+      atol: 1e-6,
+    });
+    const rms = new nn.RmsNorm(3, { eps: 0.1 });
+    expectClose(rms.forward(x), x.mul(x.pow(2).mean(-1, true).add(0.1).rsqrt()), { atol: 1e-6 });
+    const image = wave([1, 2, 6, 6]);
+    const conv = new nn.Conv2d(2, 3, 2, { stride: 2, bias: false });
+    assert.deepEqual([...conv.forward(image).shape], [1, 3, 3, 3]);
+    expectClose(conv.forward(image), F.conv2d(image, conv.weight, null, { stride: 2 }));
+  });
+});
+
+test('the padding row of an embedding is zero and stays without gradient', () => {
+  scope(() => {
+    const embedding = new nn.Embedding(3, 2, { paddingIdx: 0 });
+    embedding
+      .forward(tensor([0, 2, 2], { dtype: 'i64' }))
+      .sum()
+      .backward();
+    assert.deepEqual(embedding.weight.select(0, 0).tolist(), [0, 0]);
+    assert.deepEqual(embedding.weight.grad?.tolist(), [
+      [0, 0],
+      [0, 0],
+      [2, 2],
+    ]);
+    const plain = new nn.Embedding(3, 2);
+    plain
+      .forward(tensor([0, 2, 2], { dtype: 'i64' }))
+      .sum()
+      .backward();
+    assert.deepEqual(plain.weight.grad?.tolist(), [
+      [1, 1],
+      [0, 0],
+      [2, 2],
+    ]);
+  });
+});
+
+test('BatchNorm2d normalises by the batch in training and by its running statistics otherwise', () => {
+  scope(() => {
+    const norm = new nn.BatchNorm2d(2, { momentum: 1 });
+    const x = wave([4, 2, 5, 5]);
+    const trained = norm.forward(x);
+    assert.ok(Math.abs(trained.mean().item()) < 1e-6 && Math.abs(trained.std().item() - 1) < 0.02);
+    assert.equal(norm.numBatchesTracked.item(), 1);
+    expectClose(norm.runningMean, x.mean([0, 2, 3]), { atol: 1e-6 });
+    // The running variance is the unbiased one of 100 values, the batch's own is divided by 100.
+    expectClose(norm.eval().forward(x), trained.mul(Math.sqrt(99 / 100)), { rtol: 1e-3, atol: 1e-5 });
+    assert.equal(norm.numBatchesTracked.item(), 1);
+  });
+});
+
+test('Dropout works in training only', () => {
+  scope(() => {
+    const dropout = new nn.Dropout(0.5);
+    assert.ok(
+      dropout
+        .forward(ones([100]))
+        .eq(0)
+        .any()
+        .item(),
+    );
+    const x = zeros([1]);
+    assert.equal(dropout.eval().forward(x), x);
+    assert.throws(() => new nn.Dropout(1.5), RangeError);
+  });
+});
