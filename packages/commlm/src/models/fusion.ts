@@ -177,6 +177,9 @@ export class AlignBlock extends nn.Module {
     const hidden = Math.round(width * ratio);
     this.fc1 = new nn.Linear(width, hidden);
     this.fc2 = new nn.Linear(hidden, width);
+    // There is no skip around the block: its output has to keep the size of its input, or this branch starts mute.
+    nn.init.normal_(this.fc1.weight, 0, Math.sqrt(2 / width));
+    nn.init.normal_(this.fc2.weight, 0, Math.sqrt(1 / hidden));
   }
 
   /** float[B, N, D] -> float[B, N, D]. */

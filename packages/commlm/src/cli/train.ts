@@ -1,0 +1,58 @@
+// `commlm train <recipe>`: run a recipe, or show what it would do.
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { interruptSignal } from './interrupt.js';
+import { note, printJson } from './output.js';
+
+interface TrainOptions {
+  readonly out?: string;
+  readonly set: readonly string[];
+  readonly resume?: boolean;
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the command `train`. */
+export function register(program: Command): void {
+  program
+    .command('train')
+    .description('Train by a recipe; a run that was stopped goes on with --resume.')
+    .argument('<recipe>', 'name of a recipe, e.g. tiny-clip')
+    .option('--out <folder>', 'folder of the run (default: runs/out/<recipe>)')
+    .option('--set <path=value>', 'change a field of the recipe (repeatable)', (v: string, all: string[]) => [...all, v], [])
+    .option('--resume', 'go on from the newest checkpoint in the folder')
+    .option('--dry-run', 'print the resolved recipe and train nothing')
+    .option('--json', 'print how the run ended as one JSON document')
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Examples:',
+        '  commlm train tiny-tokenizer',
+        '  commlm train tiny-clip --set loop.steps=500 --out runs/out/short',
+        '  commlm train tiny-clip --resume',
+      ].join('\n'),
+    )
+    .action((name: string, options: TrainOptions) => train(name, options));
+}
+
+async function train(name: string, options: TrainOptions): Promise<void> {
+  const { applySettings, loadRecipe } = await import('../train/recipe.js');
+  const recipe = applySettings(await loadRecipe(name), options.set);
+  if (options.dryRun === true) {
+    printJson(recipe);
+    return;
+  }
+  const out = options.out ?? join('runs', 'out', name);
+  const { runRecipe } = await import('../train/run.js');
+  const result = await runRecipe(recipe, {
+    out,
+    recipe,
+    resume: options.resume === true,
+    log: (line) => note(`${new Date().toISOString().slice(11, 19)} ${line}`),
+    signal: interruptSignal(),
+  });
+  if (options.json === true) printJson({ out, ...result });
+  else note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
+  if (!result.finished) process.exitCode = 130;
+}

@@ -1,0 +1,43 @@
+/** DINOv2-type tower of comm-tiny: self-distillation on the pictures alone. */
+import { commTiny } from '../config/presets.js';
+import type { Recipe } from '../train/recipe.js';
+import { TINY_VOCABULARY } from './tiny.js';
+
+const steps = 1700;
+const batchSize = 48;
+
+export const recipe: Recipe = {
+  kind: 'dinov2',
+  about: 'DINOv2-type tower of comm-tiny, self-distillation on the synthetic world',
+  loop: {
+    steps,
+    batchSize,
+    lr: 1e-3,
+    betas: [0.9, 0.98],
+    weightDecay: 0.05,
+    warmupRatio: 0.08,
+    minLrRatio: 0.02,
+    clipNorm: 1,
+    seed: 12,
+    saveEvery: 250,
+    logEvery: 50,
+    evalEvery: 1000,
+    keepLast: 2,
+  },
+  dinov2: {
+    encoder: commTiny(TINY_VOCABULARY).vision.encoders[1]!,
+    batchSize,
+    steps,
+    headHidden: 512,
+    bottleneck: 96,
+    numPrototypes: 768,
+    studentTemperature: 0.1,
+    teacherTemperature: 0.05,
+    teacherMomentum: [0.99, 0.999],
+    patchWeight: 1,
+    koleoWeight: 0.1,
+    smallViews: 3,
+    smallSide: 64,
+    world: { seed: 102, style: 'known' },
+  },
+};

@@ -1,0 +1,142 @@
+/**
+ * Training of COMM itself (2310.08825, section 5): the language model, the projector, the merge of levels and the
+ * alignment learn; the picture encoders are frozen and run without a graph.
+ *
+ * Pictures come with several questions each. They share the picture's tokens: every question sees the prefix (system
+ * text and picture) and itself, so one pass gives what a pass a question would give.
+ *
+ *              prefix  q1 a1  q2 a2
+ *     prefix     \
+ *     q1 a1      #       \            \ causal, # seen, . hidden
+ *     q2 a2      #       .      \
+ */
+import { nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import type { CommConfig } from '../config/model.js';
+import { Comm } from '../models/comm.js';
+import { saveCommFolder, loadCommFolder } from '../weights/comm-folder.js';
+import { loadEncoder } from '../weights/encoder-folder.js';
+import { BatchPool, type RawBatch } from './batch-pool.js';
+import type { BatchSource, TrainingTask } from './loop.js';
+import { normalisePictures } from './pixels.js';
+import type { TaskMix } from './comm-batches.js';
+
+// Shapes: B pictures, T tokens of a packed row, N visual tokens.
+
+/** Settings of a stage. */
+export interface CommTrainConfig {
+  readonly model: CommConfig;
+  readonly batchSize: number;
+  /** Folders of the finished towers, in the order of the encoders; not read when `from` is given. */
+  readonly encoders: readonly string[];
+  /** Model folder that the stage starts from, or null for fresh weights. */
+  readonly from: string | null;
+  readonly tokenizer: string;
+  /** Questions packed behind one picture. */
+  readonly questions: number;
+  /** How often each kind of question is asked, and how many turns a conversation has. */
+  readonly mix: TaskMix;
+  readonly world: { readonly seed: number; readonly style: string; readonly augment: string };
+}
+
+/** A packed batch of the data thread. */
+export interface CommRawBatch extends RawBatch {
+  /** u8[B, side, side, 3]. */
+  readonly pictures: Uint8Array;
+  readonly numTokens: number;
+  /** [B, T] each, padded at the right with segment -1. */
+  readonly ids: BigInt64Array;
+  readonly labels: BigInt64Array;
+  readonly positions: BigInt64Array;
+  readonly segments: Int32Array;
+  readonly weights: Float32Array;
+}
+
+/** Additive mask of packed rows: i32[B, T] segments (0 the prefix, -1 padding) -> float[B, 1, T, T]. */
+export function packedMask(segments_BT: Tensor, dtype: 'f32' | 'bf16'): Tensor {
+  return scope(() => {
+    const [rows, length] = segments_BT.shape as [number, number];
+    const asker = segments_BT.unsqueeze(2);
+    const seen = segments_BT.unsqueeze(1);
+    const open = asker.eq(seen).logicalOr(seen.eq(0)).tril();
+    const bias = zeros([rows, length, length], { dtype });
+    return where(open, bias, bias.add(Number.NEGATIVE_INFINITY)).unsqueeze(1);
+  });
+}
+
+/** A stage of COMM as a task of the training loop. */
+export class CommTask implements TrainingTask<CommRawBatch> {
+  readonly parts: ReadonlyMap<string, nn.Module>;
+  readonly #config: CommTrainConfig;
+  readonly #model: Comm;
+
+  private constructor(config: CommTrainConfig, model: Comm) {
+    this.#config = config;
+    this.#model = model;
+    model.to('bf16');
+    for (const branch of model.vision.encoders) branch.vit.requiresGrad_(false);
+    this.parts = new Map<string, nn.Module>([
+      ['vision', model.vision],
+      ['projector', model.projector],
+      ['languageModel', model.languageModel],
+    ]);
+  }
+
+  /** Build the model from its towers, or from the stage before. */
+  static open(config: CommTrainConfig): CommTask {
+    if (config.from !== null) return new CommTask(config, loadCommFolder(config.from).model);
+    const model = new Comm(config.model);
+    if (config.encoders.length !== model.vision.encoders.length) {
+      throw new CommError(`The recipe names ${config.encoders.length} encoders, the model has ${model.vision.encoders.length}.`, {
+        code: 'train/encoders',
+        fix: 'Name one folder for each encoder.',
+      });
+    }
+    for (const [i, folder] of config.encoders.entries()) {
+      scope(() => model.vision.encoders[i]!.vit.loadStateDict(loadEncoder(folder).weights));
+    }
+    return new CommTask(config, model);
+  }
+
+  openBatches(start: number): BatchSource<CommRawBatch> {
+    const { batchSize, questions, mix, tokenizer, world, model } = this.#config;
+    const options = {
+      side: model.vision.encoders[0]!.image.size,
+      tokensPerImage: this.#model.tokensPerImage,
+      batchSize,
+      questions,
+      mix,
+      tokenizer,
+      world,
+    };
+    return new BatchPool<CommRawBatch>(new URL('./comm-batches.js', import.meta.url), options, { start });
+  }
+
+  loss(batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const shape = [this.#config.batchSize, batch.numTokens];
+    const visual = this.#encode(batch);
+    const { loss, tokenLosses } = this.#model.loss({
+      ids: tensor(batch.ids, { shape }),
+      labels: tensor(batch.labels, { shape }),
+      positions: tensor(batch.positions, { shape }),
+      weights: tensor(batch.weights, { shape }),
+      mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
+      visual,
+    });
+    return { loss, metrics: { token_loss: tokenLosses.mean() } };
+  }
+
+  export(folder: string): void {
+    saveCommFolder(folder, this.#model, { tokenizer: this.#config.tokenizer, dtype: 'bf16' });
+  }
+
+  /** Frozen towers without graph, then fusion and projector with it. */
+  #encode(batch: CommRawBatch): Tensor {
+    const { encoders } = this.#config.model.vision;
+    const pixels = encoders.map(({ image }) =>
+      normalisePictures(batch.pictures, this.#config.batchSize, image.size, image, 'bf16'),
+    );
+    const levels = noGrad(() => this.#model.vision.encode(pixels));
+    return this.#model.fuseLevels(levels);
+  }
+}

@@ -1,0 +1,36 @@
+/** From a resolved recipe to a finished run. */
+import { readdirSync } from 'node:fs';
+import { CommError } from '../config/errors.js';
+import { type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
+import { listCheckpoints } from './checkpoint.js';
+import type { Recipe } from './recipe.js';
+
+async function buildTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>): Promise<TrainingTask<never>> {
+  switch (recipe.kind) {
+    case 'clip':
+      return new (await import('./clip-task.js')).ClipTask(recipe.clip) as TrainingTask<never>;
+    case 'dinov2':
+      return new (await import('./dino-task.js')).DinoTask(recipe.dinov2) as TrainingTask<never>;
+    case 'comm':
+      return (await import('./comm-task.js')).CommTask.open(recipe.comm) as TrainingTask<never>;
+  }
+}
+
+/** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten. */
+export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<RunResult> {
+  if (recipe.kind === 'tokenizer') {
+    (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
+    return { step: 1, finished: true };
+  }
+  if (!options.resume && listCheckpoints(options.out).length > 0) {
+    const names = readdirSync(options.out).filter((file) => file.startsWith('checkpoint-'));
+    throw new CommError(`${options.out} holds a run already (${names.at(-1)}).`, {
+      code: 'train/exists',
+      fix: 'Add --resume to go on with it, or name another --out.',
+      exitCode: 2,
+    });
+  }
+  const { manualSeed } = await import('@commlm/torch');
+  manualSeed(recipe.loop.seed);
+  return runTraining(await buildTask(recipe), recipe.loop, options);
+}
