@@ -15,6 +15,7 @@ export const WHITE: [number, number, number] = [255, 255, 255];
 const squarePadded = (size: number, mean: ImageConfig['mean'], std: ImageConfig['std']): ImageConfig => ({
   size,
   fit: 'pad',
+  shortSide: null,
   padColor: [...WHITE],
   resample: 'bicubic',
   mean: [...mean],

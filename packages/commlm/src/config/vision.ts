@@ -81,8 +81,10 @@ export type ViTConfig = z.infer<typeof ViTConfig>;
 export const ImageConfig = z.strictObject({
   /** Side of the square that the encoder sees, in pixels. */
   size: positiveInt,
-  /** `pad`: whole picture on a square canvas of `padColor`; `crop`: short side to `size`, centre cut; `stretch`: both sides to `size`. */
+  /** `pad`: whole picture on a square canvas of `padColor`; `crop`: short side to `shortSide`, then the centre; `stretch`: both sides to `size`. */
   fit: z.enum(['pad', 'crop', 'stretch']),
+  /** Short side before the centre is cut out, for `crop` only (DINOv2 takes 224 of 256); null for the other fits. */
+  shortSide: positiveInt.nullable(),
   /** Canvas colour for `pad`, RGB 0..255 (paper-notes 10); null for the other fits. */
   padColor: z.tuple([z.int().min(0).max(255), z.int().min(0).max(255), z.int().min(0).max(255)]).nullable(),
   resample: z.enum(['bicubic', 'bilinear', 'lanczos']),
@@ -199,6 +201,9 @@ export const EncoderConfig = z
     }
     if ((encoder.image.fit === 'pad') !== (encoder.image.padColor !== null)) {
       fail('image', "pad_color belongs to fit 'pad': set it there and only there");
+    }
+    if ((encoder.image.fit === 'crop') !== (encoder.image.shortSide !== null)) {
+      fail('image', "short_side belongs to fit 'crop': set it there and only there");
     }
   });
 export type EncoderConfig = z.infer<typeof EncoderConfig>;

@@ -1,0 +1,181 @@
+/** Our own model folder: `config.json`, `model.safetensors` or shards with an index, and the tokenizer's files beside them. */
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { type Device, type DType, io, nn, noGrad, op, scope, type Tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import { CommConfig, fromJson, toJson } from '../config/model.js';
+import { Comm } from '../models/comm.js';
+import { readFolderJson } from './hf-config.js';
+import { checkKeys, type TensorSource } from './key-rules.js';
+import { WeightFiles } from './weight-files.js';
+
+const aminmax = op('aten::aminmax');
+
+/** Options of `loadCommFolder`. */
+export interface LoadCommOptions {
+  /** By default the dtype that the weights are stored in. */
+  readonly dtype?: DType;
+  readonly device?: Device;
+  /**
+   * Reads every weight once to refuse NaN and infinity. By default up to 2 GiB: beyond that the pass over the disk would
+   * cost more than the start of the model, whose weights are mapped and read when they are first used.
+   */
+  readonly checkFinite?: boolean;
+}
+
+/** A model read from a folder. */
+export interface LoadedComm {
+  readonly model: Comm;
+  readonly config: CommConfig;
+  /** Dtype of the files, which `options.dtype` may have changed. */
+  readonly storedDtype: DType;
+}
+
+const CHECKED_BYTES = 2 * 1024 ** 3;
+
+/** Reads and checks `config.json` of a folder without touching the weights. */
+export function readCommConfig(folder: string): CommConfig {
+  const json = readFolderJson(folder, 'config.json');
+  const path = join(folder, 'config.json');
+  if (json['model_type'] !== 'comm') {
+    throw new CommError(`${path} describes a model of type '${String(json['model_type'])}', not 'comm'.`, {
+      code: 'weights/model-type',
+      fix: 'Name a folder written by this program.',
+    });
+  }
+  return fromJson(CommConfig, json, path);
+}
+
+/** Opens a model: config checked, module built without memory, weights mapped; missing, unexpected, misshaped or NaN tensors stop it. Gradients are off. */
+export function loadCommFolder(folder: string, options: LoadCommOptions = {}): LoadedComm {
+  const config = readCommConfig(folder);
+  using files = WeightFiles.open(folder);
+  const model = nn.onMeta(() => new Comm(config));
+  scope(() => {
+    const state = model.stateDict();
+    checkKeys(files, new Map([...state].map(([key, { shape }]) => [key, shape])));
+    const weights = new Map([...state.keys()].map((key) => [key, files.tensor(key)]));
+    if (options.checkFinite ?? files.numBytes <= CHECKED_BYTES) checkFinite(files, weights);
+    model.loadStateDict(weights, { assign: true });
+    const { dtype, device } = options;
+    model.to({ ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) });
+    model.requiresGrad_(false).eval();
+  });
+  return { model, config, storedDtype: files.info(files.keys[0]!).dtype };
+}
+
+/** Throws a CommError naming the first tensor that holds a NaN or an infinity; one pass a tensor, nothing is allocated. */
+export function checkFinite(source: Pick<TensorSource, 'name'>, weights: ReadonlyMap<string, Tensor>): void {
+  for (const [key, weight] of weights) {
+    if (!isFiniteTensor(weight)) {
+      throw new CommError(`The tensor '${key}' in ${source.name} holds NaN or infinite values.`, {
+        code: 'weights/not-finite',
+        fix: 'The file is damaged or the training diverged: use another checkpoint.',
+      });
+    }
+  }
+}
+
+/** Whether smallest and largest value are finite; NaN carries through both. */
+const isFiniteTensor = (weight: Tensor): boolean =>
+  noGrad(() =>
+    scope(() => {
+      if (weight.numel === 0 || !['f64', 'f32', 'f16', 'bf16'].includes(weight.dtype)) return true;
+      const [low, high] = aminmax(weight.flatten()) as readonly Tensor[];
+      return Number.isFinite(low!.to('f32').item()) && Number.isFinite(high!.to('f32').item());
+    }),
+  );
+
+/** Files of a tokenizer that travel with the model. */
+const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'generation_config.json',
+];
+
+/** Options of `saveCommFolder`. */
+export interface SaveCommOptions {
+  /** Folder whose tokenizer files are copied. */
+  readonly tokenizer?: string;
+  /** Dtype of the stored floating-point weights; by default the model's own. */
+  readonly dtype?: DType;
+  /** Largest file; beyond it the weights are split into shards with an index. */
+  readonly maxShardBytes?: number;
+}
+
+/** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */
+export function saveCommFolder(
+  folder: string,
+  model: Comm,
+  { tokenizer, dtype, maxShardBytes = 5e9 }: SaveCommOptions = {},
+): void {
+  mkdirSync(folder, { recursive: true });
+  const weights = [...model.stateDict()].map(
+    ([key, tensor]) => [key, { tensor, dtype: storedAs(tensor, dtype) }] as const,
+  );
+  const shards = intoShards(weights, maxShardBytes);
+  const write = (name: string, part: typeof weights): void =>
+    noGrad(() =>
+      scope(() =>
+        io.writeSafetensors(
+          join(folder, name),
+          part.map(([key, { tensor, dtype: to }]) => [key, tensor.detach().to(to)] as const),
+          { format: 'pt' },
+        ),
+      ),
+    );
+  if (shards.length === 1) {
+    write('model.safetensors', shards[0]!);
+  } else {
+    const nameOf = (i: number): string => `model-${counted(i + 1)}-of-${counted(shards.length)}.safetensors`;
+    for (const [i, shard] of shards.entries()) write(nameOf(i), shard);
+    const weightMap = Object.fromEntries(shards.flatMap((shard, i) => shard.map(([key]) => [key, nameOf(i)])));
+    const totalSize = weights.reduce((sum, [, weight]) => sum + numBytes(weight), 0);
+    const index = { metadata: { total_size: totalSize }, weight_map: weightMap };
+    writeWhole(join(folder, 'model.safetensors.index.json'), index);
+    // A single file of an earlier save would win over the shards.
+    rmSync(join(folder, 'model.safetensors'), { force: true });
+  }
+  for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
+    if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
+  }
+  writeWhole(join(folder, 'config.json'), toJson(model.config));
+}
+
+type Stored = { readonly tensor: Tensor; readonly dtype: DType };
+
+const ITEM_BYTES: Partial<Record<DType, number>> = { f64: 8, f32: 4, f16: 2, bf16: 2, i64: 8 };
+
+const numBytes = ({ tensor, dtype }: Stored): number => tensor.numel * (ITEM_BYTES[dtype] ?? 1);
+
+/** Counters (BatchNorm's) keep their integer type. */
+const storedAs = (tensor: Tensor, dtype: DType | undefined): DType =>
+  dtype === undefined || !['f64', 'f32', 'f16', 'bf16'].includes(tensor.dtype) ? tensor.dtype : dtype;
+
+const counted = (n: number): string => String(n).padStart(5, '0');
+
+function intoShards(
+  weights: readonly (readonly [string, Stored])[],
+  maxBytes: number,
+): (readonly [string, Stored])[][] {
+  const shards: (readonly [string, Stored])[][] = [[]];
+  let filled = 0;
+  for (const entry of weights) {
+    const bytes = numBytes(entry[1]);
+    if (filled > 0 && filled + bytes > maxBytes) {
+      shards.push([]);
+      filled = 0;
+    }
+    shards.at(-1)!.push(entry);
+    filled += bytes;
+  }
+  return shards;
+}
+
+/** Writes JSON under a temporary name first, so that no half file is ever found under the final one. */
+function writeWhole(path: string, json: unknown): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, `${JSON.stringify(json, null, 2)}\n`);
+  renameSync(temporary, path);
+}

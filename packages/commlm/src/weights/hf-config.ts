@@ -1,0 +1,47 @@
+/** Reading foreign `config.json` files: the fields that decide shapes and arithmetic are checked, the rest is left alone. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { CommError } from '../config/errors.js';
+
+/** A JSON object of a model folder; throws a CommError when it is missing or not JSON. */
+export function readFolderJson(folder: string, name: string): Record<string, unknown> {
+  const path = join(folder, name);
+  if (!existsSync(path)) {
+    throw new CommError(`${folder} has no ${name}.`, {
+      code: 'weights/missing-file',
+      fix: 'Name a model folder in Hugging Face layout.',
+    });
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (error) {
+    throw new CommError(`${path} is not valid JSON.`, {
+      code: 'weights/bad-json',
+      fix: 'Get the file again.',
+      cause: error,
+    });
+  }
+  if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  throw new CommError(`${path} holds no JSON object.`, { code: 'weights/bad-json', fix: 'Get the file again.' });
+}
+
+/** Checks a foreign config against the fields that an adapter reads; throws a CommError that names the field. */
+export function readForeign<Shape extends z.ZodType>(schema: Shape, json: unknown, source: string): z.output<Shape> {
+  const result = schema.safeParse(json);
+  if (result.success) return result.data;
+  const { path, message } = result.error.issues[0]!;
+  throw new CommError(`${source} has a field that is not supported: '${path.join('.')}': ${message}.`, {
+    code: 'weights/unsupported',
+    fix: 'This checkpoint needs arithmetic that is not implemented, or its config.json is damaged.',
+  });
+}
+
+/** Activation names of transformers. */
+export const HfActivation = z
+  .enum(['gelu', 'quick_gelu', 'gelu_pytorch_tanh', 'gelu_new', 'silu', 'swish', 'relu'])
+  .transform((name) => {
+    if (name === 'gelu_pytorch_tanh' || name === 'gelu_new') return 'gelu_tanh' as const;
+    return name === 'swish' ? ('silu' as const) : name;
+  });

@@ -1,0 +1,140 @@
+/** Two-way strict renaming between a foreign checkpoint layout and ours; nothing is missing, left over or misshaped without a word. */
+import { cat, noGrad, scope, type Tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import { nearestName } from '../config/json.js';
+
+/** One of our tensors and where it lies in the other layout. */
+export interface KeyRule {
+  readonly ours: string;
+  /** One name, or several that are joined along their first axis. */
+  readonly theirs: readonly string[];
+  /** Shape of each foreign tensor where it differs from ours by a reshape (a convolution's kernel as a matrix). */
+  readonly theirShape?: readonly number[];
+}
+
+/** The same tensor under another name. */
+export const same = (ours: string, theirs: string): KeyRule => ({ ours, theirs: [theirs] });
+
+/** Several tensors joined along their first axis, e.g. q, k and v. */
+export const joined = (ours: string, theirs: readonly string[]): KeyRule => ({ ours, theirs });
+
+/** The same numbers in another shape. */
+export const reshaped = (ours: string, theirs: string, theirShape: readonly number[]): KeyRule => ({
+  ours,
+  theirs: [theirs],
+  theirShape,
+});
+
+/** Rules for `<ours>.weight`, and `<ours>.bias` where there is one. */
+export const layer = (ours: string, theirs: string | readonly string[], bias = true): KeyRule[] =>
+  (bias ? ['weight', 'bias'] : ['weight']).map((part) =>
+    joined(
+      `${ours}.${part}`,
+      [theirs].flat().map((name) => `${name}.${part}`),
+    ),
+  );
+
+/** A source of named tensors that tells shapes without reading. */
+export interface TensorSource {
+  readonly name: string;
+  readonly keys: readonly string[];
+  info(key: string): { readonly shape: readonly number[] };
+  tensor(key: string): Tensor;
+}
+
+const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
+
+const listed = (names: readonly string[]): string =>
+  names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
+
+/** What does not fit between wanted and stored tensors, as one CommError; nothing when all fits. */
+export function checkKeys(
+  source: TensorSource,
+  wanted: ReadonlyMap<string, readonly number[]>,
+  ignorable: (key: string) => boolean = () => false,
+): void {
+  const stored = new Set(source.keys);
+  const missing = [...wanted.keys()].filter((key) => !stored.has(key));
+  const unexpected = source.keys.filter((key) => !wanted.has(key) && !ignorable(key));
+  const misshaped = [...wanted].flatMap(([key, shape]) => {
+    const found = stored.has(key) ? source.info(key).shape : shape;
+    return found.join() === shape.join() ? [] : [`${key} is ${shapeText(found)}, not ${shapeText(shape)}`];
+  });
+  const problems = [
+    missing.length > 0 ? `lacks ${listed(missing)}` : '',
+    unexpected.length > 0 ? `has unexpected ${listed(unexpected.map((key) => withNearest(key, missing)))}` : '',
+    misshaped.length > 0 ? `has misshaped tensors: ${listed(misshaped)}` : '',
+  ].filter((problem) => problem !== '');
+  if (problems.length === 0) return;
+  throw new CommError(`${source.name} does not fit its config.json: it ${problems.join('; it ')}.`, {
+    code: 'weights/keys',
+    fix: 'Check that config.json and the weights belong to the same model.',
+  });
+}
+
+function withNearest(key: string, candidates: readonly string[]): string {
+  const nearest = nearestName(key, candidates);
+  return nearest === undefined ? key : `${key} (nearest: ${nearest})`;
+}
+
+/** Shapes under the foreign names, derived from our shapes. */
+export function theirShapes(
+  rules: readonly KeyRule[],
+  ours: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+): Map<string, readonly number[]> {
+  return new Map(
+    rules.flatMap(({ ours: key, theirs, theirShape }) => {
+      const { shape } = ours.get(key)!;
+      const part = theirShape ?? (theirs.length === 1 ? shape : [shape[0]! / theirs.length, ...shape.slice(1)]);
+      return theirs.map((name) => [name, part] as const);
+    }),
+  );
+}
+
+/** Foreign tensors under our names; joined ones are copied, all others stay mapped. `ours` gives our names and shapes. */
+export function toOurs(
+  source: TensorSource,
+  rules: readonly KeyRule[],
+  ours: ReadonlyMap<string, { readonly shape: readonly number[] }>,
+  ignorable?: (key: string) => boolean,
+): Map<string, Tensor> {
+  checkKeys(source, theirShapes(rules, ours), ignorable);
+  return noGrad(
+    () =>
+      new Map(
+        rules.map(({ ours: key, theirs }) => {
+          const { shape } = ours.get(key)!;
+          const load = (): Tensor =>
+            theirs.length === 1 ? source.tensor(theirs[0]!) : cat(theirs.map((name) => source.tensor(name)));
+          return [key, scope(() => load().reshape(...shape))] as const;
+        }),
+      ),
+  );
+}
+
+/** Our tensors under the foreign names: views, nothing is copied. */
+export function toTheirs(ours: ReadonlyMap<string, Tensor>, rules: readonly KeyRule[]): Map<string, Tensor> {
+  return noGrad(
+    () =>
+      new Map(
+        rules.flatMap(({ ours: key, theirs, theirShape }) => {
+          const tensor = ours.get(key)!.detach();
+          const parts = theirs.length === 1 ? [tensor] : tensor.chunk(theirs.length, 0);
+          return theirs.map((name, i) => [name, theirShape ? parts[i]!.reshape(...theirShape) : parts[i]!] as const);
+        }),
+      ),
+  );
+}
+
+/** The same source with `prefix` in front of every key dropped, for layouts that nest the model under a name in some versions. */
+export function withoutPrefix(source: TensorSource, prefix: string): TensorSource {
+  const original = new Map(
+    source.keys.map((key) => [key.startsWith(prefix) ? key.slice(prefix.length) : key, key] as const),
+  );
+  return {
+    name: source.name,
+    keys: [...original.keys()],
+    info: (key) => source.info(original.get(key)!),
+    tensor: (key) => source.tensor(original.get(key)!),
+  };
+}
