@@ -42,7 +42,7 @@ export const clipViTL14 = ({ imageSize = 336, grid = 24 } = {}): ViTConfig => ({
   clsToken: true,
   numRegisters: 0,
   maskToken: false,
-  posEmbed: { kind: 'learned', grid: [grid, grid] },
+  posEmbed: { kind: 'learned', grid: [grid, grid], antialias: false },
 });
 
 /** Meta's DINOv2 ViT-L/14 (position table of 518 px = 37 x 37); `numRegisters` 4 is the `_reg` checkpoint. */
@@ -65,7 +65,7 @@ export const dinov2ViTL14 = ({ imageSize = 336, numRegisters = 0 } = {}): ViTCon
   clsToken: true,
   numRegisters,
   maskToken: true,
-  posEmbed: { kind: 'learned', grid: [37, 37] },
+  posEmbed: { kind: 'learned', grid: [37, 37], antialias: numRegisters > 0 },
 });
 
 /** Vicuna 7B v1.5 (Llama-2 shape); v1.1 differs in `maxPositions` 2048. */
@@ -150,7 +150,7 @@ export const tinyViT = (): ViTConfig => ({
   clsToken: true,
   numRegisters: 0,
   maskToken: false,
-  posEmbed: { kind: 'learned', grid: [8, 8] },
+  posEmbed: { kind: 'learned', grid: [8, 8], antialias: false },
 });
 
 const tinyBranch = (type: EncoderConfig['type'], levels: EncoderConfig['levels'], vit: ViTConfig): EncoderConfig => ({

@@ -22,9 +22,16 @@ export const StemConfig = z.discriminatedUnion('kind', [
 ]);
 export type StemConfig = z.infer<typeof StemConfig>;
 
-/** Positions: a learned table for a `grid` of [rows, columns] patches, resized by bicubic interpolation to any other grid. */
+/**
+ * Positions: a learned table for a `grid` of [rows, columns] patches, resized by bicubic interpolation to any other grid,
+ * with `antialias` where the references do so (DINOv2 with registers).
+ */
 export const PositionConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('learned'), grid: z.tuple([positiveInt, positiveInt]) }),
+  z.strictObject({
+    kind: z.literal('learned'),
+    grid: z.tuple([positiveInt, positiveInt]),
+    antialias: z.boolean(),
+  }),
 ]);
 export type PositionConfig = z.infer<typeof PositionConfig>;
 

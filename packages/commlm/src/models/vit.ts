@@ -1,7 +1,7 @@
 /** The vision transformer behind every encoder: one block for CLIP and DINOv2, any list of levels out. */
 import { cat, F, nn, scope, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { resolveLevels, type StemConfig, type ViTConfig } from '../config/model.js';
+import { type PositionConfig, resolveLevels, type StemConfig, type ViTConfig } from '../config/model.js';
 import { activate } from './activation.js';
 import { attend } from './attention.js';
 
@@ -174,12 +174,12 @@ export class ViTBlock extends nn.Module {
   }
 }
 
-/** Resizes a table of patch positions by bicubic interpolation, in f32, by size, without antialias (as transformers does): float[1, N, D] -> float[1, M, D]. */
-export function resizePositions(table_1ND: Tensor, from: Grid, to: Grid): Tensor {
+/** Resizes a table of patch positions by bicubic interpolation, in f32 and by size (as transformers does): float[1, N, D] -> float[1, M, D]. */
+export function resizePositions(table_1ND: Tensor, { grid: from, antialias }: PositionConfig, to: Grid): Tensor {
   if (from[0] === to[0] && from[1] === to[1]) return table_1ND;
   const width = table_1ND.shape[2]!;
   const map_1DHW = table_1ND.reshape(1, from[0], from[1], width).permute(0, 3, 1, 2).to('f32');
-  return F.interpolate(map_1DHW, { size: to, mode: 'bicubic' })
+  return F.interpolate(map_1DHW, { size: to, mode: 'bicubic', antialias })
     .permute(0, 2, 3, 1)
     .reshape(1, to[0] * to[1], width)
     .to(table_1ND.dtype);
@@ -292,7 +292,7 @@ export class ViT extends nn.Module {
     if (mask_BN !== null) patches_BND = this.#maskPatches(patches_BND, mask_BN);
     const numCls = this.clsToken === null ? 0 : 1;
     const positions = this.posEmbed.narrow(1, numCls, this.posEmbed.shape[1]! - numCls);
-    const positioned = patches_BND.add(resizePositions(positions, this.config.posEmbed.grid, grid));
+    const positioned = patches_BND.add(resizePositions(positions, this.config.posEmbed, grid));
     const [b, , d] = positioned.shape as [number, number, number];
     const special: Tensor[] = [];
     if (this.clsToken !== null) special.push(this.clsToken.add(this.posEmbed.narrow(1, 0, 1)).expand(b, -1, d));

@@ -41,7 +41,7 @@ export function clipConfig(json: Record<string, unknown>, source: string): ViTCo
     clsToken: true,
     numRegisters: 0,
     maskToken: false,
-    posEmbed: { kind: 'learned', grid: [grid, grid] },
+    posEmbed: { kind: 'learned', grid: [grid, grid], antialias: false },
   };
 }
 

@@ -31,7 +31,7 @@ export function dinov2Config(json: Record<string, unknown>, source: string): ViT
   const hf = readForeign(HfDinov2Config, json, source);
   const grid = hf.image_size / hf.patch_size;
   const plainWidth = Math.trunc(hf.hidden_size * hf.mlp_ratio);
-  const defaultRegisters = json['model_type'] === 'dinov2_with_registers' ? 4 : 0;
+  const withRegisters = json['model_type'] === 'dinov2_with_registers';
   return {
     hiddenSize: hf.hidden_size,
     numLayers: hf.num_hidden_layers,
@@ -49,9 +49,10 @@ export function dinov2Config(json: Record<string, unknown>, source: string): ViT
     finalNorm: true,
     layerScale: hf.layerscale_value,
     clsToken: true,
-    numRegisters: hf.num_register_tokens ?? defaultRegisters,
-    maskToken: hf.use_mask_token,
-    posEmbed: { kind: 'learned', grid: [grid, grid] },
+    numRegisters: hf.num_register_tokens ?? (withRegisters ? 4 : 0),
+    maskToken: withRegisters || hf.use_mask_token,
+    // transformers resizes the table with antialias in this variant only, as the original code does.
+    posEmbed: { kind: 'learned', grid: [grid, grid], antialias: withRegisters },
   };
 }
 
