@@ -142,13 +142,16 @@ function findEdges(layer: Uint8Array, width: number, height: number, reach: numb
       const dx = brightness(x + step, y) - brightness(x - step, y);
       const dy = brightness(x, y + step) - brightness(x, y - step);
       const strength = (Math.sqrt(dx * dx + dy * dy) - 45) * 3;
-      edges[y * width + x] = strength <= 0 ? 0 : strength >= 255 ? 255 : strength;
+      edges[y * width + x] = strength <= 0 ? 0 : Math.min(strength, 255);
     }
   }
   return edges;
 }
 
-/** Changes the picture part of an RGB buffer in place; the padding around it stays white. */
+/**
+ * Changes the picture part of an RGB buffer in place; the padding around it stays white. With `keepColors` the changes
+ * stay small enough for colour names to remain true.
+ */
 export function augmentPicture(
   data: Uint8Array,
   stride: number,
@@ -158,16 +161,17 @@ export function augmentPicture(
   height: number,
   level: AugmentLevel,
   seed: number,
+  keepColors: boolean,
 ): void {
   if (level === 'none') return;
   const rng = new Random(seed, `picture/${level}`);
   const strong = level === 'strong';
-  const spread = strong ? 0.3 : 0.12;
+  const spread = strong ? (keepColors ? 0.15 : 0.3) : 0.1;
   const contrast = 1 + rng.range(-spread, spread);
   const brightness = rng.range(-spread, spread) * 110;
   const balance = [0, 1, 2].map(() => 1 + rng.range(-spread, spread) * 0.35);
-  const grey = rng.chance(strong ? 0.12 : 0.02) ? rng.range(0.6, 1) : 0;
-  const steps = strong && rng.chance(0.1) ? 3 + rng.int(5) : 0;
+  const grey = rng.chance(strong ? 0.12 : 0.02) && !keepColors ? rng.range(0.6, 1) : 0;
+  const steps = strong && rng.chance(0.1) && !keepColors ? 3 + rng.int(5) : 0;
   const noise = rng.chance(strong ? 0.25 : 0.1) ? rng.range(2, strong ? 16 : 6) : 0;
   if (rng.chance(strong ? 0.25 : 0.15)) blur(data, stride, left, top, width, height);
   const tables = balance.map((gain) => {

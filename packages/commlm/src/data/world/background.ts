@@ -149,7 +149,7 @@ function blendAt(background: Background, width: number, height: number): (x: num
         const px = ((x / period) % 1) - 0.5;
         const py = ((y / period) % 1) - 0.5;
         const inside = (0.28 - Math.sqrt(px * px + py * py)) * period + 0.5;
-        return inside <= 0 ? 0 : inside >= 1 ? 1 : inside;
+        return inside <= 0 ? 0 : Math.min(inside, 1);
       };
     case 'noise':
       return (x, y) => valueNoise(x / period, y / period, background.seed);
@@ -165,7 +165,7 @@ function squareWave(position: number, period: number): number {
   const phase = (position / period) % 1;
   const wrapped = phase < 0 ? phase + 1 : phase;
   const edge = (Math.abs(wrapped - 0.5) - 0.25) * period + 0.5;
-  return edge <= 0 ? 0 : edge >= 1 ? 1 : edge;
+  return edge <= 0 ? 0 : Math.min(edge, 1);
 }
 
 function valueNoise(x: number, y: number, seed: number): number {

@@ -2,9 +2,12 @@
 
 export * from './augment.js';
 export * from './background.js';
+export * from './language.js';
+export * from './questions.js';
 export * from './random.js';
 export * from './render.js';
 export * from './scene.js';
 export * from './sprites.js';
 export * from './stream.js';
+export * from './templates.js';
 export * from './vocabulary.js';

@@ -73,7 +73,9 @@ function paintInto(
   for (const [i, object] of scene.objects.entries()) {
     paintSprite(target, bank.sprite(object.noun, object.style), object, paints[i]);
   }
-  if (level !== 'none') augmentPicture(data, stride, left, top, width, height, level, seed);
+  if (level === 'none') return;
+  const keepColors = scene.objects.some((object) => object.color !== undefined);
+  augmentPicture(data, stride, left, top, width, height, level, seed, keepColors);
 }
 
 interface Target {

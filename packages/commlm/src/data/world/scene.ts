@@ -261,8 +261,8 @@ function drawPlace(rng: Random, subject: Subject, count: number, frame: Frame): 
   const radians = (rotation * Math.PI) / 180;
   const cos = Math.cos(radians);
   const sin = Math.sin(radians);
-  let width = sprite.aspect >= 1 ? 1 : sprite.aspect;
-  let height = sprite.aspect >= 1 ? 1 / sprite.aspect : 1;
+  let width = Math.min(1, sprite.aspect);
+  let height = Math.min(1, 1 / sprite.aspect);
   const unit = hullExtents(sprite.hull, width, height, cos, sin, flip);
   const unitWidth = unit[2] - unit[0];
   const unitHeight = unit[3] - unit[1];

@@ -93,7 +93,7 @@ export const ICON_NOUNS: readonly Noun[] = [
     ball: { icons: ['soccer-ball'] },
     bell: {},
     camera: {},
-    scissors: { plural: 'scissors' },
+    anchor: {},
     cup: { icons: ['hot-beverage'] },
   }),
 ];
