@@ -2,7 +2,6 @@
 import { memoryStats, type nn, noGrad, numThreads, ones, randn, scope } from '@commlm/torch';
 import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
-import { loadModel } from '../generate/session.js';
 import type { RgbImage } from '../images/decode.js';
 import { buildEncoder } from '../models/encoders.js';
 import { compare, median, Peer } from './peer.js';
@@ -113,20 +112,19 @@ async function vitSuite(options: BenchOptions): Promise<BenchRow[]> {
   const encoder = buildEncoder({ type: 'clip', vit: clipViTL14() });
   const pixels_BCHW = randn([1, 3, 336, 336]);
   try {
-    encoder.eval();
+    encoder.requiresGrad_(false).eval();
     const run = (): number =>
       seconds(() =>
         scope(() =>
           noGrad(() => {
-            // transformers' model runs all blocks and the final norm of CLS.
-            (encoder as unknown as { forwardTokens(pixels: typeof pixels_BCHW): unknown }).forwardTokens(pixels_BCHW);
+            encoder.forwardTokens(pixels_BCHW);
           }),
         ),
       );
     const row = await beside('vit', 'transformers', options, run);
     return [{ suite: 'vit', what: 'CLIP ViT-L/14@336, one picture, f32', unit: 'ms', ...scaled(row, 1e3) }];
   } finally {
-    (encoder as nn.Module).dispose();
+    encoder.dispose();
     pixels_BCHW.dispose();
   }
 }
@@ -151,7 +149,8 @@ const QUESTION =
 async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
   const request: AskRequest = { question: QUESTION, maxNewTokens: 64 };
   const answers: Answer[] = [];
-  using session = await loadModel(options.model, {});
+  const { loadModel } = await import('../generate/session.js');
+  using session = await loadModel(options.model);
   for (let round = -1; round < options.rounds; round++) {
     options.signal?.throwIfAborted();
     // A new picture each time: the features of an old one would come from the cache.
@@ -191,7 +190,8 @@ async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
 
 async function memorySuite(options: BenchOptions): Promise<BenchRow[]> {
   const { generations, onNote, signal } = options;
-  using session = await loadModel(options.model, {});
+  const { loadModel } = await import('../generate/session.js');
+  using session = await loadModel(options.model);
   const every = Math.max(1, Math.floor(generations / 10));
   const samples: { rss: number; live: number }[] = [];
   for (let i = 1; i <= generations; i++) {

@@ -23,14 +23,14 @@ test('text without stop strings streams piece by piece', () => {
 
 test('a stop string across three tokens ends the answer before it', () => {
   const { text, stopped } = run(['yes', ' U', 'SE', 'R: more', ' text'], ['USER:']);
-  assert.equal(text, 'yes ');
+  assert.equal(text, 'yes');
   assert.equal(stopped, true);
 });
 
 test('text that only looked like a stop string comes out in full', () => {
   const { deltas, text } = run(['go US', 'E', 'FUL'], ['USER:']);
   assert.equal(text, 'go USEFUL');
-  assert.equal(deltas[0], 'go ');
+  assert.equal(deltas[0], 'go');
 });
 
 test('held text comes out at the end', () => {
@@ -38,7 +38,7 @@ test('held text comes out at the end', () => {
 });
 
 test('the earliest of several stop strings wins, and empty ones are ignored', () => {
-  assert.equal(run(['one two three'], ['three', 'two', '']).text, 'one ');
+  assert.equal(run(['one two three'], ['three', 'two', '']).text, 'one');
 });
 
 test('every split of a text gives the same answer', () => {
@@ -51,4 +51,10 @@ test('every split of a text gives the same answer', () => {
       }
     }
   }
+});
+
+test('white space around the answer is no part of it, inside it is kept', () => {
+  const { deltas, text } = run([' ', ' A', ' dog', '. ', '\n', 'It ', ' runs', ' ', ' '], []);
+  assert.equal(text, 'A dog. \nIt  runs');
+  assert.deepEqual(deltas, ['', 'A', ' dog', '.', '', ' \nIt', '  runs', '', '', '']);
 });

@@ -7,7 +7,7 @@ export interface TokenDecoder {
   end(): string;
 }
 
-/** Collects the text of one answer. */
+/** Collects the text of one answer, without white space around it. */
 export class TextStream {
   readonly #decoder: TokenDecoder;
   readonly #stops: readonly string[];
@@ -21,7 +21,7 @@ export class TextStream {
     this.#stops = stops.filter((stop) => stop !== '');
   }
 
-  /** The answer so far. */
+  /** The answer so far: exactly the pieces that `push` and `end` gave. */
   get text(): string {
     return this.#text;
   }
@@ -42,12 +42,13 @@ export class TextStream {
   }
 
   #release(piece: string, last: boolean): string {
-    const text = this.#held + piece;
+    const text = this.#text === '' ? (this.#held + piece).trimStart() : this.#held + piece;
     const found = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
     this.#stopped = found.length > 0;
     const end = this.#stopped ? Math.min(...found) : text.length - (last ? 0 : this.#undecided(text));
-    this.#held = text.slice(end);
-    const released = text.slice(0, end);
+    // Space at the end waits too: it is part of the answer only when more comes.
+    const released = text.slice(0, end).trimEnd();
+    this.#held = text.slice(released.length);
     this.#text += released;
     return released;
   }

@@ -1,0 +1,139 @@
+// `commlm features <picture>`: hidden states of an encoder to safetensors, and as a picture of principal components.
+import { basename, extname } from 'node:path';
+import type { Command } from 'commander';
+import { CommError } from '../config/errors.js';
+import type { Features } from '../generate/features.js';
+import { checkExtension, checkOutputFile, writeAtomically, writeFileAtomically } from './files.js';
+import { addPlaceOptions, levelList, type ModelOptions } from './options.js';
+import { note, printJson } from './output.js';
+import { checkPicturesExist, openPicture } from './pictures.js';
+
+interface FeaturesOptions extends Omit<ModelOptions, 'model'> {
+  readonly encoder?: string;
+  readonly branch?: string;
+  readonly levels?: number[];
+  readonly out?: string;
+  readonly draw?: string;
+  readonly keepSpecial?: boolean;
+  readonly json?: boolean;
+}
+
+/** Adds the command `features`. */
+export function register(program: Command): void {
+  const command = program
+    .command('features')
+    .description('Write the hidden states of a picture encoder.')
+    .argument('<picture>', 'a file, or "-" for stdin')
+    .option('--encoder <model>', 'folder of an encoder or of a whole model (default: the embedded models/comm-tiny)')
+    .option(
+      '--branch <name>',
+      'which encoder of a whole model: clip, dinov2, or its number from 0 (default: the first)',
+    )
+    .option(
+      '--levels <list>',
+      'hidden states, as in 1-24 or 0,12,-1; 0 is the embeddings (default: every block)',
+      levelList,
+    )
+    .option('--out <file>', 'safetensors file: level.<i>, float[1, N, D], patch tokens')
+    .option('--draw <file>', 'paint the levels: first three principal components, one tile a level')
+    .option('--keep-special', 'keep CLS, distillation and register tokens in front of the patches')
+    .option('--json', 'print what was written as one JSON document');
+  addPlaceOptions(command);
+  command
+    .addHelpText(
+      'after',
+      [
+        '',
+        'Examples:',
+        '  commlm features photo.jpg --levels 1-6 --out levels.safetensors --draw levels.png',
+        '  commlm features photo.jpg --branch dinov2 --levels -1 --draw deepest.png',
+      ].join('\n'),
+    )
+    .action((picture: string, options: FeaturesOptions) => features(picture, options));
+}
+
+async function features(path: string, options: FeaturesOptions): Promise<void> {
+  const { out, draw } = options;
+  if (out === undefined && draw === undefined) {
+    throw new CommError('There is nothing to write.', {
+      code: 'cli/usage',
+      fix: 'Name --out FILE, --draw FILE, or both.',
+      exitCode: 2,
+    });
+  }
+  if (draw !== undefined) {
+    checkExtension(draw, ['.png']);
+    checkOutputFile(draw);
+    if (options.keepSpecial) {
+      throw new CommError('--draw paints patches, so it does not go with --keep-special.', {
+        code: 'cli/usage',
+        exitCode: 2,
+      });
+    }
+  }
+  if (out !== undefined) {
+    checkExtension(out, ['.safetensors']);
+    checkOutputFile(out);
+  }
+  checkPicturesExist([path]);
+  const { source, name } = await openPicture(path);
+  const { extractFeatures } = await import('../generate/features.js');
+  const result = await extractFeatures(source, options);
+  try {
+    if (out !== undefined) await write(out, name, result);
+    if (draw !== undefined) await paint(draw, result);
+    report(result, options);
+  } finally {
+    for (const level of result.levels.values()) level.dispose();
+  }
+}
+
+async function write(out: string, name: string, { levels, grid, encoder, numSpecial }: Features): Promise<void> {
+  const { io, scope } = await import('@commlm/torch');
+  const metadata = {
+    picture: basename(name),
+    encoder,
+    grid: grid.join('x'),
+    special_tokens: String(numSpecial),
+    levels: [...levels.keys()].join(','),
+  };
+  await writeAtomically(out, async (temporary) => {
+    scope(() =>
+      io.writeSafetensors(
+        temporary,
+        [...levels].map(([level, state]) => [`level.${level}`, state] as const),
+        metadata,
+      ),
+    );
+  });
+}
+
+async function paint(draw: string, { levels, grid }: Features): Promise<void> {
+  const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
+  const { encodeImage } = await import('../images/encode.js');
+  const painting = paintLevels([...levels.values()], grid);
+  await writeFileAtomically(draw, await encodeImage(painting, { format: extname(draw).slice(1) }));
+  const names = [...levels.keys()];
+  const perRow = tilesPerRow(names.length);
+  const rows = Array.from({ length: Math.ceil(names.length / perRow) }, (_, i) =>
+    names.slice(i * perRow, (i + 1) * perRow),
+  );
+  note(`tiles: levels ${rows.map((row) => row.join(' ')).join(' | ')}`);
+}
+
+function report({ levels, grid, encoder }: Features, { out, draw, json }: FeaturesOptions): void {
+  const shape = [...levels.values()][0]?.shape ?? [];
+  if (json) {
+    printJson({
+      encoder,
+      levels: [...levels.keys()],
+      grid,
+      shape,
+      ...(out === undefined ? {} : { out }),
+      ...(draw === undefined ? {} : { draw }),
+    });
+    return;
+  }
+  for (const file of [out, draw]) if (file !== undefined) note(`written: ${file}`);
+  note(`${encoder}: ${levels.size} levels, float[${shape.join(', ')}] each, ${grid.join(' x ')} patches`);
+}

@@ -1,0 +1,186 @@
+// What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
+import { basename } from 'node:path';
+import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
+import { type CommConfig, type EncoderConfig, fusedShape, resolveLevels } from '../config/model.js';
+import { readCommConfig } from '../weights/comm-folder.js';
+import { readFolderJson } from '../weights/hf-config.js';
+import { WeightFiles } from '../weights/weight-files.js';
+import { resolveModelFolder } from './model-folder.js';
+
+/** One part of a model. */
+export interface ModelPart {
+  /** Key prefix of its weights, e.g. `vision.encoders.0.vit`. */
+  readonly name: string;
+  /** What it is, e.g. `clip ViT, 24 blocks of 1024, patch 14`. */
+  readonly description: string;
+  readonly numParameters: number;
+  readonly numTensors: number;
+  /** Number formats of its weights on disk. */
+  readonly dtypes: readonly DType[];
+  readonly bytes: number;
+}
+
+/** The learned weights of one encoder's levels: alpha (first encoder) or beta. */
+export interface LevelWeights {
+  readonly encoder: string;
+  readonly symbol: string;
+  /** `hidden_states` indices. */
+  readonly levels: readonly number[];
+  /** What each level counts; they sum to 1 under softmax. */
+  readonly weights: readonly number[];
+}
+
+/** What `commlm inspect --json` prints. */
+export interface ModelReport {
+  readonly model: string;
+  readonly folder: string;
+  readonly modelType: string;
+  readonly summary: string;
+  readonly numParameters: number;
+  readonly bytesOnDisk: number;
+  /** Bytes of the weights in each number format that a model can run in. */
+  readonly memory: Readonly<Record<'f32' | 'bf16' | 'f16', number>>;
+  readonly parts: readonly ModelPart[];
+  readonly levelWeights: readonly LevelWeights[];
+  /** Tokens of one picture in the language model; only for models that look. */
+  readonly tokensPerImage?: number;
+  readonly maxPositions?: number;
+}
+
+interface Entry {
+  readonly key: string;
+  readonly dtype: DType;
+  readonly numElements: number;
+}
+
+/** Describes a model folder; throws CommError when it is none or its files cannot be read. */
+export function inspectModel(model?: string): ModelReport {
+  const folder = resolveModelFolder(model);
+  const json = readFolderJson(folder, 'config.json');
+  const config = json.model_type === 'comm' ? readCommConfig(folder) : undefined;
+  using files = WeightFiles.open(folder);
+  const entries = files.keys.map((key): Entry => entryOf(key, files.info(key)));
+  const parts = groupParts(entries, config);
+  const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
+  return {
+    model: basename(folder),
+    folder,
+    modelType: String(json.model_type ?? 'unknown'),
+    summary: config === undefined ? otherSummary(json) : commSummary(config),
+    numParameters,
+    bytesOnDisk: parts.reduce((sum, { bytes }) => sum + bytes, 0),
+    memory: {
+      f32: numParameters * BYTES_PER_ELEMENT.f32,
+      bf16: numParameters * BYTES_PER_ELEMENT.bf16,
+      f16: numParameters * BYTES_PER_ELEMENT.f16,
+    },
+    parts,
+    levelWeights:
+      config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
+    ...(config === undefined
+      ? {}
+      : { tokensPerImage: fusedShape(config.vision).tokens, maxPositions: config.textConfig.maxPositions }),
+  };
+}
+
+function entryOf(key: string, { dtype, shape }: { dtype: DType; shape: readonly number[] }): Entry {
+  return { key, dtype, numElements: shape.reduce((product, size) => product * size, 1) };
+}
+
+/** Prefixes that make a part of a COMM model, with what stands behind them. */
+function commParts(config: CommConfig): [prefix: string, description: string][] {
+  const { vision, projector, textConfig } = config;
+  return [
+    ...vision.encoders.flatMap((encoder, i): [string, string][] => {
+      const { vit, type, merge, align } = encoder;
+      const numLevels = resolveLevels(encoder.levels, vit.numLayers).length;
+      const stem = vit.stem.kind === 'conv' ? 'convolutional stem' : `patch ${vit.patchSize}`;
+      return [
+        [
+          `vision.encoders.${i}.vit`,
+          `${type} ViT, ${vit.numLayers} blocks of ${vit.hiddenSize}, ${stem}, ${vit.imageSize} px`,
+        ],
+        [`vision.encoders.${i}.merge`, `${merge.kind} over ${numLevels} ${numLevels === 1 ? 'level' : 'levels'}`],
+        [
+          `vision.encoders.${i}.align`,
+          align.kind === 'mlp' ? `MLP, ${align.blocks} blocks at ratio ${align.ratio}` : align.kind,
+        ],
+      ];
+    }),
+    ['projector', projector.kind === 'linear' ? 'linear' : `MLP of ${projector.layers} layers`],
+    [
+      'language_model',
+      `Llama type, ${textConfig.numLayers} blocks of ${textConfig.hiddenSize}, ${textConfig.numHeads} heads (${textConfig.numKvHeads} for keys), vocabulary ${textConfig.vocabSize}`,
+    ],
+  ];
+}
+
+function groupParts(entries: readonly Entry[], config: CommConfig | undefined): ModelPart[] {
+  const known = config === undefined ? [] : commParts(config);
+  const groups = new Map<string, { description: string; entries: Entry[] }>();
+  for (const [prefix, description] of known) groups.set(prefix, { description, entries: [] });
+  for (const entry of entries) {
+    const prefix = known.find(([name]) => entry.key.startsWith(`${name}.`))?.[0] ?? topPrefix(entry.key);
+    const group = groups.get(prefix) ?? { description: '', entries: [] };
+    group.entries.push(entry);
+    groups.set(prefix, group);
+  }
+  return [...groups]
+    .filter(([, group]) => group.entries.length > 0)
+    .map(([name, { description, entries: members }]) => ({
+      name,
+      description,
+      numParameters: members.reduce((sum, { numElements }) => sum + numElements, 0),
+      numTensors: members.length,
+      dtypes: [...new Set(members.map(({ dtype }) => dtype))],
+      bytes: members.reduce((sum, { numElements, dtype }) => sum + numElements * BYTES_PER_ELEMENT[dtype], 0),
+    }));
+}
+
+/** The names of a key before its first number, at most two: `vision_model.encoder.layers.3...` -> `vision_model.encoder`. */
+function topPrefix(key: string): string {
+  const names = key.split('.');
+  const numbered = names.findIndex((name) => /^\d+$/.test(name));
+  return names.slice(0, Math.max(1, Math.min(2, numbered < 0 ? names.length - 1 : numbered))).join('.');
+}
+
+function commSummary({ vision, projector, textConfig }: CommConfig): string {
+  const encoders = vision.encoders.map(({ type, levels, vit }) => {
+    const resolved = resolveLevels(levels, vit.numLayers);
+    const first = resolved[0] as number;
+    const last = resolved.at(-1) as number;
+    const run = resolved.every((level, i) => level === first + i);
+    return `${type} levels ${resolved.length === 1 ? first : run ? `${first}-${last}` : resolved.join(',')}`;
+  });
+  const join_ = vision.fuse === 'channels' ? 'channels' : 'tokens';
+  return `${encoders.join(' + ')} (${join_}) -> ${projector.kind} -> Llama type of ${textConfig.numLayers} blocks`;
+}
+
+function otherSummary(json: Record<string, unknown>): string {
+  const architectures = Array.isArray(json.architectures) ? json.architectures.join(', ') : '';
+  return architectures === '' ? 'not a COMM model' : architectures;
+}
+
+const SYMBOLS = ['alpha', 'beta', 'gamma', 'delta'];
+
+function levelWeights(encoder: EncoderConfig, index: number, files: WeightFiles): LevelWeights[] {
+  const { merge, type, vit } = encoder;
+  if (!('weights' in merge)) return [];
+  const key = `vision.encoders.${index}.merge.scale.weight`;
+  if (!files.keys.includes(key)) return [];
+  const { kind } = merge.weights;
+  const weights = scope(() =>
+    noGrad(() => {
+      const stored = files.tensor(key).to('f32');
+      return Array.from((kind === 'softmax' ? stored.softmax(0) : stored).toArray() as Float32Array);
+    }),
+  );
+  return [
+    {
+      encoder: type,
+      symbol: SYMBOLS[index] ?? `scale ${index}`,
+      levels: resolveLevels(encoder.levels, vit.numLayers),
+      weights,
+    },
+  ];
+}

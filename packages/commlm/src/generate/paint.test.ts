@@ -1,0 +1,73 @@
+// Principal components as colours: known directions, ranges, signs, and where the tiles lie.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { manualSeed, randn, scope, tensor } from '@commlm/torch';
+import { paintLevels, principalColors, tilesPerRow } from './paint.js';
+
+test('the first component is the direction of largest variance, stretched over 0..1', () =>
+  scope(() => {
+    // Patches on a line along (3, 4) with a little spread across it.
+    const rows = [-2, -1, 0, 1, 2].map((t, i) => [3 * t - 0.04 * (i % 2), 4 * t + 0.03 * (i % 2), 0.001 * i]);
+    const colors = principalColors(tensor(rows));
+    const red = [0, 1, 2, 3, 4].map((patch) => colors[patch * 3] as number);
+    for (const [i, value] of red.entries()) assert.ok(Math.abs(value - i / 4) < 0.01, `patch ${i}: ${value}`);
+    for (const value of colors) assert.ok(value >= 0 && value <= 1);
+  }));
+
+test('the negated features give the mirrored colours of the same directions', () =>
+  scope(() => {
+    manualSeed(3);
+    const patches = randn([20, 6]);
+    const colors = principalColors(patches);
+    const mirrored = principalColors(patches.neg());
+    for (const [i, value] of colors.entries()) assert.ok(Math.abs(value + (mirrored[i] as number) - 1) < 1e-3);
+  }));
+
+test('fewer patches or channels than three leave channels dark, equal patches give no NaN', () =>
+  scope(() => {
+    assert.deepEqual(
+      [
+        ...principalColors(
+          tensor([
+            [1, 2, 3],
+            [3, 2, 1],
+          ]),
+        ),
+      ].filter(Number.isNaN),
+      [],
+    );
+    const single = principalColors(tensor([[0], [1], [2]]));
+    assert.deepEqual(
+      [...single].map((v) => Math.round(v * 2)),
+      [0, 0, 0, 1, 0, 0, 2, 0, 0],
+    );
+    assert.ok(
+      principalColors(
+        tensor([
+          [1, 1, 1, 1],
+          [1, 1, 1, 1],
+          [1, 1, 1, 1],
+          [1, 1, 1, 1],
+        ]),
+      ).every(Number.isFinite),
+    );
+  }));
+
+test('tiles lie row by row', () =>
+  scope(() => {
+    manualSeed(5);
+    const levels = Array.from({ length: 5 }, () => randn([1, 8, 16]));
+    const { width, height, data } = paintLevels(levels, [2, 4]);
+    assert.equal(tilesPerRow(5), 3);
+    assert.deepEqual([width, height], [3 * 160 + 4 * 8, 2 * 80 + 3 * 8]);
+    assert.equal(data.length, width * height * 3);
+    const at = (x: number, y: number): number[] => [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+    assert.deepEqual(at(0, 0), [255, 255, 255]);
+    // The sixth place stays empty, the fifth is painted.
+    assert.deepEqual(at(3 * 168 - 50, 88 + 40), [255, 255, 255]);
+    const colors = principalColors((levels[4] as (typeof levels)[number]).select(0, 0));
+    assert.deepEqual(
+      at(168 + 8 + 5, 88 + 8 + 5),
+      [0, 1, 2].map((c) => Math.round((colors[c] as number) * 255)),
+    );
+  }));

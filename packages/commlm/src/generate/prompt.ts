@@ -1,0 +1,101 @@
+// A conversation as the engine takes it: ids, the embeddings with the visual tokens in place, and keys to find a prefix again.
+// Shapes: T tokens, P pictures, N visual tokens of a picture, E width of the language model.
+import { noGrad, scope, stack, type Tensor, tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import type { Comm } from '../models/comm.js';
+import {
+  type ImageSlot,
+  type Question,
+  questionWithPictures,
+  renderConversation,
+  splitPictures,
+} from '../text/conversation.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { EncodedImage } from './image-cache.js';
+
+/** A turn of a conversation with its pictures. */
+export interface PictureTurn {
+  readonly question: string;
+  readonly images: readonly EncodedImage[];
+  /** Absent in the turn to be answered. */
+  readonly answer?: string;
+}
+
+/** A rendered prompt. */
+export interface RenderedPrompt {
+  readonly ids: readonly number[];
+  readonly images: readonly EncodedImage[];
+  readonly slots: readonly ImageSlot[];
+}
+
+/** The place of a picture in a question: where it says `<image>` once for each picture, else all of them in front. */
+function placePictures(question: string, numImages: number, style: 'shikra' | 'llava-1.5'): Question {
+  if (numImages > 0) {
+    const parts = splitPictures(question);
+    if (parts.filter((part) => typeof part !== 'string').length === numImages) return parts;
+  }
+  return questionWithPictures(question, numImages, style);
+}
+
+/** Renders turns with the model's template; throws CommError when the prompt alone is longer than the model reads. */
+export function renderPrompt(
+  comm: Comm,
+  tokenizer: Tokenizer,
+  turns: readonly PictureTurn[],
+  system: string | undefined,
+): RenderedPrompt {
+  const { imageTokens, textConfig } = comm.config;
+  const imageStyle = imageTokens.kind === 'wrapped' ? 'shikra' : 'llava-1.5';
+  const images = turns.flatMap((turn) => turn.images);
+  const { ids, imageSlots } = renderConversation(
+    turns.map(({ question, images: own, answer }) => ({
+      question: placePictures(question, own.length, imageStyle),
+      ...(answer === undefined ? {} : { answer }),
+    })),
+    {
+      tokenizer,
+      imageTokens: images.map(() => comm.tokensPerImage),
+      imageStyle,
+      ...(system === undefined ? {} : { system }),
+    },
+  );
+  if (ids.length > textConfig.maxPositions) {
+    throw new CommError(
+      `The question is ${ids.length} tokens long, but the model reads at most ${textConfig.maxPositions}.`,
+      {
+        code: 'generate/too-long',
+        fix: 'Use fewer pictures, a shorter question, or start a new conversation.',
+      },
+    );
+  }
+  return { ids, images, slots: imageSlots };
+}
+
+/** Embeddings of the prompt from token `start` on: float[T - start, E]; the caller's to dispose of. */
+export function embedPrompt(comm: Comm, { ids, images }: RenderedPrompt, start = 0): Tensor {
+  return scope(() =>
+    noGrad(() => {
+      const { device } = comm.languageModel.model.embedTokens.weight;
+      const ids_1T = tensor(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length], device });
+      const visual_PNE = images.length === 0 ? null : stack(images.map(({ visual }) => visual));
+      const embeds_TE = comm.embed(ids_1T, visual_PNE).select(0, 0);
+      return start === 0 ? embeds_TE : embeds_TE.narrow(0, start, ids.length - start).contiguous();
+    }),
+  );
+}
+
+/** One number a position: the token id, or for a visual token a negative number of its picture. Equal keys, equal inputs. */
+export function prefixKeys({ ids, images, slots }: RenderedPrompt): number[] {
+  const keys = [...ids];
+  for (const [i, { start, length }] of slots.entries())
+    keys.fill(-1 - (images[i] as EncodedImage).key, start, start + length);
+  return keys;
+}
+
+/** How many keys two sequences share from the start. */
+export function sharedPrefix(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  let length = 0;
+  while (length < end && a[length] === b[length]) length++;
+  return length;
+}

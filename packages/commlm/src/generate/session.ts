@@ -1,0 +1,359 @@
+// A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
+// server stand on this; what runs the tokens is an Engine behind it.
+import { existsSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import type { Device, DType, Tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import type { CommConfig } from '../config/model.js';
+import type { RgbImage } from '../images/decode.js';
+import type { Comm } from '../models/comm.js';
+import type { KvCache } from '../models/kv-cache.js';
+import { findBoxes } from '../text/boxes.js';
+import { Tokenizer } from '../text/tokenizer.js';
+import { loadCommFolder } from '../weights/comm-folder.js';
+import { readFolderJson } from '../weights/hf-config.js';
+import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
+import { ChatSession } from './chat.js';
+import { LlamaDecoder } from './decoder.js';
+import { BatchEngine, type Engine, type FinishReason, type GenerateRequest } from './engine.js';
+import { type EncodedImage, ImageCache } from './image-cache.js';
+import { resolveModelFolder } from './model-folder.js';
+import { embedPrompt, type PictureTurn, type RenderedPrompt, renderPrompt } from './prompt.js';
+import { TextStream } from './text-stream.js';
+
+/** Longest answer in tokens where neither the request nor the model's folder says. */
+const DEFAULT_MAX_NEW_TOKENS = 512;
+
+/** Positions that a new conversation has room for; its cache grows with it. */
+const CONVERSATION_CAPACITY = 256;
+
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** Number format while running; by default f32 on a CPU and the stored one on a GPU. */
+  readonly dtype?: DType;
+  /** Default `cpu`. */
+  readonly device?: Device | string;
+  /** Bytes of encoded pictures that are kept for later questions; default 256 MiB. */
+  readonly imageCacheBytes?: number;
+}
+
+/** Starting values of a model's folder (`generation_config.json`). */
+interface GenerationDefaults {
+  readonly maxNewTokens: number;
+  readonly stopIds: ReadonlySet<number>;
+}
+
+/**
+ * Loads a model folder (the embedded models/comm-tiny by default). The session is `using`-able; one session answers any
+ * number of questions, one after the other or at the same time. Throws CommError for what is no model.
+ */
+export async function loadModel(model?: string, options: LoadOptions = {}): Promise<CommSession> {
+  const started = performance.now();
+  const folder = resolveModelFolder(model);
+  const device = (options.device ?? 'cpu') as Device;
+  const tokenizer = await Tokenizer.load(folder);
+  const { model: comm } = loadCommFolder(folder, {
+    device,
+    ...(options.dtype !== undefined ? { dtype: options.dtype } : device === 'cpu' ? { dtype: 'f32' } : {}),
+  });
+  return new CommSession({
+    name: basename(folder),
+    comm,
+    tokenizer,
+    defaults: readDefaults(folder, tokenizer),
+    loadMs: performance.now() - started,
+    ...(options.imageCacheBytes === undefined ? {} : { imageCacheBytes: options.imageCacheBytes }),
+  });
+}
+
+function readDefaults(folder: string, tokenizer: Tokenizer): GenerationDefaults {
+  const file = 'generation_config.json';
+  const json = existsSync(join(folder, file)) ? readFolderJson(folder, file) : {};
+  const ends = [json.eos_token_id ?? []].flat().filter((id): id is number => typeof id === 'number');
+  if (tokenizer.eosId !== undefined) ends.push(tokenizer.eosId);
+  const maxNewTokens = typeof json.max_new_tokens === 'number' ? json.max_new_tokens : DEFAULT_MAX_NEW_TOKENS;
+  return { maxNewTokens, stopIds: new Set(ends) };
+}
+
+/** What a session is made of. */
+export interface SessionParts {
+  readonly name: string;
+  /** Goes over to the session, which disposes of it. */
+  readonly comm: Comm;
+  readonly tokenizer: Tokenizer;
+  readonly defaults: GenerationDefaults;
+  readonly loadMs: number;
+  readonly imageCacheBytes?: number;
+}
+
+/** Settings of one `ask` beside its pictures and question. */
+export type AskSettings = Omit<AskRequest, 'images' | 'question'>;
+
+/** A prompt that is ready to run, with what its answer needs. */
+export interface PreparedPrompt {
+  readonly rendered: RenderedPrompt;
+  readonly visionMs: number;
+}
+
+/** A model with its tokenizer, engine and caches. */
+export class CommSession {
+  /** Name of the model: its folder's name. */
+  readonly name: string;
+  readonly config: CommConfig;
+  readonly tokenizer: Tokenizer;
+  readonly #comm: Comm;
+  readonly #engine: Engine;
+  readonly #decoder: LlamaDecoder;
+  readonly #images: ImageCache;
+  readonly #defaults: GenerationDefaults;
+  readonly #loadMs: number;
+  #disposed = false;
+
+  constructor({ name, comm, tokenizer, defaults, loadMs, imageCacheBytes }: SessionParts) {
+    comm.requiresGrad_(false).eval();
+    this.name = name;
+    this.config = comm.config;
+    this.tokenizer = tokenizer;
+    this.#comm = comm;
+    this.#decoder = new LlamaDecoder(comm.languageModel);
+    this.#engine = new BatchEngine(this.#decoder);
+    this.#images = new ImageCache(comm, imageCacheBytes);
+    this.#defaults = defaults;
+    this.#loadMs = loadMs;
+  }
+
+  /** Answers one question, whole. */
+  async ask(request: AskRequest): Promise<Answer>;
+  /** Answers one question about one picture, several, or none (`[]`). */
+  async ask(images: Picture | readonly Picture[], question: string, settings?: AskSettings): Promise<Answer>;
+  async ask(
+    first: AskRequest | Picture | readonly Picture[],
+    question?: string,
+    settings?: AskSettings,
+  ): Promise<Answer> {
+    const request =
+      question === undefined
+        ? (first as AskRequest)
+        : { ...settings, question, images: Array.isArray(first) ? (first as Picture[]) : [first as Picture] };
+    const stream = this.askStream(request);
+    let step = await stream.next();
+    while (!step.done) step = await stream.next();
+    return step.value;
+  }
+
+  /** Answers one question piece by piece; the pieces together are the answer's text, the return value the whole answer. */
+  async *askStream(request: AskRequest): AsyncGenerator<AnswerDelta, Answer, void> {
+    const decoded = await decodeAll(request.images ?? []);
+    const prepared = this.#prepare(decoded.images, request.question, request.system, decoded.ms);
+    return yield* this.answerPrompt(prepared, request);
+  }
+
+  /**
+   * Answers many questions together. The answers are those of each question alone; a question that cannot be answered
+   * (a broken picture, too long a text) gives its CommError in its place. Aborting rejects the whole call.
+   */
+  async askBatch(
+    requests: readonly AskRequest[],
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<(Answer | CommError)[]> {
+    const results = new Array<Answer | CommError>(requests.length);
+    const runs: {
+      index: number;
+      prepared: PreparedPrompt;
+      generate: GenerateRequest;
+      text: TextStream;
+      tokens: number[];
+    }[] = [];
+    try {
+      for (const [index, request] of requests.entries()) {
+        try {
+          const decoded = await decodeAll(request.images ?? []);
+          options.signal?.throwIfAborted();
+          const prepared = this.#prepare(decoded.images, request.question, request.system, decoded.ms);
+          const text = new TextStream(this.tokenizer.stream(), request.stop ?? []);
+          const embeds = embedPrompt(this.#comm, prepared.rendered);
+          runs.push({ index, prepared, text, tokens: [], generate: this.#toGenerate(embeds, request, text) });
+        } catch (error) {
+          if (!(error instanceof CommError)) throw error;
+          results[index] = error;
+        }
+      }
+      let prefillMs = 0;
+      let started = performance.now();
+      const { signal } = options;
+      for await (const event of this.#engine.run(
+        runs.map((run) => run.generate),
+        signal === undefined ? {} : { signal },
+      )) {
+        if (event.type === 'prefill') {
+          prefillMs = event.ms;
+          started = performance.now();
+          continue;
+        }
+        const run = runs[event.request] as (typeof runs)[number];
+        if (event.type === 'token') run.tokens.push(event.token);
+        else {
+          run.text.end();
+          const decodeMs = performance.now() - started;
+          results[run.index] = this.#answer(run.prepared, run.text.text, run.tokens, event.reason, prefillMs, decodeMs);
+        }
+      }
+      return results;
+    } finally {
+      for (const { generate } of runs) if ('embeds' in generate.prompt) generate.prompt.embeds.dispose();
+    }
+  }
+
+  /** Starts a conversation that keeps its pictures and the keys and values of what was said. */
+  chat(options: { readonly system?: string } = {}): ChatSession {
+    return new ChatSession(this, options.system);
+  }
+
+  /** Frees the weights and caches. */
+  dispose(): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#images.dispose();
+    this.#comm.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** Renders turns whose pictures are decoded; the last one is open. @internal */
+  prepareTurns(
+    turns: readonly { readonly question: string; readonly images: readonly RgbImage[]; readonly answer?: string }[],
+    system: string | undefined,
+    decodeMs: number,
+  ): PreparedPrompt {
+    if (this.#disposed)
+      throw new CommError('This model was closed.', { code: 'generate/closed', fix: 'Load it again.' });
+    const started = performance.now();
+    // All pictures of the prompt at once: none of them may leave the cache before the prompt is embedded.
+    const encoded = this.#images.encode(turns.flatMap((turn) => turn.images));
+    let next = 0;
+    const encodedTurns = turns.map(({ question, images, answer }): PictureTurn => {
+      const own: EncodedImage[] = encoded.slice(next, next + images.length);
+      next += images.length;
+      return { question, images: own, ...(answer === undefined ? {} : { answer }) };
+    });
+    const visionMs = decodeMs + performance.now() - started;
+    return { rendered: renderPrompt(this.#comm, this.tokenizer, encodedTurns, system), visionMs };
+  }
+
+  /** A cache for one growing conversation. @internal */
+  createCache(): KvCache {
+    return this.#decoder.createCache(1, CONVERSATION_CAPACITY);
+  }
+
+  /** Runs a prepared prompt; with a `past`, only what stands behind the positions it holds. @internal */
+  async *answerPrompt(
+    prepared: PreparedPrompt,
+    settings: DecodingSettings & { readonly signal?: AbortSignal },
+    past?: KvCache,
+    onToken?: (token: number) => void,
+  ): AsyncGenerator<AnswerDelta, Answer, void> {
+    const { signal } = settings;
+    const text = new TextStream(this.tokenizer.stream(), settings.stop ?? []);
+    const embeds = embedPrompt(this.#comm, prepared.rendered, past?.length ?? 0);
+    const tokens: number[] = [];
+    let prefillMs = 0;
+    let reason: FinishReason = 'length';
+    let numShown = 0;
+    const news = (): AnswerDelta => {
+      const delta = { text: text.text.slice(numShown) };
+      numShown = text.text.length;
+      return delta;
+    };
+    let started = performance.now();
+    try {
+      const run = this.#engine.run([this.#toGenerate(embeds, settings, text)], {
+        ...(signal === undefined ? {} : { signal }),
+        ...(past === undefined ? {} : { past }),
+      });
+      for await (const event of run) {
+        if (event.type === 'prefill') {
+          prefillMs = event.ms;
+          started = performance.now();
+        } else if (event.type === 'token') {
+          tokens.push(event.token);
+          onToken?.(event.token);
+          if (text.text.length > numShown) yield news();
+        } else reason = event.reason;
+      }
+    } finally {
+      embeds.dispose();
+    }
+    const decodeMs = performance.now() - started;
+    text.end();
+    if (text.text.length > numShown) yield news();
+    return this.#answer(prepared, text.text, tokens, reason, prefillMs, decodeMs);
+  }
+
+  #prepare(
+    images: readonly RgbImage[],
+    question: string,
+    system: string | undefined,
+    decodeMs: number,
+  ): PreparedPrompt {
+    if (typeof question !== 'string' || question.trim() === '') {
+      throw new CommError('The question is empty.', { code: 'generate/empty-question', exitCode: 2 });
+    }
+    return this.prepareTurns([{ question, images }], system, decodeMs);
+  }
+
+  #toGenerate(embeds: Tensor, settings: DecodingSettings, text: TextStream): GenerateRequest {
+    const { maxNewTokens = this.#defaults.maxNewTokens, temperature = 0, topP = 1, seed = 0 } = settings;
+    return {
+      prompt: { embeds },
+      maxNewTokens,
+      sampling: { temperature, topP, seed },
+      stopIds: this.#defaults.stopIds,
+      stopWhen: (token) => {
+        text.push(token);
+        return text.stopped;
+      },
+    };
+  }
+
+  #answer(
+    { rendered, visionMs }: PreparedPrompt,
+    answer: string,
+    tokens: readonly number[],
+    finishReason: FinishReason,
+    prefillMs: number,
+    decodeMs: number,
+  ): Answer {
+    const imageTokens = rendered.slots.reduce((sum, { length }) => sum + length, 0);
+    return {
+      model: this.name,
+      answer,
+      boxes: this.#boxes(answer, rendered.images[0]),
+      usage: { promptTokens: rendered.ids.length, completionTokens: tokens.length, imageTokens },
+      timings: { loadMs: this.#loadMs, visionMs, prefillMs, decodeMs },
+      finishReason,
+      tokens,
+    };
+  }
+
+  /** Boxes of an answer in the frame of the first picture; none without a picture. */
+  #boxes(answer: string, image: EncodedImage | undefined): AnswerBox[] {
+    if (image === undefined) return [];
+    return findBoxes(answer).map(({ label, box }) => {
+      const { pixels, clamped } = image.frame.toPixels(box);
+      return {
+        ...(label === undefined ? {} : { label }),
+        box: pixels,
+        normalized: box,
+        ...(clamped ? { clamped: true as const } : {}),
+      };
+    });
+  }
+}
+
+async function decodeAll(pictures: readonly Picture[]): Promise<{ images: RgbImage[]; ms: number }> {
+  const started = performance.now();
+  const images = await Promise.all(pictures.map((picture) => ImageCache.decode(picture)));
+  return { images, ms: performance.now() - started };
+}

@@ -1,0 +1,47 @@
+/**
+ * commlm: COMM for everyone. The same as the command line, as typed functions; importing it does no work and loads
+ * libtorch only with the first tensor.
+ *
+ * ```ts
+ * import { loadModel } from 'commlm';
+ *
+ * using model = await loadModel();
+ * const { answer, boxes } = await model.ask('photo.jpg', 'Where is the dog?');
+ * ```
+ */
+export { CommError, type CommErrorOptions } from './config/errors.js';
+export * from './config/model.js';
+export * as presets from './config/presets.js';
+export type {
+  Answer,
+  AnswerBox,
+  AnswerDelta,
+  AskRequest,
+  DecodingSettings,
+  Picture,
+  Timings,
+  Usage,
+} from './generate/answer.js';
+export { type Answerer, answerFile, type BatchOptions, type BatchSummary } from './generate/batch.js';
+export { ChatSession, type ChatTurn, type SaySettings } from './generate/chat.js';
+export { type Decoder, LlamaDecoder } from './generate/decoder.js';
+export {
+  BatchEngine,
+  type Engine,
+  type FinishReason,
+  type GenerateRequest,
+  type Prompt,
+  type RunOptions,
+  type TokenEvent,
+} from './generate/engine.js';
+export { extractFeatures, type FeatureOptions, type Features } from './generate/features.js';
+export { inspectModel, type LevelWeights, type ModelPart, type ModelReport } from './generate/inspect.js';
+export { embeddedModelFolder } from './generate/model-folder.js';
+export { type Painting, paintLevels } from './generate/paint.js';
+export { GREEDY, type Sampling } from './generate/sampling.js';
+export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
+export { decodeImage, type RgbImage } from './images/decode.js';
+export { drawBoxes } from './images/draw.js';
+export { Comm } from './models/comm.js';
+export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
+export { Tokenizer } from './text/tokenizer.js';
