@@ -20,15 +20,17 @@ const EPS = 1e-6;
 export function clipGradNorm(parameters: Iterable<Tensor>, maxNorm: number): Tensor {
   return scope(() =>
     noGrad(() => {
-      const grads = [...parameters].map(({ grad }) => grad).filter((grad) => grad !== null);
-      const [first] = grads;
+      // The device is asked of the parameters, which remember it; each gradient is a new handle.
+      const graded = [...parameters].flatMap(({ device, grad }) => (grad === null ? [] : [{ device, grad }]));
+      const byDevice = [...groupBy(graded, ({ device }) => device)].map(
+        ([device, items]) => [device, items.map(({ grad }) => grad)] as const,
+      );
+      const [first] = byDevice;
       if (first === undefined) return zeros([]);
-      const norms = normsOp(grads, 2, 'f32').map((norm) => norm.to(first.device));
+      const norms = byDevice.map(([, grads]) => vectorNormOp(stack(normsOp(grads, 2, 'f32')), 2).to(first[0]));
       const total = vectorNormOp(stack(norms), 2);
-      const factor = total.add(EPS).pow(-1).mul(maxNorm).clamp(null, 1);
-      for (const [device, onDevice] of groupBy(grads, (grad) => grad.device)) {
-        scaleAllOp(onDevice, factor.to(device));
-      }
+      const factor = total.add(EPS).reciprocal().mul(maxNorm).clamp(null, 1);
+      for (const [device, grads] of byDevice) scaleAllOp(grads, factor.to(device));
       return total;
     }),
   );
