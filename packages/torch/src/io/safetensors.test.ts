@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -244,6 +245,16 @@ test('what cannot be written is refused, and nothing is left of it', () => {
     assert.throws(() => io.writeSafetensors(path, [['a', gone]]), TypeError);
     assert.throws(() => io.writeSafetensors(join(folder, 'no', 'such'), [['a', x]]), { code: 'ENOENT' });
     assert.ok(!existsSync(path));
+    assert.ok(readdirSync(folder).every((name) => !name.endsWith('.tmp')));
+  });
+});
+
+test('a write that fails at its last act leaves nothing of itself and the old target alone', () => {
+  scope(() => {
+    const path = join(folder, 'occupied');
+    mkdirSync(join(path, 'full'), { recursive: true });
+    assert.throws(() => io.writeSafetensors(path, [['x', ones([10])]]), { code: /EISDIR|ENOTEMPTY|EEXIST|EPERM/ });
+    assert.deepEqual(readdirSync(path), ['full']);
     assert.ok(readdirSync(folder).every((name) => !name.endsWith('.tmp')));
   });
 });
