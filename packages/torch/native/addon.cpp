@@ -417,10 +417,9 @@ napi_value fromIValue(napi_env env, Env& e, c10::IValue&& value) {
 
 // ---------------------------------------------------------------------------------------------- errors
 
-// The message without libtorch's own C++ back trace.
-std::string firstLines(const std::string& text) {
-  const size_t end = text.find("\nException raised from");
-  std::string out = end == std::string::npos ? text : text.substr(0, end);
+// The first line of the message: no C++ back trace, no list of all backends that a missing kernel exists for.
+std::string firstLine(const std::string& text) {
+  std::string out = text.substr(0, std::min(text.find('\n'), text.find(" This could be because the operator doesn't exist for this backend")));
   while (!out.empty() && (out.back() == '\n' || out.back() == ' ')) out.pop_back();
   return out;
 }
@@ -431,14 +430,14 @@ napi_value guarded(napi_env env, Body body) {
     return body();
   } catch (const PendingException&) {
   } catch (const c10::OutOfMemoryError& error) {
-    napi_throw_error(env, "ERR_TORCH_OOM", firstLines(error.what_without_backtrace()).c_str());
+    napi_throw_error(env, "ERR_TORCH_OOM", firstLine(error.what_without_backtrace()).c_str());
   } catch (const c10::Error& error) {
-    const std::string text = firstLines(error.what_without_backtrace());
+    const std::string text = firstLine(error.what_without_backtrace());
     const bool oom = text.find("not enough memory") != std::string::npos ||
                      text.find("can't allocate memory") != std::string::npos;
     napi_throw_error(env, oom ? "ERR_TORCH_OOM" : "ERR_TORCH", text.c_str());
   } catch (const std::exception& error) {
-    napi_throw_error(env, "ERR_TORCH", firstLines(error.what()).c_str());
+    napi_throw_error(env, "ERR_TORCH", firstLine(error.what()).c_str());
   } catch (...) {
     napi_throw_error(env, "ERR_TORCH", "unknown C++ exception");
   }

@@ -154,6 +154,8 @@ test('wrong arguments are TypeErrors that name the operator and the argument', (
     assert.throws(() => raw('aten::nothing')(x), { name: 'TypeError', message: /has no operator "aten::nothing"/ });
     assert.throws(() => raw('nonsense')(x), TypeError);
     assert.throws(() => raw('')(x), TypeError);
+    assert.throws(() => raw('aten::normal_')(x, 0, 1, 'seed'), TypeError);
+    assert.throws(() => raw('aten::normal_')(x, 0, 1, {}), TypeError);
   });
 });
 
@@ -202,6 +204,8 @@ test('what libtorch refuses is a TorchError of one line, without a C++ back trac
       () => ones([2]).add(ones([3])),
       () => ones([2]).select(0, 5),
       () => ones([2], { dtype: 'i64' }).requiresGrad_(),
+      () => ones([1]).to('cuda:99'),
+      () => ones([1]).to('mps:7' as 'mps'),
       () => op('aten::cat')([]),
     ];
     for (const fail of failures) {

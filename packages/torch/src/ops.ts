@@ -47,6 +47,12 @@ function idOf(value: unknown, name: string, spec: OpSpec, at: number): unknown {
   throw new TypeError(`${name}: argument "${spec.names[at]}" must be a Tensor, got ${describe(value)}`);
 }
 
+function generatorOf(value: object, name: string, spec: OpSpec, at: number): number {
+  const { generator } = value as Partial<GeneratorHandle>;
+  if (typeof generator === 'number') return generator;
+  throw new TypeError(`${name}: argument "${spec.names[at]}" must be a Generator, got ${describe(value)}`);
+}
+
 function encode(args: unknown[], prepared: Prepared, name: string): void {
   const { kinds, spec } = prepared;
   const count = Math.min(args.length, kinds.length);
@@ -59,7 +65,7 @@ function encode(args: unknown[], prepared: Prepared, name: string): void {
     } else if (kind === TENSOR_LIST) {
       if (Array.isArray(value)) args[i] = value.map((item) => idOf(item, name, spec, i));
     } else if (value !== undefined && value !== null) {
-      args[i] = (value as GeneratorHandle).generator;
+      args[i] = generatorOf(value, name, spec, i);
     }
   }
 }

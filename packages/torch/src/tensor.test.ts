@@ -172,6 +172,7 @@ scoped('raw bytes go round for every dtype, row by row whatever the strides', ()
 scoped('item takes one element, and no i64 beyond 2^53', () => {
   assert.equal(tensor([[4]]).item(), 4);
   assert.equal(tensor([true]).item(), 1);
+  assert.throws(() => ones([2]).item());
   assert.throws(() => full([], 2n ** 60n, { dtype: 'i64' }).item(), RangeError);
 });
 

@@ -98,7 +98,7 @@ const ops = {
   indexSelect: op('aten::index_select'),
   isfinite: op('aten::isfinite'),
   isnan: op('aten::isnan'),
-  item: op('aten::_local_scalar_dense'),
+  item: op('aten::item'),
   layerNorm: op('aten::layer_norm'),
   le: op('aten::le.Tensor'),
   leS: op('aten::le.Scalar'),
