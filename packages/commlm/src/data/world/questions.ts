@@ -86,14 +86,14 @@ const DEFAULT_WEIGHTS: Readonly<Record<TurnType, number>> = {
   count: 1.2,
   position: 1.2,
   relation: 1.2,
-  rec: 3,
+  rec: 4,
   reg: 1,
   'name-at': 2,
   caption: 1,
-  spot: 1,
+  spot: 2,
 };
 
-type Maker = (scene: Scene, rng: Random) => Turn | undefined;
+type Maker = (scene: Scene, rng: Random, before: readonly Turn[]) => Turn | undefined;
 
 /** Up to `max` different turns about a scene, the same for the same scene, seed and options. */
 export function turnsFor(scene: Scene, seed: number, options: TurnOptions = {}): Turn[] {
@@ -105,22 +105,25 @@ export function turnsFor(scene: Scene, seed: number, options: TurnOptions = {}):
   const asked = new Set<string>();
   for (let tries = 0; turns.length < max && tries < max * 8; tries++) {
     const type = types[rng.weighted(weights)] as TurnType;
-    const turn = MAKERS[type](scene, rng);
+    const turn = MAKERS[type](scene, rng, turns);
     if (!turn) continue;
-    const key = keyOf(turn);
-    if (asked.has(key)) continue;
-    asked.add(key);
+    const keys = keysOf(turn);
+    if (keys.some((key) => asked.has(key))) continue;
+    for (const key of keys) asked.add(key);
     turns.push(turn);
   }
   return turns;
 }
 
-/** Turns with equal keys ask the same thing in other words. */
-function keyOf(turn: Turn): string {
-  if (turn.type === 'caption' || turn.type === 'spot') return turn.type;
-  if (turn.type === 'rec' || turn.type === 'reg' || turn.type === 'name-at')
-    return `${turn.type}/${turn.objects?.join()}`;
-  return turn.question;
+/**
+ * Turns that share a key would ask the same thing in other words, or one would give the other's answer away: the box of
+ * a thing is spoken of once in a conversation.
+ */
+function keysOf(turn: Turn): string[] {
+  if (turn.type === 'caption') return ['caption'];
+  if (turn.type === 'existence') return [`existence/${turn.phrase}`];
+  if (turn.boxes && turn.objects) return turn.objects.map((index) => `box/${index}`);
+  return [turn.question];
 }
 
 function ask(rng: Random, template: TemplateName, words: Record<string, string> = {}): string {
@@ -141,8 +144,8 @@ function indexOf(scene: Scene, object: SceneObject): number {
 
 /** What an existence question asks for: a noun, for shapes sometimes with a colour. */
 interface Target {
-  noun: string;
-  color?: ColorName;
+  readonly noun: string;
+  readonly color?: ColorName;
 }
 
 function isPresent(scene: Scene, target: Target): boolean {
@@ -174,11 +177,14 @@ function randomTarget(rng: Random): Target {
   return rng.chance(0.6) ? { noun, color: rng.pick(COLOR_NAMES) } : { noun };
 }
 
-function existence(scene: Scene, rng: Random): Turn {
+/** Yes and no are equally likely; with nothing left to say yes to, nothing is asked, so that they stay so. */
+function existence(scene: Scene, rng: Random, before: readonly Turn[]): Turn | undefined {
+  const asked = new Set(before.flatMap((turn) => (turn.type === 'existence' ? [turn.phrase] : [])));
+  const item = rng.pick(scene.objects);
+  const present: Target = item.color !== undefined && rng.chance(0.6) ? item : { noun: item.noun };
+  if (asked.has(nameOf(present))) return undefined;
   const truth = rng.chance(0.5);
-  const object = rng.pick(scene.objects);
-  const color = object.color !== undefined && rng.chance(0.6) ? object.color : undefined;
-  const target: Target = truth ? { noun: object.noun, ...(color && { color }) } : absentTarget(scene, rng);
+  const target = truth ? present : absentTarget(scene, rng);
   return {
     type: 'existence',
     question: ask(rng, 'existence', {
