@@ -1,7 +1,7 @@
 /** Opens encoders and language models that transformers wrote, by the `model_type` of their config.json. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Device, type DType, nn, scope } from '@commlm/torch';
+import { type Device, type DType, nn, scope, type Tensor } from '@commlm/torch';
 import { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import type { EncoderConfig, ImageConfig, LlamaConfig, ViTConfig } from '../config/model.js';
@@ -93,9 +93,12 @@ export function loadHfEncoder(folder: string, options: LoadOptions = {}): Loaded
   return { type: layout.type, vit: model, image: imageConfig(folder, vit, layout) };
 }
 
-/** An encoder's weights under transformers' names, without copies; write them with `io.writeSafetensors`. */
-export const encoderToHf = (type: EncoderConfig['type'], vit: ViT): ReturnType<typeof toTheirs> =>
-  toTheirs(vit.stateDict(), (type === 'clip' ? clip : dinov2).rules(vit.config));
+/** Tensors of an encoder (its state dict, or gradients by the same names) under transformers' names, without copies. */
+export const encoderToHf = (
+  type: EncoderConfig['type'],
+  vit: ViTConfig,
+  tensors: ReadonlyMap<string, Tensor>,
+): Map<string, Tensor> => toTheirs(tensors, (type === 'clip' ? clip : dinov2).rules(vit));
 
 /** Reads a Llama folder; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */
 export function loadHfLlama(folder: string, options: LoadOptions = {}): Llama {

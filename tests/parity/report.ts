@@ -1,0 +1,33 @@
+/** `npm run parity`: the table of differences to the transformers library; `-- --json` for a program. Exits 1 when a row is out of bounds. */
+import { goldenModels, measure } from './measure.js';
+
+const rows = goldenModels().flatMap(measure);
+const failed = rows.filter(({ ok }) => !ok);
+
+if (process.argv.includes('--json')) {
+  console.log(JSON.stringify(rows, null, 2));
+} else {
+  const cells = [
+    ['model', 'dtype', 'quantity', 'max difference', 'bound', ''],
+    ...rows.map(({ model, dtype, quantity, difference, bound, ok }) => [
+      model,
+      dtype,
+      quantity,
+      difference.toExponential(1),
+      bound.toExponential(1),
+      ok ? 'ok' : 'FAILED',
+    ]),
+  ];
+  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
+  for (const line of cells)
+    console.log(
+      line
+        .map((cell, i) => cell.padEnd(widths[i]!))
+        .join('  ')
+        .trimEnd(),
+    );
+  console.log(
+    `\nDifference: max |ours - theirs| / max |theirs|. ${rows.length - failed.length} of ${rows.length} rows within bounds.`,
+  );
+}
+process.exitCode = failed.length === 0 ? 0 : 1;
