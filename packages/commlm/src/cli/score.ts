@@ -1,0 +1,73 @@
+// `commlm score`: figures for prediction files made by anything, as the official tool of each benchmark gives them.
+import { type Command, Option } from 'commander';
+import type { MetricValue, ScoreRequest, ScoreResult } from '../eval/score.js';
+import { formatTable, note, print, printJson } from './output.js';
+
+interface ScoreOptions extends ScoreRequest {
+  readonly json?: boolean;
+  readonly perItem?: boolean;
+}
+
+const EXAMPLES = `
+Benchmarks:
+  coco-caption, flickr30k, reg              captions: CIDEr, BLEU-1..4, ROUGE-L, METEOR
+  vqav2, okvqa, textvqa                     readers official, always, evalai
+  pope, mme, mmvp                           yes or no, A or B
+  mmbench                                   readers exact, 2023
+  refcoco, refcoco+, refcocog               boxes for phrases
+  gqa                                       readers official, llava, lmms-eval, shikra
+  scienceqa                                 readers llava, lmms-eval
+
+Examples:
+  commlm score coco-caption --predictions captions.json --annotations captions_val2014.json
+  commlm score coco-caption --predictions captions.json --annotations dataset_coco.json --split test
+  commlm score vqav2 --predictions answers.json --annotations v2_mscoco_val2014_annotations.json --json
+  commlm score mme --predictions results/`;
+
+/** Adds `score` to the program. */
+export function register(program: Command): void {
+  program
+    .command('score')
+    .description('score predictions made by anything, as the official tool of the benchmark does')
+    .argument('<benchmark>', 'coco-caption, vqav2, pope, refcoco, ...')
+    .requiredOption('--predictions <file>', 'predictions; for mme the folder of <subtask>.txt')
+    .option('--annotations <file>', 'the published annotation file')
+    .option('--reader <name>', 'how answers are read; the default is named in the output')
+    .option('--split <name>', 'split of a Karpathy, refs or ScienceQA file')
+    .option('--split-file <file>', "ScienceQA's pid_splits.json")
+    .option('--subset', 'captions: score the predicted images alone, and say so')
+    .addOption(new Option('--meteor-data <dir>', 'captions: add METEOR, with the tables of its release'))
+    .option('--per-item', 'with --json: the score of every item')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', EXAMPLES)
+    .action(async (benchmark: string, options: ScoreOptions) => {
+      const { scoreFiles } = await import('../eval/score.js');
+      const result = await scoreFiles(benchmark, options);
+      if (options.json) printJson(toDocument(result, options.perItem === true));
+      else printResult(result);
+    });
+}
+
+function toDocument({ perItem, ...figures }: ScoreResult, withItems: boolean): object {
+  return withItems ? { ...figures, perItem } : figures;
+}
+
+function printResult(result: ScoreResult): void {
+  print(`${result.benchmark}: ${result.count} items, reader ${result.reader}`);
+  print();
+  const rows = Object.entries(result.metrics).flatMap(([name, value]) => rowsOf(name, value));
+  print(formatTable([{ title: 'metric' }, { title: 'value', align: 'right' }], rows));
+  for (const line of result.notes) note(line);
+}
+
+function rowsOf(name: string, value: MetricValue): string[][] {
+  if (value === null) return [[name, 'none']];
+  if (typeof value === 'number') return [[name, formatFigure(value)]];
+  return Object.entries(value).map(([group, figure]) => [`${name} ${group}`, formatFigure(figure)]);
+}
+
+/** Six significant digits at least; whole numbers as they are. */
+function formatFigure(value: number): string {
+  if (Number.isInteger(value)) return String(value);
+  return value.toFixed(Math.abs(value) < 10 ? 6 : 4);
+}

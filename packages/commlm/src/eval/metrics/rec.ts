@@ -1,0 +1,85 @@
+/**
+ * Referring expression comprehension: accuracy at IoU above one half, the way Shikra and COMM measure it. Boxes are read
+ * from text in the padded square and the target goes through the same text, rounding included.
+ */
+import { formatFixed, parseBoxes } from '../../text/boxes.js';
+
+/** Corners x1, y1, x2, y2. */
+export type CornerBox = readonly [x1: number, y1: number, x2: number, y2: number];
+
+/** A target in pixels of its picture. */
+export interface RecTarget {
+  readonly box: CornerBox;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** Reading and overlap of one answer; `box` is in the padded square (0..1), null when none could be read. */
+export interface RecItem {
+  readonly box: CornerBox | null;
+  readonly iou: number;
+  readonly hit: boolean;
+}
+
+/** `accuracy` over all targets, `meanIoU` with failed answers as boxes without area, `failed` the number of those. */
+export interface RecScores {
+  readonly accuracy: number;
+  readonly meanIoU: number;
+  readonly failed: number;
+  readonly perItem: readonly RecItem[];
+}
+
+/** The box of an answer: exactly one bracket holding exactly one box, else null. */
+export function parseRecAnswer(answer: string): CornerBox | null {
+  const brackets = parseBoxes(answer);
+  const boxes = brackets[0];
+  return brackets.length === 1 && boxes?.length === 1 ? (boxes[0] as CornerBox) : null;
+}
+
+/**
+ * A pixel box as the model would write it: moved into the centred square (offset by floor division), divided by the
+ * side, clamped and rounded to three decimals, ties to even.
+ */
+export function targetInSquare({ box, width, height }: RecTarget): CornerBox {
+  const side = Math.max(width, height);
+  const left = Math.floor((side - width) / 2);
+  const top = Math.floor((side - height) / 2);
+  const corners = box.map((value, i) => (value + (i % 2 === 0 ? left : top)) / side);
+  return corners.map((value) => Number(formatFixed(Math.max(0, Math.min(value, 1)), 3))) as unknown as CornerBox;
+}
+
+/** Intersection over union in float32 of boxes given in thousandths; corners are not swapped, 0/0 gives NaN. */
+export function boxIou(a: CornerBox, b: CornerBox): number {
+  const f = Math.fround;
+  const [ax1, ay1, ax2, ay2] = a.map((value) => f(f(value) * 1000)) as unknown as CornerBox;
+  const [bx1, by1, bx2, by2] = b.map((value) => f(f(value) * 1000)) as unknown as CornerBox;
+  const areaA = f(f(ax2 - ax1) * f(ay2 - ay1));
+  const areaB = f(f(bx2 - bx1) * f(by2 - by1));
+  const width = Math.max(0, f(Math.min(ax2, bx2) - Math.max(ax1, bx1)));
+  const height = Math.max(0, f(Math.min(ay2, by2) - Math.max(ay1, by1)));
+  const intersection = f(width * height);
+  return f(intersection / f(f(areaA + areaB) - intersection));
+}
+
+const NO_BOX: CornerBox = [0, 0, 0, 0];
+
+/** Scores one answer per target. An overlap of 0/0 counts as none. */
+export function scoreRec(targets: readonly RecTarget[], answers: readonly string[]): RecScores {
+  if (targets.length !== answers.length)
+    throw new RangeError(`${answers.length} answers for ${targets.length} targets.`);
+  let failed = 0;
+  let hits = 0;
+  let sum = 0;
+  const perItem = targets.map((target, i) => {
+    const box = parseRecAnswer(answers[i] as string);
+    if (box === null) failed++;
+    const overlap = boxIou(box ?? NO_BOX, targetInSquare(target));
+    const iou = Number.isNaN(overlap) ? 0 : overlap;
+    const hit = iou > 0.5;
+    if (hit) hits++;
+    sum += iou;
+    return { box, iou, hit };
+  });
+  const count = Math.max(1, targets.length);
+  return { accuracy: hits / count, meanIoU: sum / count, failed, perItem };
+}
