@@ -1,0 +1,117 @@
+/** Decoding equals Pillow where it can, and every bad file has its own one-sentence error. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { crc32, deflateSync } from 'node:zlib';
+import { CommError } from '../config/errors.js';
+import { decodeImage } from './decode.js';
+import { digest, goldenPath, readGolden } from './golden.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'commlm-decode-'));
+after(() => rmSync(folder, { recursive: true }));
+
+for (const { file, width, height, sha256 } of readGolden().decode) {
+  test(`${file} equals Pillow`, async () => {
+    const image = await decodeImage(goldenPath(file));
+    assert.deepEqual([image.width, image.height, image.data.length], [width, height, width * height * 3]);
+    assert.equal(digest(image.data), sha256);
+  });
+}
+
+test('bytes, a data: URL and a path give the same pixels', async () => {
+  const bytes = readFileSync(goldenPath('rgb.png'));
+  const expected = await decodeImage(goldenPath('rgb.png'));
+  assert.deepEqual(await decodeImage(bytes), expected);
+  assert.deepEqual(await decodeImage(`data:image/png;base64,${bytes.toString('base64')}`), expected);
+  assert.deepEqual(await decodeImage(`data:image/png;base64,${bytes.toString('base64url')}`), expected);
+  const escaped = Array.from(bytes, (byte) => `%${byte.toString(16).padStart(2, '0')}`).join('');
+  assert.deepEqual(await decodeImage(`data:image/png,${escaped}`), expected);
+});
+
+test('EXIF orientation is applied only when asked for', async () => {
+  const plain = await decodeImage(goldenPath('orientation.jpg'));
+  const turned = await decodeImage(goldenPath('orientation.jpg'), { applyOrientation: true });
+  assert.deepEqual([plain.width, plain.height], [40, 30]);
+  assert.deepEqual([turned.width, turned.height], [30, 40]);
+});
+
+async function refused(source: string | Uint8Array, code: string): Promise<void> {
+  await assert.rejects(decodeImage(source), (error: unknown) => {
+    assert.ok(error instanceof CommError, String(error));
+    assert.equal(error.code, code, error.message);
+    assert.doesNotMatch(error.message, /\n/);
+    assert.match(error.message, /[.)]$/);
+    return true;
+  });
+}
+
+test('what is no picture is refused with a code of its own', async () => {
+  await refused(join(folder, 'nowhere.png'), 'image/not-found');
+  await refused(join(goldenPath('rgb.png'), 'below-a-file.png'), 'image/not-found');
+  await refused(folder, 'image/is-directory');
+  await refused('https://example.org/a.png', 'image/url');
+  await refused('data:image/png;base64', 'image/data-url');
+  await refused('data:image/png;base64,@@@@', 'image/data-url');
+  await refused('data:image/png,%zz', 'image/data-url');
+  await refused('data:image/png;base64,', 'image/empty');
+  await refused(new Uint8Array(0), 'image/empty');
+  await refused(Buffer.from('hello, I am no picture'), 'image/not-a-picture');
+  await refused(Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'), 'image/not-a-picture');
+  await refused(Buffer.from('%PDF-1.4 nothing'), 'image/not-a-picture');
+});
+
+test('a file that ends early is refused, however early', async () => {
+  for (const file of ['rgb.jpg', 'progressive.jpg', 'cmyk.jpg', 'rgb.png', 'palette.png', 'rgb.webp', 'animated.gif']) {
+    const bytes = readFileSync(goldenPath(file));
+    for (const share of [0.35, 0.6, 0.85]) {
+      const path = join(folder, `${share}-${file}`);
+      writeFileSync(path, bytes);
+      truncateSync(path, Math.floor(bytes.length * share));
+      // The first frame of an animation may be whole in a part of the file.
+      const whole = file === 'animated.gif' ? await decodeImage(path).catch(() => undefined) : undefined;
+      if (whole === undefined) {
+        await assert.rejects(decodeImage(path), (error: CommError) => {
+          assert.ok(error instanceof CommError);
+          assert.match(error.code, /^image\/(truncated|damaged|not-a-picture)$/);
+          return true;
+        });
+      }
+    }
+  }
+  const jpeg = readFileSync(goldenPath('rgb.jpg'));
+  await refused(jpeg.subarray(0, Math.floor(jpeg.length * 0.8)), 'image/truncated');
+});
+
+test('a pixel bomb is refused by its header, at once', async () => {
+  const start = performance.now();
+  await refused(blankPng(30_000, 30_000), 'image/too-large');
+  assert.ok(performance.now() - start < 500);
+  const image = await decodeImage(blankPng(20, 10), { maxPixels: 200 });
+  assert.deepEqual([image.width, image.height], [20, 10]);
+  await assert.rejects(decodeImage(blankPng(20, 10), { maxPixels: 199 }), { code: 'image/too-large' });
+});
+
+/** A black one-bit PNG; its few bytes claim any size. */
+function blankPng(width: number, height: number): Uint8Array {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header[8] = 1;
+  const rows = width * height > 1000 ? Buffer.alloc(100) : Buffer.alloc((Math.ceil(width / 8) + 1) * height);
+  const chunk = (kind: string, body: Uint8Array): Buffer => {
+    const named = Buffer.concat([Buffer.from(kind), body]);
+    const edges = Buffer.alloc(8);
+    edges.writeUInt32BE(body.length, 0);
+    edges.writeUInt32BE(crc32(named), 4);
+    return Buffer.concat([edges.subarray(0, 4), named, edges.subarray(4)]);
+  };
+  const magic = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([
+    magic,
+    chunk('IHDR', header),
+    chunk('IDAT', deflateSync(rows)),
+    chunk('IEND', Buffer.alloc(0)),
+  ]);
+}

@@ -1,0 +1,188 @@
+/** A decoded picture to the numbers an encoder takes: fit into its square, resize as Pillow does, normalise. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { CommError } from '../config/errors.js';
+import type { ImageConfig } from '../config/model.js';
+import type { RgbImage } from './decode.js';
+import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
+import { resize } from './resize.js';
+
+/** A colour: red, green, blue, 0..255 each. */
+export type Rgb = readonly [red: number, green: number, blue: number];
+
+/** A picture ready for an encoder. */
+export interface PreprocessedImage {
+  /** f32[3, size, size], row-major. */
+  readonly pixels: Float32Array;
+  /** Ties normalised coordinates to the original picture. */
+  readonly frame: Frame;
+}
+
+/** The whole way from decoded pixels to the encoder's input; equal to the reference processors, bit for bit. */
+export function preprocess(image: RgbImage, config: ImageConfig): PreprocessedImage {
+  const { image: square, frame } = fitSquare(image, config);
+  return { pixels: normalizePixels(square, config.mean, config.std), frame };
+}
+
+/** The encoder's square as a picture, before it is normalised. */
+export function fitSquare(image: RgbImage, config: ImageConfig): { image: RgbImage; frame: Frame } {
+  const { size, resample } = config;
+  switch (config.fit) {
+    case 'pad': {
+      const padded = padToSquare(image, config.padColor ?? [255, 255, 255]);
+      return { image: resize(padded.image, size, size, resample), frame: padded.frame };
+    }
+    case 'stretch':
+      return { image: resize(image, size, size, resample), frame: stretchedFrame(image.width, image.height) };
+    case 'crop': {
+      const target = shortSideSize(image, config.shortSide ?? size);
+      const resized = resize(image, target.width, target.height, resample);
+      const left = Math.floor((resized.width - size) / 2);
+      const top = Math.floor((resized.height - size) / 2);
+      return {
+        image: cut(resized, left, top, size, size),
+        frame: croppedFrame(image.width, image.height, resized, { left, top, size }),
+      };
+    }
+  }
+}
+
+/** Puts a picture into the middle of a square canvas (floored offset); a square picture stays as it is. */
+export function padToSquare(image: RgbImage, color: Rgb = [255, 255, 255]): { image: RgbImage; frame: Frame } {
+  const frame = paddedFrame(image.width, image.height);
+  if (image.width === image.height) return { image, frame };
+  const side = frame.extentX;
+  return { image: cut(image, frame.left, frame.top, side, side, color), frame };
+}
+
+/** Size with the short side at `shortSide`; the long side is cut to a whole number, as the transformers library does. */
+export function shortSideSize(
+  { width, height }: { readonly width: number; readonly height: number },
+  shortSide: number,
+): { width: number; height: number } {
+  return width <= height
+    ? { width: shortSide, height: Math.trunc((shortSide * height) / width) }
+    : { width: Math.trunc((shortSide * width) / height), height: shortSide };
+}
+
+/** A window of a picture; what lies outside of the picture has the colour given. */
+export function cut(
+  { width, height, data }: RgbImage,
+  left: number,
+  top: number,
+  windowWidth: number,
+  windowHeight: number,
+  [red, green, blue]: Rgb = [0, 0, 0],
+): RgbImage {
+  const output = new Uint8Array(windowWidth * windowHeight * 3);
+  const firstX = Math.max(0, left);
+  const lastX = Math.min(width, left + windowWidth);
+  const inside = top >= 0 && left >= 0 && top + windowHeight <= height && left + windowWidth <= width;
+  if (!inside && (red !== 0 || green !== 0 || blue !== 0)) {
+    output.set([red, green, blue]);
+    // Doubling what is there is the fast way to repeat three bytes.
+    for (let done = 3; done < output.length; done *= 2) output.copyWithin(done, 0, done);
+  }
+  for (let y = Math.max(0, top); y < Math.min(height, top + windowHeight) && lastX > firstX; y++) {
+    const row = data.subarray((y * width + firstX) * 3, (y * width + lastX) * 3);
+    output.set(row, ((y - top) * windowWidth + firstX - left) * 3);
+  }
+  return { width: windowWidth, height: windowHeight, data: output };
+}
+
+/** (x / 255 - mean) / std as f32[3, height, width], with the reference's roundings: f64 for x / 255, then f32 throughout. */
+export function normalizePixels({ width, height, data }: RgbImage, mean: Rgb, std: Rgb): Float32Array {
+  const numPixels = width * height;
+  const pixels = new Float32Array(numPixels * 3);
+  for (let channel = 0; channel < 3; channel++) {
+    const table = channelTable(mean[channel] as number, std[channel] as number);
+    const start = channel * numPixels;
+    for (let i = 0; i < numPixels; i++) pixels[start + i] = table[data[i * 3 + channel] as number] as number;
+  }
+  return pixels;
+}
+
+function channelTable(mean: number, std: number): Float32Array {
+  const mean32 = Math.fround(mean);
+  const std32 = Math.fround(std);
+  return Float32Array.from({ length: 256 }, (_, value) => Math.fround(Math.fround(value * (1 / 255)) - mean32) / std32);
+}
+
+/** Pillow's numbers of the filters. */
+const RESAMPLE_CODES = new Map<unknown, ImageConfig['resample']>([
+  [1, 'lanczos'],
+  [2, 'bilinear'],
+  [3, 'bicubic'],
+]);
+
+/** What `preprocessor_config.json` of the transformers library says about an encoder's pictures. */
+export async function readPreprocessorConfig(folder: string): Promise<ImageConfig> {
+  const path = join(folder, 'preprocessor_config.json');
+  let json: unknown;
+  try {
+    json = JSON.parse(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new CommError(`${path} cannot be read: ${(error as Error).message}`, {
+      code: 'image/preprocessor-config',
+      cause: error,
+    });
+  }
+  return parsePreprocessorConfig(json, path);
+}
+
+/** The same from the parsed JSON; `source` names it in errors. Throws `image/preprocessor-config`. */
+export function parsePreprocessorConfig(json: unknown, source = 'preprocessor_config.json'): ImageConfig {
+  const fail = (what: string): CommError => new CommError(`${source} ${what}.`, { code: 'image/preprocessor-config' });
+  if (typeof json !== 'object' || json === null) throw fail('does not hold an object');
+  const config = json as Record<string, unknown>;
+  const factor = config.rescale_factor ?? 1 / 255;
+  if (config.do_rescale === false || typeof factor !== 'number' || Math.abs(factor * 255 - 1) > 1e-6) {
+    throw fail('asks for a rescaling other than 1/255, which is not supported');
+  }
+  const resample = RESAMPLE_CODES.get(config.resample ?? 3);
+  if (resample === undefined) throw fail(`has a resample that is not supported, ${String(config.resample)}`);
+  const normalize = config.do_normalize !== false;
+  const common = {
+    resample,
+    padColor: null,
+    shortSide: null,
+    mean: triple(normalize ? (config.image_mean ?? [0.5, 0.5, 0.5]) : [0, 0, 0], 'image_mean', fail),
+    std: triple(normalize ? (config.image_std ?? [0.5, 0.5, 0.5]) : [1, 1, 1], 'image_std', fail),
+  };
+  // With a cut, a bare number is the short side; without one, both sides.
+  const cutting = config.do_center_crop === true;
+  const sides = readSize(cutting && typeof config.size === 'number' ? { shortest_edge: config.size } : config.size);
+  const crop = cutting ? readSize(config.crop_size ?? config.size) : undefined;
+  if (sides === undefined || (crop !== undefined && crop.width !== crop.height)) throw fail('has no usable size');
+  if (crop !== undefined) {
+    if (sides.shortest === undefined && sides.width !== sides.height) throw fail('has no usable size');
+    if (sides.shortest === undefined) {
+      if (sides.width !== crop.width) throw fail('resizes to a square and cuts a smaller one, which is not supported');
+      return { ...common, fit: 'stretch', size: crop.width };
+    }
+    const { width: size } = crop;
+    return { ...common, fit: 'crop', size, shortSide: sides.shortest };
+  }
+  if (sides.width !== sides.height) throw fail('asks for pictures that are not square');
+  return { ...common, fit: 'stretch', size: sides.width };
+}
+
+function triple(value: unknown, name: string, fail: (what: string) => CommError): [number, number, number] {
+  if (Array.isArray(value) && value.length === 3 && value.every((x) => typeof x === 'number' && Number.isFinite(x))) {
+    return value as [number, number, number];
+  }
+  throw fail(`has no three numbers in ${name}`);
+}
+
+function readSize(value: unknown): { width: number; height: number; shortest?: number } | undefined {
+  const sides =
+    typeof value === 'number' ? { width: value, height: value } : ((value ?? {}) as Record<string, unknown>);
+  if (isSide(sides.shortest_edge)) {
+    return { width: sides.shortest_edge, height: sides.shortest_edge, shortest: sides.shortest_edge };
+  }
+  return isSide(sides.width) && isSide(sides.height) ? { width: sides.width, height: sides.height } : undefined;
+}
+
+function isSide(value: unknown): value is number {
+  return Number.isInteger(value) && (value as number) > 0;
+}
