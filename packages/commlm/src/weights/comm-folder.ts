@@ -61,7 +61,8 @@ export function loadCommFolder(folder: string, options: LoadCommOptions = {}): L
     model.to({ ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) });
     model.requiresGrad_(false).eval();
   });
-  return { model, config, storedDtype: files.info(files.keys[0]!).dtype };
+  // The projector is always there, and never an integer as BatchNorm's counters are.
+  return { model, config, storedDtype: files.info('projector.layers.0.weight').dtype };
 }
 
 /** Throws a CommError naming the first tensor that holds a NaN or an infinity; one pass a tensor, nothing is allocated. */
