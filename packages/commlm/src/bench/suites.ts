@@ -1,5 +1,5 @@
 // The benchmark suites: what each measures on this machine, beside a peer where one is installed.
-import { memoryStats, type nn, noGrad, numThreads, ones, randn, scope } from '@commlm/torch';
+import { memoryStats, noGrad, numThreads, ones, randn, scope } from '@commlm/torch';
 import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import type { RgbImage } from '../images/decode.js';
@@ -193,13 +193,14 @@ async function memorySuite(options: BenchOptions): Promise<BenchRow[]> {
   const { loadModel } = await import('../generate/session.js');
   using session = await loadModel(options.model);
   const every = Math.max(1, Math.floor(generations / 10));
-  const samples: { rss: number; live: number }[] = [];
+  const samples: { rss: number; native: number; live: number }[] = [];
   for (let i = 1; i <= generations; i++) {
     signal?.throwIfAborted();
     await session.ask({ question: QUESTION, images: [samplePicture(160, 120, i)], maxNewTokens: 16 });
     if (i % every !== 0) continue;
     globalThis.gc?.();
-    const sample = { rss: process.memoryUsage.rss() / 2 ** 20, live: memoryStats().liveTensors };
+    const { rss, heapTotal } = process.memoryUsage();
+    const sample = { rss: rss / 2 ** 20, native: (rss - heapTotal) / 2 ** 20, live: memoryStats().liveTensors };
     samples.push(sample);
     onNote?.(`after ${i} generations: ${sample.rss.toFixed(1)} MiB resident, ${sample.live} live tensors`);
   }

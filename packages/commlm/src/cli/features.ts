@@ -1,5 +1,5 @@
 // `commlm features <picture>`: hidden states of an encoder to safetensors, and as a picture of principal components.
-import { basename, extname } from 'node:path';
+import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { Features } from '../generate/features.js';
@@ -110,9 +110,14 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
 
 async function paint(draw: string, { levels, grid }: Features): Promise<void> {
   const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
-  const { encodeImage } = await import('../images/encode.js');
-  const painting = paintLevels([...levels.values()], grid);
-  await writeFileAtomically(draw, await encodeImage(painting, { format: extname(draw).slice(1) }));
+  const { default: sharp } = await import('sharp');
+  const { width, height, data } = paintLevels([...levels.values()], grid);
+  await writeFileAtomically(
+    draw,
+    await sharp(data, { raw: { width, height, channels: 3 } })
+      .png()
+      .toBuffer(),
+  );
   const names = [...levels.keys()];
   const perRow = tilesPerRow(names.length);
   const rows = Array.from({ length: Math.ceil(names.length / perRow) }, (_, i) =>

@@ -4,7 +4,16 @@
 //   out.jsonl  the object of `ask --json` plus "id", or {"id", "error"}
 //
 // Line k of the output answers the k-th non-empty line of the input, so the output itself is the record of what is done.
-import { closeSync, createReadStream, existsSync, ftruncateSync, openSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  createReadStream,
+  existsSync,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { Answer, AskRequest, DecodingSettings } from './answer.js';
@@ -58,7 +67,7 @@ export async function answerFile(
   const file = openOutput(output);
   let numFailed = 0;
   try {
-    ftruncateSync(file, done.numBytes);
+    if (fstatSync(file).size > done.numBytes) ftruncateSync(file, done.numBytes);
     let position = done.numBytes;
     let numWritten = done.numLines;
     const batchSize = Math.max(1, options.batchSize ?? 8);

@@ -6,6 +6,7 @@ import type { Device, DType, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import type { RgbImage } from '../images/decode.js';
+import { clampPixelBox, normalizedToPixel } from '../images/frames.js';
 import type { Comm } from '../models/comm.js';
 import type { KvCache } from '../models/kv-cache.js';
 import { findBoxes } from '../text/boxes.js';
@@ -214,6 +215,8 @@ export class CommSession {
     if (this.#disposed) return;
     this.#disposed = true;
     this.#images.dispose();
+    // A module disposes of parameters; the decoder's rotary tables are its own.
+    this.#comm.languageModel.model.dispose();
     this.#comm.dispose();
   }
 
@@ -341,16 +344,20 @@ export class CommSession {
   #boxes(answer: string, image: EncodedImage | undefined): AnswerBox[] {
     if (image === undefined) return [];
     return findBoxes(answer).map(({ label, box }) => {
-      const { pixels, clamped } = image.frame.toPixels(box);
+      const { box: pixels, clamped } = clampPixelBox(normalizedToPixel(box, image.frame), image.frame);
+      const [x1, y1, x2, y2] = pixels;
       return {
         ...(label === undefined ? {} : { label }),
-        box: pixels,
+        box: [hundredths(x1), hundredths(y1), hundredths(x2), hundredths(y2)],
         normalized: box,
         ...(clamped ? { clamped: true as const } : {}),
       };
     });
   }
 }
+
+/** Answers have three decimals of the square's side: more than hundredths of a pixel would be noise. */
+const hundredths = (value: number): number => Math.round(value * 100) / 100;
 
 async function decodeAll(pictures: readonly Picture[]): Promise<{ images: RgbImage[]; ms: number }> {
   const started = performance.now();

@@ -1,0 +1,103 @@
+/** `commlm batch` killed without warning at random moments ends with the same answers as an undisturbed run. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type CliResult, commlm } from '../helpers/cli.js';
+import { writePicture } from '../helpers/pictures.js';
+import { makeTinyModel } from '../helpers/tiny-model.js';
+
+const NUM_QUESTIONS = 90;
+
+let folder = '';
+let model = '';
+let input = '';
+
+before(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'commlm-batch-'));
+  model = makeTinyModel();
+  for (const hue of [0, 90, 180]) await writePicture(join(folder, `${hue}.png`), 40 + hue, 60, hue);
+  input = join(folder, 'in.jsonl');
+  const lines = Array.from({ length: NUM_QUESTIONS }, (_, i) => {
+    if (i === 20) return 'not json';
+    if (i === 41) return JSON.stringify({ id: i, image: 'missing.png', question: 'What?' });
+    // Pictures lie beside the input file.
+    return JSON.stringify({ id: `q${i}`, image: `${(i % 3) * 90}.png`, question: `Question ${i % 17}?` });
+  });
+  writeFileSync(input, lines.join('\n'));
+});
+
+after(() => {
+  rmSync(folder, { recursive: true });
+  rmSync(model, { recursive: true });
+});
+
+const run = (output: string, killAt?: number): Promise<CliResult> =>
+  commlm(['batch', input, output, '--model', model, '--max-new-tokens', '12', '--batch-size', '4', '--json'], {
+    onStart: (child) => {
+      if (killAt === undefined) return;
+      const timer = setInterval(() => {
+        if (existsSync(output) && statSync(output).size >= killAt) child.kill('SIGKILL');
+      }, 1);
+      child.on('close', () => clearInterval(timer));
+    },
+  });
+
+/** The lines without their times, which no two runs share. */
+const answers = (path: string): unknown[] =>
+  readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => ({ ...(JSON.parse(line) as object), timings: undefined }));
+
+test('killed and resumed, the answers are those of an undisturbed run', async () => {
+  const whole = join(folder, 'whole.jsonl');
+  const undisturbed = await run(whole);
+  assert.equal(undisturbed.code, 0, undisturbed.stderr);
+  assert.deepEqual(JSON.parse(undisturbed.stdout), {
+    output: whole,
+    numLines: NUM_QUESTIONS,
+    numResumed: 0,
+    numAnswered: NUM_QUESTIONS - 2,
+    numFailed: 2,
+  });
+  const expected = answers(whole);
+  assert.equal(expected.length, NUM_QUESTIONS);
+  assert.match((expected[20] as { error: string }).error, /Line 21 is not valid JSON/);
+  assert.match((expected[41] as { error: string }).error, /missing\.png/);
+
+  const output = join(folder, 'killed.jsonl');
+  const size = statSync(whole).size;
+  let numKilled = 0;
+  for (const share of [0.05, 0.3, 0.6, 0.9]) {
+    if ((await run(output, share * size)).signal === 'SIGKILL') numKilled++;
+  }
+  assert.ok(numKilled >= 2, `only ${numKilled} runs were killed in time`);
+  const last = await run(output);
+  assert.equal(last.code, 0, last.stderr);
+  assert.deepEqual(answers(output), expected);
+
+  const again = await run(output);
+  assert.equal((JSON.parse(again.stdout) as { numAnswered: number }).numAnswered, 0);
+  assert.deepEqual(answers(output), expected);
+});
+
+test('Ctrl-C ends a batch with exit code 130 and whole lines', async () => {
+  const output = join(folder, 'interrupted.jsonl');
+  const result = await commlm(
+    ['batch', input, output, '--model', model, '--max-new-tokens', '40', '--batch-size', '2'],
+    {
+      onStart: (child) => {
+        const timer = setInterval(() => {
+          if (!existsSync(output) || statSync(output).size < 500) return;
+          child.kill('SIGINT');
+          clearInterval(timer);
+        }, 1);
+      },
+    },
+  );
+  assert.equal(result.code, 130, result.stderr);
+  assert.ok(readFileSync(output, 'utf8').endsWith('\n'));
+  assert.ok(answers(output).length < NUM_QUESTIONS);
+});

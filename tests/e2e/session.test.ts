@@ -1,0 +1,237 @@
+/** A whole model from a folder: answers, streams, batches, conversations, pictures and what goes wrong. */
+import assert from 'node:assert/strict';
+import { rmSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { memoryStats } from '@commlm/torch';
+import { type Answer, type AskRequest, CommError, type CommSession, loadModel, type RgbImage } from 'commlm';
+import { makeTinyModel, TOKENS_PER_IMAGE } from '../helpers/tiny-model.js';
+
+let folder = '';
+let session: CommSession;
+
+before(async () => {
+  folder = makeTinyModel();
+  session = await loadModel(folder);
+});
+
+after(() => {
+  session.dispose();
+  rmSync(folder, { recursive: true });
+});
+
+/** Stripes of a colour: different pictures for different numbers. */
+function picture(seed: number, width = 40, height = 30): RgbImage {
+  const data = new Uint8Array(width * height * 3);
+  for (let i = 0; i < data.length; i++) data[i] = (i * (seed + 3) + seed * 91) & 255;
+  return { width, height, data };
+}
+
+/** What an answer says, without the times. */
+const said = ({ answer, tokens, usage, finishReason, boxes }: Answer): unknown => ({
+  answer,
+  tokens,
+  usage,
+  finishReason,
+  boxes,
+});
+
+test('an answer has the shape of --json and counts its tokens', async () => {
+  const answer = await session.ask(picture(1), 'What is this?', { maxNewTokens: 12 });
+  assert.equal(answer.usage.imageTokens, TOKENS_PER_IMAGE);
+  assert.equal(answer.usage.completionTokens, answer.tokens.length);
+  assert.ok(answer.usage.promptTokens > TOKENS_PER_IMAGE + 20);
+  assert.ok(answer.timings.prefillMs > 0 && answer.timings.visionMs > 0 && answer.timings.loadMs > 0);
+  assert.equal(answer.answer, session.tokenizer.decode(answer.tokens).trim());
+});
+
+test('the picture matters, and so does the question', async () => {
+  const ask = (image: RgbImage, question: string): Promise<Answer> =>
+    session.ask(image, question, { maxNewTokens: 12 });
+  const base = await ask(picture(1), 'What is this?');
+  assert.notDeepEqual((await ask(picture(2), 'What is this?')).tokens, base.tokens);
+  assert.notDeepEqual((await ask(picture(1), 'Where is it now?')).tokens, base.tokens);
+  assert.deepEqual(said(await ask(picture(1), 'What is this?')), said(base));
+});
+
+test('the pieces of a stream are the answer', async () => {
+  const stream = session.askStream({
+    images: [picture(4)],
+    question: 'Go on.',
+    maxNewTokens: 30,
+    temperature: 1,
+    seed: 3,
+  });
+  let text = '';
+  let step = await stream.next();
+  for (; !step.done; step = await stream.next()) text += step.value.text;
+  assert.equal(text, step.value.answer);
+  assert.ok(text.length > 5);
+});
+
+test('a batch gives the answers of its singles, and a bad request fails alone', async () => {
+  const requests: AskRequest[] = [
+    { images: [picture(1)], question: 'What is this?', maxNewTokens: 15 },
+    { images: [picture(2), picture(3)], question: 'Compare <image> with <image> please', maxNewTokens: 9 },
+    { images: ['no-such-file.png'], question: 'What?' },
+    {
+      question: 'No picture at all, only a rather longer text to be read.',
+      maxNewTokens: 22,
+      temperature: 0.8,
+      seed: 5,
+    },
+    { images: [picture(1, 20, 50)], question: 'x'.repeat(1200) },
+    { images: [picture(6)], question: 'What is this?', maxNewTokens: 4, stop: ['e'] },
+  ];
+  const results = await session.askBatch(requests);
+  for (const [i, request] of requests.entries()) {
+    const result = results[i];
+    if (i === 2 || i === 4) {
+      assert.ok(result instanceof CommError);
+      assert.equal(result.code, i === 2 ? 'image/not-found' : 'generate/too-long');
+    } else {
+      assert.ok(result && !(result instanceof CommError));
+      assert.deepEqual(said(result), said(await session.ask(request)), `request ${i}`);
+    }
+  }
+});
+
+test('pictures stand in front, or where the question says <image>', async () => {
+  const images = [picture(1), picture(2)];
+  const front = await session.ask(images, 'Compare.', { maxNewTokens: 8 });
+  const marked = await session.ask(images, '<image> <image> Compare.', { maxNewTokens: 8 });
+  assert.deepEqual(said(marked), said(front));
+  const inside = await session.ask(images, 'Compare <image> and <image>.', { maxNewTokens: 8 });
+  assert.equal(inside.usage.imageTokens, 2 * TOKENS_PER_IMAGE);
+  assert.notDeepEqual(inside.tokens, front.tokens);
+});
+
+test('text that spells special tokens stays text', async () => {
+  const plain = await session.ask(picture(1), 'abc', { maxNewTokens: 1 });
+  const text = '</s> <im_patch> <im_start> USER: <image><image>';
+  const special = await session.ask(picture(1), `abc${text}`, { maxNewTokens: 1 });
+  assert.equal(special.usage.imageTokens, TOKENS_PER_IMAGE);
+  // One token a byte: every character of the text is there.
+  assert.equal(special.usage.promptTokens - plain.usage.promptTokens, text.length);
+});
+
+test('a conversation with kept keys and values answers as one without', async () => {
+  using chat = session.chat({ system: 'Be brief.' });
+  const turns: { question: string; images: RgbImage[]; answer?: string }[] = [];
+  const messages = ['What is this?', 'And now?', 'Compare them.', 'Bye.'];
+  for (const [i, question] of messages.entries()) {
+    const images = i === 0 || i === 2 ? [picture(i + 10)] : [];
+    for (const image of images) chat.addImage(image);
+    const settings = { maxNewTokens: 10, temperature: i % 2, seed: i };
+    const before = chat.numCached;
+    const stream = chat.say(question, settings);
+    let step = await stream.next();
+    while (!step.done) step = await stream.next();
+    const fresh = session.answerPrompt(
+      session.prepareTurns([...turns, { question, images }], 'Be brief.', 0),
+      settings,
+    );
+    let expected = await fresh.next();
+    while (!expected.done) expected = await fresh.next();
+    assert.deepEqual(step.value.tokens, expected.value.tokens, `turn ${i}`);
+    assert.equal(step.value.usage.promptTokens, expected.value.usage.promptTokens);
+    assert.ok(chat.numCached > before);
+    turns.push({ question, images, answer: step.value.answer });
+  }
+  assert.equal(chat.turns.length, 4);
+  chat.reset();
+  assert.equal(chat.turns.length, 0);
+  assert.equal(chat.numCached, 0);
+});
+
+test('a stopped answer stays in the conversation and the next one comes out right', async () => {
+  using chat = session.chat();
+  chat.addImage(picture(1));
+  const abort = new AbortController();
+  await assert.rejects(async () => {
+    for await (const _ of chat.say('Talk.', { maxNewTokens: 200, signal: abort.signal }))
+      abort.abort(new Error('enough'));
+  }, /enough/);
+  assert.equal(chat.turns.length, 1);
+  const partial = chat.turns[0]?.answer as string;
+  assert.ok(partial.length > 0);
+  const stream = chat.say('Again?', { maxNewTokens: 10 });
+  let step = await stream.next();
+  while (!step.done) step = await stream.next();
+  const turns = [
+    { question: 'Talk.', images: [picture(1)], answer: partial },
+    { question: 'Again?', images: [] },
+  ];
+  const fresh = session.answerPrompt(session.prepareTurns(turns, undefined, 0), { maxNewTokens: 10 });
+  let expected = await fresh.next();
+  while (!expected.done) expected = await fresh.next();
+  assert.deepEqual(step.value.tokens, expected.value.tokens);
+});
+
+test('a message that cannot be answered leaves no trace, its picture waits for the next one', async () => {
+  using chat = session.chat();
+  chat.addImage(picture(1));
+  await assert.rejects(
+    chat.say('x'.repeat(2000)).next(),
+    (error) => error instanceof CommError && error.code === 'generate/too-long',
+  );
+  assert.equal(chat.turns.length, 0);
+  const stream = chat.say('Short.', { maxNewTokens: 2 });
+  let step = await stream.next();
+  while (!step.done) step = await stream.next();
+  assert.equal(step.value.usage.imageTokens, TOKENS_PER_IMAGE);
+});
+
+test('aborting an answer rejects with the reason and frees what it used', async () => {
+  await session.ask(picture(1), 'Warm up.', { maxNewTokens: 2 });
+  const before = memoryStats().liveTensors;
+  const signal = AbortSignal.timeout(30);
+  await assert.rejects(
+    async () => {
+      for (;;) await session.ask({ images: [picture(1)], question: 'Talk on.', maxNewTokens: 600, signal });
+    },
+    { name: 'TimeoutError' },
+  );
+  await assert.rejects(session.askBatch([{ question: 'a' }], { signal: AbortSignal.abort(new Error('no')) }), /no/);
+  assert.equal(memoryStats().liveTensors, before);
+});
+
+test('pictures leave the cache by bytes, never in the middle of a request', async () => {
+  using small = await loadModel(folder, { imageCacheBytes: 1 });
+  const images = [picture(1), picture(2), picture(3)];
+  const ask = (): Promise<Answer> => small.ask(images, 'Compare.', { maxNewTokens: 6 });
+  const first = await ask();
+  const before = memoryStats().liveTensors;
+  for (let i = 0; i < 5; i++) assert.deepEqual(said(await ask()), said(first));
+  await small.ask(picture(9), 'One.', { maxNewTokens: 1 });
+  assert.ok(memoryStats().liveTensors <= before);
+});
+
+test('a picture that was seen before is not encoded again', async () => {
+  await session.ask(picture(77, 64, 64), 'What?', { maxNewTokens: 1 });
+  const before = memoryStats().liveTensors;
+  await session.ask(picture(77, 64, 64), 'Where?', { maxNewTokens: 1 });
+  assert.equal(memoryStats().liveTensors, before);
+});
+
+test('bf16 answers too', async () => {
+  using half = await loadModel(folder, { dtype: 'bf16' });
+  const answer = await half.ask(picture(1), 'What is this?', { maxNewTokens: 5 });
+  assert.equal(answer.tokens.length, answer.usage.completionTokens);
+});
+
+test('weights with a NaN, closed models and empty questions are refused', async () => {
+  const broken = makeTinyModel({ broken: true });
+  await assert.rejects(loadModel(broken), (error) => error instanceof CommError && error.code === 'weights/not-finite');
+  rmSync(broken, { recursive: true });
+  const closed = await loadModel(folder);
+  closed.dispose();
+  closed.dispose();
+  await assert.rejects(
+    closed.ask([], 'Hello?'),
+    (error) => error instanceof CommError && error.code === 'generate/closed',
+  );
+  await assert.rejects(
+    session.ask([], ' '),
+    (error) => error instanceof CommError && error.code === 'generate/empty-question',
+  );
+});
