@@ -5,11 +5,12 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommError } from '../../config/errors.js';
+import { writeWhole } from './atomic-file.js';
 import { ICON_NOUNS, ICON_STYLES, type IconStyle, type Noun, SHAPE_NOUNS, type SpriteStyle } from './vocabulary.js';
 
 /** Longest sides of the stored levels, in pixels. */
@@ -141,26 +142,10 @@ export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promi
   if (cached) return cached;
   const bytes = await buildBank(version, options.onProgress);
   await mkdir(dir, { recursive: true });
-  await writeAtomically(path, bytes);
+  await writeWhole(path, bytes);
   const bank = parseBank(bytes, version);
   if (!bank) throw new Error('the sprite bank just drawn cannot be read back');
   return bank;
-}
-
-async function writeAtomically(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    const file = await open(temporary, 'w');
-    try {
-      await file.writeFile(bytes);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
-  }
 }
 
 /** Reads the file's bytes; undefined when they are not a whole bank of this version (it is then drawn again). */

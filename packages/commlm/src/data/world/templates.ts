@@ -354,7 +354,7 @@ export const TEMPLATES = {
     'Give a short description of the object in <boxes>.',
     'Give me a phrase that fits only the region <boxes>.',
     'Write a phrase for the object in the region <boxes>.',
-    'Write a unique description of the region <boxes>.',
+    'Write a description that fits the region <boxes> and no other.',
     'How would you describe the region <boxes>?',
     'How would you refer to the object at <boxes>?',
     'How can the object at <boxes> be told apart from the others?',
