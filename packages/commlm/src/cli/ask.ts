@@ -196,6 +196,6 @@ function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
 
 async function draw(image: import('../images/decode.js').RgbImage, answer: Answer, path: string): Promise<void> {
   const { drawBoxes } = await import('../images/draw.js');
-  await writeFileAtomically(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
+  writeFileAtomically(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
   note(`${styleOf(process.stderr).green('drawn:')} ${path}`);
 }

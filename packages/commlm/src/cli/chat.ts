@@ -176,7 +176,7 @@ class Terminal {
     checkExtension(path, ['.png', '.jpg', '.jpeg', '.webp']);
     checkOutputFile(path);
     const { drawBoxes } = await import('../images/draw.js');
-    await writeFileAtomically(
+    writeFileAtomically(
       path,
       await drawBoxes(this.#lastPicture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }),
     );

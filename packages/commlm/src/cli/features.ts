@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { Features } from '../generate/features.js';
-import { checkExtension, checkOutputFile, writeAtomically, writeFileAtomically } from './files.js';
+import { checkExtension, checkOutputFile, withOutputErrors, writeFileAtomically } from './files.js';
 import { addPlaceOptions, levelList, type ModelOptions } from './options.js';
 import { note, printJson } from './output.js';
 import { checkPicturesExist, openPicture } from './pictures.js';
@@ -97,22 +97,15 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
     special_tokens: String(numSpecial),
     levels: [...levels.keys()].join(','),
   };
-  await writeAtomically(out, async (temporary) => {
-    scope(() =>
-      io.writeSafetensors(
-        temporary,
-        [...levels].map(([level, state]) => [`level.${level}`, state] as const),
-        metadata,
-      ),
-    );
-  });
+  const states = [...levels].map(([level, state]) => [`level.${level}`, state] as const);
+  withOutputErrors(out, () => scope(() => io.writeSafetensors(out, states, metadata)));
 }
 
 async function paint(draw: string, { levels, grid }: Features): Promise<void> {
   const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
   const { default: sharp } = await import('sharp');
   const { width, height, data } = paintLevels([...levels.values()], grid);
-  await writeFileAtomically(
+  writeFileAtomically(
     draw,
     await sharp(data, { raw: { width, height, channels: 3 } })
       .png()

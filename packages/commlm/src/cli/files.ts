@@ -1,7 +1,16 @@
 // Output files of commands: checked before work starts, written to the side and renamed, so nothing is left half-written.
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants, statSync } from 'node:fs';
-import { open, rename, rm } from 'node:fs/promises';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  fsyncSync,
+  openSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
 
@@ -54,31 +63,32 @@ export function checkExtension(path: string, extensions: readonly string[]): voi
   });
 }
 
-/** Runs `write` on a temporary path beside `path`, then renames; on any failure nothing of it stays. */
-export async function writeAtomically(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  const extension = extname(path);
-  const name = `.${basename(path, extension)}.${randomBytes(4).toString('hex')}.part${extension}`;
-  const temporary = join(dirname(resolve(path)), name);
+/** Runs something that writes `path`; an error of the file system comes out as a sentence about that file. */
+export function withOutputErrors<T>(path: string, write: () => T): T {
   try {
-    await write(temporary);
-    await rename(temporary, path);
+    return write();
   } catch (error) {
-    await rm(temporary, { force: true });
-    if (error instanceof CommError) throw error;
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
     throw cannotWrite(path, whyNot(error), 'Free some space or choose another place, then run the command again.');
   }
 }
 
-/** Writes bytes or text to `path` whole or not at all. */
-export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
-  await writeAtomically(path, async (temporary) => {
-    const file = await open(temporary, 'w');
+/** Writes bytes or text to `path` whole or not at all: to the side first, then renamed. */
+export function writeFileAtomically(path: string, content: string | Uint8Array): void {
+  withOutputErrors(path, () => {
+    const temporary = join(dirname(resolve(path)), `.${basename(path)}.${randomBytes(4).toString('hex')}.part`);
     try {
-      await file.writeFile(content);
-      await file.sync();
-    } finally {
-      await file.close();
+      const file = openSync(temporary, 'w');
+      try {
+        writeFileSync(file, content);
+        fsyncSync(file);
+      } finally {
+        closeSync(file);
+      }
+      renameSync(temporary, path);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
     }
   });
 }
