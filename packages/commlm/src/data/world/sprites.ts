@@ -23,6 +23,8 @@ export const VISIBLE_ALPHA = 64;
 const FORMAT = 3;
 const MAGIC = 'COMMSPR1';
 const RASTER = 640;
+/** Drawings at a time; sharp works on threads of its own. */
+const PARALLEL = 4;
 
 /** One stored size: premultiplied RGBA with a transparent border of one pixel, `(width + 2) x (height + 2)`. */
 export interface SpriteLevel {
@@ -174,29 +176,45 @@ function parseBank(bytes: Uint8Array, version: string): SpriteBank | undefined {
 }
 
 async function buildBank(version: string, onProgress?: (done: number, total: number) => void): Promise<Buffer> {
-  const total = ICON_NOUNS.length * ICON_STYLES.length + SHAPE_NOUNS.length * 2;
-  const records: SpriteRecord[] = [];
-  const blobs: Uint8Array[] = [];
-  let offset = 0;
-  const add = async (noun: Noun, style: SpriteStyle, svg: string) => {
-    const drawn = await drawSprite(svg);
-    const levels = drawn.levels.map((level) => {
-      const entry = { width: level.width, height: level.height, offset };
-      blobs.push(level.data);
-      offset += level.data.length;
-      return entry;
-    });
-    records.push({ noun: noun.name, style, aspect: drawn.aspect, hull: drawn.hull, mask: drawn.mask, levels });
-    onProgress?.(records.length, total);
-  };
+  const jobs: { noun: Noun; style: SpriteStyle; svg: string }[] = [];
   for (const style of ICON_STYLES) {
     const set = JSON.parse(readFileSync(iconPackageFile(style, 'icons.json'), 'utf8')) as IconSet;
-    for (const noun of ICON_NOUNS) await add(noun, style, iconSvg(set, style, noun));
+    for (const noun of ICON_NOUNS) jobs.push({ noun, style, svg: iconSvg(set, style, noun) });
   }
   for (const noun of SHAPE_NOUNS) {
-    await add(noun, 'flat', shapeSvg(noun.name, false));
-    await add(noun, 'outlined', shapeSvg(noun.name, true));
+    jobs.push({ noun, style: 'flat', svg: shapeSvg(noun.name, false) });
+    jobs.push({ noun, style: 'outlined', svg: shapeSvg(noun.name, true) });
   }
+  let done = 0;
+  const drawn: DrawnSprite[] = [];
+  let next = 0;
+  const worker = async () => {
+    for (let i = next++; i < jobs.length; i = next++) {
+      drawn[i] = await drawSprite((jobs[i] as { svg: string }).svg);
+      onProgress?.(++done, jobs.length);
+    }
+  };
+  await Promise.all(Array.from({ length: PARALLEL }, worker));
+  return packBank(version, jobs, drawn);
+}
+
+/** Lays the sprites out: magic, header length, total length, header, pixels. */
+function packBank(
+  version: string,
+  jobs: readonly { noun: Noun; style: SpriteStyle }[],
+  drawn: readonly DrawnSprite[],
+): Buffer {
+  const blobs: Uint8Array[] = [];
+  let offset = 0;
+  const records = jobs.map(({ noun, style }, i): SpriteRecord => {
+    const { aspect, hull, mask, levels } = drawn[i] as DrawnSprite;
+    const entries = levels.map(({ width, height, data }) => {
+      blobs.push(data);
+      offset += data.length;
+      return { width, height, offset: offset - data.length };
+    });
+    return { noun: noun.name, style, aspect, hull, mask, levels: entries };
+  });
   const header = Buffer.from(JSON.stringify({ version, sprites: records }));
   const start = Buffer.alloc(16);
   start.write(MAGIC, 'latin1');
