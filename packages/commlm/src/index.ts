@@ -41,6 +41,7 @@ export { type Painting, paintLevels } from './generate/paint.js';
 export { GREEDY, type Sampling } from './generate/sampling.js';
 export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
 export { decodeImage, type RgbImage } from './images/decode.js';
+export { type DrawOptions, drawBoxes, encodePicture, type LabelledBox } from './images/draw.js';
 export { Comm } from './models/comm.js';
 export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
 export { Tokenizer } from './text/tokenizer.js';

@@ -103,14 +103,8 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
 
 async function paint(draw: string, { levels, grid }: Features): Promise<void> {
   const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
-  const { default: sharp } = await import('sharp');
-  const { width, height, data } = paintLevels([...levels.values()], grid);
-  writeFileAtomically(
-    draw,
-    await sharp(data, { raw: { width, height, channels: 3 } })
-      .png()
-      .toBuffer(),
-  );
+  const { encodePicture } = await import('../images/draw.js');
+  writeFileAtomically(draw, await encodePicture(paintLevels([...levels.values()], grid)));
   const names = [...levels.keys()];
   const perRow = tilesPerRow(names.length);
   const rows = Array.from({ length: Math.ceil(names.length / perRow) }, (_, i) =>
