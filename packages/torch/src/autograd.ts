@@ -38,7 +38,8 @@ function guarded<R>(fn: () => R, name: string): R {
     return fn();
   } catch (error) {
     const code = (error as { code?: string }).code;
-    if (code?.startsWith('ERR_TORCH')) throw new TorchError(`${name}: ${(error as Error).message}`, code, { cause: error });
+    if (code?.startsWith('ERR_TORCH'))
+      throw new TorchError(`${name}: ${(error as Error).message}`, code, { cause: error });
     throw error;
   }
 }

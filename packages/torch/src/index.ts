@@ -17,8 +17,8 @@ export {
   versionInfo,
 } from './native.js';
 export * as nn from './nn/index.js';
-export { type OpName, op, schemaOf, untypedOp } from './ops.js';
 export type { Ops } from './ops.gen.js';
+export { type OpName, op, schemaOf, untypedOp } from './ops.js';
 export * as optim from './optim/index.js';
 export { Generator, generator, manualSeed, rngState, setRngState } from './random.js';
 export { keep, type LiveTensor, liveTensors, memoryStats, scope, setStrictScopes, traceTensors } from './scope.js';

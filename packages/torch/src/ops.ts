@@ -72,7 +72,8 @@ function encode(args: unknown[], prepared: Prepared, name: string): void {
 
 function wrap(value: unknown, kind: number | undefined): unknown {
   if (kind === TENSOR) return value === null ? null : track(newHandle(value as number));
-  if (kind === TENSOR_LIST && Array.isArray(value)) return value.map((id) => (id === null ? null : track(newHandle(id))));
+  if (kind === TENSOR_LIST && Array.isArray(value))
+    return value.map((id) => (id === null ? null : track(newHandle(id))));
   return value;
 }
 

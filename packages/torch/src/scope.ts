@@ -36,7 +36,9 @@ export function track<T extends Handle>(handle: T): T {
 
 function creationSite(): string {
   const lines = (new Error().stack ?? '').split('\n').slice(1);
-  const outside = lines.filter((line) => !/\/torch\/(dist|src)\/(scope|ops|tensor|handle|functional)\.[jt]s/.test(line));
+  const outside = lines.filter(
+    (line) => !/\/torch\/(dist|src)\/(scope|ops|tensor|handle|functional)\.[jt]s/.test(line),
+  );
   return (outside[0] ?? lines[0] ?? '').trim();
 }
 
@@ -74,7 +76,9 @@ export function scope<R>(fn: () => R): R {
   try {
     const result = fn();
     if (typeof (result as { then?: unknown } | null | undefined)?.then === 'function') {
-      throw new TypeError('scope() was given an asynchronous function; open a scope around each synchronous part instead');
+      throw new TypeError(
+        'scope() was given an asynchronous function; open a scope around each synchronous part instead',
+      );
     }
     collect(result, returned);
     return result;

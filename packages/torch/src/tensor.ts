@@ -15,14 +15,7 @@ export type TensorLike = Tensor | number;
 /** One dimension or several; negative counts from the end. */
 export type Dims = number | readonly number[];
 /** Typed arrays that a tensor can be made from and read into. */
-export type TypedArray =
-  | Float32Array
-  | Float64Array
-  | Int32Array
-  | Int16Array
-  | Int8Array
-  | Uint8Array
-  | BigInt64Array;
+export type TypedArray = Float32Array | Float64Array | Int32Array | Int16Array | Int8Array | Uint8Array | BigInt64Array;
 /** Numbers nested to any depth. */
 export type Nested = number | boolean | readonly Nested[];
 /** Options of the functions that make tensors. */
@@ -278,7 +271,8 @@ export class Tensor extends Handle {
   /** The only element as a number. */
   item(): number {
     const value: unknown = ops.item(this);
-    if (typeof value === 'bigint') throw new RangeError(`item: ${value} does not fit into a JavaScript number; use toArray()`);
+    if (typeof value === 'bigint')
+      throw new RangeError(`item: ${value} does not fit into a JavaScript number; use toArray()`);
     return Number(value);
   }
 
@@ -1079,11 +1073,13 @@ function shapeOfNested(data: Nested): number[] {
 
 function flattenNested(data: Nested, shape: readonly number[], depth: number, out: (number | boolean)[]): void {
   if (depth === shape.length) {
-    if (typeof data !== 'number' && typeof data !== 'boolean') throw new TypeError('tensor: the nested arrays differ in depth');
+    if (typeof data !== 'number' && typeof data !== 'boolean')
+      throw new TypeError('tensor: the nested arrays differ in depth');
     out.push(data);
     return;
   }
-  if (!Array.isArray(data) || data.length !== shape[depth]) throw new TypeError('tensor: the nested arrays differ in length');
+  if (!Array.isArray(data) || data.length !== shape[depth])
+    throw new TypeError('tensor: the nested arrays differ in length');
   for (const item of data) flattenNested(item as Nested, shape, depth + 1, out);
 }
 
@@ -1106,7 +1102,11 @@ export function tensor(data: Nested | TypedArray, options: TensorOptions & { rea
     flattenNested(data, shape, 0, flat);
     const isBool = flat.length > 0 && flat.every((value) => typeof value === 'boolean');
     const wide = options.dtype === 'i64' || options.dtype === 'f64' || options.dtype === 'i32';
-    const bytes = isBool ? Uint8Array.from(flat, Number) : wide ? Float64Array.from(flat, Number) : Float32Array.from(flat, Number);
+    const bytes = isBool
+      ? Uint8Array.from(flat, Number)
+      : wide
+        ? Float64Array.from(flat, Number)
+        : Float32Array.from(flat, Number);
     made = fromBytes(bytes, options.shape ?? shape, isBool ? 'bool' : wide ? 'f64' : 'f32');
   }
   const { dtype, device } = options;
@@ -1146,17 +1146,26 @@ export function arange(first: number, second?: number | TensorOptions, step = 1,
   const options = single ? (second ?? {}) : last;
   const whole = Number.isInteger(first) && Number.isInteger(step) && (single || Number.isInteger(second));
   const dtype = options.dtype ?? (whole ? 'i64' : 'f32');
-  return finish(ops.arange(single ? 0 : first, single ? first : second, step, dtype, null, options.device ?? null), options);
+  return finish(
+    ops.arange(single ? 0 : first, single ? first : second, step, dtype, null, options.device ?? null),
+    options,
+  );
 }
 
 /** Uniform draws from [0, 1). */
 export function rand(shape: Shape, options: TensorOptions & { readonly generator?: Generator } = {}): Tensor {
-  return finish(ops.rand(shape, options.generator ?? null, options.dtype ?? 'f32', null, options.device ?? null), options);
+  return finish(
+    ops.rand(shape, options.generator ?? null, options.dtype ?? 'f32', null, options.device ?? null),
+    options,
+  );
 }
 
 /** Draws from the standard normal distribution. */
 export function randn(shape: Shape, options: TensorOptions & { readonly generator?: Generator } = {}): Tensor {
-  return finish(ops.randn(shape, options.generator ?? null, options.dtype ?? 'f32', null, options.device ?? null), options);
+  return finish(
+    ops.randn(shape, options.generator ?? null, options.dtype ?? 'f32', null, options.device ?? null),
+    options,
+  );
 }
 
 /** Whole numbers drawn from [low, high), i64 unless `dtype` says otherwise. */

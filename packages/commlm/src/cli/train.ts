@@ -19,7 +19,12 @@ export function register(program: Command): void {
     .description('Train by a recipe; a run that was stopped goes on with --resume.')
     .argument('<recipe>', 'name of a recipe, e.g. tiny-clip')
     .option('--out <folder>', 'folder of the run (default: runs/out/<recipe>)')
-    .option('--set <path=value>', 'change a field of the recipe (repeatable)', (v: string, all: string[]) => [...all, v], [])
+    .option(
+      '--set <path=value>',
+      'change a field of the recipe (repeatable)',
+      (v: string, all: string[]) => [...all, v],
+      [],
+    )
     .option('--resume', 'go on from the newest checkpoint in the folder')
     .option('--dry-run', 'print the resolved recipe and train nothing')
     .option('--json', 'print how the run ended as one JSON document')
@@ -53,6 +58,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     signal: interruptSignal(),
   });
   if (options.json === true) printJson({ out, ...result });
-  else note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
+  else
+    note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
   if (!result.finished) process.exitCode = 130;
 }

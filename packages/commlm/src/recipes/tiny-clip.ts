@@ -25,7 +25,15 @@ export const recipe: Recipe = {
   },
   clip: {
     encoder: tiny.vision.encoders[0]!,
-    text: { ...tiny.textConfig, vocabSize: 64, hiddenSize: 192, intermediateSize: 512, numLayers: 2, numHeads: 3, numKvHeads: 3 },
+    text: {
+      ...tiny.textConfig,
+      vocabSize: 64,
+      hiddenSize: 192,
+      intermediateSize: 512,
+      numLayers: 2,
+      numHeads: 3,
+      numKvHeads: 3,
+    },
     sharedWidth: 192,
     batchSize: 96,
     regionWeight: 1,

@@ -5,7 +5,7 @@ export const recipe: Recipe = {
   kind: 'tokenizer',
   about: 'tokenizer of comm-tiny, from the texts of the synthetic world',
   tokenizer: {
-    vocabSize: 1536,
+    vocabSize: 1088,
     specialTokens: ['<unk>', '<s>', '</s>', '<im_start>', '<im_end>', '<im_patch>'],
     scenes: 6000,
     seed: 1,

@@ -2,6 +2,6 @@
 
 /** Vocabulary and picture tokens, in the order of recipes/tiny-tokenizer.ts. */
 export const TINY_VOCABULARY = {
-  vocabSize: 1536,
+  vocabSize: 1088,
   imageTokens: { kind: 'wrapped', startId: 3, endId: 4, patchId: 5 },
 } as const;

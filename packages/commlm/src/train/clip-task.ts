@@ -67,7 +67,9 @@ class ContrastiveHeads extends nn.Module {
 /** Cosines of all rows of a with all rows of b, times the learned temperature: float[A, S], float[B, S] -> f32[A, B]. */
 function logits(a: Tensor, b: Tensor, scale: Tensor): Tensor {
   const temperature = scale.to('f32').clamp(null, MAX_LOGIT_SCALE).exp();
-  return F.normalize(a.to('f32'), -1).matmul(F.normalize(b.to('f32'), -1).t()).mul(temperature);
+  return F.normalize(a.to('f32'), -1)
+    .matmul(F.normalize(b.to('f32'), -1).t())
+    .mul(temperature);
 }
 
 const share = (right: Tensor): Tensor => right.to('f32').mean();

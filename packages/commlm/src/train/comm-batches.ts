@@ -5,19 +5,19 @@ import {
   Random,
   type Scene,
   type StyleChoice,
-  type Turn,
+  type TurnType,
   turnsFor,
   worldItem,
 } from '../data/world/index.js';
-import { fillPlaceholders, type TextBox } from '../text/boxes.js';
-import { renderConversation, renderPacked, questionWithPictures } from '../text/conversation.js';
+import { writeTurn } from '../data/world-turns.js';
+import { questionWithPictures, renderConversation, renderPacked } from '../text/conversation.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import type { CreateBatcher } from './batch-pool.js';
 import type { CommRawBatch, CommTrainConfig } from './comm-task.js';
 
 /** How often each kind of question is asked (relative), and the share of pictures that come with one long conversation. */
 export interface TaskMix {
-  readonly types: Readonly<Record<string, number>>;
+  readonly types: Readonly<Partial<Record<TurnType, number>>>;
   readonly conversationShare: number;
 }
 
@@ -34,20 +34,6 @@ export interface CommBatchOptions {
 
 /** How much the first, second and third digit behind the point of a coordinate count: the third is all but noise. */
 const DIGIT_WEIGHTS = [1, 0.6, 0.1];
-
-/** A turn with its boxes written out in the frame of the padded square. */
-export function writeTurn(turn: Turn, scene: Scene): { question: string; answer: string } {
-  const side = Math.max(scene.width, scene.height);
-  const [dx, dy] = [Math.floor((side - scene.width) / 2), Math.floor((side - scene.height) / 2)];
-  const inSquare = ([x1, y1, x2, y2]: readonly number[]): TextBox =>
-    [((x1 as number) + dx) / side, ((y1 as number) + dy) / side, ((x2 as number) + dx) / side, ((y2 as number) + dy) / side];
-  const boxes = (turn.boxes ?? []).map((box) => [inSquare(box)]);
-  const inQuestion = turn.question.split('<boxes>').length - 1;
-  return {
-    question: fillPlaceholders(turn.question, { boxes: boxes.slice(0, inQuestion) }),
-    answer: fillPlaceholders(turn.answer, { boxes: boxes.slice(inQuestion) }),
-  };
-}
 
 /** Weight of each learned token: 1, and less for the later digits of a coordinate. */
 export function digitWeights(ids: readonly number[], tokenizer: Tokenizer): number[] {
@@ -72,14 +58,13 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   const { side, tokensPerImage, batchSize, questions, mix, world } = options;
   const bank = await loadSpriteBank();
   const tokenizer = await Tokenizer.load(options.tokenizer);
-  const types = Object.keys(mix.types);
-  const chances = Object.values(mix.types);
+  const types = Object.keys(mix.types) as TurnType[];
 
   const row = (scene: Scene, random: Random): Row => {
-    const wanted = Array.from({ length: questions }, () => types[random.weighted(chances)] as string);
-    const turns = turnsFor(scene, scene.seed, { types: wanted as Turn['type'][], max: questions }).map((turn) => writeTurn(turn, scene));
+    const drawn = turnsFor(scene, scene.seed, { types, weights: mix.types, max: questions });
+    const turns = drawn.map((turn) => writeTurn(turn, scene));
     if (random.chance(mix.conversationShare)) {
-      const [first, ...rest] = turns.map(({ question, answer }) => ({ question, answer }));
+      const [first, ...rest] = turns;
       const opened = { question: questionWithPictures(first!.question), answer: first!.answer };
       const { ids, labels } = renderConversation([opened, ...rest], { tokenizer, imageTokens: tokensPerImage });
       return { ids, labels, segments: ids.map(() => 0), positions: ids.map((_, t) => t) };

@@ -10,16 +10,16 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
-import { nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
+import { type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
-import { saveCommFolder, loadCommFolder } from '../weights/comm-folder.js';
+import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
 import { loadEncoder } from '../weights/encoder-folder.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
+import type { TaskMix } from './comm-batches.js';
 import type { BatchSource, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
-import type { TaskMix } from './comm-batches.js';
 
 // Shapes: B pictures, T tokens of a packed row, N visual tokens.
 
@@ -73,7 +73,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   private constructor(config: CommTrainConfig, model: Comm) {
     this.#config = config;
     this.#model = model;
-    model.to('bf16');
+    model.to('bf16').requiresGrad_(true).train();
     for (const branch of model.vision.encoders) branch.vit.requiresGrad_(false);
     this.parts = new Map<string, nn.Module>([
       ['vision', model.vision],
@@ -87,10 +87,13 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     if (config.from !== null) return new CommTask(config, loadCommFolder(config.from).model);
     const model = new Comm(config.model);
     if (config.encoders.length !== model.vision.encoders.length) {
-      throw new CommError(`The recipe names ${config.encoders.length} encoders, the model has ${model.vision.encoders.length}.`, {
-        code: 'train/encoders',
-        fix: 'Name one folder for each encoder.',
-      });
+      throw new CommError(
+        `The recipe names ${config.encoders.length} encoders, the model has ${model.vision.encoders.length}.`,
+        {
+          code: 'train/encoders',
+          fix: 'Name one folder for each encoder.',
+        },
+      );
     }
     for (const [i, folder] of config.encoders.entries()) {
       scope(() => model.vision.encoders[i]!.vit.loadStateDict(loadEncoder(folder).weights));

@@ -50,7 +50,7 @@ export function randomCrop(
         const e = source[(lower + x1) * 3 + c] as number;
         const value = (a + (b - a) * fx) * (1 - fy) + (d + (e - d) * fx) * fy;
         const changed = value * (gains[c] as number) + lift;
-        out[at + c] = changed < 0 ? 0 : changed > 255 ? 255 : changed;
+        out[at + c] = Math.max(0, Math.min(255, changed));
       }
     }
   }

@@ -2,10 +2,10 @@
  * Pre-training of a DINOv2-type tower by self-distillation (2304.07193): a student sees all views, an averaged teacher
  * the large ones; the student predicts the teacher's prototypes of the picture (CLS) and of hidden patches.
  */
-import { cat, F, keep, nn, noGrad, op, optim, scope, type Tensor, tensor, zeros } from '@commlm/torch';
+import { cat, F, keep, type nn, noGrad, op, optim, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import type { EncoderConfig } from '../config/model.js';
-import { Dinov2Vision } from '../models/dinov2.js';
 import { DinoHead } from '../models/dino-head.js';
+import { Dinov2Vision } from '../models/dinov2.js';
 import { saveEncoder } from '../weights/encoder-folder.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
 import type { BatchSource, TrainingTask } from './loop.js';
@@ -108,7 +108,10 @@ export class DinoTask implements TrainingTask<DinoBatch> {
     this.#teacherHead = head();
     this.#average = new Map();
     for (const [key, parameter] of this.#pairs(this.#student, this.#studentHead)) {
-      this.#average.set(key, scope(() => keep(parameter.detach().to('f32').clone())));
+      this.#average.set(
+        key,
+        scope(() => keep(parameter.detach().to('f32').clone())),
+      );
     }
     for (const module of [this.#student, this.#studentHead, this.#teacher, this.#teacherHead]) module.to('bf16');
     this.#teacher.requiresGrad_(false);
@@ -167,7 +170,10 @@ export class DinoTask implements TrainingTask<DinoBatch> {
       koleo: spread,
       // How sure the teacher is of one picture, in nats; the logarithm of K means it says nothing.
       teacher_entropy: teacherCls.add(1e-9).log().mul(teacherCls).sum(-1).mean().neg(),
-      prototypes_used: used.gt(0.1 / used.numel).to('f32').mean(),
+      prototypes_used: used
+        .gt(0.1 / used.numel)
+        .to('f32')
+        .mean(),
     };
     return { loss, metrics };
   }

@@ -6,10 +6,11 @@
  * Batches are functions of the step, all other randomness is seeded by it, so that weights, optimiser state and the
  * step number are the whole state of a run.
  */
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+
 import { createHash } from 'node:crypto';
+import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { manualSeed, nn, optim, scope, type Tensor } from '@commlm/torch';
+import { manualSeed, type nn, optim, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 
@@ -149,7 +150,9 @@ class Averages {
 
 const shown = (figures: Readonly<Record<string, number>>): string =>
   Object.entries(figures)
-    .map(([name, value]) => `${name} ${Math.abs(value) < 0.01 && value !== 0 ? value.toExponential(2) : value.toFixed(3)}`)
+    .map(
+      ([name, value]) => `${name} ${Math.abs(value) < 0.01 && value !== 0 ? value.toExponential(2) : value.toFixed(3)}`,
+    )
     .join('  ');
 
 /** Run a task to its last step, or until the signal; resumes from the newest checkpoint in `out` when asked to. */
@@ -197,7 +200,12 @@ export async function runTraining<Batch>(
   const averages = new Averages();
   const save = (): void => {
     const facts = { step, samples: step * config.batchSize, recipe: fingerprint };
-    saveCheckpoint(out, facts, checkpointTensors(task as TrainingTask<unknown>, parameters, optimizer), config.keepLast);
+    saveCheckpoint(
+      out,
+      facts,
+      checkpointTensors(task as TrainingTask<unknown>, parameters, optimizer),
+      config.keepLast,
+    );
   };
   const record = (figures: Readonly<Record<string, number>>): void =>
     appendFileSync(join(out, 'metrics.jsonl'), `${JSON.stringify({ step, ...figures })}\n`);

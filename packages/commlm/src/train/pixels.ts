@@ -13,7 +13,10 @@ export function normalisePictures(
   return scope(() => {
     const scale = tensor(Float32Array.from(std, (s) => 1 / (255 * s)));
     const shift = tensor(Float32Array.from(mean, (m, c) => -m / (std[c] as number)));
-    const pixels_BHWC = tensor(bytes, { shape: [count, side, side, 3] }).to('f32').mul_(scale).add_(shift);
+    const pixels_BHWC = tensor(bytes, { shape: [count, side, side, 3] })
+      .to('f32')
+      .mul_(scale)
+      .add_(shift);
     return pixels_BHWC.permute(0, 3, 1, 2).to(dtype).contiguous();
   });
 }

@@ -23,7 +23,8 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
 };
 
-const wrong = (message: string, fix: string): CommError => new CommError(message, { code: 'train/set', fix, exitCode: 2 });
+const wrong = (message: string, fix: string): CommError =>
+  new CommError(message, { code: 'train/set', fix, exitCode: 2 });
 
 /** Load a recipe by name. */
 export async function loadRecipe(name: string): Promise<Recipe> {
@@ -31,7 +32,10 @@ export async function loadRecipe(name: string): Promise<Recipe> {
   if (load === undefined) {
     const near = nearestName(name, Object.keys(RECIPES));
     const names = Object.keys(RECIPES).join(', ');
-    throw wrong(`There is no recipe "${name}".`, near === undefined ? `Choose one of ${names}.` : `Did you mean "${near}"?`);
+    throw wrong(
+      `There is no recipe "${name}".`,
+      near === undefined ? `Choose one of ${names}.` : `Did you mean "${near}"?`,
+    );
   }
   return (await load()).recipe;
 }
@@ -57,7 +61,10 @@ export function applySettings<R extends object>(recipe: R, settings: readonly st
       if (typeof at !== 'object' || at === null || !(key in at)) {
         const near = typeof at === 'object' && at !== null ? nearestName(key, Object.keys(at)) : undefined;
         const where = path.slice(0, depth + 1).join('.');
-        throw wrong(`The recipe has no "${where}".`, near === undefined ? 'See --dry-run for its fields.' : `Did you mean "${near}"?`);
+        throw wrong(
+          `The recipe has no "${where}".`,
+          near === undefined ? 'See --dry-run for its fields.' : `Did you mean "${near}"?`,
+        );
       }
       if (depth < path.length - 1) {
         at = at[key] as Record<string, unknown>;
@@ -65,7 +72,10 @@ export function applySettings<R extends object>(recipe: R, settings: readonly st
       }
       const before = at[key];
       if (before !== null && (typeof before !== typeof value || Array.isArray(before) !== Array.isArray(value))) {
-        throw wrong(`"${path.join('.')}" takes a ${typeof before}, not ${JSON.stringify(value)}.`, 'Give a value of that type.');
+        throw wrong(
+          `"${path.join('.')}" takes a ${typeof before}, not ${JSON.stringify(value)}.`,
+          'Give a value of that type.',
+        );
       }
       at[key] = value;
     }

@@ -1,25 +1,25 @@
 /** From a resolved recipe to a finished run. */
 import { readdirSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
-import { type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import { listCheckpoints } from './checkpoint.js';
+import { type RunOptions, type RunResult, runTraining } from './loop.js';
 import type { Recipe } from './recipe.js';
 
-async function buildTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>): Promise<TrainingTask<never>> {
+async function runTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>, options: RunOptions): Promise<RunResult> {
   switch (recipe.kind) {
     case 'clip':
-      return new (await import('./clip-task.js')).ClipTask(recipe.clip) as TrainingTask<never>;
+      return runTraining(new (await import('./clip-task.js')).ClipTask(recipe.clip), recipe.loop, options);
     case 'dinov2':
-      return new (await import('./dino-task.js')).DinoTask(recipe.dinov2) as TrainingTask<never>;
+      return runTraining(new (await import('./dino-task.js')).DinoTask(recipe.dinov2), recipe.loop, options);
     case 'comm':
-      return (await import('./comm-task.js')).CommTask.open(recipe.comm) as TrainingTask<never>;
+      return runTraining((await import('./comm-task.js')).CommTask.open(recipe.comm), recipe.loop, options);
   }
 }
 
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten. */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<RunResult> {
   if (recipe.kind === 'tokenizer') {
-    (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
+    await (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
     return { step: 1, finished: true };
   }
   if (!options.resume && listCheckpoints(options.out).length > 0) {
@@ -32,5 +32,5 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Ru
   }
   const { manualSeed } = await import('@commlm/torch');
   manualSeed(recipe.loop.seed);
-  return runTraining(await buildTask(recipe), recipe.loop, options);
+  return runTask(recipe, options);
 }

@@ -31,5 +31,8 @@ export function loadEncoder(folder: string): { config: EncoderConfig; weights: M
       fix: 'Name a folder written by an encoder recipe.',
     });
   }
-  return { config: fromJson(EncoderConfig, json, file), weights: io.readSafetensors(join(folder, 'model.safetensors')) };
+  return {
+    config: fromJson(EncoderConfig, json, file),
+    weights: io.readSafetensors(join(folder, 'model.safetensors')),
+  };
 }

@@ -1,0 +1,51 @@
+/** Stage 1 of comm-tiny (paper, section 5): all tasks mixed; language model, projector, merge and alignment learn, the towers are frozen. */
+import { commTiny } from '../config/presets.js';
+import type { Recipe } from '../train/recipe.js';
+import { TINY_VOCABULARY } from './tiny.js';
+
+const batchSize = 24;
+
+export const recipe: Recipe = {
+  kind: 'comm',
+  about: 'stage 1 of comm-tiny: naming, existence, pointing, captions on the synthetic world',
+  loop: {
+    steps: 7000,
+    batchSize,
+    lr: 1.5e-3,
+    betas: [0.9, 0.95],
+    weightDecay: 0.02,
+    warmupRatio: 0.03,
+    minLrRatio: 0.05,
+    clipNorm: 1,
+    seed: 21,
+    saveEvery: 250,
+    logEvery: 50,
+    evalEvery: 1000,
+    keepLast: 2,
+  },
+  comm: {
+    model: commTiny(TINY_VOCABULARY),
+    batchSize,
+    encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
+    from: null,
+    tokenizer: 'runs/out/tiny-tokenizer/result',
+    questions: 6,
+    mix: {
+      types: {
+        existence: 3,
+        object: 1.5,
+        color: 1,
+        count: 1,
+        position: 1,
+        relation: 1,
+        rec: 3,
+        reg: 1,
+        'name-at': 2,
+        caption: 1.5,
+        spot: 0.5,
+      },
+      conversationShare: 0.1,
+    },
+    world: { seed: 201, style: 'known', augment: 'light' },
+  },
+};
