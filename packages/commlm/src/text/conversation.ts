@@ -270,13 +270,16 @@ class Layout {
 
 /** Encodes parts; `after` is the part in front of them that is encoded elsewhere, as it shapes the first tokens. */
 function encodeLayout(parts: readonly Part[], tokenizer: Tokenizer, after?: Part): RenderedConversation {
+  // The begin token is not part of the text (a post-processor puts it in front), so it opens no section of its own.
+  const numBegin = parts[0]?.token === tokenizer.bosId && tokenizer.bosId !== undefined ? 1 : 0;
   const context = after === undefined ? [] : [after];
-  const { ids: rawIds, parts: partOf } = tokenizer.encodeParts([...context, ...parts].map((part) => part.token));
+  const encoded = tokenizer.encodeParts([...context, ...parts.slice(numBegin)].map((part) => part.token));
+  const shift = numBegin - context.length;
+  const tokens = encoded.ids.map((id, index) => ({ id, part: parts[(encoded.parts[index] ?? 0) + shift] }));
+  if (numBegin === 1) tokens.unshift({ id: tokenizer.bosId as number, part: parts[0] });
   const rendered: RenderedConversation = { ids: [], labels: [], segments: [], imageSlots: [] };
-  for (let index = context.length; index < rawIds.length; index++) {
-    const part = parts[(partOf[index] ?? 0) - context.length];
-    const id = rawIds[index];
-    if (part === undefined || id === undefined) continue;
+  for (const { id, part } of tokens.slice(context.length)) {
+    if (part === undefined) continue;
     const start = rendered.ids.length;
     for (let copy = 0; copy < part.repeat; copy++) {
       rendered.ids.push(id);

@@ -193,8 +193,7 @@ export class Tokenizer {
         encoded.ids.push(part);
         encoded.parts.push(index);
         previous = this.#addedById.get(part);
-        // The begin token is put in front by the post-processor, so it does not open a section of its own.
-        if (part !== this.bosId || index > 0) section++;
+        section++;
         index++;
         continue;
       }
