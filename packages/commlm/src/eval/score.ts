@@ -3,6 +3,7 @@ import { CommError } from '../config/errors.js';
 import { readCaptionReferences } from './formats/captions.js';
 import { type ById, type Id, requireSameIds } from './formats/files.js';
 import { readGqaPredictions, readGqaQuestions } from './formats/gqa.js';
+import { loadMeteor } from './formats/meteor-data.js';
 import { readMmbenchPredictions, readMmbenchRows } from './formats/mmbench.js';
 import { readMmeFolder } from './formats/mme.js';
 import { readMmvpAnswers, readMmvpQuestions } from './formats/mmvp.js';
@@ -14,7 +15,7 @@ import { readScienceQaPredictions, readScienceQaProblems } from './formats/scien
 import { readTextVqaAnnotations, readVqaAnnotations } from './formats/vqa.js';
 import { type CaptionScores, scoreCaptions } from './metrics/captions.js';
 import { type GqaReader, scoreGqa } from './metrics/gqa.js';
-import { loadMeteor, type MeteorScorer } from './metrics/meteor.js';
+import type { MeteorScorer } from './metrics/meteor.js';
 import { type MmbenchReader, scoreMmbench } from './metrics/mmbench.js';
 import { COGNITION, type MmeFigures, type MmeSubtask, PERCEPTION, scoreMmeSubtask } from './metrics/mme.js';
 import { scoreMmvp } from './metrics/mmvp.js';

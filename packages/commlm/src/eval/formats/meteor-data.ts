@@ -1,0 +1,122 @@
+/** Finds and reads the tables of a METEOR 1.5 release (or of the pycocoevalcap package), which are not shipped here. */
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createGunzip } from 'node:zlib';
+import { CommError } from '../../config/errors.js';
+import { MeteorScorer } from '../metrics/meteor.js';
+import {
+  deserializeParaphrases,
+  type ParaphraseArrays,
+  ParaphraseBuilder,
+  Paraphrases,
+  serializeParaphrases,
+} from '../metrics/meteor-paraphrases.js';
+import { WordNetSynonyms } from '../metrics/meteor-synonyms.js';
+import { readZipMember } from './zip.js';
+
+const SYNSETS = 'synonym/english.synsets';
+const EXCEPTIONS = 'synonym/english.exceptions';
+const PARAPHRASES = ['data/paraphrase-en.gz', 'paraphrase-en.gz'];
+
+function dataError(folder: string, problem: string, cause?: unknown): CommError {
+  return new CommError(`${folder}: ${problem}`, {
+    code: 'score/meteor-data',
+    fix: 'Give the folder of the METEOR 1.5 release, which holds meteor-1.5.jar and data/paraphrase-en.gz.',
+    cause,
+  });
+}
+
+async function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Opens METEOR with the tables of a folder: synonyms from its jar or `synonym` folder, paraphrases when they are there. */
+export async function loadMeteor(folder: string): Promise<MeteorScorer> {
+  let names: string[];
+  try {
+    names = await readdir(folder);
+  } catch (cause) {
+    throw dataError(folder, 'there is no such folder.', cause);
+  }
+  const synonyms = await loadSynonyms(folder, names);
+  for (const name of PARAPHRASES) {
+    const path = join(folder, name);
+    if (await isThere(path)) return new MeteorScorer({ synonyms, paraphrases: await loadParaphrases(path) });
+  }
+  return new MeteorScorer({ synonyms });
+}
+
+async function loadSynonyms(folder: string, names: readonly string[]): Promise<WordNetSynonyms> {
+  for (const root of [folder, join(folder, 'resources')]) {
+    if (await isThere(join(root, SYNSETS))) {
+      const [synsets, exceptions] = await Promise.all(
+        [SYNSETS, EXCEPTIONS].map((name) => readFile(join(root, name), 'utf8')),
+      );
+      return new WordNetSynonyms(synsets as string, exceptions as string);
+    }
+  }
+  const jar = names.find((name) => /^meteor.*\.jar$/.test(name));
+  if (jar === undefined) throw dataError(folder, 'it holds neither meteor-1.5.jar nor synonym/english.synsets.');
+  const archive = await readFile(join(folder, jar));
+  try {
+    const [synsets, exceptions] = [SYNSETS, EXCEPTIONS].map((name) => readZipMember(archive, name)?.toString('utf8'));
+    if (synsets === undefined || exceptions === undefined) throw new RangeError('it has no English synonyms');
+    return new WordNetSynonyms(synsets, exceptions);
+  } catch (cause) {
+    throw dataError(join(folder, jar), `the jar cannot be read: ${(cause as Error).message}.`, cause);
+  }
+}
+
+/** Where the built table is kept; its name holds what tells one source file from another. */
+async function cachePath(source: string): Promise<string> {
+  const { size, mtimeMs } = await stat(source);
+  const root = process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache');
+  return join(root, 'commlm', `meteor-paraphrases-${size}-${Math.floor(mtimeMs)}.bin`);
+}
+
+async function loadParaphrases(source: string): Promise<Paraphrases> {
+  const path = await cachePath(resolve(source));
+  const cached = await readFile(path).catch(() => null);
+  const arrays = cached === null ? null : deserializeParaphrases(cached);
+  if (arrays !== null) return new Paraphrases(arrays);
+  const built = await buildParaphrases(source);
+  await writeCache(path, built).catch(() => undefined); // a read-only home only costs time
+  return new Paraphrases(built);
+}
+
+async function buildParaphrases(source: string): Promise<ParaphraseArrays> {
+  const builder = new ParaphraseBuilder();
+  try {
+    for await (const piece of createReadStream(source, { highWaterMark: 1 << 20 }).pipe(
+      createGunzip({ chunkSize: 1 << 20 }),
+    )) {
+      builder.add(piece as Uint8Array);
+    }
+    return builder.finish();
+  } catch (cause) {
+    throw dataError(source, `the paraphrase table cannot be read: ${(cause as Error).message}.`, cause);
+  }
+}
+
+async function writeCache(path: string, arrays: ParaphraseArrays): Promise<void> {
+  await mkdir(join(path, '..'), { recursive: true });
+  const partial = `${path}.${process.pid}`;
+  try {
+    const file = await open(partial, 'w');
+    try {
+      for (const piece of serializeParaphrases(arrays)) await file.writeFile(piece);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(partial, path);
+  } catch (error) {
+    await rm(partial, { force: true });
+    throw error;
+  }
+}
