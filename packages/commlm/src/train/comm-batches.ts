@@ -35,16 +35,19 @@ export interface CommBatchOptions {
 /** How much the first, second and third digit behind the point of a coordinate count: the third is all but noise. */
 const DIGIT_WEIGHTS = [1, 0.6, 0.1];
 
-/** Weight of each learned token: 1, and less for the later digits of a coordinate. */
-export function digitWeights(ids: readonly number[], tokenizer: Tokenizer): number[] {
-  let place = -1;
-  return ids.map((id) => {
-    const piece = tokenizer.decode([id]);
-    if (/[01]\.$/.test(piece)) place = 0;
-    else if (place >= 0 && /^\d$/.test(piece)) return DIGIT_WEIGHTS[place++] ?? 1;
-    else place = -1;
-    return 1;
-  });
+/** Weighs tokens: 1 each, and less for the later digits of a coordinate (those behind a piece such as `[0.` or `,0.`). */
+export function digitWeigher(tokenizer: Tokenizer): (ids: readonly number[]) => number[] {
+  const pieces = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.decode([id]));
+  const opens = pieces.map((piece) => /[01]\.$/.test(piece));
+  const isDigit = pieces.map((piece) => /^\d$/.test(piece));
+  return (ids) => {
+    let place = -1;
+    return ids.map((id) => {
+      if (place >= 0 && isDigit[id]) return DIGIT_WEIGHTS[place++] ?? 1;
+      place = opens[id] ? 0 : -1;
+      return 1;
+    });
+  };
 }
 
 interface Row {
@@ -58,6 +61,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   const { side, tokensPerImage, batchSize, questions, mix, world } = options;
   const bank = await loadSpriteBank();
   const tokenizer = await Tokenizer.load(options.tokenizer);
+  const weigh = digitWeigher(tokenizer);
   const types = Object.keys(mix.types) as TurnType[];
 
   const row = (scene: Scene, random: Random): Row => {
@@ -100,7 +104,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       weights: new Float32Array(size).fill(1),
     };
     for (const [b, { ids, labels, segments, positions }] of rows.entries()) {
-      const weights = digitWeights(ids, tokenizer);
+      const weights = weigh(ids);
       for (let t = 0; t < ids.length; t++) {
         const at = b * numTokens + t;
         batch.ids[at] = BigInt(ids[t] as number);

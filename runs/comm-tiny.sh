@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Rebuilds the embedded model models/comm-tiny from nothing: tokenizer, both towers, the two stages, the figures.
+# Every step resumes after a kill: run the script again. Two cores take about two and a half hours.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+run() { npx commlm train "$1" --resume; }
+
+run tiny-tokenizer
+# The towers do not depend on each other; one thread each is faster than two threads one after the other.
+OMP_NUM_THREADS=1 run tiny-clip & clip=$!
+OMP_NUM_THREADS=1 run tiny-dinov2 & dino=$!
+wait "$clip"
+wait "$dino"
+run tiny-stage1
+run tiny-stage2
+npx commlm eval world --model runs/out/tiny-stage2/result --count 1000 --out runs/out/tiny-eval
+npx commlm eval world --model runs/out/tiny-stage2/result --count 500 --style shift --out runs/out/tiny-eval-shift
