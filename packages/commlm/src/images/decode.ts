@@ -1,8 +1,8 @@
 /**
  * Picture files to RGB pixels, as Pillow's `open(...).convert('RGB')` gives them: colour profiles and EXIF orientation are
  * not applied, alpha is dropped (not blended), the first frame of an animation is taken, CMYK is converted plainly.
- * Two deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey), and fully transparent GIF pixels
- * are black (Pillow shows the palette entry behind them).
+ * Deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey to white), transparent GIF pixels are black
+ * (Pillow shows the palette entry behind them), AVIF differs slightly, as the two decoders spread colour differently.
  */
 import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp } from 'sharp';

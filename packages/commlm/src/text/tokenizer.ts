@@ -111,6 +111,7 @@ export class Tokenizer {
   readonly #control = new Map<string, number>();
   readonly #controlPattern: RegExp | undefined;
   readonly #plainAddedPattern: RegExp | undefined;
+  readonly #bytes = new Map<number, TokenBytes>();
 
   /**
    * @param json - parsed tokenizer.json of a BPE tokenizer, byte-level or Llama-like
@@ -316,6 +317,14 @@ export class Tokenizer {
   }
 
   #bytesOf(id: number): TokenBytes {
+    const known = this.#bytes.get(id);
+    if (known !== undefined) return known;
+    const bytes = this.#spellBytes(id);
+    this.#bytes.set(id, bytes);
+    return bytes;
+  }
+
+  #spellBytes(id: number): TokenBytes {
     const token = this.idToToken(id) ?? '';
     if (this.#addedById.has(id)) return { bytes: utf8.encode(token), special: this.isSpecial(id) };
     if (this.#spelling === 'byte-level') return { bytes: fromByteLetters(token), special: false };
