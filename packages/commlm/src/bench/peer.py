@@ -57,6 +57,8 @@ def main():
         torch.set_num_threads(threads)
         versions = {"torch": torch.__version__}
         if suite == "vit":
+            # Only the model is measured: a torchvision that does not fit this torch would keep transformers from loading.
+            sys.modules["torchvision"] = None
             import transformers
 
             versions["transformers"] = transformers.__version__
