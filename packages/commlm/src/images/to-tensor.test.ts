@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scope } from '@commlm/torch';
+import type { ImageConfig } from '../config/model.js';
 import { noisePicture } from './golden.js';
 import { preprocess } from './preprocess.js';
 import { toTensor } from './to-tensor.js';
 
 test('pictures of one size become float[B, 3, S, S]', () => {
   scope(() => {
-    const config = {
+    const config: ImageConfig = {
       size: 6,
       fit: 'stretch',
       shortSide: null,
@@ -16,7 +17,7 @@ test('pictures of one size become float[B, 3, S, S]', () => {
       resample: 'bicubic',
       mean: [0, 0, 0],
       std: [1, 1, 1],
-    } as const;
+    };
     const images = [1, 2].map((seed) => preprocess(noisePicture(9, 4, seed), config));
     const pixels = toTensor(images);
     assert.deepEqual([...pixels.shape], [2, 3, 6, 6]);
