@@ -140,18 +140,18 @@ export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promi
   const version = bankVersion();
   const dir = options.cacheDir ?? join(workspaceRoot(), '.cache', 'world');
   const path = join(dir, `sprites-${version}.bin`);
-  const cached = existsSync(path) ? parseBank(readFileSync(path), version) : undefined;
+  const cached = existsSync(path) ? parseSpriteBank(readFileSync(path), version) : undefined;
   if (cached) return cached;
   const bytes = await buildBank(version, options.onProgress);
   await mkdir(dir, { recursive: true });
   await writeWhole(path, bytes);
-  const bank = parseBank(bytes, version);
+  const bank = parseSpriteBank(bytes, version);
   if (!bank) throw new Error('the sprite bank just drawn cannot be read back');
   return bank;
 }
 
 /** Reads the file's bytes; undefined when they are not a whole bank of this version (it is then drawn again). */
-function parseBank(bytes: Uint8Array, version: string): SpriteBank | undefined {
+export function parseSpriteBank(bytes: Uint8Array, version: string): SpriteBank | undefined {
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.length < 16 || view.toString('latin1', 0, 8) !== MAGIC) return undefined;
   const headerLength = view.readUInt32LE(8);

@@ -2,10 +2,10 @@
 
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import {
   augmentPicture,
   COLORS,
@@ -25,6 +25,7 @@ import {
   NOUNS,
   nameOf,
   nounOf,
+  parseSpriteBank,
   pluralOf,
   Random,
   type Rgb,
@@ -95,20 +96,16 @@ describe('sprite bank', () => {
     assert.throws(() => bank.sprite('dog', 'flat'), RangeError);
   });
 
-  it('is drawn once, leaves no partial file and reads a damaged file as absent', async () => {
-    const { writeFile } = await import('node:fs/promises');
-    const dir = await mkdtemp(join(tmpdir(), 'world-'));
-    try {
-      let drawn = 0;
-      await writeFile(join(dir, `sprites-${bank.version}.bin`), 'COMMSPR1 cut off');
-      const fresh = await loadSpriteBank({ cacheDir: dir, onProgress: (done) => (drawn = done) });
-      assert.equal(drawn, fresh.size);
-      assert.deepEqual(await readdir(dir), [`sprites-${bank.version}.bin`]);
-      const again = await loadSpriteBank({ cacheDir: dir, onProgress: () => assert.fail('drawn twice') });
-      assert.equal(again.size, bank.size);
-    } finally {
-      await rm(dir, { recursive: true, force: true });
-    }
+  it('is read whole or drawn again', async () => {
+    const dir = fileURLToPath(new URL('../../../../../.cache/world/', import.meta.url));
+    const bytes = await readFile(join(dir, `sprites-${bank.version}.bin`));
+    assert.equal(parseSpriteBank(bytes, bank.version)?.size, bank.size);
+    assert.equal(parseSpriteBank(bytes, 'other'), undefined);
+    assert.equal(parseSpriteBank(bytes.subarray(0, bytes.length - 1), bank.version), undefined);
+    assert.equal(parseSpriteBank(bytes.subarray(0, 40), bank.version), undefined);
+    assert.equal(parseSpriteBank(new Uint8Array(0), bank.version), undefined);
+    const again = await loadSpriteBank({ onProgress: () => assert.fail('drawn twice') });
+    assert.equal(again.size, bank.size);
   });
 });
 
@@ -128,8 +125,8 @@ describe('scenes', () => {
   });
 
   it('keep reserved combinations out of train and put one in every test scene', () => {
-    for (const scene of scenes(3000)) assert.equal(hasReservedCombination(scene), false, `train ${scene.seed}`);
-    for (const scene of scenes(3000, { split: 'test' })) assert.ok(hasReservedCombination(scene), `test ${scene.seed}`);
+    for (const scene of scenes(2000)) assert.equal(hasReservedCombination(scene), false, `train ${scene.seed}`);
+    for (const scene of scenes(2000, { split: 'test' })) assert.ok(hasReservedCombination(scene), `test ${scene.seed}`);
   });
 
   it('reserve about 15 % of the pairs and of the places', () => {
@@ -222,7 +219,7 @@ describe('rendering', () => {
     const over = (scene: Scene, grey: number) =>
       renderPadded({ ...scene, width: 640, height: 640, background: plainOf([grey, grey, grey]) }, bank, side);
     let checked = 0;
-    for (const scene of scenes(250)) {
+    for (const scene of scenes(150)) {
       const covers = scene.objects.map((object) => {
         const alone = { ...scene, objects: [object] };
         const white = over(alone, 255);
@@ -247,7 +244,7 @@ describe('rendering', () => {
         if (object.visible < 1) checked++;
       }
     }
-    assert.ok(checked > 30);
+    assert.ok(checked > 20);
   });
 
   it('centres the scene on a white square', () => {
@@ -338,7 +335,7 @@ describe('templates', () => {
 });
 
 describe('questions', () => {
-  const all = () => scenes(1500).map((scene) => ({ scene, turns: turnsFor(scene, scene.seed, { max: 8 }) }));
+  const all = () => scenes(800).map((scene) => ({ scene, turns: turnsFor(scene, scene.seed, { max: 8 }) }));
 
   it('use the placeholders that they give boxes for, and cover all types', () => {
     const types = new Set<string>();
@@ -372,7 +369,7 @@ describe('questions', () => {
 
   it('have true answers about existence, number, colour and place', () => {
     let checked = 0;
-    for (const scene of scenes(1500, { split: 'test' })) {
+    for (const scene of scenes(900, { split: 'test' })) {
       for (const turn of turnsFor(scene, scene.seed, { max: 8, types: ['existence', 'count', 'color', 'position'] })) {
         if (turn.type === 'existence') {
           const present = scene.objects.some((object) => object.noun === turn.phrase || nameOf(object) === turn.phrase);
@@ -400,12 +397,12 @@ describe('questions', () => {
         checked++;
       }
     }
-    assert.ok(checked > 2000, `${checked}`);
+    assert.ok(checked > 1500, `${checked}`);
   });
 
   it('have true answers about relations', () => {
     let checked = 0;
-    for (const scene of scenes(1500)) {
+    for (const scene of scenes(900)) {
       for (const { question, short, objects } of turnsFor(scene, scene.seed, { max: 6, types: ['relation'] })) {
         const [a, b] = (objects as number[]).map((index) => [...(scene.objects[index]?.box ?? [])]) as [
           number[],
@@ -426,7 +423,7 @@ describe('questions', () => {
         checked++;
       }
     }
-    assert.ok(checked > 1000, `${checked}`);
+    assert.ok(checked > 500, `${checked}`);
   });
 
   it('give every thing a box and a phrase that belong together', () => {
