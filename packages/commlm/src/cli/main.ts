@@ -95,6 +95,8 @@ function systemMessage(error: NodeJS.ErrnoException): string | undefined {
       return `The disk is full; could not write${place || ' the output'}.`;
     case 'EISDIR':
       return `Expected a file, but${place} is a folder.`;
+    case 'ENAMETOOLONG':
+      return `The name of a file is too long${place === '' ? '' : `:${place.slice(0, 80)}...`}.`;
     case 'ENOTDIR':
       return `A part of the path${place} is a file, not a folder.`;
     default:
@@ -190,5 +192,7 @@ export async function runProcess(): Promise<void> {
   ignoreClosedPipe(process.stdout);
   ignoreClosedPipe(process.stderr);
   listenForInterrupt();
-  process.exitCode = await main(process.argv.slice(2));
+  const code = await main(process.argv.slice(2));
+  // A command that ends without an error may have set a code of its own, as a stopped training does.
+  if (code !== 0) process.exitCode = code;
 }

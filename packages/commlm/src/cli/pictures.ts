@@ -26,15 +26,18 @@ export function picturesIn(folder: string): string[] {
   return files.map((name) => join(folder, name));
 }
 
+/** stdin and URLs are no paths: they are the decoder's to read or refuse. */
+const isPath = (picture: string): boolean => picture !== '-' && !/^(data|https?):/i.test(picture);
+
 /** True when `path` is an existing folder. */
 export function isFolder(path: string): boolean {
-  return path !== '-' && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isPath(path) && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
 /** Checks that picture arguments exist before a model is loaded for them; throws CommError for a missing file. */
 export function checkPicturesExist(paths: readonly string[]): void {
   for (const path of paths) {
-    if (path === '-' || statSync(path, { throwIfNoEntry: false })) continue;
+    if (!isPath(path) || statSync(path, { throwIfNoEntry: false })) continue;
     throw new CommError(`There is no file ${path}.`, {
       code: 'image/not-found',
       fix: 'Check the path; a relative one starts at the current folder.',

@@ -179,7 +179,7 @@ function parseItem(line: string, number: number, input: string, options: BatchOp
 
 /** A relative picture lies beside the input file; failing that, it is looked for from the current folder. */
 function locate(path: string, input: string): string {
-  if (isAbsolute(path)) return path;
+  if (isAbsolute(path) || /^(data|https?):/i.test(path)) return path;
   const beside = join(dirname(resolve(input)), path);
   return !existsSync(beside) && existsSync(path) ? path : beside;
 }
