@@ -3,7 +3,7 @@
 Four small tokenizers: Llama-like with legacy prefix (a space before every section), Llama-like with the newer prefix (before
 the first section only), byte-level with NFC (Qwen-like), and the project's own (tests/golden/text/trained.json, written by
 tools/golden/trained_tokenizer.mjs). Labels come from the offsets of the encoded text; for the legacy one they are checked
-against the rule of Shikra's training code as described in docs/paper-notes.md.
+against the rule of Shikra: count the tokens of everything up to `ASSISTANT: ` and mask two fewer.
 Run from the repository root with tokenizers==0.23.3 and jinja2==3.1.6: python3 tools/golden/conversation.py
 """
 

@@ -1,5 +1,5 @@
 /**
- * Boxes and points as text, in the form Shikra trained on and COMM keeps (docs/paper-notes.md, "Box and point text"):
+ * Boxes and points as text, in the form Shikra trained on and COMM keeps:
  * one box is `[0.274,0.074,0.714,0.998]`, two boxes of one phrase `[a,b,c,d;e,f,g,h]`, a point `[0.500,0.250]`.
  * All numbers are fractions of the padded square; `images/frames.ts` turns them into pixels.
  */
