@@ -124,6 +124,11 @@ export class Comm extends nn.Module {
     return scope(() => this.languageModel.nextLogits(this.embed(ids_BT, visual_PNE), options));
   }
 
+  override dispose(): void {
+    this.languageModel.dispose();
+    super.dispose();
+  }
+
   /** Flat places of the placeholders in [B * T]; checks runs and counts. */
   #placeholders(ids_BT: Tensor, numImages: number, tokensPerImage: number): BigInt64Array<ArrayBuffer> {
     const numTokens = ids_BT.shape[1]!;

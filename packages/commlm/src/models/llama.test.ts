@@ -132,6 +132,16 @@ test('rope scaling: linear divides all frequencies, llama3 keeps the fast and di
   assert.equal(llama3[31], Math.fround(plain[31]! / 8));
 });
 
+test('a disposed model leaves nothing behind, its tables included', () => {
+  expectNoLeak(
+    () => {
+      using model = build();
+      scope(() => void model.forward(ids(1, 3)));
+    },
+    { steps: 3 },
+  );
+});
+
 test('decoding leaks nothing', () => {
   using model = build();
   expectNoLeak(() => {

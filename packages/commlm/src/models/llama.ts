@@ -328,4 +328,9 @@ export class Llama extends nn.Module {
   nextLogits(input: Tensor, options: DecodeOptions = {}): Tensor {
     return scope(() => this.logits(this.model.forward(input, options).select(1, -1)));
   }
+
+  override dispose(): void {
+    this.model.dispose();
+    super.dispose();
+  }
 }

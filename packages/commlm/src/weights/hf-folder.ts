@@ -146,7 +146,7 @@ const Preprocessor = z.looseObject({
 /** Pillow's filter numbers. */
 const resamples: Readonly<Record<number, ImageConfig['resample']>> = { 1: 'lanczos', 2: 'bilinear', 3: 'bicubic' };
 
-/** `preprocessor_config.json` as an ImageConfig; without that file the encoder's own normalisation, whole picture padded to a square. */
+/** `preprocessor_config.json` as an ImageConfig; without that file short side to the encoder's size, centre cut, its usual normalisation. */
 function imageConfig(folder: string, vit: ViTConfig, { mean, std }: EncoderLayout): ImageConfig {
   const name = 'preprocessor_config.json';
   if (!existsSync(join(folder, name))) {
