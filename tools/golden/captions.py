@@ -4,7 +4,30 @@ The sentences share words, stems and synonyms, so that every module of every met
 the oddities that tokenizers disagree on: contractions, hyphens, numbers, money, mark-up, emoji, scripts, blanks.
 """
 
+import gzip
+import os
 import random
+
+# Small invented tables for METEOR, so that its golden results need no licensed data: groups of words that share a synonym
+# set (a word may be in several), irregular forms of a base, and phrases that may stand for one another.
+SYNONYMS = [
+    ["man", "guy", "fellow", "gentleman", "person"], ["woman", "lady", "girl"], ["dog", "puppy"], ["cat", "kitten", "kitty"],
+    ["child", "kid", "boy", "toddler"], ["bus", "coach", "vehicle"], ["sofa", "couch"], ["bicycle", "bike"], ["sea", "ocean"],
+    ["television", "tv", "telly"], ["street", "road"], ["near", "by", "beside"], ["look", "watch", "observe", "stare"],
+    ["hold", "carry"], ["sit", "seat", "rest"], ["food", "meal", "dish"], ["people", "crowd", "person"], ["horse", "pony"],
+    ["beach", "shore"], ["small", "little", "young"], ["large", "big"], ["park", "field", "lawn"], ["ride", "be", "is"],
+]
+EXCEPTIONS = {"ride": ["rode", "ridden"], "hold": ["held"], "sit": ["sat"], "stand": ["stood"], "eat": ["ate", "eaten"]}
+PARAPHRASES = [
+    ("a couple of", "two"), ("a couple of", "a pair of"), ("two", "a pair of"), ("a pair of", "two"), ("close to", "near"),
+    ("next to", "beside"), ("next to", "close to"), ("standing by", "next to"), ("on the beach", "by the sea"), ("man", "guy"),
+    ("on the beach", "at the beach"), ("a group of people", "a crowd"), ("a group of", "many"), ("several people", "people"),
+    ("is about to eat", "eats"), ("eats", "is eating"), ("is eating", "eating"), ("inside of", "in"), ("in the", "in a"),
+    ("in a", "inside of a"), ("on the road", "in the street"), ("the road", "a city street"), ("during the day", "on a sunny day"),
+    ("the tv", "a television"), ("television set", "tv"), ("a", "the"), ("the", "a"), ("some", "a"), ("is", "is on"),
+    ("sits on", "is sitting on"), ("sitting on", "seated on"), ("pizza", "pizza pie"), ("slice of pizza", "pizza slices"),
+    ("surf board", "surfboard"), ("his", "the"), ("young boy", "boy"), ("boy", "young boy"), ("of", "'s"), ("on", "upon"),
+]
 
 SUBJECTS = [
     ["a man", "a guy", "the person", "one man", "A gentleman", "some fellow"],
@@ -56,6 +79,25 @@ ODDITIES = [
 ]
 BLANKS = ["", " ", "  ", ".", " . ", "\u00a0", "!", "'"]
 ENDINGS = [".", ".", "", "", " .", "!", "...", " "]
+
+
+def write_meteor_tables(folder):
+    """The invented tables in the files of the METEOR release: `synonym/` and `data/paraphrase-en.gz`."""
+    sets = {}
+    for number, words in enumerate(SYNONYMS, 100):
+        for word in words:
+            sets.setdefault(word, []).append(number)
+    for name in ("synonym", "data"):
+        os.makedirs(os.path.join(folder, name), exist_ok=True)
+    with open(os.path.join(folder, "synonym", "english.synsets"), "w") as file:
+        for word in sorted(sets):
+            file.write(word + "\n" + " ".join(map(str, sets[word])) + "\n")
+    with open(os.path.join(folder, "synonym", "english.exceptions"), "w") as file:
+        for base, forms in EXCEPTIONS.items():
+            file.write(base + "\n" + " ".join(forms) + "\n")
+    text = "".join(f"0.5\n{phrase}\n{other}\n" for phrase, other in PARAPHRASES)
+    with open(os.path.join(folder, "data", "paraphrase-en.gz"), "wb") as file:
+        file.write(gzip.compress(text.encode("utf-8"), 9, mtime=0))
 
 
 def sentence(rng, subject, verb, obj, place):

@@ -4,12 +4,14 @@
     venv/bin/python tools/golden/metrics.py tests/golden/metrics
 
 Captions are scored by pycocoevalcap itself (Java must be on the path: it runs the PTB tokenizer and METEOR); the answer
-metrics by the plain definitions in answers.py. Everything is generated from fixed seeds, no data set is needed.
+metrics by the plain definitions in answers.py. METEOR is there twice: with the tables of its release, which are not shipped,
+and with small invented ones that are. Everything is generated from fixed seeds, no data set is needed.
 """
 
 import gzip
 import json
 import os
+import subprocess
 import sys
 
 import answers
@@ -40,7 +42,38 @@ def make_tokenizer_golden():
     return {"lines": lines, "tokens": tokenize(lines)}
 
 
-def make_caption_golden():
+METEOR_MODULES = {
+    "METEOR": "exact stem synonym paraphrase",
+    "METEOR ex+st": "exact stem",
+    "METEOR ex+st+sy": "exact stem synonym",
+}
+
+
+def score_meteor(references, predicted, tables, modules):
+    """The METEOR jar with given tables, asked as pycocoevalcap asks it: corpus score and the score of each image."""
+    from pycocoevalcap.meteor import meteor as wrapper
+
+    jar = os.path.join(os.path.dirname(wrapper.__file__), "meteor-1.5.jar")
+    command = ["java", "-Xmx2G", "-jar", jar, "-", "-", "-stdio", "-l", "en", "-norm", "-m", modules]
+    command += ["-d", os.path.abspath(os.path.join(tables, "synonym"))]
+    command += ["-a", os.path.abspath(os.path.join(tables, "data", "paraphrase-en.gz"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8") as meteor:
+
+        def ask(line, num_lines=1):
+            meteor.stdin.write(line + "\n")
+            meteor.stdin.flush()
+            return [meteor.stdout.readline().strip() for _ in range(num_lines)]
+
+        counts = []
+        for i, group in references.items():
+            test = predicted[i][0].replace("|||", "").replace("  ", " ")
+            counts += ask(" ||| ".join(["SCORE", *group, test]))
+        scores = [float(value) for value in ask("EVAL ||| " + " ||| ".join(counts), len(counts) + 1)]
+        meteor.stdin.close()
+    return scores[-1], scores[:-1]
+
+
+def make_caption_golden(tables):
     from pycocoevalcap.bleu.bleu import Bleu
     from pycocoevalcap.cider.cider import Cider
     from pycocoevalcap.meteor.meteor import Meteor
@@ -54,8 +87,10 @@ def make_caption_golden():
     rouge, rouge_each = Rouge().compute_score(references, predicted)
     cider, cider_each = Cider().compute_score(references, predicted)
     meteor, meteor_each = Meteor().compute_score(references, predicted)
+    invented = {name: score_meteor(references, predicted, tables, modules) for name, modules in METEOR_MODULES.items()}
     return {
         "images": images,
+        "meteorWithInventedTables": {name: {"corpus": score, "perImage": each} for name, (score, each) in invented.items()},
         "names": ["CIDEr", "BLEU-1", "BLEU-2", "BLEU-3", "BLEU-4", "ROUGE-L", "METEOR"],
         "corpus": [float(value) for value in [cider, *bleu, rouge, meteor]],
         "perImage": [
@@ -104,7 +139,9 @@ def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "tests/golden/metrics"
     os.makedirs(folder, exist_ok=True)
     write(folder, "tokenizer", make_tokenizer_golden())
-    write(folder, "captions", make_caption_golden())
+    tables = os.path.join(folder, "meteor")
+    captions.write_meteor_tables(tables)
+    write(folder, "captions", make_caption_golden(tables))
     write(folder, "answers", make_answer_golden())
 
 

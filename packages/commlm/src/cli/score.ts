@@ -1,5 +1,5 @@
 // `commlm score`: figures for prediction files made by anything, as the official tool of each benchmark gives them.
-import { type Command, Option } from 'commander';
+import type { Command } from 'commander';
 import type { MetricValue, ScoreRequest, ScoreResult } from '../eval/score.js';
 import { formatTable, note, print, printJson } from './output.js';
 
@@ -36,13 +36,14 @@ export function register(program: Command): void {
     .option('--split <name>', 'split of a Karpathy, refs or ScienceQA file')
     .option('--split-file <file>', "ScienceQA's pid_splits.json")
     .option('--subset', 'captions: score the predicted images alone, and say so')
-    .addOption(new Option('--meteor-data <dir>', 'captions: add METEOR, with the tables of its release'))
+    .option('--meteor', 'captions: add METEOR of the exact and stem modules')
+    .option('--meteor-data <dir>', 'captions: add METEOR with the tables of its 1.5 release')
     .option('--per-item', 'with --json: the score of every item')
     .option('--json', 'print one JSON document')
     .addHelpText('after', EXAMPLES)
     .action(async (benchmark: string, options: ScoreOptions) => {
       const { scoreFiles } = await import('../eval/score.js');
-      const result = await scoreFiles(benchmark, options);
+      const result = await scoreFiles(benchmark, { ...options, notify: note });
       if (options.json) printJson(toDocument(result, options.perItem === true));
       else printResult(result);
     });

@@ -15,7 +15,7 @@ import { readScienceQaPredictions, readScienceQaProblems } from './formats/scien
 import { readTextVqaAnnotations, readVqaAnnotations } from './formats/vqa.js';
 import { type CaptionScores, scoreCaptions } from './metrics/captions.js';
 import { type GqaReader, scoreGqa } from './metrics/gqa.js';
-import type { MeteorScorer } from './metrics/meteor.js';
+import { MeteorScorer } from './metrics/meteor.js';
 import { type MmbenchReader, scoreMmbench } from './metrics/mmbench.js';
 import { COGNITION, type MmeFigures, type MmeSubtask, PERCEPTION, scoreMmeSubtask } from './metrics/mme.js';
 import { scoreMmvp } from './metrics/mmvp.js';
@@ -36,8 +36,12 @@ export interface ScoreRequest {
   readonly splitFile?: string;
   /** Captions: score the predicted images alone and say so. */
   readonly subset?: boolean;
-  /** Captions: where the METEOR release lies; METEOR is left out without it. */
+  /** Captions: add METEOR; without its tables that is METEOR of the exact and stem modules, named so. */
+  readonly meteor?: boolean;
+  /** Captions: where the METEOR release lies; implies `meteor`. */
   readonly meteorData?: string;
+  /** Gets a line before something that takes long. */
+  readonly notify?: (line: string) => void;
 }
 
 /** A figure, or figures by group. Null stands for a figure that does not exist, such as the mean of nothing. */
@@ -81,14 +85,15 @@ function captionResult(
   const { perItem, ...metrics } = scores;
   return {
     count: perItem.length,
-    metrics,
+    metrics: metrics as Readonly<Record<string, number>>,
     perItem: perItem.map(({ id, ...figures }) => ({ [idName]: id, ...figures })),
     notes: meteor === undefined ? notes : [...notes, `METEOR modules: ${meteor.modules.join(', ')}.`],
   };
 }
 
 async function openMeteor(request: Request): Promise<MeteorScorer | undefined> {
-  return request.meteorData === undefined ? undefined : loadMeteor(request.meteorData);
+  if (request.meteorData !== undefined) return loadMeteor(request.meteorData, request.notify);
+  return request.meteor ? new MeteorScorer() : undefined;
 }
 
 async function scoreCaptionFiles(request: Request): Promise<Scored> {

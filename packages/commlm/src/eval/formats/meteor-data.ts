@@ -36,7 +36,7 @@ async function isThere(path: string): Promise<boolean> {
 }
 
 /** Opens METEOR with the tables of a folder: synonyms from its jar or `synonym` folder, paraphrases when they are there. */
-export async function loadMeteor(folder: string): Promise<MeteorScorer> {
+export async function loadMeteor(folder: string, notify: (line: string) => void = () => {}): Promise<MeteorScorer> {
   let names: string[];
   try {
     names = await readdir(folder);
@@ -46,7 +46,7 @@ export async function loadMeteor(folder: string): Promise<MeteorScorer> {
   const synonyms = await loadSynonyms(folder, names);
   for (const name of PARAPHRASES) {
     const path = join(folder, name);
-    if (await isThere(path)) return new MeteorScorer({ synonyms, paraphrases: await loadParaphrases(path) });
+    if (await isThere(path)) return new MeteorScorer({ synonyms, paraphrases: await loadParaphrases(path, notify) });
   }
   return new MeteorScorer({ synonyms });
 }
@@ -79,11 +79,12 @@ async function cachePath(source: string): Promise<string> {
   return join(root, 'commlm', `meteor-paraphrases-${size}-${Math.floor(mtimeMs)}.bin`);
 }
 
-async function loadParaphrases(source: string): Promise<Paraphrases> {
+async function loadParaphrases(source: string, notify: (line: string) => void): Promise<Paraphrases> {
   const path = await cachePath(resolve(source));
   const cached = await readFile(path).catch(() => null);
   const arrays = cached === null ? null : deserializeParaphrases(cached);
   if (arrays !== null) return new Paraphrases(arrays);
+  notify(`Building the paraphrase table of METEOR once, to be kept in ${path}`);
   const built = await buildParaphrases(source);
   await writeCache(path, built).catch(() => undefined); // a read-only home only costs time
   return new Paraphrases(built);

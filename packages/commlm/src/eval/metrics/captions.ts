@@ -6,11 +6,14 @@ import { NgramIndex } from './ngrams.js';
 import { ptbTokenize } from './ptb-tokenizer.js';
 import { rougeL } from './rouge.js';
 
-/** Names of the caption metrics, in the order of the tables. METEOR comes only with its tables, see {@link MeteorScorer}. */
+/** Names of the caption metrics that are always there, in the order of the tables. */
 export type CaptionMetricName = 'CIDEr' | 'BLEU-1' | 'BLEU-2' | 'BLEU-3' | 'BLEU-4' | 'ROUGE-L';
 
-/** Scores of a set or of one image; `METEOR` when a scorer for it was given. */
-export type CaptionFigures = Readonly<Record<CaptionMetricName, number>> & { readonly METEOR?: number };
+/** `METEOR`, or with fewer modules `METEOR ex+st` and the like, see {@link MeteorScorer}. */
+export type MeteorName = 'METEOR' | `METEOR ${string}`;
+
+/** Scores of a set or of one image; METEOR is there when a scorer for it was given. */
+export type CaptionFigures = Readonly<Record<CaptionMetricName, number>> & { readonly [name in MeteorName]?: number };
 
 /** Scores of the set, and of each image in the order of the references. */
 export type CaptionScores<Id> = CaptionFigures & {
@@ -73,7 +76,7 @@ function scoreTokenized<Id>(
     'BLEU-3': bleus[2] as number,
     'BLEU-4': bleus[3] as number,
     'ROUGE-L': rouge,
-    ...(meteorScore === undefined ? {} : { METEOR: meteorScore }),
+    ...(meteor === undefined || meteorScore === undefined ? {} : { [meteor.name]: meteorScore }),
   });
   return {
     ...figures(ciderScores.corpus, bleuScores.corpus, rougeScores.corpus, meteorScores?.corpus),

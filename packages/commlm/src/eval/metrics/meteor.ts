@@ -2,6 +2,7 @@
  * METEOR 1.5 for English, task "rank" with normalisation, as the caption tools call it: the best reference of each image,
  * and a corpus score from the summed counts (not a mean of the scores).
  */
+import type { MeteorName } from './captions.js';
 import {
   type AlignmentCounts,
   align,
@@ -101,7 +102,7 @@ const NO_COUNTS: AlignmentCounts = {
 /** METEOR with the modules whose tables are given. */
 export class MeteorScorer {
   readonly modules: readonly MeteorModule[];
-  private readonly tables: MeteorTables;
+  readonly tables: MeteorTables;
 
   constructor(tables: MeteorTables = {}) {
     this.tables = tables;
@@ -114,7 +115,7 @@ export class MeteorScorer {
   }
 
   /** `METEOR` with all modules, else the modules in the name, as such figures are lower and not comparable. */
-  get name(): string {
+  get name(): MeteorName {
     return this.modules.length === 4
       ? 'METEOR'
       : `METEOR ${this.modules.map((module) => SHORT_NAMES[module]).join('+')}`;
