@@ -1,0 +1,60 @@
+// Figures for people and tables: units, alignment, styles that do not count as width.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';
+
+test('bytes, counts and durations have the unit that fits', () => {
+  assert.deepEqual([0, 1023, 1024, 5 * 2 ** 20, 13.5e9].map(formatBytes), [
+    '0 B',
+    '1023 B',
+    '1.00 KiB',
+    '5.00 MiB',
+    '12.6 GiB',
+  ]);
+  assert.deepEqual([7, 1500, 25_200_000, 6.74e9].map(formatCount), ['7', '1.5 K', '25.20 M', '6.74 B']);
+  assert.deepEqual([0.5, 850, 12_345, 250_000, 7_500_000].map(formatDuration), [
+    '0.5 ms',
+    '850 ms',
+    '12.3 s',
+    '4 min 10 s',
+    '2 h 05 min',
+  ]);
+});
+
+test('a table lines up, whatever styles its cells carry', () => {
+  const bold = '\x1b[1m12\x1b[22m';
+  const table = formatTable(
+    [{ title: 'name' }, { title: 'n', align: 'right' }],
+    [
+      ['a', bold],
+      ['long name', '3'],
+    ],
+  );
+  assert.equal(table, `name        n\n---------  --\na          ${bold}\nlong name   3`);
+});
+
+test('a stream that is no terminal gets no colour', () => {
+  const pipe = { isTTY: false } as NodeJS.WriteStream;
+  assert.equal(styleOf(pipe).red('x'), 'x');
+});
+
+test('NO_COLOR and CI switch colours off on a terminal', () => {
+  const terminal = { isTTY: true } as NodeJS.WriteStream;
+  const { NO_COLOR, CI, TERM } = process.env;
+  try {
+    delete process.env.NO_COLOR;
+    delete process.env.CI;
+    process.env.TERM = 'xterm';
+    assert.equal(styleOf(terminal).red('x'), '\x1b[31mx\x1b[39m');
+    process.env.NO_COLOR = '1';
+    assert.equal(styleOf(terminal).red('x'), 'x');
+    delete process.env.NO_COLOR;
+    process.env.CI = 'true';
+    assert.equal(styleOf(terminal).red('x'), 'x');
+  } finally {
+    for (const [name, value] of Object.entries({ NO_COLOR, CI, TERM })) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+});
