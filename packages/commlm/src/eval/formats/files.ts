@@ -167,7 +167,7 @@ function splitRecords(text: string, delimiter: string, path: string): TextRecord
   let line = 1;
   let recordLine = 1;
   const endRecord = (): void => {
-    if (cells.length > 1 || cells[0] !== '') records.push({ cells, line: recordLine });
+    if (cells.length > 1 || (cells[0] ?? '') !== '') records.push({ cells, line: recordLine });
     cells = [];
     recordLine = line;
   };

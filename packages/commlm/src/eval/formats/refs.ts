@@ -16,11 +16,30 @@ import {
 /** First bytes of a pickled list: protocol 2 and above, protocol 0, protocol 1. JSON starts with none of them. */
 const PICKLE_STARTS: ReadonlySet<number | undefined> = new Set([0x80, 0x28, 0x5d]);
 
-async function readRoot(path: string): Promise<unknown> {
+const PROTOCOL_0_START = 0x28;
+
+/** Escapes that stay in the texts of protocol 0 when it is parsed. */
+const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))/g;
+
+function unescapeText(text: string): string {
+  return text.replace(ESCAPE, (_, unit?: string, byte?: string, char?: string) =>
+    char === undefined ? String.fromCharCode(Number.parseInt(unit ?? byte ?? '0', 16)) : char,
+  );
+}
+
+interface RefsFile {
+  readonly root: unknown;
+  /** What the parser still leaves to do on each text. */
+  readonly decode: (text: string) => string;
+}
+
+async function readRoot(path: string): Promise<RefsFile> {
   const bytes = await readBytes(path);
-  if (!PICKLE_STARTS.has(bytes[0])) return readJson(path);
+  const asIs = (text: string): string => text;
+  if (!PICKLE_STARTS.has(bytes[0])) return { root: await readJson(path), decode: asIs };
   try {
-    return new Parser({ nameResolver: { resolve: refuseClass } }).parse(bytes);
+    const root = new Parser({ nameResolver: { resolve: refuseClass } }).parse<unknown>(bytes);
+    return { root, decode: bytes[0] === PROTOCOL_0_START ? unescapeText : asIs };
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : 'unknown fault';
     throw new Place(path).error(
@@ -47,7 +66,8 @@ export async function readRegionReferences(
   options: { readonly split?: string } = {},
 ): Promise<ReadonlyMap<Id, readonly string[]>> {
   const place = new Place(path);
-  const entries = asList(await readRoot(path), place);
+  const { root, decode } = await readRoot(path);
+  const entries = asList(root, place);
   const regions = new ById<readonly string[]>('region');
   const splits = new Set<string>();
   entries.forEach((value, i) => {
@@ -60,7 +80,7 @@ export async function readRegionReferences(
     }
     const sentences = listField(entry, 'sentences', at).map((sentence, k) => {
       const sentenceAt = at.at(`sentences[${k}]`);
-      return dropNonAscii(stringField(asObject(sentence, sentenceAt), 'sent', sentenceAt));
+      return dropNonAscii(decode(stringField(asObject(sentence, sentenceAt), 'sent', sentenceAt)));
     });
     if (sentences.length === 0) throw at.error('the region has no sentences.');
     regions.add(idField(entry, 'ref_id', at), sentences, at);
