@@ -34,11 +34,16 @@ function closestLength(references: readonly NgramCounts[], length: number): numb
 }
 
 /** Matches of one candidate; `limits` is scratch space of one zero per n-gram and is left so. */
-function countMatches(references: readonly NgramCounts[], candidate: NgramCounts, limits: Int32Array): BleuCounts {
-  for (const { ids, counts } of references) {
-    for (let i = 0; i < ids.length; i++) {
+function countMatches(
+  references: readonly NgramCounts[],
+  candidate: NgramCounts,
+  { ids, counts }: NgramIndex,
+  limits: Int32Array,
+): BleuCounts {
+  for (const { starts } of references) {
+    for (let i = starts[0] as number; i < (starts[MAX_ORDER] as number); i++) {
       const id = ids[i] as number;
-      limits[id] = Math.max(limits[id] as number, counts[i] as number);
+      if ((counts[i] as number) > (limits[id] as number)) limits[id] = counts[i] as number;
     }
   }
   const correct: number[] = [];
@@ -46,12 +51,14 @@ function countMatches(references: readonly NgramCounts[], candidate: NgramCounts
   for (let order = 1; order <= MAX_ORDER; order++) {
     let matches = 0;
     for (let i = candidate.starts[order - 1] as number; i < (candidate.starts[order] as number); i++) {
-      matches += Math.min(candidate.counts[i] as number, limits[candidate.ids[i] as number] as number);
+      matches += Math.min(counts[i] as number, limits[ids[i] as number] as number);
     }
     correct.push(matches);
     guessed.push(Math.max(0, candidate.length - order + 1));
   }
-  for (const { ids } of references) for (const id of ids) limits[id] = 0;
+  for (const { starts } of references) {
+    for (let i = starts[0] as number; i < (starts[MAX_ORDER] as number); i++) limits[ids[i] as number] = 0;
+  }
   return { length: candidate.length, referenceLength: closestLength(references, candidate.length), correct, guessed };
 }
 
@@ -82,7 +89,7 @@ export function bleu(
     guessed: new Array<number>(MAX_ORDER).fill(0),
   };
   const perCaption = candidates.map((candidate, i) => {
-    const counts = countMatches(references[i] ?? [], candidate, limits);
+    const counts = countMatches(references[i] ?? [], candidate, index, limits);
     total.length += counts.length;
     total.referenceLength += counts.referenceLength;
     for (let k = 0; k < MAX_ORDER; k++) {

@@ -9,59 +9,66 @@ import type { CaptionMetric } from './rouge.js';
 const SIGMA = 6;
 const SCALE = 10;
 
-/** tf-idf weights of one caption, parallel to the ids of its counts. */
-interface Weighted {
-  readonly ids: readonly number[];
-  readonly starts: readonly number[];
-  readonly weights: readonly number[];
-  readonly norms: readonly number[];
-  /** Number of bigrams: the length that the penalty compares. */
-  readonly length: number;
+/** tf-idf weights, parallel to the shared lists of the index, and scratch space of one zero per n-gram. */
+interface Weights {
+  readonly ids: Int32Array;
+  readonly weights: Float64Array;
+  /** Place + 1 of the n-grams of the reference in hand, else 0. */
+  readonly place: Int32Array;
 }
 
-function weigh(caption: NgramCounts, inverseFrequency: Float64Array): Weighted {
-  const weights: number[] = [];
-  for (let i = 0; i < caption.ids.length; i++) {
-    weights.push((caption.counts[i] as number) * (inverseFrequency[caption.ids[i] as number] as number));
-  }
+/** Length of the weight vector of each order. */
+function normsOf({ starts }: NgramCounts, weights: Float64Array): number[] {
   const norms: number[] = [];
   for (let n = 0; n < MAX_ORDER; n++) {
     let squares = 0;
-    for (let i = caption.starts[n] as number; i < (caption.starts[n + 1] as number); i++) {
-      squares += (weights[i] as number) ** 2;
-    }
+    for (let i = starts[n] as number; i < (starts[n + 1] as number); i++) squares += (weights[i] as number) ** 2;
     norms.push(Math.sqrt(squares));
   }
-  return { ids: caption.ids, starts: caption.starts, weights, norms, length: Math.max(0, caption.length - 1) };
+  return norms;
 }
 
-/** Similarity for each n, added to `total`; `place` is scratch space of one zero per n-gram and is left so. */
-function addSimilarity(candidate: Weighted, reference: Weighted, place: Int32Array, total: number[]): void {
-  const delta = candidate.length - reference.length;
+/** Number of bigrams: the length that the penalty compares, 0 for texts of no word and of one. */
+const numBigrams = ({ length }: NgramCounts): number => Math.max(0, length - 1);
+
+/** Similarity for each n, added to `total`. */
+function addSimilarity(
+  candidate: NgramCounts,
+  candidateNorms: readonly number[],
+  reference: NgramCounts,
+  { ids, weights, place }: Weights,
+  total: number[],
+): void {
+  const delta = numBigrams(candidate) - numBigrams(reference);
   const penalty = Math.E ** (-(delta ** 2) / (2 * SIGMA ** 2));
-  for (let i = 0; i < reference.ids.length; i++) place[reference.ids[i] as number] = i + 1;
+  const referenceNorms = normsOf(reference, weights);
+  const first = reference.starts[0] as number;
+  const last = reference.starts[MAX_ORDER] as number;
+  for (let i = first; i < last; i++) place[ids[i] as number] = i + 1;
   for (let n = 0; n < MAX_ORDER; n++) {
     let value = 0;
     for (let i = candidate.starts[n] as number; i < (candidate.starts[n + 1] as number); i++) {
-      const at = (place[candidate.ids[i] as number] as number) - 1;
+      const at = (place[ids[i] as number] as number) - 1;
       if (at < 0) continue;
-      const weight = reference.weights[at] as number;
-      value += Math.min(candidate.weights[i] as number, weight) * weight;
+      const weight = weights[at] as number;
+      value += Math.min(weights[i] as number, weight) * weight;
     }
-    const candidateNorm = candidate.norms[n] as number;
-    const referenceNorm = reference.norms[n] as number;
+    const candidateNorm = candidateNorms[n] as number;
+    const referenceNorm = referenceNorms[n] as number;
     if (candidateNorm !== 0 && referenceNorm !== 0) value /= candidateNorm * referenceNorm;
     total[n] = (total[n] as number) + value * penalty;
   }
-  for (const id of reference.ids) place[id] = 0;
+  for (let i = first; i < last; i++) place[ids[i] as number] = 0;
 }
 
-function inverseFrequencies(references: ReadonlyArray<readonly NgramCounts[]>, numNgrams: number): Float64Array {
+function inverseFrequencies(references: ReadonlyArray<readonly NgramCounts[]>, index: NgramIndex): Float64Array {
+  const { ids, numNgrams } = index;
   const frequency = new Int32Array(numNgrams);
   const lastImage = new Int32Array(numNgrams).fill(-1);
   references.forEach((captions, image) => {
-    for (const { ids } of captions) {
-      for (const id of ids) {
+    for (const { starts } of captions) {
+      for (let i = starts[0] as number; i < (starts[MAX_ORDER] as number); i++) {
+        const id = ids[i] as number;
         if (lastImage[id] === image) continue;
         lastImage[id] = image;
         frequency[id] = (frequency[id] as number) + 1;
@@ -72,19 +79,27 @@ function inverseFrequencies(references: ReadonlyArray<readonly NgramCounts[]>, n
   return Float64Array.from(frequency, (count) => logImages - Math.log(Math.max(1, count)));
 }
 
+function weigh(index: NgramIndex, inverseFrequency: Float64Array): Float64Array {
+  const { ids, counts } = index;
+  const weights = new Float64Array(ids.length);
+  for (let i = 0; i < ids.length; i++)
+    weights[i] = (counts[i] as number) * (inverseFrequency[ids[i] as number] as number);
+  return weights;
+}
+
 /** CIDEr-D of candidates against their references, all counted with `index`; one image alone scores 0. */
 export function cider(
   references: ReadonlyArray<readonly NgramCounts[]>,
   candidates: readonly NgramCounts[],
   index: NgramIndex,
 ): CaptionMetric {
-  const inverseFrequency = inverseFrequencies(references, index.numNgrams);
-  const place = new Int32Array(index.numNgrams);
+  const weights = weigh(index, inverseFrequencies(references, index));
+  const context: Weights = { ids: index.ids, weights, place: new Int32Array(index.numNgrams) };
   const perCaption = candidates.map((candidate, image) => {
     const captions = references[image] ?? [];
-    const weighted = weigh(candidate, inverseFrequency);
+    const norms = normsOf(candidate, weights);
     const total = new Array<number>(MAX_ORDER).fill(0);
-    for (const caption of captions) addSimilarity(weighted, weigh(caption, inverseFrequency), place, total);
+    for (const caption of captions) addSimilarity(candidate, norms, caption, context, total);
     return (mean(total) / captions.length) * SCALE;
   });
   return { corpus: mean(perCaption), perCaption };

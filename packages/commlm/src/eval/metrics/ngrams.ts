@@ -5,83 +5,155 @@ import { splitWords } from './python-text.js';
 /** Longest n-gram counted. */
 export const MAX_ORDER = 4;
 
-/** N-grams of one caption: distinct ids by order of length and first appearance, and how often each occurs. */
+/** One counted caption; its distinct n-grams lie in the shared lists of the {@link NgramIndex}. */
 export interface NgramCounts {
   /** Number of words. */
   readonly length: number;
-  readonly ids: readonly number[];
-  readonly counts: readonly number[];
-  /** `ids` of order n (1-based) lie in `starts[n - 1]..starts[n]`. */
+  /** The n-grams of order n (1-based) lie in `starts[n - 1]..starts[n]`, in the order of their first appearance. */
   readonly starts: readonly number[];
+}
+
+/** A list of whole numbers that grows. */
+class GrowingList {
+  values = new Int32Array(1 << 12);
+  length = 0;
+
+  push(value: number): void {
+    if (this.length === this.values.length) {
+      const larger = new Int32Array(this.values.length * 2);
+      larger.set(this.values);
+      this.values = larger;
+    }
+    this.values[this.length++] = value;
+  }
+}
+
+/** Pairs of whole numbers to whole numbers, by open addressing; far quicker than a Map with joined keys. */
+class PairTable {
+  private first = new Int32Array(1 << 12);
+  private second = new Int32Array(1 << 12);
+  /** Value + 1, 0 for a free slot. */
+  private values = new Int32Array(1 << 12);
+  private size = 0;
+
+  private slotOf(first: number, second: number): number {
+    const mask = this.values.length - 1;
+    const mixed = Math.imul(first, 0x9e3779b1) ^ Math.imul(second, 0x85ebca6b);
+    let slot = (mixed ^ (mixed >>> 15)) & mask;
+    while (this.values[slot] !== 0 && (this.first[slot] !== first || this.second[slot] !== second)) {
+      slot = (slot + 1) & mask;
+    }
+    return slot;
+  }
+
+  /** The value of a pair, which is `fresh` when the pair is new. */
+  getOrAdd(first: number, second: number, fresh: number): number {
+    let slot = this.slotOf(first, second);
+    const known = this.values[slot] as number;
+    if (known !== 0) return known - 1;
+    if (this.size * 2 >= this.values.length) {
+      this.grow();
+      slot = this.slotOf(first, second);
+    }
+    this.size++;
+    this.first[slot] = first;
+    this.second[slot] = second;
+    this.values[slot] = fresh + 1;
+    return fresh;
+  }
+
+  private grow(): void {
+    const { first, second, values } = this;
+    this.first = new Int32Array(values.length * 4);
+    this.second = new Int32Array(values.length * 4);
+    this.values = new Int32Array(values.length * 4);
+    for (let i = 0; i < values.length; i++) {
+      if (values[i] === 0) continue;
+      const slot = this.slotOf(first[i] as number, second[i] as number);
+      this.first[slot] = first[i] as number;
+      this.second[slot] = second[i] as number;
+      this.values[slot] = values[i] as number;
+    }
+  }
 }
 
 /** Hands out one number per distinct n-gram. */
 export class NgramIndex {
   private readonly words = new Map<string, number>();
-  private readonly longer: ReadonlyArray<Map<number, number>> = Array.from({ length: MAX_ORDER - 1 }, () => new Map());
+  /** The n-gram made of an (n-1)-gram and a word; numbers of different n never meet, so one table serves all. */
+  private readonly longer = new PairTable();
   private size = 0;
   private numCaptions = 0;
-  /** By n-gram: the last caption it was seen in, and its place in the lists of that caption. */
-  private readonly seenIn: number[] = [];
-  private readonly position: number[] = [];
+  /** By n-gram: the last caption it was seen in, and its place in the lists. */
+  private readonly seenIn = new GrowingList();
+  private readonly position = new GrowingList();
+  private readonly idList = new GrowingList();
+  private readonly countList = new GrowingList();
+
+  /** Numbers of the n-grams of all counted captions; valid until the next caption is counted. */
+  get ids(): Int32Array {
+    return this.idList.values;
+  }
+
+  /** How often each of `ids` occurs in its caption. */
+  get counts(): Int32Array {
+    return this.countList.values;
+  }
 
   /** Number of distinct n-grams seen. */
   get numNgrams(): number {
     return this.size;
   }
 
-  private addNgram(): number {
+  private addNgram(): void {
     this.seenIn.push(0);
     this.position.push(0);
-    return this.size++;
+    this.size++;
   }
 
   private wordId(word: string): number {
     let id = this.words.get(word);
     if (id === undefined) {
-      id = this.addNgram();
+      id = this.size;
+      this.addNgram();
       this.words.set(word, id);
     }
     return id;
   }
 
-  /** Number of the n-gram made of the (n-1)-gram `prefix` and `word`. */
-  private extend(order: number, prefix: number, word: number): number {
-    const table = this.longer[order - 2] as Map<number, number>;
-    const key = prefix * 0x4000000 + word; // exact below 2^53 as long as there are fewer than 2^26 n-grams
-    let id = table.get(key);
-    if (id === undefined) {
-      id = this.addNgram();
-      table.set(key, id);
-    }
+  private extend(prefix: number, word: number): number {
+    const id = this.longer.getOrAdd(prefix, word, this.size);
+    if (id === this.size) this.addNgram();
     return id;
   }
 
   /** Counts the n-grams of a tokenised caption. */
   count(caption: string): NgramCounts {
     const words = splitWords(caption).map((word) => this.wordId(word));
-    const ids: number[] = [];
-    const counts: number[] = [];
-    const starts = [0];
+    const starts = [this.idList.length];
     const current = words.slice();
     this.numCaptions++;
     for (let order = 1; order <= MAX_ORDER; order++) {
       const last = words.length - order + 1;
       for (let i = 0; i < last; i++) {
-        if (order > 1) current[i] = this.extend(order, current[i] as number, words[i + order - 1] as number);
-        const id = current[i] as number;
-        if (this.seenIn[id] === this.numCaptions) {
-          const at = this.position[id] as number;
-          counts[at] = (counts[at] as number) + 1;
-        } else {
-          this.seenIn[id] = this.numCaptions;
-          this.position[id] = ids.length;
-          ids.push(id);
-          counts.push(1);
-        }
+        if (order > 1) current[i] = this.extend(current[i] as number, words[i + order - 1] as number);
+        this.tally(current[i] as number);
       }
-      starts.push(ids.length);
+      starts.push(this.idList.length);
     }
-    return { length: words.length, ids, counts, starts };
+    return { length: words.length, starts };
+  }
+
+  private tally(id: number): void {
+    const counts = this.countList.values;
+    if (this.seenIn.values[id] === this.numCaptions) {
+      const at = this.position.values[id] as number;
+      counts[at] = (counts[at] as number) + 1;
+      return;
+    }
+    this.seenIn.values[id] = this.numCaptions;
+    this.position.values[id] = this.idList.length;
+    this.idList.push(id);
+    this.countList.push(1);
   }
 }
