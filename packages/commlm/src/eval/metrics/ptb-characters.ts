@@ -29,6 +29,9 @@ const DIGIT_RANGES = `
   9 8d 9 3l 9 4n 9 7 9 53 9 2f 9 3r 9 7 9 r7r 9 iv 9 13 9 5j 9 3b 9 bb 9 gev 9
 `;
 
+/** Longer ranges are ideographs and syllables, which have no case. */
+const LONGEST_CASED_RANGE = 1000;
+
 function decodeRanges(packed: string): CharSet {
   const numbers = packed
     .trim()
@@ -59,7 +62,9 @@ function capitals(): CharSet {
     [0x24b6, 0x24cf],
   ];
   for (let i = 0; i < LETTERS.length; i += 2) {
-    for (let unit = LETTERS[i] ?? 0; unit <= (LETTERS[i + 1] ?? 0); unit++) {
+    const [low, high] = [LETTERS[i] ?? 0, LETTERS[i + 1] ?? 0];
+    if (high - low > LONGEST_CASED_RANGE) continue;
+    for (let unit = low; unit <= high; unit++) {
       const isCherokee = unit >= 0x13a0 && unit <= 0x13f5; // without case in that version of Unicode
       if (!isCherokee && /\p{Lu}/u.test(String.fromCharCode(unit))) ranges.push([unit, unit]);
     }

@@ -437,7 +437,7 @@ const REMOVED_TOKENS: ReadonlySet<string> = new Set([
 ]);
 
 /** Marks that would end the line inside the tokenizer and shift every caption after it. */
-const LINE_BREAKS = /[\n\r\v\f\u2028\u2029]/g;
+const LINE_BREAK = /[\n\r\v\f\u2028\u2029]/;
 
 /**
  * Tokenises captions: each becomes its lower-case tokens joined by one blank, without punctuation tokens.
@@ -445,7 +445,9 @@ const LINE_BREAKS = /[\n\r\v\f\u2028\u2029]/g;
  * @param captions in the order of the official tools, as a caption's end may depend on the start of the next.
  */
 export function ptbTokenize(captions: readonly string[]): string[] {
-  const lines = captions.map((caption) => caption.replace(LINE_BREAKS, ' '));
+  const lines = captions.map((caption) =>
+    LINE_BREAK.test(caption) ? caption.replaceAll(new RegExp(LINE_BREAK, 'g'), ' ') : caption,
+  );
   const text = lines.join('\n');
   const scan = ptbScanner();
   const out: string[] = [];
