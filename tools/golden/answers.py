@@ -145,6 +145,19 @@ def score_pope(labels, answers):
     }
 
 
+def score_pope_lmms_eval(labels, answers):
+    """Only yes and no are read; the yes ratio is that of the labels."""
+    parsed = [text if text in ("yes", "no") else "other" for text in (answer.lower().strip() for answer in answers)]
+    cells = [(reading, label) for reading, label in zip(parsed, labels)]
+    tp, fp, fn = (cells.count(cell) for cell in (("yes", "yes"), ("yes", "no"), ("no", "yes")))
+    precision = tp / (tp + fp) if tp + fp else 0
+    recall = tp / (tp + fn) if tp + fn else 0
+    f1 = 2 * (precision * recall) / (precision + recall) if precision + recall else 0
+    accuracy = sum(reading == label for reading, label in cells) / len(cells)
+    yes_ratio = list(labels).count("yes") / len(cells)
+    return {"accuracy": accuracy, "precision": precision, "recall": recall, "f1": f1, "yesRatio": yes_ratio, "parsed": parsed}
+
+
 def make_yes_no(count, seed):
     rng = random.Random(seed)
     tails = ["", "", " dog", ". no", " ", "."]
@@ -154,11 +167,14 @@ def make_yes_no(count, seed):
 # --- MME -------------------------------------------------------------------------------------------------------------
 
 
-def score_mme(pairs):
+def score_mme(pairs, reader):
     """`pairs` of (label, answer), two in a row for each picture."""
     parsed = []
     for _, answer in pairs:
-        start = answer.lower()[:4]
+        text = answer.lower()
+        if reader == "lmms-eval":
+            text = {"y": "yes", "n": "no"}.get(text.strip().replace(".", ""), text.strip().replace(".", ""))
+        start = text[:4]
         parsed.append("yes" if "yes" in start else "no" if "no" in start else "other")
     hits = [reading == label for reading, (label, _) in zip(parsed, pairs)]
     acc = sum(hits) / len(hits) * 100
@@ -308,6 +324,25 @@ def score_rec(targets, answers):
         iou = f32(overlap / union) if union != 0 else math.nan
         hits += iou > 0.5
         per_item.append([box, None if math.isnan(iou) else iou])
+    return {"accuracy": hits / len(targets), "failed": failed, "perItem": per_item}
+
+
+def score_rec_lmms_eval(targets, answers):
+    number = r"\s*(-?\d+(?:\.\d+)?)"
+    per_item, hits = [], 0
+    for target, answer in zip(targets, answers):
+        x1, y1, x2, y2 = target["box"]
+        width, height = target["width"], target["height"]
+        truth = [x1 / width, y1 / height, (x1 + (x2 - x1)) / width, (y1 + (y2 - y1)) / height]
+        found = re.search(r"\[" + ",".join([number] * 4) + r"\s*\]", answer)
+        box = [float(value) for value in found.groups()] if found else None
+        a = box or [0, 0, 0, 0]
+        overlap = max(0, min(a[2], truth[2]) - max(a[0], truth[0])) * max(0, min(a[3], truth[3]) - max(a[1], truth[1]))
+        areas = (a[2] - a[0]) * (a[3] - a[1]) + (truth[2] - truth[0]) * (truth[3] - truth[1])
+        iou = overlap / (areas - overlap)
+        hits += iou >= 0.5
+        per_item.append([box, iou])
+    failed = sum(box is None for box, _ in per_item)
     return {"accuracy": hits / len(targets), "failed": failed, "perItem": per_item}
 
 

@@ -114,14 +114,30 @@ def make_answer_golden():
             "answers": list(vqa_answers.values()),
             "scores": {reader: answers.score_vqa(vqa, vqa_answers, reader) for reader in ("official", "always", "evalai")},
         },
-        "pope": {"pairs": yes_no, "scores": answers.score_pope(*zip(*yes_no))},
-        "mme": {"pairs": yes_no, "scores": answers.score_mme(yes_no)},
+        "pope": {
+            "pairs": yes_no,
+            "scores": {
+                "official": answers.score_pope(*zip(*yes_no)),
+                "lmms-eval": answers.score_pope_lmms_eval(*zip(*yes_no)),
+            },
+        },
+        "mme": {
+            "pairs": yes_no,
+            "scores": {reader: answers.score_mme(yes_no, reader) for reader in ("official", "lmms-eval")},
+        },
         "mmbench": {
             "rows": rows,
             "answers": choices,
             "scores": {reader: answers.score_mmbench(rows, choices, reader) for reader in ("exact", "2023")},
         },
-        "rec": {"targets": targets, "answers": boxes, "scores": answers.score_rec(targets, boxes)},
+        "rec": {
+            "targets": targets,
+            "answers": boxes,
+            "scores": {
+                "shikra": answers.score_rec(targets, boxes),
+                "lmms-eval": answers.score_rec_lmms_eval(targets, boxes),
+            },
+        },
         "gqa": {
             "questions": questions,
             "predictions": predictions,

@@ -12,11 +12,12 @@ const EXAMPLES = `
 Benchmarks:
   coco-caption, flickr30k, reg              captions: CIDEr, BLEU-1..4, ROUGE-L, METEOR
   vqav2, okvqa, textvqa                     readers official, always, evalai
-  pope, mme, mmvp                           yes or no, A or B
+  pope, mme                                 readers official, lmms-eval
   mmbench                                   readers exact, 2023
-  refcoco, refcoco+, refcocog               boxes for phrases
+  refcoco, refcoco+, refcocog               readers shikra, lmms-eval
   gqa                                       readers official, llava, lmms-eval, shikra
   scienceqa                                 readers llava, lmms-eval
+  mmvp                                      reader rules
 
 Examples:
   commlm score coco-caption --predictions captions.json --annotations captions_val2014.json
@@ -34,6 +35,7 @@ export function register(program: Command): void {
     .option('--annotations <file>', 'the published annotation file')
     .option('--reader <name>', 'how answers are read; the default is named in the output')
     .option('--split <name>', 'split of a Karpathy, refs or ScienceQA file')
+    .option('--subtasks <names>', 'mme: these subtasks alone, joined by commas', (text) => text.split(','))
     .option('--split-file <file>', "ScienceQA's pid_splits.json")
     .option('--subset', 'captions: score the predicted images alone, and say so')
     .option('--meteor', 'captions: add METEOR of the exact and stem modules')

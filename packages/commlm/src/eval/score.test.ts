@@ -272,10 +272,18 @@ test('MME: a folder of subtasks; a part is whole or absent', async () => {
   assert.equal(full.metrics['perception'], 500);
   assert.equal(full.metrics['cognition'], 200);
   assert.deepEqual(full.metrics['OCR'], { acc: 50, accPlus: 0, score: 50 });
+  const some = folderOf({ 'count.txt': content, 'color.txt': content });
+  const named = await scoreFiles('mme', { predictions: some, subtasks: ['color', 'count'] });
+  assert.deepEqual(Object.keys(named.metrics), ['count', 'color']);
+  await assert.rejects(
+    scoreFiles('mme', { predictions: some, subtasks: ['color', 'scene'] }),
+    /scene\.txt: there is no/,
+  );
+  await assert.rejects(scoreFiles('mme', { predictions: some, subtasks: ['colour'] }), /no MME subtask "colour"/);
   const part = Object.fromEntries(PERCEPTION.map((name) => [`${name}.txt`, content]));
   const perception = await scoreFiles('mme', { predictions: folderOf(part) });
   assert.ok(!('cognition' in perception.metrics));
-  assert.deepEqual(perception.notes, ['The cognition part is not in the folder.']);
+  assert.deepEqual(perception.notes, ['No figure for cognition: not all of its subtasks were scored.']);
 });
 
 test('MMBench: circular and vanilla, JSON and TSV predictions, both readers', async () => {

@@ -17,10 +17,17 @@ import { type CaptionScores, scoreCaptions } from './metrics/captions.js';
 import { type GqaReader, scoreGqa } from './metrics/gqa.js';
 import { MeteorScorer } from './metrics/meteor.js';
 import { type MmbenchReader, scoreMmbench } from './metrics/mmbench.js';
-import { COGNITION, type MmeFigures, type MmeSubtask, PERCEPTION, scoreMmeSubtask } from './metrics/mme.js';
+import {
+  COGNITION,
+  type MmeFigures,
+  type MmeReader,
+  type MmeSubtask,
+  PERCEPTION,
+  scoreMmeSubtask,
+} from './metrics/mme.js';
 import { scoreMmvp } from './metrics/mmvp.js';
-import { type PopeFigures, scorePope } from './metrics/pope.js';
-import { scoreRec } from './metrics/rec.js';
+import { type PopeFigures, type PopeReader, scorePope } from './metrics/pope.js';
+import { type RecReader, scoreRec } from './metrics/rec.js';
 import { type ScienceQaReader, scoreScienceQa } from './metrics/scienceqa.js';
 import { scoreTextVqa } from './metrics/textvqa.js';
 import { scoreVqa, type VqaReader } from './metrics/vqa.js';
@@ -32,6 +39,8 @@ export interface ScoreRequest {
   /** How answers are read; the first of the benchmark's readers when left out. */
   readonly reader?: string;
   readonly split?: string;
+  /** MME: score these subtasks alone; no sum is called perception or cognition then, unless all of a part are named. */
+  readonly subtasks?: readonly string[];
   /** ScienceQA's `pid_splits.json`. */
   readonly splitFile?: string;
   /** Captions: score the predicted images alone and say so. */
@@ -162,13 +171,14 @@ async function scorePopeFiles(request: Request): Promise<Scored> {
   const questions = await readPopeQuestions(request.annotations);
   const answers = await readPopeAnswers(request.predictions, questions, request.annotations);
   const labels = questions.map(({ label }) => label);
-  const { perItem, ...pooled } = scorePope(labels, answers);
+  const reader = { reader: request.reader as PopeReader };
+  const { perItem, ...pooled } = scorePope(labels, answers, reader);
   const categories = [...new Set(questions.map(({ category }) => category))];
   const items = perItem.map((item, i) => ({ question_id: questions[i]?.id, ...item }));
   if (categories.length < 2) return { count: answers.length, metrics: { ...pooled }, perItem: items };
   const byCategory = categories.map((category) => {
     const isIn = (_: unknown, i: number): boolean => questions[i]?.category === category;
-    const { perItem: _items, ...figures } = scorePope(labels.filter(isIn), answers.filter(isIn));
+    const { perItem: _items, ...figures } = scorePope(labels.filter(isIn), answers.filter(isIn), reader);
     return [category ?? 'none', figures] as const;
   });
   const average = Object.fromEntries(
@@ -187,11 +197,11 @@ async function scorePopeFiles(request: Request): Promise<Scored> {
 }
 
 async function scoreMmeFiles(request: Request): Promise<Scored> {
-  const tasks = await readMmeFolder(request.predictions);
+  const tasks = await readMmeFolder(request.predictions, request.subtasks);
   const figures = new Map<MmeSubtask, MmeFigures>();
   const perItem: Array<Readonly<Record<string, unknown>>> = [];
   for (const [subtask, questions] of tasks) {
-    const { perItem: items, ...scores } = scoreMmeSubtask(questions);
+    const { perItem: items, ...scores } = scoreMmeSubtask(questions, { reader: request.reader as MmeReader });
     figures.set(subtask, scores);
     items.forEach((item, i) => {
       perItem.push({ subtask, line: i + 1, ...item });
@@ -209,7 +219,9 @@ async function scoreMmeFiles(request: Request): Promise<Scored> {
       ...[...figures].map(([name, scores]) => [name, { ...scores }] as const),
     ]),
     perItem,
-    notes: sums.filter(([, sum]) => sum === null).map(([part]) => `The ${part} part is not in the folder.`),
+    notes: sums
+      .filter(([, sum]) => sum === null)
+      .map(([part]) => `No figure for ${part}: not all of its subtasks were scored.`),
   };
 }
 
@@ -238,7 +250,7 @@ async function scoreMmbenchFiles(request: Request): Promise<Scored> {
 async function scoreRecFiles(request: Request): Promise<Scored> {
   const targets = await readRecTargets(request.annotations);
   const answers = await readRecAnswers(request.predictions, targets.length, request.annotations);
-  const { perItem, ...metrics } = scoreRec(targets, answers);
+  const { perItem, ...metrics } = scoreRec(targets, answers, { reader: request.reader as RecReader });
   return { count: targets.length, metrics, perItem: perItem.map((item) => ({ ...item })) };
 }
 
@@ -296,7 +308,7 @@ const VQA: Benchmark = {
 
 const REC: Benchmark = {
   summary: 'boxes for phrases',
-  readers: ['shikra'],
+  readers: ['shikra', 'lmms-eval'],
   needsAnnotations: true,
   score: scoreRecFiles,
 };
@@ -313,7 +325,12 @@ export const SCORE_BENCHMARKS: Readonly<Record<string, Benchmark>> = {
     needsAnnotations: true,
     score: scoreTextVqaFiles,
   },
-  pope: { summary: 'is the object there?', readers: ['official'], needsAnnotations: true, score: scorePopeFiles },
+  pope: {
+    summary: 'is the object there?',
+    readers: ['official', 'lmms-eval'],
+    needsAnnotations: true,
+    score: scorePopeFiles,
+  },
   mme: {
     summary: 'a folder of yes-or-no results',
     readers: ['official'],

@@ -7,8 +7,26 @@ import { Place, readText } from './files.js';
 
 const SUBTASKS: readonly string[] = [...PERCEPTION, ...COGNITION];
 
-/** Reads the subtasks of a folder. A part (perception, cognition) must be there as a whole or not at all. */
-export async function readMmeFolder(path: string): Promise<ReadonlyMap<MmeSubtask, readonly MmeQuestion[]>> {
+/** Reads the subtasks of a folder, or the named ones. Without names a part must be there as a whole or not at all. */
+export async function readMmeFolder(
+  path: string,
+  subtasks?: readonly string[],
+): Promise<ReadonlyMap<MmeSubtask, readonly MmeQuestion[]>> {
+  const wanted = subtasks ?? (await findSubtasks(path));
+  const unknown = wanted.find((name) => !SUBTASKS.includes(name));
+  if (unknown !== undefined) {
+    throw new CommError(`There is no MME subtask "${unknown}".`, {
+      code: 'score/usage',
+      fix: `The subtasks are ${SUBTASKS.join(', ')}.`,
+      exitCode: 2,
+    });
+  }
+  const tasks = SUBTASKS.filter((name) => wanted.includes(name)) as MmeSubtask[];
+  const read = await Promise.all(tasks.map((name) => readMmeFile(join(path, `${name}.txt`))));
+  return new Map(tasks.map((name, i) => [name, read[i] as readonly MmeQuestion[]]));
+}
+
+async function findSubtasks(path: string): Promise<readonly string[]> {
   let names: string[];
   try {
     names = (await readdir(path)).filter((name) => !name.startsWith('.'));
@@ -32,14 +50,12 @@ export async function readMmeFolder(path: string): Promise<ReadonlyMap<MmeSubtas
     if (missing.length > 0 && missing.length < subtasks.length) {
       throw place.error(
         `the ${part} part lacks ${missing.map((name) => `${name}.txt`).join(', ')}.`,
-        'Give all subtasks of a part, or none of them; a part is not scored from some of its subtasks.',
+        'A part is not scored from some of its subtasks; name those you want with --subtasks.',
         'score/missing-id',
       );
     }
   }
-  const tasks = SUBTASKS.filter((name) => found.includes(name)) as MmeSubtask[];
-  const read = await Promise.all(tasks.map((name) => readMmeFile(join(path, `${name}.txt`))));
-  return new Map(tasks.map((name, i) => [name, read[i] as readonly MmeQuestion[]]));
+  return found;
 }
 
 async function readMmeFile(path: string): Promise<readonly MmeQuestion[]> {

@@ -6,11 +6,11 @@ import { gunzipSync } from 'node:zlib';
 import { scoreCaptions } from './captions.js';
 import { type GqaQuestion, type GqaReader, scoreGqa } from './gqa.js';
 import { type MmbenchReader, type MmbenchRow, scoreMmbench } from './mmbench.js';
-import { type MmeQuestion, scoreMmeSubtask } from './mme.js';
+import { type MmeQuestion, type MmeReader, scoreMmeSubtask } from './mme.js';
 import { scoreMmvp } from './mmvp.js';
-import { scorePope } from './pope.js';
+import { type PopeReader, scorePope } from './pope.js';
 import { ptbTokenize } from './ptb-tokenizer.js';
-import { type RecTarget, scoreRec } from './rec.js';
+import { type RecReader, type RecTarget, scoreRec } from './rec.js';
 import { type ScienceQaProblem, scoreScienceQa } from './scienceqa.js';
 import { scoreVqa, type VqaAnnotation, type VqaReader } from './vqa.js';
 
@@ -26,8 +26,8 @@ interface AnswerGolden {
     answers: string[];
     scores: Record<VqaReader, { means: Record<string, number>; perItem: Array<[number, string]> }>;
   };
-  pope: { pairs: Array<[string, string]>; scores: Record<string, unknown> & { parsed: string[] } };
-  mme: { pairs: Array<[string, string]>; scores: Record<string, unknown> & { parsed: string[] } };
+  pope: { pairs: Array<[string, string]>; scores: Record<PopeReader, unknown> };
+  mme: { pairs: Array<[string, string]>; scores: Record<MmeReader, unknown> };
   mmbench: {
     rows: MmbenchRow[];
     answers: string[];
@@ -36,7 +36,7 @@ interface AnswerGolden {
   rec: {
     targets: RecTarget[];
     answers: string[];
-    scores: { accuracy: number; failed: number; perItem: Array<[number[] | null, number | null]> };
+    scores: Record<RecReader, { accuracy: number; failed: number; perItem: Array<[number[] | null, number | null]> }>;
   };
   gqa: {
     questions: GqaQuestion[];
@@ -103,21 +103,24 @@ for (const reader of ['official', 'always', 'evalai'] as const) {
   });
 }
 
-test('POPE', () => {
-  const { pairs, scores } = answers.pope;
-  const { perItem, ...figures } = scorePope(
-    pairs.map(([label]) => label),
-    pairs.map(([, answer]) => answer),
-  );
-  assert.deepEqual({ ...figures, parsed: perItem.map(({ parsed }) => parsed) }, scores);
-});
+for (const reader of ['official', 'lmms-eval'] as const) {
+  test(`POPE, reader ${reader}`, () => {
+    const { pairs, scores } = answers.pope;
+    const { perItem, ...figures } = scorePope(
+      pairs.map(([label]) => label),
+      pairs.map(([, answer]) => answer),
+      { reader },
+    );
+    assert.deepEqual({ ...figures, parsed: perItem.map(({ parsed }) => parsed) }, scores[reader]);
+  });
 
-test('MME', () => {
-  const { pairs, scores } = answers.mme;
-  const questions = pairs.map(([label, answer]) => ({ label, answer }) as MmeQuestion);
-  const { perItem, ...figures } = scoreMmeSubtask(questions);
-  assert.deepEqual({ ...figures, parsed: perItem.map(({ parsed }) => parsed) }, scores);
-});
+  test(`MME, reader ${reader}`, () => {
+    const { pairs, scores } = answers.mme;
+    const questions = pairs.map(([label, answer]) => ({ label, answer }) as MmeQuestion);
+    const { perItem, ...figures } = scoreMmeSubtask(questions, { reader });
+    assert.deepEqual({ ...figures, parsed: perItem.map(({ parsed }) => parsed) }, scores[reader]);
+  });
+}
 
 for (const reader of ['exact', '2023'] as const) {
   test(`MMBench, reader ${reader}`, () => {
@@ -131,14 +134,17 @@ for (const reader of ['exact', '2023'] as const) {
   });
 }
 
-test('REC', () => {
-  const { targets, answers: texts, scores } = answers.rec;
-  const { accuracy, failed, perItem } = scoreRec(targets, texts);
-  perItem.forEach(({ box, iou }, i) => {
-    assert.deepEqual([box, iou], [scores.perItem[i]?.[0], scores.perItem[i]?.[1] ?? 0], texts[i]);
+for (const reader of ['shikra', 'lmms-eval'] as const) {
+  test(`REC, reader ${reader}`, () => {
+    const { targets, answers: texts } = answers.rec;
+    const scores = answers.rec.scores[reader];
+    const { accuracy, failed, perItem } = scoreRec(targets, texts, { reader });
+    perItem.forEach(({ box, iou }, i) => {
+      assert.deepEqual([box, iou], [scores.perItem[i]?.[0], scores.perItem[i]?.[1] ?? 0], texts[i]);
+    });
+    assert.deepEqual({ accuracy, failed }, { accuracy: scores.accuracy, failed: scores.failed });
   });
-  assert.deepEqual({ accuracy, failed }, { accuracy: scores.accuracy, failed: scores.failed });
-});
+}
 
 for (const reader of ['official', 'llava', 'lmms-eval', 'shikra'] as const) {
   test(`GQA, reader ${reader}`, () => {

@@ -1,4 +1,5 @@
 /** MME: yes-or-no questions, two about each picture; accuracy plus the share of pictures with both right. */
+import { trim } from './python-text.js';
 
 /** Subtasks of the perception part, in the order of the official tool. */
 export const PERCEPTION = [
@@ -43,19 +44,31 @@ export interface MmeScores extends MmeFigures {
   readonly perItem: ReadonlyArray<{ readonly parsed: 'yes' | 'no' | 'other'; readonly hit: boolean }>;
 }
 
-/** The official reader: `yes` before `no` anywhere in the first four characters of the lower-cased answer. */
-export function parseMmeAnswer(answer: string): 'yes' | 'no' | 'other' {
-  const start = [...answer.toLowerCase()].slice(0, 4).join('');
+/** `lmms-eval` first strips the answer, deletes full stops and takes a lone `y` or `n`. */
+export type MmeReader = 'official' | 'lmms-eval';
+
+/** Reads an answer: `yes`, else `no`, anywhere in the first four characters of the lower-cased text. */
+export function parseMmeAnswer(answer: string, reader: MmeReader = 'official'): 'yes' | 'no' | 'other' {
+  let text = answer.toLowerCase();
+  if (reader === 'lmms-eval') {
+    text = trim(text).replaceAll('.', '');
+    if (text === 'y') return 'yes';
+    if (text === 'n') return 'no';
+  }
+  const start = [...text].slice(0, 4).join('');
   if (start.includes('yes')) return 'yes';
   return start.includes('no') ? 'no' : 'other';
 }
 
 /** Scores one subtask. @throws RangeError for an odd number of questions. */
-export function scoreMmeSubtask(questions: readonly MmeQuestion[]): MmeScores {
+export function scoreMmeSubtask(
+  questions: readonly MmeQuestion[],
+  options: { readonly reader?: MmeReader } = {},
+): MmeScores {
   if (questions.length % 2 !== 0)
     throw new RangeError(`${questions.length} questions, two for each picture are needed.`);
   const perItem = questions.map(({ label, answer }) => {
-    const parsed = parseMmeAnswer(answer);
+    const parsed = parseMmeAnswer(answer, options.reader);
     return { parsed, hit: parsed === label };
   });
   const numRight = perItem.filter(({ hit }) => hit).length;

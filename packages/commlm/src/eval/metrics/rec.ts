@@ -7,6 +7,12 @@ import { formatFixed, parseBoxes } from '../../text/boxes.js';
 /** Corners x1, y1, x2, y2. */
 export type CornerBox = readonly [x1: number, y1: number, x2: number, y2: number];
 
+/**
+ * `shikra` reads boxes in the padded square and asks for more than one half; `lmms-eval` takes the first four numbers in a
+ * bracket, relative to the picture itself, and one half is enough.
+ */
+export type RecReader = 'shikra' | 'lmms-eval';
+
 /** A target in pixels of its picture. */
 export interface RecTarget {
   readonly box: CornerBox;
@@ -14,7 +20,7 @@ export interface RecTarget {
   readonly height: number;
 }
 
-/** Reading and overlap of one answer; `box` is in the padded square (0..1), null when none could be read. */
+/** Reading and overlap of one answer; `box` is on the scale of the reader (0..1), null when none could be read. */
 export interface RecItem {
   readonly box: CornerBox | null;
   readonly iou: number;
@@ -63,19 +69,48 @@ export function boxIou(a: CornerBox, b: CornerBox): number {
 
 const NO_BOX: CornerBox = [0, 0, 0, 0];
 
+const LOOSE_NUMBER = String.raw`\s*(-?\d+(?:\.\d+)?)`;
+const LOOSE_BOX = new RegExp(`\\[${[LOOSE_NUMBER, LOOSE_NUMBER, LOOSE_NUMBER, LOOSE_NUMBER].join(',')}\\s*\\]`);
+
+function parseLooseBox(answer: string): CornerBox | null {
+  const numbers = LOOSE_BOX.exec(answer)?.slice(1, 5).map(Number);
+  return numbers === undefined ? null : (numbers as unknown as CornerBox);
+}
+
+/** Intersection over union in double precision; corners are not swapped. */
+function plainIou(a: CornerBox, b: CornerBox): number {
+  const overlap =
+    Math.max(0, Math.min(a[2], b[2]) - Math.max(a[0], b[0])) * Math.max(0, Math.min(a[3], b[3]) - Math.max(a[1], b[1]));
+  return overlap / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - overlap);
+}
+
+function overlapOf(box: CornerBox, target: RecTarget, reader: RecReader): number {
+  if (reader === 'shikra') return boxIou(box, targetInSquare(target));
+  const { width, height } = target;
+  // From x, y, width, height, as that tool has it, for the same rounding.
+  const [x1, y1, x2, y2] = target.box;
+  return plainIou(box, [x1 / width, y1 / height, (x1 + (x2 - x1)) / width, (y1 + (y2 - y1)) / height]);
+}
+
 /** Scores one answer per target. An overlap of 0/0 counts as none. */
-export function scoreRec(targets: readonly RecTarget[], answers: readonly string[]): RecScores {
+export function scoreRec(
+  targets: readonly RecTarget[],
+  answers: readonly string[],
+  options: { readonly reader?: RecReader } = {},
+): RecScores {
+  const { reader = 'shikra' } = options;
   if (targets.length !== answers.length)
     throw new RangeError(`${answers.length} answers for ${targets.length} targets.`);
   let failed = 0;
   let hits = 0;
   let sum = 0;
   const perItem = targets.map((target, i) => {
-    const box = parseRecAnswer(answers[i] as string);
+    const answer = answers[i] as string;
+    const box = reader === 'shikra' ? parseRecAnswer(answer) : parseLooseBox(answer);
     if (box === null) failed++;
-    const overlap = boxIou(box ?? NO_BOX, targetInSquare(target));
+    const overlap = overlapOf(box ?? NO_BOX, target, reader);
     const iou = Number.isNaN(overlap) ? 0 : overlap;
-    const hit = iou > 0.5;
+    const hit = reader === 'shikra' ? iou > 0.5 : iou >= 0.5;
     if (hit) hits++;
     sum += iou;
     return { box, iou, hit };
