@@ -40,6 +40,7 @@ export function register(program: Command): void {
     .option('--subset', 'captions: score the predicted images alone, and say so')
     .option('--meteor', 'captions: add METEOR of the exact and stem modules')
     .option('--meteor-data <dir>', 'captions: add METEOR with the tables of its 1.5 release')
+    .option('--spice-command <command>', 'captions: add SPICE by this command, e.g. "java -jar spice-1.0.jar"')
     .option('--per-item', 'with --json: the score of every item')
     .option('--json', 'print one JSON document')
     .addHelpText('after', EXAMPLES)

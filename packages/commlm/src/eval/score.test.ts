@@ -189,6 +189,27 @@ test('captions: METEOR without tables is named by its modules', async () => {
   assert.deepEqual(notes, ['METEOR modules: exact, stem.']);
 });
 
+test('captions: SPICE comes from an outside command, whose failures are errors', async () => {
+  const folder = folderOf({
+    'spice.mjs': `import { readFileSync, writeFileSync } from 'node:fs';
+const [input, out, output, ...rest] = process.argv.slice(2);
+if (out !== '-out' || rest.join() !== '-subset,-silent') process.exit(3);
+const scores = JSON.parse(readFileSync(input)).map(({ image_id, test, refs }) => ({ image_id, scores: { All: { f: test.length / 100 + refs.length } } }));
+writeFileSync(output, JSON.stringify(scores.reverse()));`,
+    'broken.mjs': `console.error('no models'); process.exit(1);`,
+    'silent.mjs': '',
+  });
+  const command = (name: string): string => `${JSON.stringify(process.execPath)} ${JSON.stringify(join(folder, name))}`;
+  const files = { predictions: CAPTIONS, annotations: COCO };
+  const { metrics, perItem, notes } = await score('coco-caption', files, { spiceCommand: command('spice.mjs') });
+  assert.equal(perItem[1]?.['SPICE'], 'two dogs on a beach'.length / 100 + 1);
+  assert.ok(Math.abs((metrics['SPICE'] as number) - (2.16 + 1.19 + 1.1) / 3) < 1e-9);
+  assert.match(notes[0] as string, /SPICE by: /);
+  const failing = (name: string): Promise<unknown> => score('coco-caption', files, { spiceCommand: command(name) });
+  await assert.rejects(failing('broken.mjs'), /exit code 1: no models/);
+  await assert.rejects(failing('silent.mjs'), /did not write the scores/);
+});
+
 /** `pickle.dumps` of one region with protocols 0 and 2; the published files are of protocol 0. */
 const PICKLES = [
   '(lp0\n(dp1\nVref_id\np2\nI5\nsVsplit\np3\nVval\np4\nsVsentences\np5\n(lp6\n(dp7\nVsent\np8\nVthe caf\\u00e9 man\np9\nsasa.',

@@ -13,7 +13,7 @@ import { readRecAnswers, readRecTargets } from './formats/refcoco.js';
 import { readRegionReferences } from './formats/refs.js';
 import { readScienceQaPredictions, readScienceQaProblems } from './formats/scienceqa.js';
 import { readTextVqaAnnotations, readVqaAnnotations } from './formats/vqa.js';
-import { type CaptionScores, scoreCaptions } from './metrics/captions.js';
+import { scoreTokenizedCaptions, tokenizeCaptions } from './metrics/captions.js';
 import { type GqaReader, scoreGqa } from './metrics/gqa.js';
 import { MeteorScorer } from './metrics/meteor.js';
 import { type MmbenchReader, scoreMmbench } from './metrics/mmbench.js';
@@ -29,6 +29,7 @@ import { scoreMmvp } from './metrics/mmvp.js';
 import { type PopeFigures, type PopeReader, scorePope } from './metrics/pope.js';
 import { type RecReader, scoreRec } from './metrics/rec.js';
 import { type ScienceQaReader, scoreScienceQa } from './metrics/scienceqa.js';
+import { scoreSpice } from './metrics/spice.js';
 import { scoreTextVqa } from './metrics/textvqa.js';
 import { scoreVqa, type VqaReader } from './metrics/vqa.js';
 
@@ -49,6 +50,8 @@ export interface ScoreRequest {
   readonly meteor?: boolean;
   /** Captions: where the METEOR release lies; implies `meteor`. */
   readonly meteorData?: string;
+  /** Captions: add SPICE by this command of its release, which gets the file names behind it. */
+  readonly spiceCommand?: string;
   /** Gets a line before something that takes long. */
   readonly notify?: (line: string) => void;
 }
@@ -85,18 +88,35 @@ function matchIds<Value>(ids: Iterable<Id>, predictions: ById<Value>, noun: stri
   requireSameIds(new Set(ids), predictions, noun, request);
 }
 
-function captionResult(
-  scores: CaptionScores<Id>,
+/** Scores captions of images or regions, with METEOR and SPICE where they were asked for. */
+async function scoreCaptionSet(
+  references: ReadonlyMap<Id, readonly string[]>,
+  predictions: ReadonlyMap<Id, string>,
   idName: string,
-  meteor: MeteorScorer | undefined,
-  notes: readonly string[],
-): Scored {
-  const { perItem, ...metrics } = scores;
+  request: Request,
+): Promise<Scored> {
+  const tokenized = tokenizeCaptions(references, predictions);
+  const meteor = await openMeteor(request);
+  const { perItem, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
+  const spice =
+    request.spiceCommand === undefined
+      ? undefined
+      : await scoreSpice(request.spiceCommand, tokenized.references, tokenized.candidates);
   return {
     count: perItem.length,
-    metrics: metrics as Readonly<Record<string, number>>,
-    perItem: perItem.map(({ id, ...figures }) => ({ [idName]: id, ...figures })),
-    notes: meteor === undefined ? notes : [...notes, `METEOR modules: ${meteor.modules.join(', ')}.`],
+    metrics: {
+      ...(metrics as Readonly<Record<string, number>>),
+      ...(spice === undefined ? {} : { SPICE: spice.corpus }),
+    },
+    perItem: perItem.map(({ id, ...figures }, i) => ({
+      [idName]: id,
+      ...figures,
+      ...(spice === undefined ? {} : { SPICE: spice.perCaption[i] }),
+    })),
+    notes: [
+      ...(meteor === undefined ? [] : [`METEOR modules: ${meteor.modules.join(', ')}.`]),
+      ...(spice === undefined ? [] : [`SPICE by: ${request.spiceCommand}`]),
+    ],
   };
 }
 
@@ -113,13 +133,10 @@ async function scoreCaptionFiles(request: Request): Promise<Scored> {
   });
   const references = request.subset ? new Map([...all].filter(([id]) => predictions.values.has(id))) : all;
   matchIds(references.keys(), predictions, 'image', request);
-  const notes =
-    references.size < all.size
-      ? [`Scored ${references.size} of ${all.size} images; not comparable with the full set.`]
-      : [];
-  const meteor = await openMeteor(request);
-  const scores = scoreCaptions(references, predictions.values, meteor === undefined ? {} : { meteor });
-  return captionResult(scores, 'image_id', meteor, notes);
+  const scored = await scoreCaptionSet(references, predictions.values, 'image_id', request);
+  if (references.size === all.size) return scored;
+  const part = `Scored ${references.size} of ${all.size} images; not comparable with the full set.`;
+  return { ...scored, notes: [part, ...(scored.notes ?? [])] };
 }
 
 async function scoreRegionFiles(request: Request): Promise<Scored> {
@@ -129,9 +146,7 @@ async function scoreRegionFiles(request: Request): Promise<Scored> {
   );
   const predictions = await readPredictionList(request.predictions, 'ref_id', 'sent', 'region');
   matchIds(references.keys(), predictions, 'region', request);
-  const meteor = await openMeteor(request);
-  const scores = scoreCaptions(references, predictions.values, meteor === undefined ? {} : { meteor });
-  return captionResult(scores, 'ref_id', meteor, []);
+  return scoreCaptionSet(references, predictions.values, 'ref_id', request);
 }
 
 async function scoreVqaFiles(request: Request): Promise<Scored> {

@@ -1,4 +1,5 @@
 /** Reading annotation and prediction files: every fault becomes one sentence that names the file and the line or entry. */
+import { constants } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { CommError } from '../../config/errors.js';
 import { findJsonFault } from './json-fault.js';
@@ -61,6 +62,8 @@ export async function readText(path: string): Promise<string> {
   for (const [signature, name, fix] of SIGNATURES) {
     if (signature.every((byte, i) => bytes[i] === byte)) throw place.error(`this is ${name}, not UTF-8 text.`, fix);
   }
+  if (bytes.length > constants.MAX_STRING_LENGTH)
+    throw place.error(`${bytes.length} bytes are more than can be read as one text.`);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

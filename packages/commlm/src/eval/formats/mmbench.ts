@@ -8,6 +8,7 @@ import {
   Place,
   readJson,
   readTable,
+  readText,
   stringField,
   type TableRow,
 } from './files.js';
@@ -76,7 +77,8 @@ export async function readMmbenchRows(path: string): Promise<readonly MmbenchRow
 /** Reads predictions: JSON `[{index, prediction}]`, or a TSV with these columns. */
 export async function readMmbenchPredictions(path: string): Promise<ById<string>> {
   const predictions = new ById<string>('row');
-  if (!path.endsWith('.json')) {
+  const isJson = path.endsWith('.json') || (await readText(path)).trimStart().startsWith('[');
+  if (!isJson) {
     for (const { cells, place } of await readTable(path, '\t', ['index', 'prediction'])) {
       const cell = cells.get('prediction') as string;
       predictions.add(readIndex(cells, place), MISSING_CELLS.has(cell) ? 'nan' : cell, place);

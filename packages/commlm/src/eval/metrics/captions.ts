@@ -20,19 +20,22 @@ export type CaptionScores<Id> = CaptionFigures & {
   readonly perItem: ReadonlyArray<CaptionFigures & { readonly id: Id }>;
 };
 
+/** The captions of a set as tokens, parallel to `ids`. */
+export interface TokenizedCaptions<Id> {
+  readonly ids: readonly Id[];
+  readonly references: ReadonlyArray<readonly string[]>;
+  readonly candidates: readonly string[];
+}
+
 /**
- * Scores one caption per image against the references of the same images.
+ * Tokenises one predicted caption and the references of each image of `references`, in their order.
  *
- * @param references captions by image; their order is the order of the official tools and decides nothing but the tokens
- *   at the very end of a caption
- * @param predictions exactly one caption for each image of `references`
  * @throws RangeError when an image has no prediction or no reference
  */
-export function scoreCaptions<Id>(
+export function tokenizeCaptions<Id>(
   references: ReadonlyMap<Id, readonly string[]>,
   predictions: ReadonlyMap<Id, string>,
-  options: { readonly meteor?: MeteorScorer } = {},
-): CaptionScores<Id> {
+): TokenizedCaptions<Id> {
   const ids = [...references.keys()];
   const candidates = ptbTokenize(
     ids.map((id) => {
@@ -48,14 +51,29 @@ export function scoreCaptions<Id>(
     next += captions.length;
     return flat.slice(next - captions.length, next);
   });
-  return scoreTokenized(ids, grouped, candidates, options.meteor);
+  return { ids, references: grouped, candidates };
 }
 
-function scoreTokenized<Id>(
-  ids: readonly Id[],
-  references: ReadonlyArray<readonly string[]>,
-  candidates: readonly string[],
-  meteor: MeteorScorer | undefined,
+/**
+ * Scores one caption per image against the references of the same images.
+ *
+ * @param references captions by image; their order is the order of the official tools and decides nothing but the tokens
+ *   at the very end of a caption
+ * @param predictions exactly one caption for each image of `references`
+ * @throws RangeError when an image has no prediction or no reference
+ */
+export function scoreCaptions<Id>(
+  references: ReadonlyMap<Id, readonly string[]>,
+  predictions: ReadonlyMap<Id, string>,
+  options: { readonly meteor?: MeteorScorer } = {},
+): CaptionScores<Id> {
+  return scoreTokenizedCaptions(tokenizeCaptions(references, predictions), options.meteor);
+}
+
+/** Scores captions that are tokenised already. */
+export function scoreTokenizedCaptions<Id>(
+  { ids, references, candidates }: TokenizedCaptions<Id>,
+  meteor?: MeteorScorer,
 ): CaptionScores<Id> {
   const index = new NgramIndex();
   const referenceCounts = references.map((captions) => captions.map((caption) => index.count(caption)));
