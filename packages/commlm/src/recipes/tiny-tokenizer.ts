@@ -9,5 +9,6 @@ export const recipe: Recipe = {
     specialTokens: ['<unk>', '<s>', '</s>', '<im_start>', '<im_end>', '<im_patch>'],
     scenes: 6000,
     seed: 1,
+    maxNewTokens: 256,
   },
 };

@@ -12,9 +12,11 @@ export interface TokenizerRecipeConfig {
   /** Scenes whose texts are read. */
   readonly scenes: number;
   readonly seed: number;
+  /** Longest answer of a model with this tokenizer, for its `generation_config.json`. */
+  readonly maxNewTokens: number;
 }
 
-/** Write `tokenizer.json` and `tokenizer_config.json` into `out/result`. */
+/** Write `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` into `out/result`. */
 export async function runTokenizer(
   config: TokenizerRecipeConfig,
   out: string,
@@ -32,5 +34,14 @@ export async function runTokenizer(
   );
   writeFileSync(join(folder, 'tokenizer.json'), `${JSON.stringify(tokenizerJson, null, 1)}\n`);
   writeFileSync(join(folder, 'tokenizer_config.json'), `${JSON.stringify(tokenizerConfig, null, 2)}\n`);
+  const ids = Object.fromEntries(config.specialTokens.map((token, id) => [token, id]));
+  const generation = {
+    bos_token_id: ids['<s>'],
+    eos_token_id: ids['</s>'],
+    pad_token_id: ids['<unk>'],
+    do_sample: false,
+    max_new_tokens: config.maxNewTokens,
+  };
+  writeFileSync(join(folder, 'generation_config.json'), `${JSON.stringify(generation, null, 2)}\n`);
   log(`wrote ${folder}`);
 }

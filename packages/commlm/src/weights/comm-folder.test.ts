@@ -66,6 +66,9 @@ test('a model comes back as it was, mapped and frozen', () => {
   const loaded = withStrictScopes(() => loadCommFolder(folder));
   assert.deepEqual(loaded.config, model.config);
   assert.equal(loaded.storedDtype, 'f32');
+  const { encoders } = JSON.parse(readFileSync(join(folder, 'preprocessor_config.json'), 'utf8'));
+  assert.equal(encoders.length, model.config.vision.encoders.length);
+  assert.equal(encoders[0].pad_color.length, 3);
   assert.ok(loaded.model.parameters().every((parameter) => !parameter.requiresGrad && parameter.device === 'cpu'));
   sameAnswers(model, loaded.model);
   model.dispose();

@@ -141,8 +141,15 @@ export function saveCommFolder(
   for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
     if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
   }
+  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(model.config));
   writeWhole(join(folder, 'config.json'), toJson(model.config));
 }
+
+/** For tools that look for this file: how each encoder's picture is prepared, as `vision.encoders[i].image` says it. */
+const preprocessing = ({ vision }: CommConfig): object => ({
+  image_processor_type: 'CommImageProcessor',
+  encoders: vision.encoders.map(({ type, image }) => ({ type, ...(toJson(image) as object) })),
+});
 
 type Stored = { readonly tensor: Tensor; readonly dtype: DType };
 
