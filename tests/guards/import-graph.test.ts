@@ -17,9 +17,11 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   models: ['config'],
   text: ['config'],
   images: ['config'],
+  // Files of the hub, by name; knows nothing of what is in them.
+  hub: ['config'],
   weights: ['config', 'models', 'text', 'images'],
   data: ['config', 'models', 'text', 'images', 'weights'],
-  generate: ['config', 'models', 'text', 'images', 'weights', 'data'],
+  generate: ['config', 'models', 'text', 'images', 'weights', 'data', 'hub'],
   train: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'recipes'],
   // Values of a type that `train` defines; `train` finds them by name, lazily.
   recipes: ['config', 'train'],
@@ -29,7 +31,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   bench: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'eval'],
   cli: [
     ...['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'train', 'eval', 'study', 'serve'],
-    ...['bench', 'recipes'],
+    ...['bench', 'recipes', 'hub'],
   ],
 };
 
