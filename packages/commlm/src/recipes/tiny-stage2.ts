@@ -1,4 +1,4 @@
-/** Stage 2 of comm-tiny: goes on from stage 1 at a lower rate, with half of the weight on dialogue and on answers that point (paper, A.6). */
+/** Stage 2 of comm-tiny: goes on from stage 1, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
 import { commTiny } from '../config/presets.js';
 import type { Recipe } from '../train/recipe.js';
 import { TINY_VOCABULARY } from './tiny.js';
@@ -7,14 +7,14 @@ const batchSize = 24;
 
 export const recipe: Recipe = {
   kind: 'comm',
-  about: 'stage 2 of comm-tiny: dialogue and grounded answers raised to half of the mix',
+  about: 'stage 2 of comm-tiny: dialogue, pointing and existence raised to half of the mix',
   loop: {
-    steps: 700,
+    steps: 2050,
     batchSize,
-    lr: 4.5e-4,
+    lr: 1.2e-3,
     betas: [0.9, 0.95],
     weightDecay: 0.02,
-    warmupRatio: 0.03,
+    warmupRatio: 0.02,
     minLrRatio: 0.01,
     clipNorm: 1,
     seed: 22,
@@ -32,19 +32,20 @@ export const recipe: Recipe = {
     questions: 6,
     mix: {
       types: {
-        existence: 3,
+        existence: 5,
         object: 1.5,
         color: 1,
         count: 1,
         position: 1,
         relation: 1,
-        rec: 4,
+        rec: 5,
         reg: 1,
         'name-at': 2,
         caption: 1.5,
-        spot: 1.5,
+        spot: 0.5,
       },
-      conversationShare: 0.4,
+      conversationShare: 0.1,
+      yesNoWeight: 3,
     },
     world: { seed: 202, style: 'known', augment: 'light' },
   },

@@ -19,6 +19,8 @@ import type { CommRawBatch, CommTrainConfig } from './comm-task.js';
 export interface TaskMix {
   readonly types: Readonly<Partial<Record<TurnType, number>>>;
   readonly conversationShare: number;
+  /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
+  readonly yesNoWeight: number;
 }
 
 /** What the data thread needs to know. */
@@ -35,17 +37,18 @@ export interface CommBatchOptions {
 /** How much the first, second and third digit behind the point of a coordinate count: the third is all but noise. */
 const DIGIT_WEIGHTS = [1, 0.6, 0.1];
 
-/** Weighs tokens: 1 each, and less for the later digits of a coordinate (those behind a piece such as `[0.` or `,0.`). */
-export function digitWeigher(tokenizer: Tokenizer): (ids: readonly number[]) => number[] {
+/** Weighs tokens: 1 each, `yesNoWeight` for a yes or no, less for the later digits of a coordinate (those behind a piece such as `[0.` or `,0.`). */
+export function tokenWeigher(tokenizer: Tokenizer, yesNoWeight: number): (ids: readonly number[]) => number[] {
   const pieces = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.decode([id]));
   const opens = pieces.map((piece) => /[01]\.$/.test(piece));
+  const isYesNo = pieces.map((piece) => /^ (yes|no)$/.test(piece));
   const isDigit = pieces.map((piece) => /^\d$/.test(piece));
   return (ids) => {
     let place = -1;
     return ids.map((id) => {
       if (place >= 0 && isDigit[id]) return DIGIT_WEIGHTS[place++] ?? 1;
       place = opens[id] ? 0 : -1;
-      return 1;
+      return isYesNo[id] ? yesNoWeight : 1;
     });
   };
 }
@@ -61,7 +64,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   const { side, tokensPerImage, batchSize, questions, mix, world } = options;
   const bank = await loadSpriteBank();
   const tokenizer = await Tokenizer.load(options.tokenizer);
-  const weigh = digitWeigher(tokenizer);
+  const weigh = tokenWeigher(tokenizer, mix.yesNoWeight);
   const types = Object.keys(mix.types) as TurnType[];
 
   const row = (scene: Scene, random: Random): Row => {
