@@ -46,6 +46,7 @@ export const recipe: Recipe = {
       },
       conversationShare: 0.1,
       yesNoWeight: 1,
+      patchNameWeight: 0,
     },
     world: { seed: 201, style: 'known', augment: 'light' },
   },

@@ -9,7 +9,7 @@ export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 2 of comm-tiny: dialogue, pointing and existence raised to half of the mix',
   loop: {
-    steps: 2050,
+    steps: 1200,
     batchSize,
     lr: 1.2e-3,
     betas: [0.9, 0.95],
@@ -46,6 +46,7 @@ export const recipe: Recipe = {
       },
       conversationShare: 0.1,
       yesNoWeight: 3,
+      patchNameWeight: 0.25,
     },
     world: { seed: 202, style: 'known', augment: 'light' },
   },

@@ -21,6 +21,11 @@ export interface TaskMix {
   readonly conversationShare: number;
   /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
   readonly yesNoWeight: number;
+  /**
+   * Weight of naming what a patch shows at the patch's own place, 0 for not at all. The visual tokens then speak the
+   * language of the (tied) word embeddings, so that a word of a question finds the patches it means.
+   */
+  readonly patchNameWeight: number;
 }
 
 /** What the data thread needs to know. */
@@ -53,11 +58,25 @@ export function tokenWeigher(tokenizer: Tokenizer, yesNoWeight: number): (ids: r
   };
 }
 
+/** Noun in front at the centre of each patch, row by row; null on the background. */
+export function patchNouns({ width, height, objects }: Scene, grid: number): (string | null)[] {
+  const side = Math.max(width, height);
+  const [dx, dy] = [Math.floor((side - width) / 2), Math.floor((side - height) / 2)];
+  return Array.from({ length: grid * grid }, (_, patch) => {
+    const x = (((patch % grid) + 0.5) * side) / grid - dx;
+    const y = ((Math.floor(patch / grid) + 0.5) * side) / grid - dy;
+    // Objects stand from back to front.
+    return objects.findLast(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3])?.noun ?? null;
+  });
+}
+
 interface Row {
   readonly ids: readonly number[];
   readonly labels: readonly number[];
   readonly segments: readonly number[];
   readonly positions: readonly number[];
+  /** Place of the first patch. */
+  readonly picture: number;
 }
 
 export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) => {
@@ -66,6 +85,12 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   const tokenizer = await Tokenizer.load(options.tokenizer);
   const weigh = tokenWeigher(tokenizer, mix.yesNoWeight);
   const types = Object.keys(mix.types) as TurnType[];
+  const nounIds = new Map<string, number>();
+  /** First token of a noun within a sentence. */
+  const nounId = (noun: string): number => {
+    if (!nounIds.has(noun)) nounIds.set(noun, tokenizer.encode(` ${noun}`)[0] as number);
+    return nounIds.get(noun) as number;
+  };
 
   const row = (scene: Scene, random: Random): Row => {
     const drawn = turnsFor(scene, scene.seed, { types, weights: mix.types, max: questions });
@@ -73,17 +98,27 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     if (random.chance(mix.conversationShare)) {
       const [first, ...rest] = turns;
       const opened = { question: questionWithPictures(first!.question), answer: first!.answer };
-      const { ids, labels } = renderConversation([opened, ...rest], { tokenizer, imageTokens: tokensPerImage });
-      return { ids, labels, segments: ids.map(() => 0), positions: ids.map((_, t) => t) };
+      const { ids, labels, imageSlots } = renderConversation([opened, ...rest], {
+        tokenizer,
+        imageTokens: tokensPerImage,
+      });
+      return {
+        ids,
+        labels,
+        segments: ids.map(() => 0),
+        positions: ids.map((_, t) => t),
+        picture: imageSlots[0]!.start,
+      };
     }
     const packed = renderPacked(turns, { tokenizer, imageTokens: tokensPerImage });
-    return { ...packed, segments: packed.segmentIds };
+    return { ...packed, segments: packed.segmentIds, picture: packed.imageSlots[0]!.start };
   };
 
   return (index): CommRawBatch => {
     const random = new Random(index, `comm ${world.seed}`);
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const rows: Row[] = [];
+    const nouns: (string | null)[][] = [];
     for (let i = 0; i < batchSize; i++) {
       const { scene, pixels } = worldItem(index * batchSize + i, {
         bank,
@@ -94,6 +129,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       });
       pictures.set(pixels, i * side * side * 3);
       rows.push(row(scene, random));
+      nouns.push(patchNouns(scene, Math.sqrt(tokensPerImage)));
     }
     const numTokens = Math.max(...rows.map(({ ids }) => ids.length));
     const size = batchSize * numTokens;
@@ -106,7 +142,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       segments: new Int32Array(size).fill(-1),
       weights: new Float32Array(size).fill(1),
     };
-    for (const [b, { ids, labels, segments, positions }] of rows.entries()) {
+    for (const [b, { ids, labels, segments, positions, picture }] of rows.entries()) {
       const weights = weigh(ids);
       for (let t = 0; t < ids.length; t++) {
         const at = b * numTokens + t;
@@ -115,6 +151,14 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.positions[at] = BigInt(positions[t] as number);
         batch.segments[at] = segments[t] as number;
         batch.weights[at] = weights[t] as number;
+      }
+      if (mix.patchNameWeight === 0) continue;
+      for (const [patch, noun] of (nouns[b] as (string | null)[]).entries()) {
+        if (noun === null) continue;
+        // A position is asked for the label behind it.
+        const at = b * numTokens + picture + patch + 1;
+        batch.labels[at] = BigInt(nounId(noun));
+        batch.weights[at] = mix.patchNameWeight;
       }
     }
     return batch;
