@@ -10,6 +10,7 @@ export {
   isLoaded,
   listSchemas,
   numThreads,
+  reuseFreedMemory,
   setDeterministic,
   setNumThreads,
   type TensorFacts,

@@ -53,6 +53,7 @@ export interface Native {
   setNumThreads(count: number): void;
   numThreads(): number;
   setDeterministic(on: boolean): void;
+  reuseFreedMemory(): void;
   memoryStats(): { liveTensors: number; hostBytes: number };
   versionInfo(): VersionInfo;
   synchronize(device: number): void;
@@ -120,6 +121,14 @@ export function numThreads(): number {
 /** Set the number of threads that one operator may use. */
 export function setNumThreads(count: number): void {
   native().setNumThreads(count);
+}
+
+/**
+ * Keep large freed blocks for the next tensor instead of giving them back to the kernel (glibc; elsewhere nothing). For
+ * loops that make the same tensors again and again: the process stays as large as its largest moment.
+ */
+export function reuseFreedMemory(): void {
+  native().reuseFreedMemory();
 }
 
 /** Refuse operators that have no deterministic version. */

@@ -3,13 +3,13 @@ import { commTiny } from '../config/presets.js';
 import type { Recipe } from '../train/recipe.js';
 import { TINY_VOCABULARY } from './tiny.js';
 
-const batchSize = 24;
+const batchSize = 16;
 
 export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 2 of comm-tiny: dialogue, pointing and existence raised to half of the mix',
   loop: {
-    steps: 1200,
+    steps: 1350,
     batchSize,
     lr: 1.2e-3,
     betas: [0.9, 0.95],
@@ -29,25 +29,25 @@ export const recipe: Recipe = {
     encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
     from: 'runs/out/tiny-stage1/result',
     tokenizer: 'runs/out/tiny-tokenizer/result',
-    questions: 6,
+    questions: 8,
     mix: {
       types: {
-        existence: 5,
-        object: 1.5,
-        color: 1,
-        count: 1,
-        position: 1,
-        relation: 1,
+        existence: 8,
+        object: 1,
+        color: 0.7,
+        count: 0.5,
+        position: 0.7,
+        relation: 0.7,
         rec: 5,
-        reg: 1,
-        'name-at': 2,
-        caption: 1.5,
-        spot: 0.5,
+        reg: 0.4,
+        'name-at': 1,
+        caption: 0.7,
+        spot: 0.3,
       },
       conversationShare: 0.1,
-      yesNoWeight: 3,
+      yesNoWeight: 8,
       patchNameWeight: 0.25,
     },
-    world: { seed: 202, style: 'known', augment: 'light' },
+    world: { seed: 203, style: 'known', augment: 'light' },
   },
 };

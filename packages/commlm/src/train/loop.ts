@@ -10,7 +10,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { manualSeed, type nn, optim, scope, type Tensor } from '@commlm/torch';
+import { manualSeed, type nn, optim, reuseFreedMemory, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
 
@@ -165,6 +165,7 @@ export async function runTraining<Batch>(
   const text = JSON.stringify(recipe, null, 2);
   const fingerprint = createHash('sha256').update(text).digest('hex').slice(0, 16);
   manualSeed(config.seed);
+  reuseFreedMemory();
   const parameters = parametersOf(task.parts);
   const groups = decayGroups(parameters, config.weightDecay);
   const optimizer = new optim.AdamW(groups, { lr: config.lr, betas: config.betas, masterWeights: true });
