@@ -9,7 +9,11 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, extname, join, relative, resolve } from 'node:path';
 import { ROOT, setUp } from './setup.mjs';
 
-const DEMO = { picture: 'examples/park.png', question: 'Where is the dog?' };
+// The wording that the paper shows; the answer is a box.
+const DEMO = {
+  picture: 'examples/park.png',
+  question: 'Can you point out the dog in the image and provide the coordinates of its location?',
+};
 
 const [picture, question, ...options] = process.argv.slice(2);
 if (picture !== undefined && question === undefined) {
@@ -33,12 +37,11 @@ const child = spawn(process.execPath, [cli, 'ask', chosen, asked, '--draw', draw
 process.on('SIGINT', () => {});
 const code = await new Promise((fulfil) => child.on('close', (status) => fulfil(status ?? 130)));
 if (code === 0 && existsSync(drawn)) {
+  // The command itself names the drawn picture.
   console.log(`
-The picture with the boxes drawn: ${shown(drawn)}
-
 Try next
   npm start -- PICTURE "QUESTION"                  your own picture
-  npx commlm ask examples/${basename(DEMO.picture)} "Describe the image." --json
+  npx commlm ask examples/${basename(DEMO.picture)} "Is there a cat in the image? please answer yes or no." --json
   npx commlm chat examples/${basename(DEMO.picture)}
   npx commlm inspect                               what the model is made of
   npx commlm --help`);
