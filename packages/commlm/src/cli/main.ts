@@ -24,6 +24,8 @@ function createProgram(): Command {
     .showHelpAfterError(false)
     .exitOverride();
   program.configureOutput({ outputError: () => {} });
+  // A model named by its hub id is downloaded before the command that wants it runs.
+  program.hook('preAction', async (_program, action) => (await import('./pull.js')).downloadNamedModels(action));
   return program;
 }
 

@@ -1,9 +1,13 @@
-// Which folder a model argument means: the embedded model by default, else a folder that holds a config.json.
+// Which folder a model argument means: the embedded model by default, a folder that holds a config.json, or a hub id in the
+// cache. Nothing here asks the network.
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { findCachedModel } from '../hub/cache.js';
+import { isHubId, parseHubId } from '../hub/hub-id.js';
+import { readHubSettings } from '../hub/settings.js';
 
 /** Name of the embedded model. */
 const EMBEDDED = 'comm-tiny';
@@ -21,7 +25,7 @@ export function embeddedModelFolder(): string {
   });
 }
 
-/** A model argument as a folder; throws CommError for what is none, with the nearest folder name. */
+/** A model argument (folder, or hub id in the cache) as a folder; throws CommError for what is none, with the nearest name. */
 export function resolveModelFolder(model?: string): string {
   if (model === undefined) return embeddedModelFolder();
   const found = statSync(model, { throwIfNoEntry: false });
@@ -39,6 +43,8 @@ export function resolveModelFolder(model?: string): string {
     });
   }
   if (model === EMBEDDED) return embeddedModelFolder();
+  const cached = cachedModelFolder(model);
+  if (cached !== undefined) return cached;
   const parent = dirname(resolve(model));
   const beside = existsSync(parent)
     ? readdirSync(parent).filter((name) => existsSync(join(parent, name, 'config.json')))
@@ -46,6 +52,24 @@ export function resolveModelFolder(model?: string): string {
   const guess = nearestName(basename(model), beside);
   throw new CommError(`There is no model folder ${model}.`, {
     code: 'model/not-found',
-    fix: guess === undefined ? 'Name a folder in Hugging Face layout.' : `Did you mean ${join(dirname(model), guess)}?`,
+    fix:
+      guess !== undefined
+        ? `Did you mean ${join(dirname(model), guess)}?`
+        : isHubId(model)
+          ? `As a hub id it is not in the cache yet: commlm pull ${model}`
+          : 'Name a folder in Hugging Face layout, or a hub id such as org/name.',
+  });
+}
+
+/** The snapshot of a hub id in the cache; undefined for what is none or was never downloaded. */
+function cachedModelFolder(model: string): string | undefined {
+  if (!isHubId(model)) return undefined;
+  const found = findCachedModel(parseHubId(model), readHubSettings().cacheDir);
+  if (found === undefined) return undefined;
+  if (found.missing.length === 0) return found.folder;
+  const missing = found.missing.slice(0, 3).join(', ');
+  throw new CommError(`The copy of ${model} in the cache is not whole: ${missing} is missing.`, {
+    code: 'model/incomplete',
+    fix: `Complete it with: commlm pull ${model}`,
   });
 }

@@ -1,0 +1,111 @@
+// One writer to a file among processes: a lock file with a heartbeat, so that a killed owner does not hold it for ever.
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs';
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { dirname } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const HEARTBEAT_MS = 5_000;
+/** An owner silent for so long is gone, wherever it ran. */
+const STALE_MS = 60_000;
+const POLL_MS = 200;
+
+interface Owner {
+  readonly pid: number;
+  readonly host: string;
+  readonly token: string;
+}
+
+/** A lock that is held until `release`. */
+export interface FileLock {
+  /** True when the lock came from an owner that was silent, not surely dead: what it wrote is not to be trusted. */
+  readonly doubtful: boolean;
+  /** False once somebody else took the lock over (this process was stopped for long). */
+  held(): boolean;
+  release(): Promise<void>;
+}
+
+function readOwner(path: string): Owner | undefined {
+  try {
+    return JSON.parse(readFileSync(path, 'utf8')) as Owner;
+  } catch {
+    return undefined; // released, or just being written
+  }
+}
+
+type State = 'held' | 'dead' | 'silent';
+
+function stateOf(path: string, owner: Owner | undefined): State {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found !== undefined && Date.now() - found.mtimeMs > STALE_MS) return 'silent';
+  if (owner === undefined || owner.host !== hostname()) return 'held';
+  try {
+    process.kill(owner.pid, 0);
+    return 'held';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH' ? 'dead' : 'held';
+  }
+}
+
+/** Removes the lock of `owner` and of nobody else: among several who find it stale, one at a time looks again. */
+async function breakLock(path: string, owner: Owner | undefined): Promise<void> {
+  const gate = `${path}.break`;
+  try {
+    await writeFile(gate, '', { flag: 'wx' });
+  } catch {
+    const age = Date.now() - (statSync(gate, { throwIfNoEntry: false })?.mtimeMs ?? Date.now());
+    if (age > STALE_MS) await rm(gate, { force: true });
+    return;
+  }
+  try {
+    if (readOwner(path)?.token === owner?.token) await rm(path, { force: true });
+  } finally {
+    await rm(gate, { force: true });
+  }
+}
+
+/** Takes the lock, waiting for its owner; `onWait` is told once whom it waits for. Throws the signal's reason on an abort. */
+export async function acquireLock(
+  path: string,
+  options: { signal?: AbortSignal | undefined; onWait?: (pid: number | undefined) => void } = {},
+): Promise<FileLock> {
+  await mkdir(dirname(path), { recursive: true });
+  const mine: Owner = { pid: process.pid, host: hostname(), token: randomBytes(8).toString('hex') };
+  let doubtful = false;
+  for (let tries = 0; ; tries++) {
+    options.signal?.throwIfAborted();
+    try {
+      await writeFile(path, JSON.stringify(mine), { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const owner = readOwner(path);
+    const state = stateOf(path, owner);
+    if (state === 'held') {
+      if (tries === 0) options.onWait?.(owner?.pid);
+      await sleep(POLL_MS);
+    } else if (existsSync(path)) {
+      doubtful = state === 'silent';
+      await breakLock(path, owner);
+    }
+  }
+  const held = (): boolean => readOwner(path)?.token === mine.token;
+  const heartbeat = setInterval(() => {
+    try {
+      if (held()) utimesSync(path, new Date(), new Date());
+    } catch {
+      // Taken away: `held` says so before anything is made final.
+    }
+  }, HEARTBEAT_MS);
+  heartbeat.unref();
+  return {
+    doubtful,
+    held,
+    release: async () => {
+      clearInterval(heartbeat);
+      if (held()) await rm(path, { force: true });
+    },
+  };
+}
