@@ -3,19 +3,19 @@ import { commTiny } from '../config/presets.js';
 import type { Recipe } from '../train/recipe.js';
 import { TINY_VOCABULARY } from './tiny.js';
 
-const batchSize = 24;
+const batchSize = 16;
 
 export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 1 of comm-tiny: naming, existence, pointing, captions on the synthetic world',
   loop: {
-    steps: 1250,
+    steps: 12000,
     batchSize,
     lr: 1.5e-3,
     betas: [0.9, 0.95],
     weightDecay: 0.02,
-    warmupRatio: 0.096,
-    minLrRatio: 0.8,
+    warmupRatio: 0.02,
+    minLrRatio: 0.3,
     clipNorm: 1,
     seed: 21,
     saveEvery: 250,
@@ -46,7 +46,7 @@ export const recipe: Recipe = {
       },
       conversationShare: 0.1,
       yesNoWeight: 1,
-      patchNameWeight: 0,
+      patchNameWeight: 0.5,
     },
     world: { seed: 201, style: 'known', augment: 'light' },
   },

@@ -9,7 +9,7 @@ export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 2 of comm-tiny: dialogue, pointing and existence raised to half of the mix',
   loop: {
-    steps: 1350,
+    steps: 4000,
     batchSize,
     lr: 1.2e-3,
     betas: [0.9, 0.95],
@@ -32,7 +32,7 @@ export const recipe: Recipe = {
     questions: 8,
     mix: {
       types: {
-        existence: 8,
+        existence: 6,
         object: 1,
         color: 0.7,
         count: 0.5,
@@ -45,9 +45,9 @@ export const recipe: Recipe = {
         spot: 0.3,
       },
       conversationShare: 0.1,
-      yesNoWeight: 8,
-      patchNameWeight: 0.25,
+      yesNoWeight: 6,
+      patchNameWeight: 0.5,
     },
-    world: { seed: 203, style: 'known', augment: 'light' },
+    world: { seed: 202, style: 'known', augment: 'light' },
   },
 };

@@ -22,8 +22,8 @@ export interface TaskMix {
   /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
   readonly yesNoWeight: number;
   /**
-   * Weight of naming what a patch shows at the patch's own place, 0 for not at all. The visual tokens then speak the
-   * language of the (tied) word embeddings, so that a word of a question finds the patches it means.
+   * Weight of naming what a patch shows from its visual token alone, 0 for not at all. The visual tokens then lie in the
+   * space of the (tied) word embeddings, so that a word of a question finds the patches it means by likeness.
    */
   readonly patchNameWeight: number;
 }
@@ -75,8 +75,6 @@ interface Row {
   readonly labels: readonly number[];
   readonly segments: readonly number[];
   readonly positions: readonly number[];
-  /** Place of the first patch. */
-  readonly picture: number;
 }
 
 export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) => {
@@ -98,7 +96,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     if (random.chance(mix.conversationShare)) {
       const [first, ...rest] = turns;
       const opened = { question: questionWithPictures(first!.question), answer: first!.answer };
-      const { ids, labels, imageSlots } = renderConversation([opened, ...rest], {
+      const { ids, labels } = renderConversation([opened, ...rest], {
         tokenizer,
         imageTokens: tokensPerImage,
       });
@@ -107,18 +105,17 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         labels,
         segments: ids.map(() => 0),
         positions: ids.map((_, t) => t),
-        picture: imageSlots[0]!.start,
       };
     }
     const packed = renderPacked(turns, { tokenizer, imageTokens: tokensPerImage });
-    return { ...packed, segments: packed.segmentIds, picture: packed.imageSlots[0]!.start };
+    return { ...packed, segments: packed.segmentIds };
   };
 
   return (index): CommRawBatch => {
     const random = new Random(index, `comm ${world.seed}`);
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const rows: Row[] = [];
-    const nouns: (string | null)[][] = [];
+    const patchNames = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
     for (let i = 0; i < batchSize; i++) {
       const { scene, pixels } = worldItem(index * batchSize + i, {
         bank,
@@ -129,12 +126,15 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       });
       pictures.set(pixels, i * side * side * 3);
       rows.push(row(scene, random));
-      nouns.push(patchNouns(scene, Math.sqrt(tokensPerImage)));
+      for (const [patch, noun] of patchNouns(scene, Math.sqrt(tokensPerImage)).entries()) {
+        if (noun !== null) patchNames[i * tokensPerImage + patch] = BigInt(nounId(noun));
+      }
     }
     const numTokens = Math.max(...rows.map(({ ids }) => ids.length));
     const size = batchSize * numTokens;
     const batch = {
       pictures,
+      patchNames,
       numTokens,
       ids: new BigInt64Array(size),
       labels: new BigInt64Array(size).fill(-100n),
@@ -142,7 +142,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       segments: new Int32Array(size).fill(-1),
       weights: new Float32Array(size).fill(1),
     };
-    for (const [b, { ids, labels, segments, positions, picture }] of rows.entries()) {
+    for (const [b, { ids, labels, segments, positions }] of rows.entries()) {
       const weights = weigh(ids);
       for (let t = 0; t < ids.length; t++) {
         const at = b * numTokens + t;
@@ -151,14 +151,6 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.positions[at] = BigInt(positions[t] as number);
         batch.segments[at] = segments[t] as number;
         batch.weights[at] = weights[t] as number;
-      }
-      if (mix.patchNameWeight === 0) continue;
-      for (const [patch, noun] of (nouns[b] as (string | null)[]).entries()) {
-        if (noun === null) continue;
-        // A position is asked for the label behind it.
-        const at = b * numTokens + picture + patch + 1;
-        batch.labels[at] = BigInt(nounId(noun));
-        batch.weights[at] = mix.patchNameWeight;
       }
     }
     return batch;

@@ -10,7 +10,7 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
-import { type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
+import { F, type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
@@ -43,6 +43,8 @@ export interface CommTrainConfig {
 export interface CommRawBatch extends RawBatch {
   /** u8[B, side, side, 3]. */
   readonly pictures: Uint8Array;
+  /** [B, N] token of the noun that each patch shows, -100 on the background. */
+  readonly patchNames: BigInt64Array;
   readonly numTokens: number;
   /** [B, T] each, padded at the right with segment -1. */
   readonly ids: BigInt64Array;
@@ -126,7 +128,23 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
       visual,
     });
-    return { loss, metrics: { token_loss: tokenLosses.mean() } };
+    const { patchNameWeight } = this.#config.mix;
+    if (patchNameWeight === 0) return { loss, metrics: { token_loss: tokenLosses.mean() } };
+    const names = this.#namePatches(visual, tensor(batch.patchNames));
+    return {
+      loss: loss.add(names.loss.mul(patchNameWeight)),
+      metrics: { token_loss: tokenLosses.mean(), name_loss: names.loss, name_accuracy: names.accuracy },
+    };
+  }
+
+  /** Reads each visual token as a word by the head of the language model, without its blocks: float[B, N, E], i64[B * N]. */
+  #namePatches(visual_BNE: Tensor, names: Tensor): { loss: Tensor; accuracy: Tensor } {
+    const { languageModel } = this.#model;
+    const shown = names.ne(-100).nonzero().squeeze(1);
+    const targets = names.indexSelect(0, shown);
+    const tokens = languageModel.model.norm.forward(visual_BNE.flatten(0, 1).indexSelect(0, shown));
+    const logits = languageModel.logits(tokens).to('f32');
+    return { loss: F.crossEntropy(logits, targets), accuracy: logits.argmax(1).eq(targets).to('f32').mean() };
   }
 
   export(folder: string): void {
