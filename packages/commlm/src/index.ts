@@ -40,6 +40,7 @@ export { embeddedModelFolder } from './generate/model-folder.js';
 export { type Painting, paintLevels } from './generate/paint.js';
 export { GREEDY, type Sampling } from './generate/sampling.js';
 export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
+export { type PullOptions, type PullResult, pullModel } from './hub/pull.js';
 export { decodeImage, type RgbImage } from './images/decode.js';
 export { type DrawOptions, drawBoxes, encodePicture, type LabelledBox } from './images/draw.js';
 export { Comm } from './models/comm.js';
