@@ -10,6 +10,8 @@ import { join } from 'node:path';
 import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { CommError } from '../config/errors.js';
 import { fromByteLetters } from './byte-letters.js';
+import { SentencePieceModel } from './sentencepiece.js';
+import { describeSentencePiece, sentencePieceEngine, type TokenizerEngine } from './sentencepiece-tokenizer.js';
 
 /** A stretch of plain text, or the id of a special token that splits the text around it. */
 export type TokenPart = string | number;
@@ -104,7 +106,7 @@ export class Tokenizer {
   /** The parsed tokenizer_config.json. */
   readonly config: TokenizerConfig;
 
-  readonly #library: LibraryTokenizer;
+  readonly #library: TokenizerEngine;
   readonly #spelling: Spelling;
   readonly #byteFallback: boolean;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
@@ -117,8 +119,9 @@ export class Tokenizer {
    * @param json - parsed tokenizer.json of a BPE tokenizer, byte-level or Llama-like
    * @param config - parsed tokenizer_config.json; `{}` where a folder has none
    * @param chatTemplate - text of chat_template.jinja, which goes before the template in `config`
+   * @param engine - what splits text in place of the library; for models that tokenizer.json cannot say exactly
    */
-  constructor(json: TokenizerJson, config: TokenizerConfig = {}, chatTemplate?: string) {
+  constructor(json: TokenizerJson, config: TokenizerConfig = {}, chatTemplate?: string, engine?: TokenizerEngine) {
     if (json.model?.type !== undefined && json.model.type !== 'BPE') {
       throw new CommError(`Tokenizers of type ${json.model.type} are not supported, only BPE.`, {
         code: 'text/tokenizer-type',
@@ -138,7 +141,7 @@ export class Tokenizer {
     this.#plainAddedPattern = alternation(
       [...this.addedTokens.keys()].filter((content) => !this.#control.has(content)),
     );
-    this.#library = new LibraryTokenizer(withoutMergesInto(json, this.#control), config);
+    this.#library = engine ?? new LibraryTokenizer(withoutMergesInto(json, this.#control), config);
 
     this.bosId = this.#named(config.bos_token);
     this.eosId = this.#named(config.eos_token);
@@ -154,23 +157,42 @@ export class Tokenizer {
   /** Loads the tokenizer of a model folder; throws `text/tokenizer-missing` or `text/tokenizer-invalid`. */
   static async load(folder: string): Promise<Tokenizer> {
     const json = await readText(join(folder, 'tokenizer.json'));
-    if (json === undefined) {
-      throw new CommError(`There is no tokenizer.json in ${folder}.`, {
+    const model = json === undefined ? await readBytes(join(folder, 'tokenizer.model')) : undefined;
+    if (json === undefined && model === undefined) {
+      throw new CommError(`There is no tokenizer.json or tokenizer.model in ${folder}.`, {
         code: 'text/tokenizer-missing',
         fix: 'Put the tokenizer.json of the language model into the folder.',
       });
     }
     const config = (await readText(join(folder, 'tokenizer_config.json'))) ?? '{}';
     const template = await readText(join(folder, 'chat_template.jinja'));
+    const added = model === undefined ? undefined : await readText(join(folder, 'added_tokens.json'));
     try {
-      return new Tokenizer(JSON.parse(json) as TokenizerJson, JSON.parse(config) as TokenizerConfig, template);
+      const settings = JSON.parse(config) as TokenizerConfig;
+      if (model === undefined) return new Tokenizer(JSON.parse(json as string) as TokenizerJson, settings, template);
+      const more = JSON.parse(added ?? '{}') as Record<string, number>;
+      return Tokenizer.fromSentencePiece(model, settings, template, more);
     } catch (error) {
       if (error instanceof CommError) throw error;
-      throw new CommError(`The tokenizer in ${folder} cannot be read: ${(error as Error).message}`, {
+      throw new CommError(`The tokenizer in ${folder} cannot be read: ${oneLine(error)}`, {
         code: 'text/tokenizer-invalid',
         cause: error,
       });
     }
+  }
+
+  /** The tokenizer of a SentencePiece model (the bytes of tokenizer.model), with tokens that were added to it. */
+  static fromSentencePiece(
+    bytes: Uint8Array,
+    config: TokenizerConfig = {},
+    chatTemplate?: string,
+    moreTokens: Readonly<Record<string, number>> = {},
+  ): Tokenizer {
+    // Symbols that look like markup come in by id only, as all control tokens do.
+    const model = new SentencePieceModel(bytes, 'tokenizer.model', (symbol) => !MARKUP.test(symbol));
+    const described = describeSentencePiece(model, config, moreTokens);
+    const engine = sentencePieceEngine(model, config);
+    return new Tokenizer(described.json, described.config, chatTemplate, engine);
   }
 
   /** Ids of plain text: whatever it spells, no special token comes out. `addSpecial` puts the begin token in front. */
@@ -415,6 +437,18 @@ function trimPieces(pieces: string[], side: 'start' | 'end'): void {
 function defaultTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
   if (template === undefined || typeof template === 'string') return template;
   return template.find((entry) => entry.name === 'default')?.template;
+}
+
+/** The first line of an error's message. */
+const oneLine = (error: unknown): string => String((error as Error).message).split('\n', 1)[0] ?? '';
+
+async function readBytes(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
 }
 
 async function readText(path: string): Promise<string | undefined> {

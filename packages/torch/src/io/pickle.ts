@@ -45,9 +45,9 @@ export class Budget {
 }
 
 /** Values, copies counted, that one pickle may make; a 7B checkpoint with its optimiser needs less than 100,000. */
-const MAX_VALUES = 16_000_000;
+const MAX_VALUES = 4_000_000;
 /** What a dict or set counts as, since an empty one already takes some hundred bytes. */
-const CONTAINER_COST = 16;
+const CONTAINER_COST = 32;
 /** Longest string or bytes object. */
 const MAX_STRING_BYTES = 64 * 2 ** 20;
 /** Longest integer; real ones take 8 bytes. */

@@ -176,15 +176,15 @@ export function torchGlobals(fail: Fail, makeTensor: MakeTensor): (name: string)
   const dictOf = (name: string) => (args: readonly unknown[], budget: Budget) => {
     const [items] = args;
     if (items === undefined) {
-      budget.spend(16);
+      budget.spend(32);
       return new Map();
     }
     if (items instanceof Map) {
-      budget.spend(16 + 2 * items.size);
+      budget.spend(32 + 2 * items.size);
       return new Map(items);
     }
     if (!Array.isArray(items) || !items.every((pair) => Array.isArray(pair) && pair.length === 2)) return wrong(name);
-    budget.spend(16 + 2 * items.length);
+    budget.spend(32 + 2 * items.length);
     return new Map(items as [unknown, unknown][]);
   };
   define('collections.OrderedDict', dictOf('collections.OrderedDict'));
@@ -194,7 +194,7 @@ export function torchGlobals(fail: Fail, makeTensor: MakeTensor): (name: string)
       if (items !== undefined && !Array.isArray(items)) return wrong(name);
       if (items?.some((item: unknown) => typeof item === 'object' && item !== null && !isTuple(item)))
         return wrong(name);
-      budget.spend(16 + (items?.length ?? 0));
+      budget.spend(32 + (items?.length ?? 0));
       return new Set(items);
     });
   }
