@@ -25,8 +25,9 @@ KINDS = {
     "bpe-nfkc": dict(model_type="bpe", normalization_rule_name="nmt_nfkc", vocab_size=120),
     "unigram-nfkc": dict(model_type="unigram", normalization_rule_name="nmt_nfkc", user_defined_symbols=["[img]"], vocab_size=130),
     "unigram-bytes": dict(model_type="unigram", normalization_rule_name="identity", byte_fallback=True, remove_extra_whitespaces=False, vocab_size=400),
-    "unigram-fold": dict(model_type="unigram", normalization_rule_name="nmt_nfkc_cf", vocab_size=120),
 }
+if NUM > 60:  # a third large character map, for comparing many texts elsewhere
+    KINDS["unigram-fold"] = dict(model_type="unigram", normalization_rule_name="nmt_nfkc_cf", vocab_size=120)
 PARTS = NOUNS + [" ", "  ", "   ", "\t", "\n", "\n\n", "▁", "▁▁", "a", "aa", "=", "[img]", "<s>", "</s>", "<unk>", "<0x41>", "🐘", "é", "e\u0301", "\u00a0", "\u3000", "ｱ", "ﬀ", "\u200b", "\x07", "ÅΩ", "0.5", "[0.123,", "ẞ", "한", "\ufffd"]
 
 
