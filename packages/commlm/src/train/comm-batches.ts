@@ -1,9 +1,14 @@
 /** Data thread of COMM's stages: scenes with several questions each, packed behind one picture, digits weighed by what they decide. */
 import {
   type AugmentLevel,
+  COLOR_NAMES,
   loadSpriteBank,
+  NOUNS,
+  objectAt,
   Random,
   type Scene,
+  type SceneObject,
+  type SpriteBank,
   type StyleChoice,
   type TurnType,
   turnsFor,
@@ -42,32 +47,71 @@ export interface CommBatchOptions {
 /** How much the first, second and third digit behind the point of a coordinate count: the third is all but noise. */
 const DIGIT_WEIGHTS = [1, 0.6, 0.1];
 
-/** Weighs tokens: 1 each, `yesNoWeight` for a yes or no, less for the later digits of a coordinate (those behind a piece such as `[0.` or `,0.`). */
-export function tokenWeigher(tokenizer: Tokenizer, yesNoWeight: number): (ids: readonly number[]) => number[] {
+/** What a token decides. */
+export type TokenKind = 'yes-no' | 'digit1' | 'digit2' | 'digit3' | 'noun' | 'other';
+
+/** Tells what each token decides and weighs it: 1, `yesNoWeight` for a yes or no, less for the later digits of a coordinate (those behind a piece such as `[0.` or `,0.`). */
+export function tokenWeigher(
+  tokenizer: Tokenizer,
+  yesNoWeight: number,
+): (ids: readonly number[]) => { weights: number[]; kinds: TokenKind[] } {
   const pieces = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.decode([id]));
   const opens = pieces.map((piece) => /[01]\.$/.test(piece));
-  const isYesNo = pieces.map((piece) => /^ (yes|no)$/.test(piece));
   const isDigit = pieces.map((piece) => /^\d$/.test(piece));
+  const nouns = new Set(NOUNS.map(({ name }) => ` ${name}`));
+  const words = pieces.map((piece): TokenKind => {
+    if (/^ (yes|no)$/.test(piece)) return 'yes-no';
+    return nouns.has(piece) ? 'noun' : 'other';
+  });
+  const digits = ['digit1', 'digit2', 'digit3'] as const;
   return (ids) => {
     let place = -1;
-    return ids.map((id) => {
-      if (place >= 0 && isDigit[id]) return DIGIT_WEIGHTS[place++] ?? 1;
+    const kinds = ids.map((id): TokenKind => {
+      if (place >= 0 && isDigit[id]) return digits[place++] ?? 'other';
       place = opens[id] ? 0 : -1;
-      return isYesNo[id] ? yesNoWeight : 1;
+      return words[id] ?? 'other';
     });
+    const weightOf = (kind: TokenKind): number => {
+      if (kind === 'yes-no') return yesNoWeight;
+      const digit = digits.indexOf(kind as (typeof digits)[number]);
+      return digit < 0 ? 1 : (DIGIT_WEIGHTS[digit] as number);
+    };
+    return { weights: kinds.map(weightOf), kinds };
   };
 }
 
-/** Noun in front at the centre of each patch, row by row; null on the background. */
-export function patchNouns({ width, height, objects }: Scene, grid: number): (string | null)[] {
+/** Points a side of a patch that are looked at to say what it shows, and how many of them a thing has to hold. */
+const PROBES = 3;
+const MOST_PROBES = 5;
+
+/**
+ * What each patch of the padded square shows, row by row: a thing that fills most of it, null for the background,
+ * undefined where neither does.
+ */
+export function patchObjects(scene: Scene, bank: SpriteBank, grid: number): (SceneObject | null | undefined)[] {
+  const { width, height } = scene;
   const side = Math.max(width, height);
   const [dx, dy] = [Math.floor((side - width) / 2), Math.floor((side - height) / 2)];
+  const step = side / grid / PROBES;
   return Array.from({ length: grid * grid }, (_, patch) => {
-    const x = (((patch % grid) + 0.5) * side) / grid - dx;
-    const y = ((Math.floor(patch / grid) + 0.5) * side) / grid - dy;
-    // Objects stand from back to front.
-    return objects.findLast(({ box }) => x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3])?.noun ?? null;
+    const [column, row] = [patch % grid, Math.floor(patch / grid)];
+    const counts = new Map<SceneObject | null, number>();
+    for (let probe = 0; probe < PROBES * PROBES; probe++) {
+      const x = (column * PROBES + (probe % PROBES) + 0.5) * step - dx;
+      const y = (row * PROBES + Math.floor(probe / PROBES) + 0.5) * step - dy;
+      const seen = objectAt(scene, bank, x, y) ?? null;
+      counts.set(seen, (counts.get(seen) ?? 0) + 1);
+    }
+    return [...counts].find(([, count]) => count >= MOST_PROBES)?.[0];
   });
+}
+
+/** The words that patches are named by: token ids, in the order of the classes. */
+export interface PatchWords {
+  /** A noun in the singular and in the plural, then `NOUNS.length` stands for the background. */
+  readonly nouns: BigInt64Array;
+  readonly plurals: BigInt64Array;
+  readonly colors: BigInt64Array;
 }
 
 interface Row {
@@ -75,6 +119,18 @@ interface Row {
   readonly labels: readonly number[];
   readonly segments: readonly number[];
   readonly positions: readonly number[];
+  /** What each segment asks for; empty in a conversation. */
+  readonly types: readonly (TurnType | undefined)[];
+}
+
+/** Tokens whose loss is logged: the place in this list plus one is written beside the token. */
+export const WATCHED = ['existence', 'rec_digit1', 'rec_digit2', 'name_at'] as const;
+
+function watchedKind(type: TurnType | undefined, kind: TokenKind): number {
+  if (type === 'existence' && kind === 'yes-no') return 1;
+  if (type === 'rec' && kind === 'digit1') return 2;
+  if (type === 'rec' && kind === 'digit2') return 3;
+  return type === 'name-at' && kind === 'noun' ? 4 : 0;
 }
 
 export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) => {
@@ -83,14 +139,18 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   const tokenizer = await Tokenizer.load(options.tokenizer);
   const weigh = tokenWeigher(tokenizer, mix.yesNoWeight);
   const types = Object.keys(mix.types) as TurnType[];
-  const nounIds = new Map<string, number>();
-  /** First token of a noun within a sentence. */
-  const nounId = (noun: string): number => {
-    if (!nounIds.has(noun)) nounIds.set(noun, tokenizer.encode(` ${noun}`)[0] as number);
-    return nounIds.get(noun) as number;
+  /** First token of each word within a sentence. */
+  const wordIds = (words: readonly string[]): BigInt64Array =>
+    BigInt64Array.from(words, (word) => BigInt(tokenizer.encode(` ${word}`)[0] as number));
+  const patchWords: PatchWords = {
+    nouns: wordIds(NOUNS.map(({ name }) => name)),
+    plurals: wordIds(NOUNS.map(({ plural }) => plural)),
+    colors: wordIds(COLOR_NAMES),
   };
+  const nounClasses = new Map(NOUNS.map(({ name }, index) => [name, BigInt(index)]));
 
   const row = (scene: Scene, random: Random): Row => {
+    if (questions === 0) return { ids: [], labels: [], segments: [], positions: [], types: [] };
     const drawn = turnsFor(scene, scene.seed, { types, weights: mix.types, max: questions });
     const turns = drawn.map((turn) => writeTurn(turn, scene));
     if (random.chance(mix.conversationShare)) {
@@ -105,17 +165,19 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         labels,
         segments: ids.map(() => 0),
         positions: ids.map((_, t) => t),
+        types: [],
       };
     }
     const packed = renderPacked(turns, { tokenizer, imageTokens: tokensPerImage });
-    return { ...packed, segments: packed.segmentIds };
+    return { ...packed, segments: packed.segmentIds, types: [undefined, ...drawn.map(({ type }) => type)] };
   };
 
   return (index): CommRawBatch => {
     const random = new Random(index, `comm ${world.seed}`);
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const rows: Row[] = [];
-    const patchNames = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
+    const patchNouns = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
+    const patchColors = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
     for (let i = 0; i < batchSize; i++) {
       const { scene, pixels } = worldItem(index * batchSize + i, {
         bank,
@@ -126,24 +188,30 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       });
       pictures.set(pixels, i * side * side * 3);
       rows.push(row(scene, random));
-      for (const [patch, noun] of patchNouns(scene, Math.sqrt(tokensPerImage)).entries()) {
-        if (noun !== null) patchNames[i * tokensPerImage + patch] = BigInt(nounId(noun));
+      for (const [patch, object] of patchObjects(scene, bank, Math.sqrt(tokensPerImage)).entries()) {
+        if (object === undefined) continue;
+        const at = i * tokensPerImage + patch;
+        patchNouns[at] = object === null ? BigInt(NOUNS.length) : (nounClasses.get(object.noun) as bigint);
+        if (object?.color !== undefined) patchColors[at] = BigInt(COLOR_NAMES.indexOf(object.color));
       }
     }
     const numTokens = Math.max(...rows.map(({ ids }) => ids.length));
     const size = batchSize * numTokens;
     const batch = {
       pictures,
-      patchNames,
+      patchNouns,
+      patchColors,
+      patchWords,
       numTokens,
       ids: new BigInt64Array(size),
       labels: new BigInt64Array(size).fill(-100n),
       positions: new BigInt64Array(size),
       segments: new Int32Array(size).fill(-1),
       weights: new Float32Array(size).fill(1),
+      watched: new Int8Array(size),
     };
-    for (const [b, { ids, labels, segments, positions }] of rows.entries()) {
-      const weights = weigh(ids);
+    for (const [b, { ids, labels, segments, positions, types }] of rows.entries()) {
+      const { weights, kinds } = weigh(ids);
       for (let t = 0; t < ids.length; t++) {
         const at = b * numTokens + t;
         batch.ids[at] = BigInt(ids[t] as number);
@@ -151,6 +219,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.positions[at] = BigInt(positions[t] as number);
         batch.segments[at] = segments[t] as number;
         batch.weights[at] = weights[t] as number;
+        batch.watched[at] = watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
       }
     }
     return batch;

@@ -10,14 +10,14 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
-import { F, type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
+import { cat, F, type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
 import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
 import { loadEncoder } from '../weights/encoder-folder.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
-import type { TaskMix } from './comm-batches.js';
+import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
 import type { BatchSource, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
 
@@ -32,7 +32,7 @@ export interface CommTrainConfig {
   /** Model folder that the stage starts from, or null for fresh weights. */
   readonly from: string | null;
   readonly tokenizer: string;
-  /** Questions packed behind one picture. */
+  /** Questions packed behind one picture; with 0 only the patches are named, without the blocks of the language model. */
   readonly questions: number;
   /** How often each kind of question is asked, and how many turns a conversation has. */
   readonly mix: TaskMix;
@@ -43,8 +43,11 @@ export interface CommTrainConfig {
 export interface CommRawBatch extends RawBatch {
   /** u8[B, side, side, 3]. */
   readonly pictures: Uint8Array;
-  /** [B, N] token of the noun that each patch shows, -100 on the background. */
-  readonly patchNames: BigInt64Array;
+  /** [B * N] place in `patchWords.nouns` of what each patch shows, one past the end for the background, -100 unclear. */
+  readonly patchNouns: BigInt64Array;
+  /** [B * N] place in `patchWords.colors` for patches of coloured shapes, else -100. */
+  readonly patchColors: BigInt64Array;
+  readonly patchWords: PatchWords;
   readonly numTokens: number;
   /** [B, T] each, padded at the right with segment -1. */
   readonly ids: BigInt64Array;
@@ -52,6 +55,8 @@ export interface CommRawBatch extends RawBatch {
   readonly positions: BigInt64Array;
   readonly segments: Int32Array;
   readonly weights: Float32Array;
+  /** 0, or which entry of WATCHED the token counts for, from 1. */
+  readonly watched: Int8Array;
 }
 
 /** Additive mask of packed rows: i32[B, T] segments (0 the prefix, -1 padding) -> float[B, 1, T, T]. */
@@ -64,6 +69,19 @@ export function packedMask(segments_BT: Tensor, dtype: 'f32' | 'bf16'): Tensor {
     const bias = zeros([rows, length, length], { dtype });
     return where(open, bias, bias.add(Number.NEGATIVE_INFINITY)).unsqueeze(1);
   });
+}
+
+/** Mean loss of the watched tokens of a batch; 0 nats where none is there. */
+function watchedLosses(batch: CommRawBatch, tokenLosses: Tensor): Record<string, Tensor> {
+  // The learned tokens in the order of `Comm.loss`: the first of a row is never predicted.
+  const kinds = batch.watched.filter((_, at) => at % batch.numTokens > 0 && batch.labels[at] !== -100n);
+  const perToken = tensor(Int32Array.from(kinds));
+  return Object.fromEntries(
+    WATCHED.map((name, index) => {
+      const mine = perToken.eq(index + 1).to('f32');
+      return [name, tokenLosses.mul(mine).sum().div(mine.sum().clamp(1))];
+    }),
+  );
 }
 
 /** A stage of COMM as a task of the training loop. */
@@ -120,6 +138,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   loss(batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const shape = [this.#config.batchSize, batch.numTokens];
     const visual = this.#encode(batch);
+    if (this.#config.questions === 0) return this.#namePatches(visual, batch);
     const { loss, tokenLosses } = this.#model.loss({
       ids: tensor(batch.ids, { shape }),
       labels: tensor(batch.labels, { shape }),
@@ -129,22 +148,42 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       visual,
     });
     const { patchNameWeight } = this.#config.mix;
-    if (patchNameWeight === 0) return { loss, metrics: { token_loss: tokenLosses.mean() } };
-    const names = this.#namePatches(visual, tensor(batch.patchNames));
-    return {
-      loss: loss.add(names.loss.mul(patchNameWeight)),
-      metrics: { token_loss: tokenLosses.mean(), name_loss: names.loss, name_accuracy: names.accuracy },
-    };
+    const metrics = { token_loss: tokenLosses.mean(), ...watchedLosses(batch, tokenLosses) };
+    if (patchNameWeight === 0) return { loss, metrics };
+    const names = this.#namePatches(visual, batch);
+    return { loss: loss.add(names.loss.mul(patchNameWeight)), metrics: { ...metrics, ...names.metrics } };
   }
 
-  /** Reads each visual token as a word by the head of the language model, without its blocks: float[B, N, E], i64[B * N]. */
-  #namePatches(visual_BNE: Tensor, names: Tensor): { loss: Tensor; accuracy: Tensor } {
-    const { languageModel } = this.#model;
-    const shown = names.ne(-100).nonzero().squeeze(1);
-    const targets = names.indexSelect(0, shown);
-    const tokens = languageModel.model.norm.forward(visual_BNE.flatten(0, 1).indexSelect(0, shown));
-    const logits = languageModel.logits(tokens).to('f32');
-    return { loss: F.crossEntropy(logits, targets), accuracy: logits.argmax(1).eq(targets).to('f32').mean() };
+  /**
+   * Reads each visual token as a word: its likeness to the embedding of a noun, in the singular and in the plural, and of
+   * a colour, without the blocks of the language model. Background is what is like no noun (likeness below zero), so that
+   * a question can tell by likeness alone that a thing is not there.
+   */
+  #namePatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const { model } = this.#model.languageModel;
+    const tokens = model.norm.forward(visual_BNE.flatten(0, 1));
+    const likeness = (words: BigInt64Array): Tensor =>
+      F.linear(tokens, model.embedTokens.forward(tensor(words))).to('f32');
+    const nouns = tensor(batch.patchNouns);
+    const background = zeros([nouns.shape[0]!, 1]);
+    // A batch without any coloured shape counts 0.
+    const loss = (logits: Tensor, labels: Tensor): Tensor =>
+      F.crossEntropy(logits, labels, { reduction: 'sum' }).div(labels.ne(-100).to('f32').sum().clamp(1));
+    const singular = cat([likeness(batch.patchWords.nouns), background], 1);
+    const plural = cat([likeness(batch.patchWords.plurals), background], 1);
+    const colors = likeness(batch.patchWords.colors);
+    const known = nouns.ge(0).logicalAnd(nouns.lt(batch.patchWords.nouns.length));
+    const right = singular.argmax(1).eq(nouns).logicalAnd(known);
+    return {
+      loss: loss(singular, nouns)
+        .add(loss(plural, nouns))
+        .add(loss(colors, tensor(batch.patchColors))),
+      metrics: {
+        name_loss: loss(singular, nouns),
+        color_loss: loss(colors, tensor(batch.patchColors)),
+        name_accuracy: right.to('f32').sum().div(known.to('f32').sum()),
+      },
+    };
   }
 
   export(folder: string): void {

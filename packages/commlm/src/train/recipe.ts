@@ -19,6 +19,7 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-tokenizer': () => import('../recipes/tiny-tokenizer.js'),
   'tiny-clip': () => import('../recipes/tiny-clip.js'),
   'tiny-dinov2': () => import('../recipes/tiny-dinov2.js'),
+  'tiny-align': () => import('../recipes/tiny-align.js'),
   'tiny-stage1': () => import('../recipes/tiny-stage1.js'),
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
 };

@@ -351,6 +351,27 @@ function markCovered(behind: Placed, front: Placed, covered: Uint8Array): number
   return added;
 }
 
+/** The thing that is seen at a point of the scene, by the coarse masks; undefined on the background. */
+export function objectAt(
+  { objects }: Pick<Scene, 'objects'>,
+  bank: SpriteBank,
+  x: number,
+  y: number,
+): SceneObject | undefined {
+  // Objects stand from back to front.
+  return objects.findLast(({ noun, style, place, rotation, flip }) => {
+    const radians = (rotation * Math.PI) / 180;
+    const [cos, sin] = [Math.cos(radians), Math.sin(radians)];
+    const [dx, dy] = [x - place.x, y - place.y];
+    const u = (dx * cos + dy * sin) / place.width;
+    const v = (dy * cos - dx * sin) / place.height;
+    const column = Math.floor(((flip ? -u : u) + 0.5) * MASK_SIDE);
+    const row = Math.floor((v + 0.5) * MASK_SIDE);
+    const inside = column >= 0 && column < MASK_SIDE && row >= 0 && row < MASK_SIDE;
+    return inside && bank.sprite(noun, style).mask[row * MASK_SIDE + column] === 1;
+  });
+}
+
 /** Whether the cells left visible span clearly less than all cells do: the box would no longer be tight. */
 function losesEdge(item: Placed, covered: Uint8Array): boolean {
   const all = [Infinity, Infinity, -Infinity, -Infinity] as [number, number, number, number];
