@@ -5,6 +5,7 @@ import {
   loadSpriteBank,
   NOUNS,
   objectAt,
+  type PixelBox,
   Random,
   type Scene,
   type SceneObject,
@@ -31,6 +32,14 @@ export interface TaskMix {
    * space of the (tied) word embeddings, so that a word of a question finds the patches it means by likeness.
    */
   readonly patchNameWeight: number;
+  /**
+   * Words asked for alone, a picture: nouns right behind it, each of which is to say yes or no at its own place, and the
+   * nouns of existence questions likewise. An answer gets to know of a thing over two steps of attention, from the patch
+   * to the word and from the word to the answer, and neither is worth learning without the other; this teaches the first.
+   */
+  readonly wordProbes: number;
+  /** Likewise for where a thing is: `left`, `top`, `right` or `bottom` and a noun, to answer with the first digit of that edge. */
+  readonly edgeProbes: number;
 }
 
 /** What the data thread needs to know. */
@@ -114,17 +123,25 @@ export interface PatchWords {
   readonly colors: BigInt64Array;
 }
 
+/** A box in pixels of the scene as shares of the square that it is padded to. */
+function inSquare(box: PixelBox, { width, height }: Scene): [number, number, number, number] {
+  const side = Math.max(width, height);
+  const [dx, dy] = [Math.floor((side - width) / 2), Math.floor((side - height) / 2)];
+  return [(box[0] + dx) / side, (box[1] + dy) / side, (box[2] + dx) / side, (box[3] + dy) / side];
+}
+
 interface Row {
-  readonly ids: readonly number[];
-  readonly labels: readonly number[];
-  readonly segments: readonly number[];
-  readonly positions: readonly number[];
+  readonly ids: number[];
+  /** The token to be predicted in front of each place; with word probes it need not be the one that stands there. */
+  readonly labels: number[];
+  readonly segments: number[];
+  readonly positions: number[];
   /** What each segment asks for; empty in a conversation. */
   readonly types: readonly (TurnType | undefined)[];
 }
 
 /** Tokens whose loss is logged: the place in this list plus one is written beside the token. */
-export const WATCHED = ['existence', 'rec_digit1', 'rec_digit2', 'name_at'] as const;
+export const WATCHED = ['existence', 'rec_digit1', 'rec_digit2', 'name_at', 'word_probe', 'edge_probe'] as const;
 
 function watchedKind(type: TurnType | undefined, kind: TokenKind): number {
   if (type === 'existence' && kind === 'yes-no') return 1;
@@ -149,6 +166,53 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   };
   const nounClasses = new Map(NOUNS.map(({ name }, index) => [name, BigInt(index)]));
 
+  const yesNoIds = [' no', ' yes'].map((word) => tokenizer.encode(word)[0] as number);
+  const nounOfId = new Map(
+    NOUNS.flatMap(({ name, plural }) =>
+      [name, plural].map((word) => [tokenizer.encode(` ${word}`)[0] as number, name]),
+    ),
+  );
+  const isShown = (scene: Scene, noun: string): boolean => scene.objects.some((object) => object.noun === noun);
+
+  const edgeIds = [' left', ' top', ' right', ' bottom'].map((word) => tokenizer.encode(word)[0] as number);
+  const digitIds = Array.from({ length: 10 }, (_, digit) => tokenizer.encode(` [0.${digit}`).at(-1) as number);
+
+  /** Words behind the picture, each in a segment of its own and somewhere near where a question would name it. */
+  const appendProbes = (row: Row, prefixLength: number, scene: Scene, random: Random): void => {
+    let segment = Math.max(...row.segments);
+    // A token's answer is the label of the place behind it.
+    let answer = -100;
+    const push = (id: number, position: number): void => {
+      row.ids.push(id);
+      row.segments.push(segment);
+      row.labels.push(answer);
+      row.positions.push(prefixLength + position);
+      answer = -100;
+    };
+    const wordId = (noun: string): number => {
+      const { name, plural } = NOUNS[Number(nounClasses.get(noun))] as (typeof NOUNS)[number];
+      return tokenizer.encode(` ${random.chance(0.7) ? name : plural}`)[0] as number;
+    };
+    for (let probe = 0; probe < mix.wordProbes; probe++) {
+      const noun = probe % 2 === 0 ? random.pick(scene.objects).noun : random.pick(NOUNS).name;
+      segment++;
+      push(wordId(noun), random.int(12));
+      answer = yesNoIds[Number(isShown(scene, noun))] as number;
+    }
+    const single = scene.objects.filter(
+      ({ noun }) => scene.objects.filter((other) => other.noun === noun).length === 1,
+    );
+    for (let probe = 0; probe < mix.edgeProbes && single.length > 0; probe++) {
+      const { noun, box } = random.pick(single);
+      const [edge, at] = [random.int(4), random.int(11)];
+      segment++;
+      push(edgeIds[edge] as number, at);
+      push(wordId(noun), at + 1);
+      answer = digitIds[Math.min(9, Math.floor(10 * (inSquare(box, scene)[edge] as number)))] as number;
+    }
+    push(tokenizer.eosId as number, 0);
+  };
+
   const row = (scene: Scene, random: Random): Row => {
     if (questions === 0) return { ids: [], labels: [], segments: [], positions: [], types: [] };
     const drawn = turnsFor(scene, scene.seed, { types, weights: mix.types, max: questions });
@@ -169,7 +233,17 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       };
     }
     const packed = renderPacked(turns, { tokenizer, imageTokens: tokensPerImage });
-    return { ...packed, segments: packed.segmentIds, types: [undefined, ...drawn.map(({ type }) => type)] };
+    const { ids, labels, segmentIds: segments, positions } = packed;
+    const asked: Row['types'][number][] = [undefined, ...drawn.map(({ type }) => type)];
+    const packedRow = { ids, labels, segments, positions, types: asked };
+    if (mix.wordProbes > 0) {
+      for (let t = 0; t < ids.length - 1; t++) {
+        const noun = asked[segments[t] as number] === 'existence' ? nounOfId.get(ids[t] as number) : undefined;
+        if (noun !== undefined && labels[t] === -100) labels[t + 1] = yesNoIds[Number(isShown(scene, noun))] as number;
+      }
+      appendProbes(packedRow, packed.prefixLength, scene, random);
+    }
+    return packedRow;
   };
 
   return (index): CommRawBatch => {
@@ -220,6 +294,10 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.segments[at] = segments[t] as number;
         batch.weights[at] = weights[t] as number;
         batch.watched[at] = watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
+        // Behind the questions there are probes only.
+        if (types.length > 0 && (segments[t] as number) >= types.length) {
+          batch.watched[at] = digitIds.includes(labels[t] as number) ? 6 : 5;
+        }
       }
     }
     return batch;
