@@ -10,6 +10,7 @@
 import { createHash } from 'node:crypto';
 import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { manualSeed, type nn, optim, reuseFreedMemory, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
@@ -215,7 +216,10 @@ export async function runTraining<Batch>(
   let waited = 0;
   let lastLogged = step;
   try {
-    while (step < config.steps && signal?.aborted !== true) {
+    while (step < config.steps) {
+      // Batches of a worker arrive in one turn of the event loop, up to a thousand; signals and timers need turns too.
+      await nextTurn();
+      if (signal?.aborted === true) break;
       const batch = await batches.next();
       const figures = trainStep(task, batch, step, optimizer, parameters, schedule(step), config.clipNorm);
       step++;
