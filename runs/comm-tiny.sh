@@ -12,6 +12,7 @@ OMP_NUM_THREADS=1 run tiny-clip & clip=$!
 OMP_NUM_THREADS=1 run tiny-dinov2 & dino=$!
 wait "$clip"
 wait "$dino"
+run tiny-align
 run tiny-stage1
 run tiny-stage2
 npx commlm eval world --model runs/out/tiny-stage2/result --count 1000 --out runs/out/tiny-eval
