@@ -34,7 +34,15 @@ export const recipe: Recipe = {
     from: null,
     tokenizer: 'runs/out/tiny-tokenizer/result',
     questions: 0,
-    mix: { types: {}, conversationShare: 0, yesNoWeight: 1, patchNameWeight: 1, wordProbes: 0, edgeProbes: 0 },
+    mix: {
+      types: {},
+      conversationShare: 0,
+      yesNoWeight: 1,
+      patchNameWeight: 1,
+      patchPlaceWeight: 0.5,
+      wordProbes: 0,
+      edgeProbes: 0,
+    },
     world: { seed: 200, style: 'known', augment: 'light' },
   },
 };

@@ -47,6 +47,7 @@ export const recipe: Recipe = {
       conversationShare: 0.1,
       yesNoWeight: 2,
       patchNameWeight: 0.5,
+      patchPlaceWeight: 0.3,
       wordProbes: 12,
       edgeProbes: 8,
     },

@@ -33,6 +33,11 @@ export interface TaskMix {
    */
   readonly patchNameWeight: number;
   /**
+   * Weight of telling from a visual token alone where its patch lies and where the thing on it ends, 0 for not at all. The
+   * last levels of the towers hardly know their place (a linear probe finds the column of one patch in four); the first ones do.
+   */
+  readonly patchPlaceWeight: number;
+  /**
    * Words asked for alone, a picture: nouns right behind it, each of which is to say yes or no at its own place, and the
    * nouns of existence questions likewise. An answer gets to know of a thing over two steps of attention, from the patch
    * to the word and from the word to the answer, and neither is worth learning without the other; this teaches the first.
@@ -252,6 +257,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     const rows: Row[] = [];
     const patchNouns = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
     const patchColors = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
+    const patchBoxes = new Float32Array(batchSize * tokensPerImage * 4);
     for (let i = 0; i < batchSize; i++) {
       const { scene, pixels } = worldItem(index * batchSize + i, {
         bank,
@@ -266,6 +272,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         if (object === undefined) continue;
         const at = i * tokensPerImage + patch;
         patchNouns[at] = object === null ? BigInt(NOUNS.length) : (nounClasses.get(object.noun) as bigint);
+        if (object !== null) patchBoxes.set(inSquare(object.box, scene), at * 4);
         if (object?.color !== undefined) patchColors[at] = BigInt(COLOR_NAMES.indexOf(object.color));
       }
     }
@@ -275,6 +282,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       pictures,
       patchNouns,
       patchColors,
+      patchBoxes,
       patchWords,
       numTokens,
       ids: new BigInt64Array(size),

@@ -10,7 +10,7 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
-import { cat, F, type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
+import { cat, F, nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
@@ -47,6 +47,8 @@ export interface CommRawBatch extends RawBatch {
   readonly patchNouns: BigInt64Array;
   /** [B * N] place in `patchWords.colors` for patches of coloured shapes, else -100. */
   readonly patchColors: BigInt64Array;
+  /** [B * N, 4] box of the thing that each patch shows, shares of the padded square; 0 without one. */
+  readonly patchBoxes: Float32Array;
   readonly patchWords: PatchWords;
   readonly numTokens: number;
   /** [B, T] each, padded at the right with segment -1. */
@@ -71,6 +73,9 @@ export function packedMask(segments_BT: Tensor, dtype: 'f32' | 'bf16'): Tensor {
   });
 }
 
+/** An error of a tenth of the square weighs as much as a nat of row or column. */
+const BOX_ERROR_WEIGHT = 10;
+
 /** Mean loss of the watched tokens of a batch; 0 nats where none is there. */
 function watchedLosses(batch: CommRawBatch, tokenLosses: Tensor): Record<string, Tensor> {
   // The learned tokens in the order of `Comm.loss`: the first of a row is never predicted.
@@ -89,16 +94,21 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly #config: CommTrainConfig;
   readonly #model: Comm;
+  /** Reads row, column and box from a visual token; dropped after training. */
+  readonly #placeHead: nn.Linear;
 
   private constructor(config: CommTrainConfig, model: Comm) {
     this.#config = config;
     this.#model = model;
+    this.#placeHead = new nn.Linear(model.config.textConfig.hiddenSize, 2 * Math.sqrt(model.tokensPerImage) + 4);
+    this.#placeHead.to('bf16');
     model.to('bf16').requiresGrad_(true).train();
     for (const branch of model.vision.encoders) branch.vit.requiresGrad_(false);
     this.parts = new Map<string, nn.Module>([
       ['vision', model.vision],
       ['projector', model.projector],
       ['languageModel', model.languageModel],
+      ...(config.mix.patchPlaceWeight > 0 ? [['placeHead', this.#placeHead] as const] : []),
     ]);
   }
 
@@ -138,7 +148,8 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   loss(batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const shape = [this.#config.batchSize, batch.numTokens];
     const visual = this.#encode(batch);
-    if (this.#config.questions === 0) return this.#namePatches(visual, batch);
+    const patches = this.#readPatches(visual, batch);
+    if (this.#config.questions === 0) return patches;
     const { loss, tokenLosses } = this.#model.loss({
       ids: tensor(batch.ids, { shape }),
       labels: tensor(batch.labels, { shape }),
@@ -147,11 +158,45 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
       visual,
     });
-    const { patchNameWeight } = this.#config.mix;
-    const metrics = { token_loss: tokenLosses.mean(), ...watchedLosses(batch, tokenLosses) };
-    if (patchNameWeight === 0) return { loss, metrics };
-    const names = this.#namePatches(visual, batch);
-    return { loss: loss.add(names.loss.mul(patchNameWeight)), metrics: { ...metrics, ...names.metrics } };
+    const metrics = { token_loss: tokenLosses.mean(), ...watchedLosses(batch, tokenLosses), ...patches.metrics };
+    return { loss: loss.add(patches.loss), metrics };
+  }
+
+  /** The weighted losses of what is read from visual tokens alone. */
+  #readPatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const { patchNameWeight, patchPlaceWeight } = this.#config.mix;
+    const names = patchNameWeight > 0 ? this.#namePatches(visual_BNE, batch) : null;
+    const places = patchPlaceWeight > 0 ? this.#placePatches(visual_BNE, batch) : null;
+    const nothing = zeros([]);
+    return {
+      loss: (names?.loss.mul(patchNameWeight) ?? nothing).add(places?.loss.mul(patchPlaceWeight) ?? nothing),
+      metrics: { ...names?.metrics, ...places?.metrics },
+    };
+  }
+
+  /** Row and column of each patch as classes, and the box of what it shows (mean absolute error, shares of the square). */
+  #placePatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const [count, numPatches] = visual_BNE.shape as [number, number];
+    const side = Math.sqrt(numPatches);
+    const tokens = this.#model.languageModel.model.norm.forward(visual_BNE.flatten(0, 1));
+    const read = this.#placeHead.forward(tokens).to('f32');
+    const patches = Array.from({ length: count * numPatches }, (_, i) => i % numPatches);
+    const rows = tensor(BigInt64Array.from(patches, (patch) => BigInt(Math.floor(patch / side))));
+    const columns = tensor(BigInt64Array.from(patches, (patch) => BigInt(patch % side)));
+    const place = F.crossEntropy(read.narrow(1, 0, side), rows).add(
+      F.crossEntropy(read.narrow(1, side, side), columns),
+    );
+    const boxes = tensor(batch.patchBoxes, { shape: [count * numPatches, 4] });
+    const shown = boxes.sum(1).gt(0).to('f32');
+    const error = read
+      .narrow(1, 2 * side, 4)
+      .sub(boxes)
+      .abs()
+      .mean(1)
+      .mul(shown)
+      .sum()
+      .div(shown.sum().clamp(1));
+    return { loss: place.add(error.mul(BOX_ERROR_WEIGHT)), metrics: { place_loss: place, box_error: error } };
   }
 
   /**
