@@ -31,7 +31,7 @@ export const goldenEncoders = (): string[] =>
     .map(({ name }) => name)
     .sort();
 
-/** All rows of one encoder: pixels (equal, so bound 0), hidden states, the final norm; the same on another grid where that is stored. */
+/** All rows of one encoder: pixels (equal, so bound 0; DINOv3's are floating point throughout), hidden states, the final norm; the same on another grid where that is stored. */
 export async function measureEncoder(name: string): Promise<ParityRow[]> {
   const image = await decodeImage(await readFile(goldenPicture));
   const path = join(encodersFolder, name);
@@ -45,11 +45,8 @@ export async function measureEncoder(name: string): Promise<ParityRow[]> {
       const theirs = golden.tensor('pixels.picture');
       const pixels = theirs.reshape(1, ...theirs.shape);
       const rows: ParityRow[] = [];
-      // A processor without a Pillow form (DINOv3) has its input given.
-      if (!name.startsWith('dinov3')) {
-        const ours = preprocess(image, config).pixels;
-        rows.push(row('pixels', largest(theirs.flatten().toArray(), ours), 0));
-      }
+      const ours = preprocess(image, config).pixels;
+      rows.push(row('pixels', largest(theirs.flatten().toArray(), ours), config.rounding === 'none' ? BOUND : 0));
       const compare = (input: Tensor, prefix: string, label: string): void => {
         const levels = Array.from({ length: vit.config.numLayers + 1 }, (_, i) => i);
         const states = vit.forward(input, levels, { keepSpecial: true });

@@ -3,7 +3,7 @@
 Run: python3 tools/golden/encoders.py tests/golden/encoders     (versions: tools/golden/requirements.txt, transformers 5.24.0)
 
 `picture.png` is shared. Each encoder gets a folder with the files of its library and `golden.safetensors`:
-  pixels.picture   the picture as the library's own processor prepares it (Pillow does the resizing), f32[3, S, S]
+  pixels.picture   the picture as the library's own processor prepares it (Pillow resizes, for DINOv3 torch), f32[3, S, S]
   f32.hidden.<i>   hidden states of that input: 0 what the first block reads, i the output of block i; f32, eager attention
   f32.normed       the last one behind the final norm, where there is one
   wide.*           the same for random pixels of another grid, where the library resizes its positions
@@ -111,11 +111,8 @@ def wide_pixels(height, width, seed=5):
 def hugging_face(folder, image, model, processor, seed, *, base=lambda m: m, run=None, wide=None):
     fresh(folder)
     randomise(model, seed).save_pretrained(folder)
-    if processor is not None:
-        processor.save_pretrained(folder)
-        pixels = torch.as_tensor(np.asarray(processor(image, return_tensors="np")["pixel_values"][0]))
-    else:
-        pixels = torch.randn(3, 32, 32, generator=torch.Generator().manual_seed(seed))
+    processor.save_pretrained(folder)
+    pixels = torch.as_tensor(np.asarray(processor(image, return_tensors="pt")["pixel_values"][0]))
     inner = base(model)
     names = dict(inner.named_modules())
     blocks = next(names[n] for n in ("encoder.layers", "layers", "encoder.layer", "model.layer", "layer") if n in names)
@@ -214,11 +211,11 @@ def main():
     hf(out / "deit", model=transformers.DeiTModel._from_config(transformers.DeiTConfig(**SMALL), **eager),
        processor=DeiTImageProcessorPil(size=dict(height=37, width=37), crop_size=square), seed=7, wide=wide_pixels(40, 24))
     dinov3 = functools.partial(transformers.DINOv3ViTConfig, **SMALL)
-    # Its processor has no Pillow form: the pixels are given.
+    # Its processor has no Pillow form: torch resizes, in floating point.
     for name, config in (("dinov3", dinov3(num_register_tokens=4)),
                          ("dinov3-gated", dinov3(use_gated_mlp=True, hidden_act="silu", num_register_tokens=2))):
         model = transformers.DINOv3ViTModel._from_config(config, **eager)
-        hf(out / name, model=model, processor=None, seed=8, run=lambda batch, other, m=model: m(batch), wide=wide_pixels(40, 24))
+        hf(out / name, model=model, processor=transformers.DINOv3ViTImageProcessor(size=square), seed=8, run=lambda batch, other, m=model: m(batch), wide=wide_pixels(40, 24))
 
     tm = functools.partial(timm_model, image=image)
     tm(out / "timm-vit", name="vit_tiny_patch16_224", seed=20, wide=wide_pixels(40, 24))

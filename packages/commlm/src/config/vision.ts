@@ -152,6 +152,8 @@ export const ImageConfig = z.strictObject({
   /** Canvas colour for `pad`, RGB 0..255 (paper-notes 10); null for the other fits. */
   padColor: z.tuple([z.int().min(0).max(255), z.int().min(0).max(255), z.int().min(0).max(255)]).nullable(),
   resample: z.enum(['bicubic', 'bilinear', 'lanczos']),
+  /** `none`: resized in floating point, as DINOv3's processor does, for `stretch` only; absent: to bytes, as Pillow does. */
+  rounding: z.literal('none').optional(),
   mean: z.tuple([z.number(), z.number(), z.number()]),
   std: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]),
 });
@@ -269,6 +271,9 @@ export const EncoderConfig = z
     const crops = encoder.image.fit === 'crop' || encoder.image.fit === 'stretch-crop';
     if (crops !== (encoder.image.shortSide !== null)) {
       fail('image', "short_side belongs to fit 'crop' and 'stretch-crop': set it there and only there");
+    }
+    if (encoder.image.rounding !== undefined && encoder.image.fit !== 'stretch') {
+      fail('image', `rounding 'none' is there for fit 'stretch' only`);
     }
     if (!crops && encoder.image.cropOffset !== undefined) {
       fail('image', `crop_offset has no effect with fit '${encoder.image.fit}'`);

@@ -5,7 +5,7 @@ import { CommError } from '../config/errors.js';
 import type { ImageConfig } from '../config/model.js';
 import type { RgbImage } from './decode.js';
 import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
-import { resize } from './resize.js';
+import { resize, resizeUnrounded } from './resize.js';
 
 /** A colour: red, green, blue, 0..255 each. */
 export type Rgb = readonly [red: number, green: number, blue: number];
@@ -20,8 +20,22 @@ export interface PreprocessedImage {
 
 /** The whole way from decoded pixels to the encoder's input; equal to the reference processors, bit for bit. */
 export function preprocess(image: RgbImage, config: ImageConfig): PreprocessedImage {
+  if (config.rounding === 'none') return preprocessUnrounded(image, config);
   const { image: square, frame } = fitSquare(image, config);
   return { pixels: normalizePixels(square, config.mean, config.std), frame };
+}
+
+/** Both sides to the encoder's size in floating point, then (x / 255 - mean) / std. */
+function preprocessUnrounded(image: RgbImage, { size, resample, mean, std }: ImageConfig): PreprocessedImage {
+  const square = resizeUnrounded(image, size, size, resample);
+  const pixels = new Float32Array(square.length);
+  for (let i = 0; i < size * size; i++) {
+    for (let channel = 0; channel < 3; channel++) {
+      const value = (square[i * 3 + channel] as number) / 255;
+      pixels[channel * size * size + i] = (value - (mean[channel] as number)) / (std[channel] as number);
+    }
+  }
+  return { pixels, frame: stretchedFrame(image.width, image.height) };
 }
 
 /** The encoder's square as a picture, before it is normalised. */

@@ -184,3 +184,51 @@ function resizeNearest(
   }
   return { width, height, data: output };
 }
+
+/**
+ * Resizes without rounding, as tensor libraries do on floating-point pictures (across first, then down): row-major
+ * [height, width, 3] in 0..255, within a hundred-thousandth of torch's antialiased filters.
+ */
+export function resizeUnrounded(
+  { width: inputWidth, height: inputHeight, data }: RgbImage,
+  width: number,
+  height: number,
+  resample: Exclude<Resample, 'nearest'>,
+): Float32Array {
+  const filter = FILTERS[resample];
+  const across = computeWeights(inputWidth, width, filter);
+  const down = computeWeights(inputHeight, height, filter);
+  const rows = new Float64Array(inputHeight * width * 3);
+  for (let y = 0; y < inputHeight; y++) {
+    for (let x = 0; x < width; x++) {
+      const source = (y * inputWidth + (across.starts[x] as number)) * 3;
+      addWeighted(rows, (y * width + x) * 3, data, source, 3, across, x);
+    }
+  }
+  const output = new Float64Array(height * width * 3);
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
+      const source = ((down.starts[y] as number) * width + x) * 3;
+      addWeighted(output, (y * width + x) * 3, rows, source, width * 3, down, y);
+    }
+  }
+  return Float32Array.from(output);
+}
+
+/** One output pixel: the weighted mean of the input pixels that lie `step` apart. */
+function addWeighted(
+  output: Float64Array,
+  target: number,
+  input: ArrayLike<number>,
+  source: number,
+  step: number,
+  { counts, values, stride }: Weights,
+  index: number,
+): void {
+  for (let i = 0; i < (counts[index] as number); i++) {
+    const weight = (values[index * stride + i] as number) / (1 << PRECISION_BITS);
+    for (let channel = 0; channel < 3; channel++) {
+      output[target + channel]! += weight * (input[source + i * step + channel] as number);
+    }
+  }
+}

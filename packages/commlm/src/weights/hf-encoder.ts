@@ -26,6 +26,8 @@ interface Processor {
   readonly resample: 2 | 3;
   readonly mean: Triple;
   readonly std: Triple;
+  /** Set for the class that resizes in floating point. */
+  readonly rounding?: 'none';
 }
 
 interface HfEncoderLayout {
@@ -94,7 +96,7 @@ const dinov3: HfEncoderLayout = {
   rules: dinov3Rules,
   prefix: DINOV3_PREFIX,
   ignorable: dinov3Ignorable,
-  processor: { fit: 'stretch', resample: 2, mean: IMAGENET_MEAN, std: IMAGENET_STD },
+  processor: { fit: 'stretch', resample: 2, mean: IMAGENET_MEAN, std: IMAGENET_STD, rounding: 'none' },
 };
 
 const layouts: Readonly<Record<string, HfEncoderLayout>> = {
@@ -150,7 +152,13 @@ export const encoderToHf = (
 ): Map<string, Tensor> => toTheirs(tensors, byType[type](config));
 
 /** `preprocessor_config.json` as an ImageConfig; what it leaves out is as in the processor class of the model type. */
-function imageConfig(folder: string, { imageSize }: ViTConfig, processor: Processor): ImageConfig {
+function imageConfig(folder: string, vit: ViTConfig, processor: Processor): ImageConfig {
+  const image = bytewiseImageConfig(folder, vit, processor);
+  const { rounding } = processor;
+  return rounding === undefined || image.fit !== 'stretch' ? image : { ...image, rounding };
+}
+
+function bytewiseImageConfig(folder: string, { imageSize }: ViTConfig, processor: Processor): ImageConfig {
   const name = 'preprocessor_config.json';
   const { fit, resample, mean, std } = processor;
   if (!existsSync(join(folder, name))) {
