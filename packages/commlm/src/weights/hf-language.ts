@@ -5,14 +5,14 @@
 import { join } from 'node:path';
 import { nn, scope } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { nearestName } from '../config/json.js';
+import { nearestName, parseConfig } from '../config/json.js';
 import { LlamaConfig } from '../config/model.js';
 import { Llama } from '../models/llama.js';
-import { type LoadOptions, readFolderJson, readForeign } from './hf-config.js';
+import { type LoadOptions, readFolderJson } from './hf-config.js';
 import { gemma2Config } from './hf-gemma2.js';
 import { llamaConfig, mistralConfig, qwen2Config, qwen3Config } from './hf-llama.js';
 import { phiConfig, phiName } from './hf-phi.js';
-import { type KeyRule, same, toOurs } from './key-rules.js';
+import { checkKeys, type KeyRule, same, type TensorSource, theirShapes, toOurs } from './key-rules.js';
 import { WeightFiles } from './weight-files.js';
 
 /** How one `model_type` is read; a new one is a new entry in `layouts`. */
@@ -69,7 +69,7 @@ export function hfLanguageModel(
   const type = String(json['model_type']);
   const layout = Object.hasOwn(layouts, type) ? layouts[type] : undefined;
   if (layout === undefined) throw unknownType(type, source);
-  const config = readForeign(LlamaConfig, layout.config(json, source), source);
+  const config = parseConfig(LlamaConfig, layout.config(json, source), source);
   const placed = (theirs: string): string => theirs.replace(/^model\./, () => model).replace(/^lm_head\./, () => head);
   const rules = languageKeys(config).map((key) => same(`${ours}${key}`, placed(layout.theirs(key))));
   const tied = `${head}weight`;
@@ -82,10 +82,18 @@ export function hfLanguageModel(
   };
 }
 
-/** Our keys of a language model. */
+/** Our keys of a language model: those of its first block stand for all. */
 function languageKeys(config: LlamaConfig): string[] {
-  using model = nn.onMeta(() => new Llama(config));
-  return scope(() => [...model.stateDict().keys()]);
+  const { slidingWindow: _, ...rest } = config;
+  using model = nn.onMeta(() => new Llama({ ...rest, numLayers: 1 }));
+  const first = 'model.layers.0.';
+  return scope(() =>
+    [...model.stateDict().keys()].flatMap((key) =>
+      key.startsWith(first)
+        ? Array.from({ length: config.numLayers }, (_, i) => `model.layers.${i}.${key.slice(first.length)}`)
+        : [key],
+    ),
+  );
 }
 
 function unknownType(type: string, source: string): CommError {
@@ -94,6 +102,13 @@ function unknownType(type: string, source: string): CommError {
     code: 'weights/model-type',
     fix: `Known types are ${languageModelTypes.join(', ')}${nearest === undefined ? '' : `; did you mean '${nearest}'?`}.`,
   });
+}
+
+/** Checks names and shapes of the weights in `files` against a parsed config.json; throws a CommError that lists what does not fit. */
+export function checkHfLanguageModel(json: Record<string, unknown>, source: string, files: TensorSource): void {
+  const { config, rules, ignorable } = hfLanguageModel(json, source);
+  using model = nn.onMeta(() => new Llama(config));
+  scope(() => checkKeys(files, theirShapes(rules, model.stateDict()), ignorable));
 }
 
 /** Reads a folder with a language model; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */

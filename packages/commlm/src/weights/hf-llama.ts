@@ -26,8 +26,6 @@ const HfLlamaConfig = z.looseObject({
   ...base,
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  // Only the product of parts is computed here, never a slice of it at a time, which rounds differently.
-  pretraining_tp: z.int().nullish(),
 });
 
 /** What the layouts of the family have in common. */

@@ -1,5 +1,6 @@
 /** Rotary positions as transformers' config.json states them: `rope_parameters` of new versions, `rope_theta` and `rope_scaling` of older ones. */
 import { z } from 'zod';
+import { CommError } from '../config/errors.js';
 import type { LlamaConfig, RopeScaling } from '../config/model.js';
 import { readForeign } from './hf-config.js';
 
@@ -64,6 +65,7 @@ export function ropeSettings(
     rope,
     source,
   );
+  refuseLayerWise(rope, source);
   const type = rope['rope_type'] ?? rope['type'] ?? 'default';
   const scaling = readForeign(HfRope, { ...rope, rope_type: type }, source);
   const stretched: number[] = [hf.max_position_embeddings];
@@ -78,6 +80,18 @@ export function ropeSettings(
     maxPositions: Math.max(...stretched),
     rotaryShare: stated.partial_rotary_factor ?? hf.partial_rotary_factor ?? defaultShare,
   };
+}
+
+/** Newer families give each kind of layer its own rope; reading such an object as one would be silently wrong. */
+function refuseLayerWise(rope: Record<string, unknown>, source: string): void {
+  const nested = Object.keys(rope).find(
+    (key) => typeof rope[key] === 'object' && rope[key] !== null && !Array.isArray(rope[key]),
+  );
+  if (nested === undefined) return;
+  throw new CommError(`${source} gives '${nested}' a rope of its own, which is not supported.`, {
+    code: 'weights/unsupported',
+    fix: 'This checkpoint needs arithmetic that is not implemented, or its config.json is damaged.',
+  });
 }
 
 function ropeScaling(scaling: z.infer<typeof HfRope>, maxPositions: number): RopeScaling {
