@@ -5,7 +5,8 @@ Versions: torch 2.13.0, transformers 5.24.0, tokenizers 0.23.3, sentencepiece 0.
 
 Each case is a model folder as transformers writes it (weights stored in bf16, as published ones are) with
   golden.safetensors  input.ids, f32.hidden.<i>, f32.logits (of the last positions), input.cotangent.logits, grad.*,
-                      greedy.prompt, greedy.tokens (64 tokens of `generate`, with its cache)
+                      greedy.prompt, greedy.tokens (64 tokens of `generate`, with its cache), bf16_error.* (what the
+                      reference itself loses in bf16)
   text.json           texts with ids and decoded text, and chats as apply_chat_template renders and encodes them
 Templates are written for this file in the manner of the published ones; none is copied.
 """
@@ -412,6 +413,11 @@ def write_model(folder, case, vocab_size, eos_ids):
                 golden[f"grad.{name}"] = parameter.grad.clone()
     model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=eos_ids if len(eos_ids) > 1 else eos_ids[0])
     model.bfloat16().save_pretrained(folder)
+    with torch.no_grad():
+        low_states, low_logits = forward(model, embeds.detach().bfloat16())
+    lost = lambda low, exact: (low.float() - exact).abs().max() / exact.abs().max()
+    golden["bf16_error.hidden"] = torch.stack([lost(low, exact) for low, exact in zip(low_states, states)]).max()
+    golden["bf16_error.logits"] = lost(low_logits[:, -10:], last)
     save_file({name: value.detach().contiguous().clone() for name, value in golden.items()}, folder / "golden.safetensors")
     return seed, margin
 

@@ -147,3 +147,22 @@ test('decoding takes a space off the start only where encoding put one', () => {
   assert.equal(decoded({ type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'first' }), 'a a');
   assert.equal(decoded({ type: 'Metaspace', replacement: '\u2581', add_prefix_space: true }), 'a a');
 });
+
+test('names that tokenizer_config.json leaves empty come from special_tokens_map.json or the model', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokenizer-names-'));
+  const put = (name: string, json: unknown): void => writeFileSync(join(folder, name), JSON.stringify(json));
+  try {
+    const { tokenizerJson } = readTextGolden<GoldenTokenizer[]>('tokenizers')[0]!;
+    put('tokenizer.json', tokenizerJson);
+    put('tokenizer_config.json', { bos_token: '', eos_token: '' });
+    assert.equal((await Tokenizer.load(folder)).eosId, undefined);
+    put('special_tokens_map.json', { bos_token: '<s>', eos_token: { content: '</s>' } });
+    const named = await Tokenizer.load(folder);
+    assert.deepEqual([named.bosId, named.eosId, named.addsBos], [1, 2, true]);
+    put('tokenizer_config.json', { bos_token: '</s>', add_bos_token: false });
+    const own = await Tokenizer.load(folder);
+    assert.deepEqual([own.bosId, own.addsBos], [2, false]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

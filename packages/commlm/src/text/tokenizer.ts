@@ -66,10 +66,10 @@ type NamedToken = string | { readonly content: string } | null;
 
 /** The fields of tokenizer_config.json that are read here. */
 export interface TokenizerConfig {
-  readonly bos_token?: NamedToken;
-  readonly eos_token?: NamedToken;
-  readonly pad_token?: NamedToken;
-  readonly unk_token?: NamedToken;
+  bos_token?: NamedToken;
+  eos_token?: NamedToken;
+  pad_token?: NamedToken;
+  unk_token?: NamedToken;
   readonly chat_template?: string | readonly { readonly name: string; readonly template: string }[];
   readonly [key: string]: unknown;
 }
@@ -170,10 +170,11 @@ export class Tokenizer {
       });
     }
     const config = (await readText(join(folder, 'tokenizer_config.json'))) ?? '{}';
+    const names = await readText(join(folder, 'special_tokens_map.json'));
     const template = await readText(join(folder, 'chat_template.jinja'));
     const added = model === undefined ? undefined : await readText(join(folder, 'added_tokens.json'));
     try {
-      const settings = JSON.parse(config) as TokenizerConfig;
+      const settings = withNames(JSON.parse(config) as TokenizerConfig, JSON.parse(names ?? '{}') as TokenizerConfig);
       if (model === undefined) return new Tokenizer(JSON.parse(json as string) as TokenizerJson, settings, template);
       const more = JSON.parse(added ?? '{}') as Record<string, number>;
       return Tokenizer.fromSentencePiece(model, settings, template, more);
@@ -406,6 +407,16 @@ export class StreamDecoder {
     }
     return out;
   }
+}
+
+/** Names of special tokens that the config leaves out or empty, as the first Llama folders do, come from special_tokens_map.json. */
+function withNames(config: TokenizerConfig, map: TokenizerConfig): TokenizerConfig {
+  const named = { ...config };
+  for (const key of ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const) {
+    if (named[key] === '') delete named[key];
+    if (named[key] === undefined && map[key] !== undefined && map[key] !== '') named[key] = map[key];
+  }
+  return named;
 }
 
 function spellingOf(json: TokenizerJson): Spelling {
