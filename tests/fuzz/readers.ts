@@ -21,9 +21,15 @@ const { readFolderJson } = (await import(
 const { dinov2Config } = (await import(
   inner('weights/hf-dinov2.js')
 )) as typeof import('../../packages/commlm/dist/weights/hf-dinov2.js');
+const { hfLanguageModel } = (await import(
+  inner('weights/hf-language.js')
+)) as typeof import('../../packages/commlm/dist/weights/hf-language.js');
 const { llamaConfig } = (await import(
   inner('weights/hf-llama.js')
 )) as typeof import('../../packages/commlm/dist/weights/hf-llama.js');
+const { readGenerationConfig } = (await import(
+  inner('weights/generation-config.js')
+)) as typeof import('../../packages/commlm/dist/weights/generation-config.js');
 
 /** One reader: `read` gets damaged bytes and a folder of its own to put them into. */
 export interface Reader {
@@ -65,6 +71,7 @@ export function listReaders(): Reader[] {
     `${name}-legacy.pt`,
   ]);
   const models = ['bpe-llama', 'bpe-symbols', 'unigram-bytes', 'unigram-nfkc'];
+  const languages = ['qwen2.5-yarn-tied', 'qwen3', 'mistral-v0.1', 'phi-2', 'gemma-2', 'llama-3.1'];
   const configs = ['clip', 'dinov2', 'dinov2-swiglu', 'llama', 'llama-rope-llama3'];
   return [
     {
@@ -114,6 +121,19 @@ export function listReaders(): Reader[] {
             if (config === llamaConfig || !(error instanceof Error) || error.name !== 'CommError') throw error;
           }
         }
+      },
+    },
+    {
+      name: 'config.json of a language model',
+      seeds: languages.flatMap((name) => [
+        golden(`language/${name}/config.json`),
+        golden(`language/${name}/generation_config.json`),
+      ]),
+      read: (bytes, folder) => {
+        writeFileSync(`${folder}/config.json`, bytes);
+        writeFileSync(`${folder}/generation_config.json`, bytes);
+        readGenerationConfig(folder);
+        hfLanguageModel(readFolderJson(folder, 'config.json'), 'config.json');
       },
     },
   ];

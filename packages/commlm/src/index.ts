@@ -53,4 +53,12 @@ export {
   type SaveCommOptions,
   saveCommFolder,
 } from './weights/comm-folder.js';
+export { type GenerationSettings, readGenerationConfig } from './weights/generation-config.js';
 export { encoderToHf, type LoadedEncoder, loadHfEncoder, loadHfLlama } from './weights/hf-folder.js';
+export {
+  type HfLanguageModel,
+  hfLanguageModel,
+  type LanguagePlace,
+  languageModelTypes,
+  loadHfLanguageModel,
+} from './weights/hf-language.js';

@@ -60,7 +60,7 @@ function printReport(report: ModelReport): void {
   print(`memory of the weights: ${memory.join(', ')}`);
   if (report.tokensPerImage !== undefined) {
     print(`tokens of a picture: ${report.tokensPerImage}; longest conversation: ${report.maxPositions} tokens`);
-  }
+  } else if (report.maxPositions !== undefined) print(`longest text: ${report.maxPositions} tokens`);
   for (const weights of report.levelWeights) printBars(weights);
 }
 

@@ -4,7 +4,9 @@ import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
 import { type CommConfig, type EncoderConfig, fusedShape, resolveLevels } from '../config/model.js';
 import { readCommConfig } from '../weights/comm-folder.js';
 import { readFolderJson } from '../weights/hf-config.js';
+import { languageModelTypes } from '../weights/hf-language.js';
 import { WeightFiles } from '../weights/weight-files.js';
+import { describeLanguageModel } from './inspect-language.js';
 import { resolveModelFolder } from './model-folder.js';
 
 /** One part of a model. */
@@ -60,13 +62,16 @@ export function inspectModel(model?: string): ModelReport {
   const config = json.model_type === 'comm' ? readCommConfig(folder) : undefined;
   using files = WeightFiles.open(folder);
   const entries = files.keys.map((key): Entry => entryOf(key, files.info(key)));
-  const parts = groupParts(entries, config);
+  const language = languageModelTypes.includes(String(json.model_type))
+    ? describeLanguageModel(json, folder, files)
+    : undefined;
+  const parts = groupParts(entries, config === undefined ? (language?.parts ?? []) : commParts(config));
   const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
   return {
     model: basename(folder),
     folder,
     modelType: String(json.model_type ?? 'unknown'),
-    summary: config === undefined ? otherSummary(json) : commSummary(config),
+    summary: config === undefined ? (language?.summary ?? otherSummary(json)) : commSummary(config),
     numParameters,
     bytesOnDisk: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     memory: {
@@ -77,6 +82,7 @@ export function inspectModel(model?: string): ModelReport {
     parts,
     levelWeights:
       config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
+    ...(language === undefined ? {} : { maxPositions: language.maxPositions }),
     ...(config === undefined
       ? {}
       : { tokensPerImage: fusedShape(config.vision).tokens, maxPositions: config.textConfig.maxPositions }),
@@ -115,8 +121,7 @@ function commParts(config: CommConfig): [prefix: string, description: string][] 
   ];
 }
 
-function groupParts(entries: readonly Entry[], config: CommConfig | undefined): ModelPart[] {
-  const known = config === undefined ? [] : commParts(config);
+function groupParts(entries: readonly Entry[], known: readonly [prefix: string, description: string][]): ModelPart[] {
   const groups = new Map<string, { description: string; entries: Entry[] }>();
   for (const [prefix, description] of known) groups.set(prefix, { description, entries: [] });
   for (const entry of entries) {

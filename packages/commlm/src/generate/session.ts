@@ -1,7 +1,6 @@
 // A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
 // server stand on this; what runs the tokens is an Engine behind it.
-import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { basename } from 'node:path';
 import type { Device, DType, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
@@ -12,7 +11,7 @@ import type { KvCache } from '../models/kv-cache.js';
 import { findBoxes } from '../text/boxes.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { loadCommFolder } from '../weights/comm-folder.js';
-import { readFolderJson } from '../weights/hf-config.js';
+import { readGenerationConfig } from '../weights/generation-config.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
 import { ChatSession } from './chat.js';
 import { LlamaDecoder } from './decoder.js';
@@ -68,12 +67,8 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
 }
 
 function readDefaults(folder: string, tokenizer: Tokenizer): GenerationDefaults {
-  const file = 'generation_config.json';
-  const json = existsSync(join(folder, file)) ? readFolderJson(folder, file) : {};
-  const ends = [json.eos_token_id ?? []].flat().filter((id): id is number => typeof id === 'number');
-  if (tokenizer.eosId !== undefined) ends.push(tokenizer.eosId);
-  const maxNewTokens = typeof json.max_new_tokens === 'number' ? json.max_new_tokens : DEFAULT_MAX_NEW_TOKENS;
-  return { maxNewTokens, stopIds: new Set(ends) };
+  const { eosIds, maxNewTokens = DEFAULT_MAX_NEW_TOKENS } = readGenerationConfig(folder);
+  return { maxNewTokens, stopIds: new Set([...eosIds, ...(tokenizer.eosId === undefined ? [] : [tokenizer.eosId])]) };
 }
 
 /** What a session is made of. */

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { cat, F, manualSeed, noGrad, randint, randn, scope, type Tensor, tensor } from '@commlm/torch';
+import { cat, F, manualSeed, noGrad, randint, randn, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { expectNoLeak, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { KvCache } from './kv-cache.js';
-import { Llama, RmsNorm, ropeFrequencies } from './llama.js';
+import { Llama } from './llama.js';
+import { RmsNorm } from './rms-norm.js';
+import { ropeFrequencies } from './rope.js';
 import { smallLlama } from './sample-configs.js';
 
 function build(changes: Parameters<typeof smallLlama>[0] = {}): Llama {
@@ -43,6 +45,91 @@ for (const changes of [{}, { numKvHeads: 4 }, { numKvHeads: 1, tieWordEmbeddings
     );
   });
 }
+
+/** What each relative of Llama changes. */
+const relatives: Record<string, Parameters<typeof smallLlama>[0]> = {
+  qwen3: { qkNorm: true, qkvBias: true },
+  mistral: { slidingWindow: { size: 5, layers: 'all' } },
+  phi: {
+    norm: 'layer',
+    mlp: 'plain',
+    act: 'gelu_tanh',
+    block: 'parallel',
+    rotaryDim: 4,
+    headBias: true,
+    tieWordEmbeddings: false,
+  },
+  gemma: {
+    norm: 'rms-offset',
+    block: 'sandwich',
+    act: 'gelu_tanh',
+    queryScalar: 5,
+    embedScale: 5.7,
+    scoreCap: 3,
+    logitCap: 4,
+    slidingWindow: { size: 4, layers: [0] },
+  },
+};
+
+for (const [name, changes] of Object.entries(relatives)) {
+  test(`${name}: chunks behind a cache, padded rows and training agree with one whole pass`, () => {
+    withStrictScopes(() =>
+      scope(() => {
+        using model = build(changes);
+        const input = ids(2, 13);
+        const whole = model.forward(input);
+        using cache = new KvCache(model.config, { batch: 2, capacity: 4, dtype: 'f32' });
+        const chunks = [3, 1, 6, 1, 2].map((length) => model.forward(input.narrow(1, cache.length, length), { cache }));
+        close(cat(chunks, 1), whole);
+
+        // The second row is padded by 3: in one pass, and with its last token behind a cache.
+        const padded = cat([input.narrow(0, 0, 1), cat([ids(1, 3), input.narrow(0, 1, 1).narrow(1, 0, 10)], 1)]);
+        const alone = model.forward(input.narrow(0, 1, 1).narrow(1, 0, 10));
+        const positions = tensor(
+          [0, 3].map((pad) => Array.from({ length: 13 }, (_, t) => Math.max(0, t - pad))),
+          {
+            dtype: 'i64',
+          },
+        );
+        const looks = (pad: number, t: number, s: number): boolean => s <= t && (s >= pad || s === t);
+        const mask = tensor(
+          [0, 3].map((pad) => [
+            Array.from({ length: 13 }, (_, t) => Array.from({ length: 13 }, (_, s) => looks(pad, t, s))),
+          ]),
+        );
+        for (const asked of [mask, zeros(mask.shape).maskedFill(mask.logicalNot(), Number.NEGATIVE_INFINITY)]) {
+          const logits = model.forward(padded, { positions, mask: asked });
+          close(logits.select(0, 0), whole.select(0, 0));
+          close(logits.select(0, 1).narrow(0, 3, 10), alone.select(0, 0));
+          using past = new KvCache(model.config, { batch: 2, dtype: 'f32' });
+          const first = { positions: positions.narrow(1, 0, 12), mask: asked.narrow(2, 0, 12).narrow(3, 0, 12) };
+          model.forward(padded.narrow(1, 0, 12), { ...first, cache: past });
+          const last = { positions: positions.narrow(1, 12, 1), mask: asked.narrow(2, 12, 1), cache: past };
+          close(model.nextLogits(padded.narrow(1, 12, 1), last), logits.select(1, -1));
+        }
+
+        model.requiresGrad_();
+        close(model.forward(input), whole);
+      }),
+    );
+  });
+}
+
+test('a window hides what lies before it, in the layers that have one', () => {
+  scope(() => {
+    const input = ids(1, 12);
+    const changed = cat([ids(1, 6), input.narrow(1, 6, 6)], 1);
+    const last = (layers: 'all' | number[]): [Tensor, Tensor] => {
+      using model = build({ slidingWindow: { size: 3, layers } });
+      return [model.nextLogits(input), model.nextLogits(changed)];
+    };
+    // Two layers of 3 reach back 4 positions in all.
+    const [a, b] = last('all');
+    assert.equal(maxRelDiff(a, b), 0);
+    const [c, d] = last([1]);
+    assert.ok(maxRelDiff(c, d) > 1e-4, 'the other layer sees everything');
+  });
+});
 
 test('left padding with a mask and positions gives each row its own answer', () => {
   scope(() => {

@@ -122,3 +122,47 @@ test('a folder is loaded; one without a tokenizer, with a broken or an unknown o
     rmSync(folder, { recursive: true });
   }
 });
+
+test('decoding takes a space off the start only where encoding put one', () => {
+  const json = (decoder: unknown): TokenizerJson => ({
+    added_tokens: [],
+    normalizer: null,
+    pre_tokenizer: null,
+    post_processor: null,
+    decoder: decoder as TokenizerJson['decoder'],
+    model: { type: 'BPE', vocab: { '\u2581a': 0 }, merges: [], byte_fallback: true },
+  });
+  const steps = [
+    { type: 'Replace', pattern: { String: '\u2581' }, content: ' ' },
+    { type: 'ByteFallback' },
+    { type: 'Fuse' },
+  ];
+  const decoded = (decoder: unknown): string => new Tokenizer(json(decoder)).decode([0, 0]);
+  assert.equal(decoded({ type: 'Sequence', decoders: steps }), ' a a');
+  assert.equal(
+    decoded({ type: 'Sequence', decoders: [...steps, { type: 'Strip', content: ' ', start: 1, stop: 0 }] }),
+    'a a',
+  );
+  assert.equal(decoded({ type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'never' }), ' a a');
+  assert.equal(decoded({ type: 'Metaspace', replacement: '\u2581', prepend_scheme: 'first' }), 'a a');
+  assert.equal(decoded({ type: 'Metaspace', replacement: '\u2581', add_prefix_space: true }), 'a a');
+});
+
+test('names that tokenizer_config.json leaves empty come from special_tokens_map.json or the model', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'tokenizer-names-'));
+  const put = (name: string, json: unknown): void => writeFileSync(join(folder, name), JSON.stringify(json));
+  try {
+    const { tokenizerJson } = readTextGolden<GoldenTokenizer[]>('tokenizers')[0]!;
+    put('tokenizer.json', tokenizerJson);
+    put('tokenizer_config.json', { bos_token: '', eos_token: '' });
+    assert.equal((await Tokenizer.load(folder)).eosId, undefined);
+    put('special_tokens_map.json', { bos_token: '<s>', eos_token: { content: '</s>' } });
+    const named = await Tokenizer.load(folder);
+    assert.deepEqual([named.bosId, named.eosId, named.addsBos], [1, 2, true]);
+    put('tokenizer_config.json', { bos_token: '</s>', add_bos_token: false });
+    const own = await Tokenizer.load(folder);
+    assert.deepEqual([own.bosId, own.addsBos], [2, false]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
