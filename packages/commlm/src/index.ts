@@ -54,3 +54,4 @@ export {
   saveCommFolder,
 } from './weights/comm-folder.js';
 export { encoderToHf, type LoadedEncoder, loadHfEncoder, loadHfLlama } from './weights/hf-folder.js';
+export { type HfLanguageModel, hfLanguageModel, loadHfLanguageModel } from './weights/hf-language.js';
