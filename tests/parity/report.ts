@@ -1,7 +1,9 @@
 /** `npm run parity`: the table of differences to the transformers library; `-- --json` for a program. Exits 1 when a row is out of bounds. */
+import { goldenLanguageModels, measureLanguage } from './language.js';
 import { goldenModels, measure } from './measure.js';
 
 const rows = goldenModels().flatMap(measure);
+for (const model of goldenLanguageModels()) rows.push(...(await measureLanguage(model)));
 const failed = rows.filter(({ ok }) => !ok);
 
 if (process.argv.includes('--json')) {

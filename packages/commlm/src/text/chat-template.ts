@@ -39,13 +39,14 @@ export function renderChatTemplate(
       fix: 'Add a chat_template.jinja to the model folder.',
     });
   }
-  const spelling = (id: number | undefined): string => (id === undefined ? '' : (tokenizer.idToToken(id) ?? ''));
   try {
     return new Template(source).render({
       messages,
+      // Null rather than absent, as the reference passes them.
+      tools: null,
+      documents: null,
       add_generation_prompt: options.addGenerationPrompt ?? true,
-      bos_token: spelling(tokenizer.bosId),
-      eos_token: spelling(tokenizer.eosId),
+      ...namedTokens(tokenizer),
       ...options.variables,
     });
   } catch (error) {
@@ -54,6 +55,16 @@ export function renderChatTemplate(
       cause: error,
     });
   }
+}
+
+/** The tokens that the tokenizer names, e.g. `bos_token`; one without a name stays undefined in a template, as in the reference. */
+function namedTokens(tokenizer: Tokenizer): Record<string, string> {
+  const named: Record<string, string> = {};
+  for (const key of ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const) {
+    const token = tokenizer.config[key];
+    if (token !== undefined && token !== null) named[key] = typeof token === 'string' ? token : token.content;
+  }
+  return named;
 }
 
 /** Ids of a chat with its pictures. */
@@ -100,10 +111,13 @@ export function encodeChat(
   return rendered;
 }
 
-/** Takes the spellings of special tokens out of messages while a template is rendered, and puts them back as plain text. */
+/**
+ * Takes the spellings of special tokens out of messages while a template is rendered, and puts them back as plain text.
+ * In the model's own turns those that only look like markup stay: templates search answers for `</think>`.
+ */
 class SpellingGuard {
   readonly messages: ChatMessage[];
-  readonly #stand: readonly { readonly spelling: string; readonly mark: string }[];
+  readonly #stand: readonly { readonly spelling: string; readonly mark: string; readonly declared: boolean }[];
 
   constructor(messages: readonly ChatMessage[], tokenizer: Tokenizer) {
     const all = JSON.stringify(messages);
@@ -113,13 +127,17 @@ class SpellingGuard {
     this.#stand = [...tokenizer.addedTokens.keys()]
       .filter((spelling) => tokenizer.isSpecial(tokenizer.addedTokens.get(spelling) ?? -1))
       .toSorted((a, b) => b.length - a.length)
-      .map((spelling, index) => ({ spelling, mark: `${fence}${index}${fence}` }));
+      .map((spelling, index) => ({
+        spelling,
+        mark: `${fence}${index}${fence}`,
+        declared: tokenizer.isDeclaredSpecial(tokenizer.addedTokens.get(spelling) ?? -1),
+      }));
     this.messages = messages.map(({ role, content }) => ({
       role,
       content:
         typeof content === 'string'
-          ? this.#hide(content)
-          : content.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text) } : part)),
+          ? this.#hide(content, role)
+          : content.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text, role) } : part)),
     }));
   }
 
@@ -127,7 +145,11 @@ class SpellingGuard {
     return this.#stand.reduce((out, { spelling, mark }) => out.replaceAll(mark, () => spelling), text);
   }
 
-  #hide(text: string): string {
-    return this.#stand.reduce((out, { spelling, mark }) => out.replaceAll(spelling, () => mark), text);
+  #hide(text: string, role: string): string {
+    return this.#stand.reduce(
+      (out, { spelling, mark, declared }) =>
+        declared || role !== 'assistant' ? out.replaceAll(spelling, () => mark) : out,
+      text,
+    );
   }
 }

@@ -200,7 +200,7 @@ class Layout {
   }
 
   begin(): void {
-    if (this.#tokenizer.bosId !== undefined) this.#add(this.#tokenizer.bosId, 'system');
+    if (this.#tokenizer.addsBos) this.#add(this.#tokenizer.bosId as number, 'system');
     if (this.#system !== '') this.#add(`${this.#system} `, 'system');
   }
 
