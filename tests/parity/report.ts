@@ -1,7 +1,9 @@
-/** `npm run parity`: the table of differences to the transformers library; `-- --json` for a program. Exits 1 when a row is out of bounds. */
+/** `npm run parity`: the table of differences to the reference libraries; `-- --json` for a program. Exits 1 when a row is out of bounds. */
+import { goldenEncoders, measureEncoder } from './encoders.js';
 import { goldenModels, measure } from './measure.js';
 
-const rows = goldenModels().flatMap(measure);
+const encoderRows = await Promise.all(goldenEncoders().map(measureEncoder));
+const rows = [...goldenModels().flatMap(measure), ...encoderRows.flat()];
 const failed = rows.filter(({ ok }) => !ok);
 
 if (process.argv.includes('--json')) {

@@ -1,5 +1,7 @@
 // Hidden states of a picture encoder, as the paper's study reads them: any levels, patches in rows of the grid.
 // Shapes: N patches (and special tokens where kept), D encoder width.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Device, type DType, keep, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { type EncoderConfig, type ImageConfig, resolveLevels } from '../config/model.js';
@@ -62,7 +64,7 @@ export async function extractFeatures(picture: Picture, options: FeatureOptions 
     );
     return {
       levels: new Map(wanted.map((level, i) => [level, states[i] as Tensor])),
-      grid: [side / patchSize, side / patchSize],
+      grid: [Math.floor(side / patchSize), Math.floor(side / patchSize)],
       numSpecial: keepSpecial ? vit.numSpecial : 0,
       encoder: type,
     };
@@ -82,7 +84,9 @@ const allBlocks = (numLayers: number): number[] => Array.from({ length: numLayer
 
 /** An encoder folder of ours or of the transformers library, or one encoder of a whole model. */
 function openEncoder(folder: string, branch: string | undefined): OpenEncoder {
-  const { model_type: type } = readFolderJson(folder, 'config.json');
+  const type = existsSync(join(folder, 'config.json'))
+    ? readFolderJson(folder, 'config.json')['model_type']
+    : undefined;
   if (type === 'comm') return openBranch(folder, branch);
   if (branch !== undefined) {
     throw new CommError(`${folder} holds one encoder, so it has no branch "${branch}".`, {
