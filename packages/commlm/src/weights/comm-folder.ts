@@ -88,10 +88,13 @@ const isFiniteTensor = (weight: Tensor): boolean =>
   );
 
 /** Files of a tokenizer that travel with the model. */
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES: readonly string[] = [
   'tokenizer.json',
+  'tokenizer.model',
   'tokenizer_config.json',
+  'added_tokens.json',
   'special_tokens_map.json',
+  'chat_template.jinja',
   'generation_config.json',
 ];
 
