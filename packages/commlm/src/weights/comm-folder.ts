@@ -88,7 +88,7 @@ const isFiniteTensor = (weight: Tensor): boolean =>
   );
 
 /** Files of a tokenizer that travel with the model. */
-const TOKENIZER_FILES = [
+export const TOKENIZER_FILES: readonly string[] = [
   'tokenizer.json',
   'tokenizer.model',
   'tokenizer_config.json',
