@@ -65,7 +65,11 @@ export const CommConfig = z
         fail(['imageTokens', name], `id ${id} is outside the vocabulary of ${textConfig.vocabSize}`);
       }
     }
-    if (projector.kind === 'mlp' && projector.widths !== undefined && projector.widths.length !== projector.layers - 1) {
+    if (
+      projector.kind === 'mlp' &&
+      projector.widths !== undefined &&
+      projector.widths.length !== projector.layers - 1
+    ) {
       fail(['projector', 'widths'], `${projector.layers} layers have ${projector.layers - 1} inner widths`);
     }
     if (projector.kind === 'pixel-shuffle') {

@@ -110,10 +110,13 @@ export interface LanguageLayout {
 /** The layout of a language model's config.json; throws a CommError for a type that is not known. */
 export function languageLayoutOf(json: Record<string, unknown>, folder: string): LanguageLayout {
   if (json['model_type'] === 'llama') return { config: llamaConfig, ignorable: llamaIgnorable };
-  throw new CommError(`${folder} holds a language model of type '${String(json['model_type'])}', which is not known here.`, {
-    code: 'weights/model-type',
-    fix: 'Known language models are llama.',
-  });
+  throw new CommError(
+    `${folder} holds a language model of type '${String(json['model_type'])}', which is not known here.`,
+    {
+      code: 'weights/model-type',
+      fix: 'Known language models are llama.',
+    },
+  );
 }
 
 /** Reads a Llama folder; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */

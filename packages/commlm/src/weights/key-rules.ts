@@ -100,10 +100,7 @@ export function toOurs(
 ): Map<string, Tensor> {
   checkKeys(source, theirShapes(rules, ours), ignorable);
   return noGrad(
-    () =>
-      new Map(
-        rules.map((rule) => [rule.ours, ruleTensor(source, rule, ours.get(rule.ours)!.shape)] as const),
-      ),
+    () => new Map(rules.map((rule) => [rule.ours, ruleTensor(source, rule, ours.get(rule.ours)!.shape)] as const)),
   );
 }
 

@@ -54,10 +54,16 @@ export function describeModel(folder: string, options: OpenModelOptions = {}): W
   const type = String(json['model_type']);
   const known = ['comm', ...Object.keys(adapters)];
   const near = nearestName(type, known);
-  throw new CommError(`${join(folder, 'config.json')} describes a model of type '${type}', which does not look at pictures and talk.`, {
-    code: 'weights/model-type',
-    fix: near === undefined ? `Known types are ${known.join(', ')}.` : `Did you mean '${near}'? Known types are ${known.join(', ')}.`,
-  });
+  throw new CommError(
+    `${join(folder, 'config.json')} describes a model of type '${type}', which does not look at pictures and talk.`,
+    {
+      code: 'weights/model-type',
+      fix:
+        near === undefined
+          ? `Known types are ${known.join(', ')}.`
+          : `Did you mean '${near}'? Known types are ${known.join(', ')}.`,
+    },
+  );
 }
 
 const CHECKED_BYTES = 2 * 1024 ** 3;

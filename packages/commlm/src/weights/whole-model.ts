@@ -61,7 +61,10 @@ export function languageRules(config: LlamaConfig, their: (key: string) => strin
   const keys = [...llama.stateDict().keys()];
   llama.dispose();
   return keys.map((key) =>
-    same(`language_model.${key}`, key.startsWith('model.') ? their(key.slice('model.'.length)) : key.replace(/^lm_head/, head)),
+    same(
+      `language_model.${key}`,
+      key.startsWith('model.') ? their(key.slice('model.'.length)) : key.replace(/^lm_head/, head),
+    ),
   );
 }
 
