@@ -4,16 +4,14 @@ import { join } from 'node:path';
 import { type Device, type DType, nn, scope, type Tensor } from '@commlm/torch';
 import { z } from 'zod';
 import { CommError } from '../config/errors.js';
-import type { EncoderConfig, ImageConfig, LlamaConfig, ViTConfig } from '../config/model.js';
+import type { EncoderConfig, ImageConfig, ViTConfig } from '../config/model.js';
 import { CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD } from '../config/presets.js';
 import { buildEncoder } from '../models/encoders.js';
-import { Llama } from '../models/llama.js';
 import type { ViT } from '../models/vit.js';
 import { CLIP_PREFIX, clipConfig, clipIgnorable, clipRules } from './hf-clip.js';
-import { readFolderJson, readForeign } from './hf-config.js';
+import { type LoadOptions, readFolderJson, readForeign } from './hf-config.js';
 import { DINOV2_PREFIX, dinov2Config, dinov2Ignorable, dinov2Rules } from './hf-dinov2.js';
-import { llamaConfig, llamaIgnorable } from './hf-llama.js';
-import { checkKeys, type KeyRule, toOurs, toTheirs, withoutPrefix } from './key-rules.js';
+import { type KeyRule, toOurs, toTheirs, withoutPrefix } from './key-rules.js';
 import { WeightFiles } from './weight-files.js';
 
 /** How an encoder layout is read; a new one is a new entry in `layouts`. */
@@ -55,11 +53,9 @@ const layouts: Readonly<Record<string, EncoderLayout>> = {
   dinov2_with_registers: dinov2,
 };
 
-/** Where loaded weights end up; by default on the CPU in the dtype that they are stored in. */
-export interface LoadOptions {
-  readonly dtype?: DType;
-  readonly device?: Device;
-}
+export type { LoadOptions } from './hf-config.js';
+/** The earlier name of `loadHfLanguageModel`, which reads every known `model_type`. */
+export { loadHfLanguageModel as loadHfLlama } from './hf-language.js';
 
 /** An encoder with the preprocessing that its own folder asks for. */
 export interface LoadedEncoder {
@@ -100,45 +96,6 @@ export const encoderToHf = (
   vit: ViTConfig,
   tensors: ReadonlyMap<string, Tensor>,
 ): Map<string, Tensor> => toTheirs(tensors, (type === 'clip' ? clip : dinov2).rules(vit));
-
-/** How a language model's config.json is read and which of its keys may be left over. */
-export interface LanguageLayout {
-  readonly config: (json: Record<string, unknown>, source: string) => LlamaConfig;
-  readonly ignorable: (config: LlamaConfig) => (key: string) => boolean;
-}
-
-/** The layout of a language model's config.json; throws a CommError for a type that is not known. */
-export function languageLayoutOf(json: Record<string, unknown>, folder: string): LanguageLayout {
-  if (json['model_type'] === 'llama') return { config: llamaConfig, ignorable: llamaIgnorable };
-  throw new CommError(
-    `${folder} holds a language model of type '${String(json['model_type'])}', which is not known here.`,
-    {
-      code: 'weights/model-type',
-      fix: 'Known language models are llama.',
-    },
-  );
-}
-
-/** Reads a Llama folder; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */
-export function loadHfLlama(folder: string, options: LoadOptions = {}): Llama {
-  const json = readFolderJson(folder, 'config.json');
-  if (json['model_type'] !== 'llama') {
-    throw new CommError(`${folder} holds a model of type '${String(json['model_type'])}', not a Llama.`, {
-      code: 'weights/model-type',
-      fix: "Name a folder whose config.json says model_type 'llama'.",
-    });
-  }
-  const config: LlamaConfig = llamaConfig(json, join(folder, 'config.json'));
-  using files = WeightFiles.open(folder);
-  const model = nn.onMeta(() => new Llama(config));
-  scope(() => {
-    const state = model.stateDict();
-    checkKeys(files, new Map([...state].map(([key, { shape }]) => [key, shape])), llamaIgnorable(config));
-    model.loadStateDict(new Map([...state.keys()].map((key) => [key, files.tensor(key)])), { assign: true });
-    model.to(target(options)).requiresGrad_(false).eval();
-  });
-  return model;
-}
 
 const target = ({ dtype, device }: LoadOptions): { dtype?: DType; device?: Device } => ({
   ...(dtype === undefined ? {} : { dtype }),

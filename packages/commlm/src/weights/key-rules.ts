@@ -44,8 +44,9 @@ export interface TensorSource {
 
 const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
-const listed = (names: readonly string[]): string =>
-  names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
+/** The first four names, each as `shown` has it; finding the nearest names of thousands would take minutes. */
+const listed = (names: readonly string[], shown: (name: string) => string = (name) => name): string =>
+  `${names.slice(0, 4).map(shown).join(', ')}${names.length <= 4 ? '' : ` and ${names.length - 4} more`}`;
 
 /** What does not fit between wanted and stored tensors, as one CommError; nothing when all fits. */
 export function checkKeys(
@@ -62,7 +63,7 @@ export function checkKeys(
   });
   const problems = [
     missing.length > 0 ? `lacks ${listed(missing)}` : '',
-    unexpected.length > 0 ? `has unexpected ${listed(unexpected.map((key) => withNearest(key, missing)))}` : '',
+    unexpected.length > 0 ? `has unexpected ${listed(unexpected, (key) => withNearest(key, missing))}` : '',
     misshaped.length > 0 ? `has misshaped tensors: ${listed(misshaped)}` : '',
   ].filter((problem) => problem !== '');
   if (problems.length === 0) return;

@@ -5,7 +5,7 @@ import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type ImageConfig, type ProjectorConfig, parseConfig } from '../config/model.js';
 import { readForeign } from './hf-config.js';
-import { languageLayoutOf } from './hf-folder.js';
+import { hfLanguageModel } from './hf-language.js';
 import { type KeyRule, layer, withoutPrefix } from './key-rules.js';
 import { meanColor } from './picture-config.js';
 import { noTower, type VisionTower, visionTower } from './vision-tower.js';
@@ -13,7 +13,6 @@ import { WeightFiles } from './weight-files.js';
 import {
   checkSizes,
   joinedSources,
-  languageRules,
   type OpenModelOptions,
   sourceAs,
   type WeightSource,
@@ -40,9 +39,8 @@ export function originalLlavaModel(
 ): WholeModel {
   const source = join(folder, 'config.json');
   const llava = readForeign(OriginalConfig, json, source);
-  const textJson = { ...json, model_type: 'llama' };
-  const language = languageLayoutOf(textJson, folder);
-  const textConfig = language.config(textJson, source);
+  const language = hfLanguageModel({ ...json, model_type: 'llama' }, source, { ours: 'language_model.' });
+  const { config: textConfig } = language;
   const tower = visionTower(source, llava.mm_vision_tower, 0, options);
   const projector = projectorConfig(llava.mm_projector_type, source);
   const config = parseConfig(
@@ -80,10 +78,10 @@ export function originalLlavaModel(
     rules: [
       ...tower.rules(0, INSIDE),
       ...projectorRules(projector),
-      ...languageRules(textConfig, (key) => `model.${key}`, 'lm_head'),
+      ...language.rules,
     ],
     ignorable: (key) =>
-      key.startsWith(INSIDE) ? tower.layout.ignorable(key.slice(INSIDE.length)) : language.ignorable(textConfig)(key),
+      key.startsWith(INSIDE) ? tower.layout.ignorable(key.slice(INSIDE.length)) : language.ignorable(key),
   };
 }
 

@@ -6,11 +6,12 @@ import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type ConversationConfig, type MergeConfig, parseConfig } from '../config/model.js';
 import { HfActivation, readFolderJson, readForeign } from './hf-config.js';
-import { encoderLayoutOf, languageLayoutOf } from './hf-folder.js';
+import { encoderLayoutOf } from './hf-folder.js';
+import { hfLanguageModel } from './hf-language.js';
 import { layer, nested, renamed, withoutPrefix } from './key-rules.js';
 import { readPictureConfig } from './picture-config.js';
 import { WeightFiles } from './weight-files.js';
-import { checkSizes, languageRules, type OpenModelOptions, sourceAs, type WholeModel } from './whole-model.js';
+import { checkSizes, type OpenModelOptions, sourceAs, type WholeModel } from './whole-model.js';
 
 const positiveInt = z.int().positive();
 
@@ -40,10 +41,13 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
   // Old config files leave out the types that LLaVA-1.5 has.
   const visionJson = { model_type: 'clip_vision_model', ...hf.vision_config };
   const textJson = { model_type: 'llama', ...hf.text_config };
+  const tied = hf.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
   const encoder = encoderLayoutOf(visionJson, folder);
-  const language = languageLayoutOf(textJson, folder);
+  const language = hfLanguageModel({ ...textJson, ...tied }, source, {
+    ours: 'language_model.',
+    model: 'language_model.',
+  });
   const vit = encoder.config(visionJson, source);
-  const text = language.config(textJson, source);
   const levels = [hf.vision_feature_layer].flat();
   const merge: MergeConfig = levels.length === 1 ? { kind: 'single' } : { kind: 'concat' };
   if ((hf.vision_feature_select_strategy === 'default') !== vit.clsToken) {
@@ -80,7 +84,7 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
         ...(hf.multimodal_projector_bias ? {} : { bias: false }),
       },
       imageTokens: { kind: 'bare', patchId: hf.image_token_id ?? hf.image_token_index ?? 32_000 },
-      textConfig: { ...text, tieWordEmbeddings: hf.tie_word_embeddings === true || text.tieWordEmbeddings },
+      textConfig: language.config,
       conversation: folderConversation(folder) ?? vicunaConversation('\n', ''),
     },
     source,
@@ -99,12 +103,12 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
       ...nested(encoder.rules(vit), 'vision.encoders.0.vit.', towerPrefix),
       ...layer('projector.layers.0', 'multi_modal_projector.linear_1', hf.multimodal_projector_bias),
       ...layer('projector.layers.1', 'multi_modal_projector.linear_2', hf.multimodal_projector_bias),
-      ...languageRules(config.textConfig, (key) => `language_model.${key}`, 'lm_head'),
+      ...language.rules,
     ],
     ignorable: (key) =>
       key.startsWith(towerPrefix)
         ? encoder.ignorable(key.slice(towerPrefix.length))
-        : language.ignorable(config.textConfig)(key.replace(/^language_model\./, 'model.')),
+        : language.ignorable(key),
   };
 }
 
