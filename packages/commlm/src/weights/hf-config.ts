@@ -52,3 +52,12 @@ export const HfActivation = z
     if (name === 'gelu_pytorch_tanh' || name === 'gelu_new') return 'gelu_tanh' as const;
     return name === 'swish' ? ('silu' as const) : name;
   });
+
+/** A side in pixels; newer configs may say it as [height, width], which must be equal here. */
+export const HfSide = z.union([
+  z.int().positive(),
+  z
+    .tuple([z.int().positive(), z.int().positive()])
+    .refine(([height, width]) => height === width, 'height and width must be equal')
+    .transform(([height]) => height),
+]);

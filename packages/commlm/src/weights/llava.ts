@@ -6,12 +6,12 @@ import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type ConversationConfig, type MergeConfig, parseConfig } from '../config/model.js';
 import { HfActivation, readFolderJson, readForeign } from './hf-config.js';
-import { encoderLayoutOf } from './hf-folder.js';
+import { HF_ENCODER_TYPES, hfEncoder, isHfEncoder } from './hf-encoder.js';
 import { hfLanguageModel } from './hf-language.js';
-import { layer, nested, renamed, withoutPrefix } from './key-rules.js';
+import { layer, nested, renamed, type TensorSource } from './key-rules.js';
 import { readPictureConfig } from './picture-config.js';
 import { WeightFiles } from './weight-files.js';
-import { checkSizes, type OpenModelOptions, sourceAs, type WholeModel } from './whole-model.js';
+import { checkSizes, type OpenModelOptions, sourceAs, type WholeModel, withTower } from './whole-model.js';
 
 const positiveInt = z.int().positive();
 
@@ -34,6 +34,22 @@ function canonical(key: string): string {
   return plain.replace(/^language_model\.(?=lm_head\.)/, '').replace(/^language_model\.model\./, 'language_model.');
 }
 
+/** Stands for the weights while only the config is read. */
+const NOTHING: TensorSource = {
+  name: 'config.json',
+  keys: [],
+  info: () => ({ dtype: 'f32', shape: [] }),
+  tensor: () => {
+    throw new TypeError('no weights are read yet');
+  },
+};
+
+const unknownEncoder = (type: string, source: string): CommError =>
+  new CommError(`${source} has a picture encoder of type '${type}', which is not known here.`, {
+    code: 'weights/model-type',
+    fix: `Known types are ${HF_ENCODER_TYPES.join(', ')}.`,
+  });
+
 /** Reads `config.json` and what stands beside it; the weights are not touched. */
 export function llavaModel(folder: string, json: Record<string, unknown>, _options: OpenModelOptions): WholeModel {
   const source = join(folder, 'config.json');
@@ -42,12 +58,13 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
   const visionJson = { model_type: 'clip_vision_model', ...hf.vision_config };
   const textJson = { model_type: 'llama', ...hf.text_config };
   const tied = hf.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
-  const encoder = encoderLayoutOf(visionJson, folder);
+  if (!isHfEncoder(visionJson)) throw unknownEncoder(String(visionJson['model_type']), source);
+  const encoder = hfEncoder(folder, visionJson, NOTHING);
   const language = hfLanguageModel({ ...textJson, ...tied }, source, {
     ours: 'language_model.',
     model: 'language_model.',
   });
-  const vit = encoder.config(visionJson, source);
+  const { vit } = encoder;
   const levels = [hf.vision_feature_layer].flat();
   const merge: MergeConfig = levels.length === 1 ? { kind: 'single' } : { kind: 'concat' };
   if ((hf.vision_feature_select_strategy === 'default') !== vit.clsToken) {
@@ -68,7 +85,7 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
           {
             type: encoder.type,
             vit,
-            image: readPictureConfig(folder, vit, encoder),
+            image: readPictureConfig(folder, encoder.image),
             levels,
             applyFinalNorm: false,
             merge,
@@ -97,10 +114,11 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
     tokenizer: folder,
     openWeights: () => {
       const files = WeightFiles.open(folder);
-      return sourceAs(files, withoutPrefix(renamed(files, canonical), towerPrefix + encoder.prefix, towerPrefix));
+      const named = (inside: TensorSource): TensorSource => hfEncoder(folder, visionJson, inside).source;
+      return sourceAs(files, withTower(renamed(files, canonical), towerPrefix, named));
     },
     rules: [
-      ...nested(encoder.rules(vit), 'vision.encoders.0.vit.', towerPrefix),
+      ...nested(encoder.rules(), 'vision.encoders.0.vit.', towerPrefix),
       ...layer('projector.layers.0', 'multi_modal_projector.linear_1', hf.multimodal_projector_bias),
       ...layer('projector.layers.1', 'multi_modal_projector.linear_2', hf.multimodal_projector_bias),
       ...language.rules,

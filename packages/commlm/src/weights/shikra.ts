@@ -10,8 +10,8 @@ import { CommConfig, type ImageConfig, parseConfig } from '../config/model.js';
 import { WHITE } from '../config/presets.js';
 import { readFolderJson, readForeign } from './hf-config.js';
 import { hfLanguageModel } from './hf-language.js';
-import { checkKeys } from './key-rules.js';
-import { openWithTower, projectorRules } from './llava-original.js';
+import { checkKeys, nested } from './key-rules.js';
+import { INSIDE, openWithTower, projectorRules } from './llava-original.js';
 import { addedTokenIds } from './token-files.js';
 import { visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
@@ -73,12 +73,12 @@ export function shikraModel(folder: string, json: Record<string, unknown>, optio
       return base === undefined ? own : withBase(own, base);
     },
     rules: [
-      ...tower.rules(0, 'model.vision_tower.vision_tower.'),
+      ...nested(tower.rules(), 'vision.encoders.0.vit.', INSIDE),
       ...projectorRules({ kind: 'linear' }),
       ...language.rules,
     ],
     ignorable: (key) =>
-      language.ignorable(key) || tower.layout.ignorable(key.replace(/^.*vision_tower\./, '')),
+      key.startsWith(INSIDE) ? tower.ignorable(key.slice(INSIDE.length)) : language.ignorable(key),
   };
 }
 

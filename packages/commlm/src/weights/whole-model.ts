@@ -2,7 +2,7 @@
 import type { Device, DType } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
-import type { KeyRule, TensorSource } from './key-rules.js';
+import { type KeyRule, type TensorSource, within } from './key-rules.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {
@@ -89,3 +89,19 @@ export const sourceAs = (source: WeightSource, named: TensorSource): WeightSourc
   numBytes: source.numBytes,
   close: () => source.close(),
 });
+
+/** A checkpoint with the tensors below `place` under the names that `named` gives them there; the rest as it is. */
+export function withTower(
+  source: TensorSource,
+  place: string,
+  named: (inside: TensorSource) => TensorSource,
+): TensorSource {
+  const tower = named(within(source, place));
+  const isInside = (key: string): boolean => key.startsWith(place);
+  return {
+    name: source.name,
+    keys: [...source.keys.filter((key) => !isInside(key)), ...tower.keys.map((key) => place + key)],
+    info: (key) => (isInside(key) ? tower.info(key.slice(place.length)) : source.info(key)),
+    tensor: (key) => (isInside(key) ? tower.tensor(key.slice(place.length)) : source.tensor(key)),
+  };
+}
