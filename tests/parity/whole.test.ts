@@ -20,7 +20,7 @@ function assertRows(rows: readonly ParityRow[]): void {
 }
 
 test('there is a golden model of each layout', () => {
-  for (const kind of ['llava', 'llava-layers', 'llava-original', 'shikra'])
+  for (const kind of ['llava', 'llava-layers', 'llava-original', 'shikra', 'llava-interleave', 'prismatic', 'nanovlm'])
     assert.ok(wholeModels().includes(kind), kind);
 });
 
@@ -79,11 +79,7 @@ test('llava with a tensor missing, left over, or of another shape is refused by 
 });
 
 const damaged: [string, (json: Record<string, Record<string, unknown>>) => void, RegExp][] = [
-  [
-    'absurd layer count',
-    (json) => Object.assign(json['text_config']!, { num_hidden_layers: 1e9 }),
-    /1000000000 blocks/,
-  ],
+  ['absurd layer count', (json) => Object.assign(json['text_config']!, { num_hidden_layers: 1e9 }), /Too big/],
   ['zero size', (json) => Object.assign(json['vision_config']!, { hidden_size: 0 }), /hidden_size/],
   ['level that is not there', (json) => Object.assign(json, { vision_feature_layer: -9 }), /Level -9/],
   ['encoder that is not known', (json) => Object.assign(json['vision_config']!, { model_type: 'pixtral' }), /pixtral/],

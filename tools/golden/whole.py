@@ -13,17 +13,16 @@ import io
 import json
 import pathlib
 import shutil
-import sys
 
-sys.modules["torchvision"] = None  # the Pillow processors are the reference for pixels
-
+import encoders  # first: it makes torchvision importable
 import numpy as np
 import sentencepiece
+import timm
 import torch
 from models import randomise
 from PIL import Image, ImageDraw
 from safetensors.torch import save_file
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     CLIPVisionConfig,
     CLIPVisionModel,
@@ -33,8 +32,14 @@ from transformers import (
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    SiglipVisionConfig,
+    SiglipVisionModel,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
+from torchvision import transforms
+from torchvision.transforms.functional import InterpolationMode
 
 QUESTION = "What is this?\nSay it."
 CORPUS = [
@@ -309,15 +314,202 @@ def shikra(folder, seed):
           {"question": question, "ids": ids, "greedy": greedy(model, inputs), "visionTowers": ["tower"], "base": "base"})
 
 
+SIGLIP = dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, patch_size=8, image_size=32, intermediate_size=24)
+
+# In the manner of Qwen's: turns between markers, pictures in front of the text.
+QWEN_TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }} "
+    "{% for part in message['content'] if part['type'] == 'image' %}<image>\n{% endfor %}"
+    "{% for part in message['content'] if part['type'] == 'text' %}{{ part['text'] }}{% endfor %}<|im_end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+def byte_level_tokenizer(more, vocab_size=300):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(
+        vocab_size=vocab_size, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), special_tokens=["<|endoftext|>"],
+        show_progress=False))
+    tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in more])
+    return tokenizer
+
+
+def llava_interleave(folder, seed):
+    """LLaVA-Interleave as transformers writes it: SigLIP's last level whole, Qwen2 with tied embeddings."""
+    fresh(folder)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=byte_level_tokenizer(["<|im_start|>", "<|im_end|>", "<image>"]), eos_token="<|im_end|>",
+        pad_token="<|endoftext|>")
+    text = Qwen2Config(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4,
+                       num_key_value_heads=2, max_position_embeddings=256, vocab_size=len(tokenizer),
+                       tie_word_embeddings=True, eos_token_id=tokenizer.eos_token_id, bos_token_id=None, pad_token_id=0)
+    config = LlavaConfig(vision_config=SiglipVisionConfig(**SIGLIP, vision_use_head=False), text_config=text,
+                         image_token_index=tokenizer.convert_tokens_to_ids("<image>"), image_seq_length=16,
+                         vision_feature_layer=-1, vision_feature_select_strategy="full")
+    model = LlavaForConditionalGeneration._from_config(config, attn_implementation="eager").eval()
+    randomise(model, seed)
+    processor = LlavaProcessor(SiglipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer, patch_size=8,
+                               vision_feature_select_strategy="full", chat_template=QWEN_TEMPLATE)
+    model.save_pretrained(folder)
+    processor.save_pretrained(folder)
+    image = picture(folder / "picture.png")
+    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": QUESTION}]}]
+    text = processor.apply_chat_template(messages, add_generation_prompt=True)
+    inputs = processor(images=image, text=text, return_tensors="pt")
+    write(folder, {"pixels": inputs["pixel_values"]} | run(model, inputs),
+          {"question": QUESTION, "text": text, "ids": inputs["input_ids"][0].tolist(), "greedy": greedy(model, inputs)})
+
+
+def taken(name, blocks, run):
+    """Input of the first block and output of each, under a name, with what `run` gives."""
+    states, result = {}, []
+    for i, state in enumerate(encoders.hidden_states(blocks, lambda: result.append(run()))):
+        states[f"{name}.{i}"] = state
+    return states, result[0]
+
+
+def run_joined(language, visual, ids, place):
+    """A language model over embeddings with the visual tokens written at `place`; states, logits and 64 greedy tokens."""
+    with torch.no_grad():
+        text = language.get_input_embeddings()(torch.tensor([ids]))
+        embeds = torch.cat([text[:, :place], visual, text[:, place:]], 1)
+        states, output = taken("hidden", list(language.model.layers), lambda: language(inputs_embeds=embeds))
+        states["logits"] = output.logits[:, -8:]
+        tokens = []
+        for _ in range(64):
+            last = language(inputs_embeds=embeds).logits[:, -1:].argmax(-1)
+            tokens.append(last.item())
+            embeds = torch.cat([embeds, language.get_input_embeddings()(last)], 1)
+    return states, tokens
+
+
+def prismatic(folder, seed):
+    """A Prismatic run: checkpoint with projector and language model, encoders of timm and the language model's own folder."""
+    fresh(folder)
+    tokenizer = fast_tokenizer()
+    args = dict(embed_dim=16, depth=3, num_heads=2, patch_size=8, img_size=32, num_classes=0)
+    towers = {"dino_featurizer": "vit_small_patch14_reg4_dinov2", "siglip_featurizer": "vit_so400m_patch16_siglip_256"}
+    image = picture(folder / "picture.png")
+    tensors, features = {}, []
+    for i, (name, architecture) in enumerate(towers.items()):
+        model = encoders.randomise(timm.create_model(architecture, **args), seed + i)
+        encoders.save_for_hf(model, folder / name, safe_serialization=True, model_args=args)
+        settings = model.pretrained_cfg
+        transform = transforms.Compose([
+            transforms.Resize((32, 32), interpolation=InterpolationMode.BICUBIC), transforms.ToTensor(),
+            transforms.Normalize(settings["mean"], settings["std"])])
+        pixels = transform(image)[None]
+        states, _ = taken(f"vision.{i}.hidden", list(model.blocks), lambda: model.forward_features(pixels))
+        with torch.no_grad():
+            features.append(model.get_intermediate_layers(pixels, n={len(model.blocks) - 2})[0])
+        tensors |= {f"pixels.{i}": pixels} | states
+    config = LlamaConfig(**LLAMA, vocab_size=len(tokenizer))
+    config.save_pretrained(folder / "llm")
+    tokenizer.save_pretrained(folder / "llm")
+    config.vocab_size = 384
+    language = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
+    randomise(language, seed + 2)
+    width, hidden = 32, LLAMA["hidden_size"]
+    projector = torch.nn.Sequential(torch.nn.Linear(width, 4 * width), torch.nn.GELU(), torch.nn.Linear(4 * width, hidden),
+                                    torch.nn.GELU(), torch.nn.Linear(hidden, hidden))
+    randomise(projector, seed + 3)
+    named = lambda module, prefix: {prefix + key: value.clone() for key, value in module.state_dict().items()}
+    (folder / "checkpoints").mkdir()
+    torch.save({"model": {"projector": named(projector, "projector."), "llm_backbone": named(language, "llm.")}},
+               folder / "checkpoints" / "latest-checkpoint.pt")
+    (folder / "config.json").write_text(json.dumps({"model": {
+        "type": "prism-dinosiglip+7b", "model_id": "tiny", "vision_backbone_id": "dinosiglip-vit-so-384px",
+        "llm_backbone_id": "llama2-7b-pure", "arch_specifier": "no-align+fused-gelu-mlp",
+        "image_resize_strategy": "resize-naive", "llm_max_length": 256}, "seed": 7}, indent=1))
+    with torch.no_grad():
+        tensors["visual"] = projector(torch.cat(features, 2))
+    ids = tokenizer(f"In: {QUESTION}\nOut:").input_ids
+    states, tokens = run_joined(language, tensors["visual"], ids, 1)
+    write(folder, tensors | states, {"question": QUESTION, "ids": ids[:1] + [384] * 16 + ids[1:], "greedy": tokens,
+                                     "visionTowers": list(towers), "base": "llm"})
+
+
+def nanovlm(folder, seed):
+    """nanoVLM in its own names: SigLIP, pixel shuffle, a tied Llama whose one table is stored as the head."""
+    fresh(folder)
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=byte_level_tokenizer([]), eos_token="<|endoftext|>", bos_token="<|endoftext|>",
+        pad_token="<|endoftext|>")
+    tokenizer.save_pretrained(folder / "lm")
+    vision = SiglipVisionModel._from_config(SiglipVisionConfig(**SIGLIP, vision_use_head=False), attn_implementation="eager").eval()
+    randomise(vision, seed)
+    config = LlamaConfig(**LLAMA, vocab_size=len(tokenizer), tie_word_embeddings=True, rope_theta=100000.0)
+    language = LlamaForCausalLM._from_config(config, attn_implementation="eager").eval()
+    randomise(language, seed + 1)
+    language.tie_weights()
+    linear = torch.nn.Linear(64, LLAMA["hidden_size"], bias=False)
+    randomise(linear, seed + 2)
+    tower = getattr(vision, "vision_model", vision)
+    weights = {"MP.proj.weight": linear.weight.data,
+               "vision_encoder.patch_embedding.conv.weight": tower.embeddings.patch_embedding.weight,
+               "vision_encoder.patch_embedding.conv.bias": tower.embeddings.patch_embedding.bias,
+               "vision_encoder.patch_embedding.position_embedding": tower.embeddings.position_embedding.weight[None],
+               "decoder.norm.weight": language.model.norm.weight, "decoder.head.weight": language.lm_head.weight,
+               "decoder.rotary_embd.inv_freq": language.model.rotary_emb.inv_freq}
+
+    def keep(name, module):
+        weights.update({f"{name}.{key}": value for key, value in module.state_dict().items()})
+
+    keep("vision_encoder.layer_norm", tower.post_layernorm)
+    for i, block in enumerate(tower.encoder.layers):
+        name, attention = f"vision_encoder.blocks.{i}", block.self_attn
+        for part, module in (("ln1", block.layer_norm1), ("ln2", block.layer_norm2), ("mlp.fc1", block.mlp.fc1),
+                             ("mlp.fc2", block.mlp.fc2), ("attn.out_proj", attention.out_proj)):
+            keep(f"{name}.{part}", module)
+        for kind in ("weight", "bias"):
+            parts = [getattr(projection, kind) for projection in (attention.q_proj, attention.k_proj, attention.v_proj)]
+            weights[f"{name}.attn.qkv_proj.{kind}"] = torch.cat(parts)
+    for i, block in enumerate(language.model.layers):
+        name, attention = f"decoder.blocks.{i}", block.self_attn
+        for part, module in (("norm1", block.input_layernorm), ("norm2", block.post_attention_layernorm), ("mlp", block.mlp),
+                             ("attn.q_proj", attention.q_proj), ("attn.k_proj", attention.k_proj),
+                             ("attn.v_proj", attention.v_proj), ("attn.out_proj", attention.o_proj)):
+            keep(f"{name}.{part}", module)
+    save_file({key: value.detach().clone().contiguous() for key, value in weights.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(dict(
+        vit_hidden_dim=16, vit_inter_dim=24, vit_patch_size=8, vit_img_size=32, vit_n_heads=2, vit_dropout=0.0, vit_n_blocks=3,
+        vit_ln_eps=1e-6, vit_cls_flag=False, vit_model_type="google/siglip-base-patch16-224", lm_hidden_dim=LLAMA["hidden_size"],
+        lm_inter_dim=LLAMA["intermediate_size"], lm_rms_eps=1e-5, lm_re_base=100000, lm_max_position_embeddings=256,
+        lm_vocab_size=len(tokenizer), lm_n_heads=4, lm_n_kv_heads=2, lm_dropout=0.0, lm_n_blocks=2, lm_attn_scaling=1.0,
+        lm_use_tokens=False, lm_tie_weights=True, lm_tokenizer="HuggingFaceTB/cosmo2-tokenizer", mp_pixel_shuffle_factor=2),
+        indent=1))
+    image = picture(folder / "picture.png")
+    pixels = transforms.Compose([transforms.Resize((32, 32)), transforms.ToTensor()])(image)[None]
+    states, output = taken("vision.hidden", list(tower.encoder.layers), lambda: vision(pixels))
+    with torch.no_grad():
+        # Each 2 x 2 square of neighbours becomes one token, its channels in reading order.
+        grid = output.last_hidden_state.view(1, 2, 2, 2, 2, 16).permute(0, 1, 3, 2, 4, 5).reshape(1, 4, 64)
+        states["visual"] = linear(grid)
+    ids = tokenizer(f"Question: {QUESTION} Answer:").input_ids
+    joined, tokens = run_joined(language, states["visual"], ids, 0)
+    write(folder, {"pixels": pixels} | states | joined,
+          {"question": QUESTION, "ids": [len(tokenizer)] * 4 + ids, "greedy": tokens, "base": "lm"})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
-    out = parser.parse_args().out
+    parser.add_argument("names", nargs="*", help="only these")
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    llava(out / "llava", seed=50)
-    llava(out / "llava-layers", seed=51, vision_feature_layer=[-3, -2], multimodal_projector_bias=False)
-    llava_original(out / "llava-original", seed=52)
-    shikra(out / "shikra", seed=53)
+    cases = {
+        "llava": lambda folder: llava(folder, seed=50),
+        "llava-layers": lambda folder: llava(folder, seed=51, vision_feature_layer=[-3, -2], multimodal_projector_bias=False),
+        "llava-original": lambda folder: llava_original(folder, seed=52),
+        "shikra": lambda folder: shikra(folder, seed=53),
+        "llava-interleave": lambda folder: llava_interleave(folder, seed=54),
+        "prismatic": lambda folder: prismatic(folder, seed=55),
+        "nanovlm": lambda folder: nanovlm(folder, seed=60),
+    }
+    for name in arguments.names or cases:
+        cases[name](arguments.out / name)
 
 
 if __name__ == "__main__":

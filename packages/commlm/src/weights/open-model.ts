@@ -9,6 +9,8 @@ import { readFolderJson } from './hf-config.js';
 import { same, toOurs } from './key-rules.js';
 import { llavaModel } from './llava.js';
 import { originalLlavaModel } from './llava-original.js';
+import { isNanoVlm, nanoVlmModel } from './nanovlm.js';
+import { isPrismatic, prismaticModel } from './prismatic.js';
 import { shikraModel } from './shikra.js';
 import { WeightFiles } from './weight-files.js';
 import type { OpenModelOptions, WholeModel } from './whole-model.js';
@@ -50,7 +52,9 @@ export function isWholeModel(json: Record<string, unknown>): boolean {
 
 function adapterOf(json: Record<string, unknown>): Adapter | undefined {
   const type = String(json['model_type']);
-  return Object.hasOwn(adapters, type) ? adapters[type] : undefined;
+  if (Object.hasOwn(adapters, type)) return adapters[type];
+  if (isNanoVlm(json)) return nanoVlmModel;
+  return isPrismatic(json) ? prismaticModel : undefined;
 }
 
 /** Config and layout of a model folder; throws a CommError for a type that is not known. No weights are read. */
@@ -60,7 +64,7 @@ export function describeModel(folder: string, options: OpenModelOptions = {}): W
   const adapter = adapterOf(json);
   if (adapter !== undefined) return adapter(folder, json, options);
   const type = String(json['model_type']);
-  const known = ['comm', ...Object.keys(adapters)];
+  const known = ['comm', ...Object.keys(adapters), 'prismatic', 'nanovlm'];
   const near = nearestName(type, known);
   throw new CommError(
     `${join(folder, 'config.json')} describes a model of type '${type}', which does not look at pictures and talk.`,
