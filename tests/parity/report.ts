@@ -2,10 +2,12 @@
 import { goldenEncoders, measureEncoder } from './encoders.js';
 import { goldenLanguageModels, measureLanguage } from './language.js';
 import { goldenModels, measure } from './measure.js';
+import { measureWhole, wholeModels } from './whole.js';
 
 const encoderRows = await Promise.all(goldenEncoders().map(measureEncoder));
 const rows = [...goldenModels().flatMap(measure), ...encoderRows.flat()];
 for (const model of goldenLanguageModels()) rows.push(...(await measureLanguage(model)));
+for (const model of wholeModels()) rows.push(...(await measureWhole(model)));
 const failed = rows.filter(({ ok }) => !ok);
 
 if (process.argv.includes('--json')) {

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { LlamaConfig } from '../config/model.js';
 import { checkHfLanguageModel, hfLanguageModel } from '../weights/hf-language.js';
-import type { WeightFiles } from '../weights/weight-files.js';
+import type { WeightSource } from '../weights/whole-model.js';
 
 /** A language model in words. */
 export interface LanguageReport {
@@ -16,7 +16,7 @@ export interface LanguageReport {
 export function describeLanguageModel(
   json: Record<string, unknown>,
   folder: string,
-  files: WeightFiles,
+  files: WeightSource,
 ): LanguageReport {
   const { type, config } = hfLanguageModel(json, join(folder, 'config.json'));
   checkHfLanguageModel(json, join(folder, 'config.json'), files);

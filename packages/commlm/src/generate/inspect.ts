@@ -1,13 +1,14 @@
 // What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
 import { basename } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
-import { type CommConfig, type EncoderConfig, fusedShape, resolveLevels } from '../config/model.js';
-import { readCommConfig } from '../weights/comm-folder.js';
+import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } from '../config/model.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { languageModelTypes } from '../weights/hf-language.js';
+import { describeModel, isWholeModel } from '../weights/open-model.js';
 import { WeightFiles } from '../weights/weight-files.js';
-import { describeLanguageModel } from './inspect-language.js';
-import { resolveModelFolder } from './model-folder.js';
+import type { WeightSource, WholeModel } from '../weights/whole-model.js';
+import { describeLanguageModel, type LanguageReport } from './inspect-language.js';
+import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
 /** One part of a model. */
 export interface ModelPart {
@@ -55,16 +56,43 @@ interface Entry {
   readonly numElements: number;
 }
 
+/** Folders beside the model's own, as `loadModel` takes them. */
+export interface InspectOptions {
+  readonly visionTower?: readonly string[];
+  readonly base?: string;
+}
+
 /** Describes a model folder; throws CommError when it is none or its files cannot be read. */
-export function inspectModel(model?: string): ModelReport {
+export function inspectModel(model?: string, options: InspectOptions = {}): ModelReport {
   const folder = resolveModelFolder(model);
   const json = readFolderJson(folder, 'config.json');
-  const config = json.model_type === 'comm' ? readCommConfig(folder) : undefined;
-  using files = WeightFiles.open(folder);
-  const entries = files.keys.map((key): Entry => entryOf(key, files.info(key)));
-  const language = languageModelTypes.includes(String(json.model_type))
-    ? describeLanguageModel(json, folder, files)
-    : undefined;
+  const whole = isWholeModel(json) ? describeModel(folder, resolveFolders(options)) : undefined;
+  const config = whole?.config;
+  const files = whole === undefined ? WeightFiles.open(folder) : whole.openWeights();
+  try {
+    const language = languageModelTypes.includes(String(json.model_type))
+      ? describeLanguageModel(json, folder, files)
+      : undefined;
+    return report(folder, json, config, language, files, entriesOf(files, whole));
+  } finally {
+    files.close();
+  }
+}
+
+/** All stored tensors; those of a known layout under our names, so that they fall into the parts of a model. */
+function entriesOf(files: WeightSource, whole: WholeModel | undefined): Entry[] {
+  const ours = new Map(whole?.rules.flatMap((rule) => rule.theirs.map((key) => [key, rule.ours] as const)));
+  return files.keys.map((key): Entry => entryOf(ours.get(key) ?? key, files.info(key)));
+}
+
+function report(
+  folder: string,
+  json: Record<string, unknown>,
+  config: CommConfig | undefined,
+  language: LanguageReport | undefined,
+  files: WeightSource,
+  entries: readonly Entry[],
+): ModelReport {
   const parts = groupParts(entries, config === undefined ? (language?.parts ?? []) : commParts(config));
   const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
   return {
@@ -85,7 +113,7 @@ export function inspectModel(model?: string): ModelReport {
     ...(language === undefined ? {} : { maxPositions: language.maxPositions }),
     ...(config === undefined
       ? {}
-      : { tokensPerImage: fusedShape(config.vision).tokens, maxPositions: config.textConfig.maxPositions }),
+      : { tokensPerImage: tokensPerImage(config), maxPositions: config.textConfig.maxPositions }),
   };
 }
 
@@ -113,13 +141,18 @@ function commParts(config: CommConfig): [prefix: string, description: string][] 
         ],
       ];
     }),
-    ['projector', projector.kind === 'linear' ? 'linear' : `MLP of ${projector.layers} layers`],
+    ['projector', projectorText(projector)],
     [
       'language_model',
       `Llama type, ${textConfig.numLayers} blocks of ${textConfig.hiddenSize}, ${textConfig.numHeads} heads (${textConfig.numKvHeads} for keys), vocabulary ${textConfig.vocabSize}`,
     ],
   ];
 }
+
+const projectorText = (projector: CommConfig['projector']): string => {
+  if (projector.kind === 'mlp') return `MLP of ${projector.layers} layers`;
+  return projector.kind === 'linear' ? 'linear' : `pixel shuffle by ${projector.factor}, then linear`;
+};
 
 function groupParts(entries: readonly Entry[], known: readonly [prefix: string, description: string][]): ModelPart[] {
   const groups = new Map<string, { description: string; entries: Entry[] }>();
@@ -168,7 +201,7 @@ function otherSummary(json: Record<string, unknown>): string {
 
 const SYMBOLS = ['alpha', 'beta', 'gamma', 'delta'];
 
-function levelWeights(encoder: EncoderConfig, index: number, files: WeightFiles): LevelWeights[] {
+function levelWeights(encoder: EncoderConfig, index: number, files: WeightSource): LevelWeights[] {
   const { merge, type, vit } = encoder;
   if (!('weights' in merge)) return [];
   const key = `vision.encoders.${index}.merge.scale.weight`;

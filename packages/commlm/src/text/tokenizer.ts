@@ -171,7 +171,7 @@ export class Tokenizer {
     }
     const config = (await readText(join(folder, 'tokenizer_config.json'))) ?? '{}';
     const names = await readText(join(folder, 'special_tokens_map.json'));
-    const template = await readText(join(folder, 'chat_template.jinja'));
+    const template = await readChatTemplate(folder);
     const added = model === undefined ? undefined : await readText(join(folder, 'added_tokens.json'));
     try {
       const settings = withNames(JSON.parse(config) as TokenizerConfig, JSON.parse(names ?? '{}') as TokenizerConfig);
@@ -210,9 +210,10 @@ export class Tokenizer {
   /**
    * Ids of plain texts and special tokens in a row, as the reference tokenizer encodes the same sequence spelled out:
    * neighbouring texts are one text, special tokens split it, and those declared `lstrip` or `rstrip` take the white
-   * space beside them. Throws `text/offsets` when a text of several parts cannot be tied to its tokens.
+   * space beside them. Behind `restartAfter` a text counts as the start of one. Throws `text/offsets` when a text of
+   * several parts cannot be tied to its tokens.
    */
-  encodeParts(parts: readonly TokenPart[]): EncodedParts {
+  encodeParts(parts: readonly TokenPart[], restartAfter?: number): EncodedParts {
     const encoded: EncodedParts = { ids: [], parts: [] };
     let previous: AddedToken | undefined;
     let section = 0;
@@ -222,7 +223,7 @@ export class Tokenizer {
         encoded.ids.push(part);
         encoded.parts.push(index);
         previous = this.#addedById.get(part);
-        section++;
+        section = part === restartAfter ? 0 : section + 1;
         index++;
         continue;
       }
@@ -474,6 +475,24 @@ function trimPieces(pieces: string[], side: 'start' | 'end'): void {
     const trimmed = side === 'start' ? piece.trimStart() : piece.trimEnd();
     pieces[index] = trimmed;
     if (trimmed !== '') return;
+  }
+}
+
+/** `chat_template.jinja`, or `chat_template.json` as older processors of pictures and text wrote it. */
+async function readChatTemplate(folder: string): Promise<string | undefined> {
+  const text = await readText(join(folder, 'chat_template.jinja'));
+  if (text !== undefined) return text;
+  const json = await readText(join(folder, 'chat_template.json'));
+  if (json === undefined) return undefined;
+  try {
+    const { chat_template: template } = JSON.parse(json) as { chat_template?: unknown };
+    return typeof template === 'string' ? template : undefined;
+  } catch (error) {
+    throw new CommError(`${join(folder, 'chat_template.json')} is not valid JSON.`, {
+      code: 'text/tokenizer-invalid',
+      fix: 'Get the file again.',
+      cause: error,
+    });
   }
 }
 

@@ -8,8 +8,7 @@ import { buildEncoder } from '../models/encoders.js';
 import type { ViT } from '../models/vit.js';
 import { openEncoderFiles } from './encoder-files.js';
 import type { EncoderPlan } from './encoder-plan.js';
-import type { LoadOptions } from './hf-config.js';
-import { readFolderJson } from './hf-config.js';
+import { type LoadOptions, readFolderJson } from './hf-config.js';
 import { HF_ENCODER_TYPES, hfEncoder, isHfEncoder } from './hf-encoder.js';
 import { type TensorSource, toOurs } from './key-rules.js';
 import { OPEN_CLIP_CONFIG, openClipEncoder } from './open-clip.js';
@@ -42,6 +41,12 @@ export function loadHfEncoder(folder: string, { dtype, device }: LoadOptions = {
       .eval();
   });
   return { type, vit: model, image };
+}
+
+/** The plan for an encoder folder, its config checked; `files` are the folder's open weights. */
+export function planEncoder(folder: string, files: TensorSource): EncoderPlan {
+  const plan = layoutOf(folder)(files);
+  return { ...plan, vit: soundConfig(plan, folder) };
 }
 
 /** The checked config; absurd sizes are refused here, before anything of that size is made. */

@@ -1,20 +1,39 @@
-/** Weights of a model folder: `model.safetensors`, or shards with `model.safetensors.index.json`, as one set of names. */
-import { existsSync, readFileSync } from 'node:fs';
+/**
+ * Weights of a model folder as one set of names, whatever files they lie in: safetensors or torch files, single or in
+ * shards with an index. Only headers are read; tensors are mapped.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DType, io, type Tensor, TorchError } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 
-const SINGLE = 'model.safetensors';
-const INDEX = 'model.safetensors.index.json';
+/** Single files and indexes of shards, the preferred one first. */
+const SAFETENSORS = { single: 'model.safetensors', index: 'model.safetensors.index.json' };
+const TORCH = { single: 'pytorch_model.bin', index: 'pytorch_model.bin.index.json' };
+const IS_SAFETENSORS = /\.safetensors$/;
+const IS_TORCH = /\.(bin|pt|pth)$/;
+/** Files with a tensor file's ending that are not the weights of a model. */
+const OTHER_FILES = /^(adapter_|mm_projector|non_lora_trainables|optimizer|scheduler|scaler|rng_state|training_args)/;
+/** Keys below which trainers put the state dict, beside an epoch or the state of an optimiser. */
+const WRAPPERS = ['state_dict', 'model_state_dict', 'model', 'module'];
+
+/** What one file of weights can tell: a safetensors file, or the state dict within a torch file. */
+interface WeightFile {
+  readonly path: string;
+  readonly keys: readonly string[];
+  info(key: string): { readonly dtype: DType; readonly shape: readonly number[] };
+  tensor(key: string): Tensor;
+  close(): void;
+}
 
 /** Open weight files; tensors are mapped and stay valid after closing. */
 export class WeightFiles {
   /** What errors call it. */
   readonly name: string;
-  readonly #files: readonly io.SafetensorsFile[];
-  readonly #fileOf = new Map<string, io.SafetensorsFile>();
+  readonly #files: readonly WeightFile[];
+  readonly #fileOf = new Map<string, WeightFile>();
 
-  private constructor(name: string, files: readonly io.SafetensorsFile[]) {
+  private constructor(name: string, files: readonly WeightFile[]) {
     this.name = name;
     this.#files = files;
     for (const file of files) {
@@ -31,17 +50,22 @@ export class WeightFiles {
     }
   }
 
-  /** Opens the weights of a folder; throws a CommError for missing, malformed or inconsistent files. */
-  static open(folder: string): WeightFiles {
-    const single = join(folder, SINGLE);
-    const index = join(folder, INDEX);
-    if (existsSync(single)) return new WeightFiles(single, [openFile(single)]);
-    if (!existsSync(index)) {
-      throw new CommError(`There are no weights in ${folder} (${SINGLE} is missing).`, {
-        code: 'weights/missing-file',
-        fix: `Put ${SINGLE}, or shards with ${INDEX}, beside config.json.`,
-      });
+  /**
+   * Opens the weights of a folder, or one file of weights: `model.safetensors`, its shards, `pytorch_model.bin`, its
+   * shards, or the only other file of that kind. Throws a CommError for missing, malformed or inconsistent files.
+   */
+  static open(path: string): WeightFiles {
+    if (statSync(path, { throwIfNoEntry: false })?.isFile()) return new WeightFiles(path, [openFile(path)]);
+    for (const { single, index } of [SAFETENSORS, TORCH]) {
+      const file = join(path, single);
+      if (existsSync(file)) return new WeightFiles(file, [openFile(file)]);
+      if (existsSync(join(path, index))) return WeightFiles.#openShards(path, join(path, index));
     }
+    const only = join(path, onlyFile(path));
+    return new WeightFiles(only, [openFile(only)]);
+  }
+
+  static #openShards(folder: string, index: string): WeightFiles {
     const weightMap = readWeightMap(index);
     const shards = [...new Set(weightMap.values())].sort();
     const files = new WeightFiles(
@@ -61,6 +85,11 @@ export class WeightFiles {
   /** Names of all tensors. */
   get keys(): string[] {
     return [...this.#fileOf.keys()];
+  }
+
+  /** Whether a tensor has that name. */
+  has(key: string): boolean {
+    return this.#fileOf.has(key);
   }
 
   /** Dtype and shape without reading the tensor. */
@@ -103,13 +132,88 @@ const BYTES: Record<DType, number> = {
   bool: 1,
 };
 
-function openFile(path: string): io.SafetensorsFile {
-  try {
-    return io.openSafetensors(path);
-  } catch (error) {
-    const why = error instanceof TorchError ? error.message : `${path} cannot be read: ${(error as Error).message}`;
-    throw new CommError(why, { code: 'weights/bad-file', fix: 'Get the file again.', cause: error });
+/** The state dict within a torch file, under its own names. */
+class TorchWeights implements WeightFile {
+  readonly path: string;
+  readonly keys: readonly string[];
+  readonly #file: io.TorchFile;
+  /** Path of the state dict within what was saved, with a dot at its end; empty at the top. */
+  readonly #prefix: string;
+
+  constructor(file: io.TorchFile) {
+    this.path = file.path;
+    this.#file = file;
+    this.#prefix = stateDictPath(file.value)
+      .map((name) => `${name}.`)
+      .join('');
+    this.keys = file.keys
+      .filter((key) => key !== '' && key.startsWith(this.#prefix))
+      .map((key) => key.slice(this.#prefix.length));
+    if (this.keys.length === 0) throw new TorchError(`${file.path} holds no named tensors`);
   }
+
+  info(key: string): { dtype: DType; shape: readonly number[] } {
+    return this.#file.info(this.#prefix + key);
+  }
+
+  tensor(key: string): Tensor {
+    return this.#file.tensor(this.#prefix + key);
+  }
+
+  close(): void {
+    this.#file.close();
+  }
+}
+
+/** Keys that lead to the state dict: none where tensors lie at the top. */
+function stateDictPath(root: unknown): string[] {
+  const path: string[] = [];
+  for (let value = root; value instanceof Map && path.length < 4; ) {
+    if ([...value.values()].some((entry) => entry instanceof io.TorchFileTensor)) break;
+    const wrapper = WRAPPERS.find((name) => (value as Map<unknown, unknown>).get(name) instanceof Map);
+    if (wrapper === undefined) break;
+    path.push(wrapper);
+    value = value.get(wrapper);
+  }
+  return path;
+}
+
+function openFile(path: string): WeightFile {
+  try {
+    return IS_TORCH.test(path) ? new TorchWeights(io.openTorchFile(path)) : io.openSafetensors(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const why =
+      code === 'ENOENT'
+        ? `${path} is missing`
+        : error instanceof TorchError
+          ? error.message
+          : `${path} cannot be read: ${(error as Error).message}`;
+    throw new CommError(`${why.replace(/\.$/, '')}.`, {
+      code: code === 'ENOENT' ? 'weights/missing-file' : 'weights/bad-file',
+      fix: 'Get the file again.',
+      cause: error,
+    });
+  }
+}
+
+/** Name of the one file of weights in a folder that follows no convention; safetensors before torch files. */
+function onlyFile(folder: string): string {
+  const names = existsSync(folder) ? readdirSync(folder).filter((name) => !OTHER_FILES.test(name)) : [];
+  for (const kind of [IS_SAFETENSORS, IS_TORCH]) {
+    const [first, ...others] = names.filter((name) => kind.test(name)).sort();
+    if (first !== undefined && others.length === 0) return first;
+    if (first !== undefined) {
+      throw new CommError(`${folder} holds several files of weights: ${[first, ...others].slice(0, 4).join(', ')}.`, {
+        code: 'weights/ambiguous',
+        fix: `Keep one of them, or add the ${SAFETENSORS.index} that makes them shards of one model.`,
+      });
+    }
+  }
+  throw new CommError(`There are no weights in ${folder} (${SAFETENSORS.single} is missing).`, {
+    code: 'weights/missing-file',
+    fix: `Put ${SAFETENSORS.single} or ${TORCH.single}, or shards with their index, beside config.json.`,
+  });
 }
 
 function readWeightMap(index: string): Map<string, string> {
@@ -121,7 +225,7 @@ function readWeightMap(index: string): Map<string, string> {
     });
   let map: unknown;
   try {
-    map = (JSON.parse(readFileSync(index, 'utf8')) as { weight_map?: unknown }).weight_map;
+    map = (JSON.parse(readFileSync(index, 'utf8')) as { weight_map?: unknown } | null)?.weight_map;
   } catch (error) {
     throw bad(error);
   }
