@@ -30,6 +30,15 @@ export const ImageTokensConfig = z.discriminatedUnion('kind', [
 ]);
 export type ImageTokensConfig = z.infer<typeof ImageTokensConfig>;
 
+/** Parts of a model, which are the prefixes of its weights' names. */
+const partNames = (numEncoders: number): string[] => [
+  ...Array.from({ length: numEncoders }, (_, i) =>
+    ['vit', 'merge', 'align'].map((part) => `vision.encoders.${i}.${part}`),
+  ).flat(),
+  'projector',
+  'language_model',
+];
+
 /** `config.json` of a model folder. */
 export const CommConfig = z
   .strictObject({
@@ -38,8 +47,16 @@ export const CommConfig = z
     projector: ProjectorConfig,
     imageTokens: ImageTokensConfig,
     textConfig: LlamaConfig,
+    /** Parts that still have their first random weights (`projector`, `vision.encoders.0.merge`); absent when none has. */
+    untrained: z.array(z.string()).optional(),
   })
   .superRefine((config, ctx) => {
+    const parts = partNames(config.vision.encoders.length);
+    for (const [i, name] of (config.untrained ?? []).entries()) {
+      if (parts.includes(name)) continue;
+      const message = `there is no part '${name}'; the parts are ${parts.join(', ')}`;
+      ctx.addIssue({ code: 'custom', path: ['untrained', i], message });
+    }
     for (const [name, id] of Object.entries(config.imageTokens)) {
       if (typeof id === 'number' && id >= config.textConfig.vocabSize) {
         const message = `id ${id} is outside the vocabulary of ${config.textConfig.vocabSize}`;

@@ -124,7 +124,10 @@ export function saveCommFolder(
       scope(() =>
         io.writeSafetensors(
           join(folder, name),
-          part.map(([key, { tensor, dtype: to }]) => [key, tensor.detach().to(to)] as const),
+          // Lazy, so that a change of dtype never holds more than one tensor twice.
+          part.map(([key, { tensor, dtype: to }]) => {
+            return [key, { dtype: to, shape: tensor.shape, read: () => tensor.detach().to(to) }] as const;
+          }),
           { format: 'pt' },
         ),
       ),
