@@ -24,6 +24,7 @@ export const COMMANDS: readonly CommandEntry[] = [
     summary: 'show what a model folder holds, without loading it',
     load: () => import('./inspect.js'),
   },
+  { name: 'convert', summary: 'write a model of another layout as ours', load: () => import('./convert.js') },
   { name: 'pull', summary: 'download a model into the shared Hugging Face cache', load: () => import('./pull.js') },
   { name: 'train', summary: 'train by a recipe', load: () => import('./train.js') },
   { name: 'world', summary: 'write synthetic scenes in real file formats', load: () => import('./world.js') },

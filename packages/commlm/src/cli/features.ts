@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { Features } from '../generate/features.js';
 import { checkExtension, checkOutputFile, withOutputErrors, writeFileAtomically } from './files.js';
-import { addPlaceOptions, levelList, type ModelOptions } from './options.js';
+import { addFolderOptions, addPlaceOptions, levelList, type ModelOptions } from './options.js';
 import { note, printJson } from './output.js';
 import { checkPicturesExist, openPicture } from './pictures.js';
 
@@ -38,7 +38,7 @@ export function register(program: Command): void {
     .option('--draw <file>', 'paint the levels: first three principal components, one tile a level')
     .option('--keep-special', 'keep CLS, distillation and register tokens in front of the patches')
     .option('--json', 'print what was written as one JSON document');
-  addPlaceOptions(command);
+  addFolderOptions(addPlaceOptions(command));
   command
     .addHelpText(
       'after',

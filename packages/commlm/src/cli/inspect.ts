@@ -1,24 +1,30 @@
 // `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars.
 import type { Command } from 'commander';
 import type { LevelWeights, ModelReport } from '../generate/inspect.js';
+import { addFolderOptions, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, formatTable, print, printJson, styleOf } from './output.js';
+
+interface InspectCommandOptions extends FolderOptions {
+  readonly json?: boolean;
+}
 
 const BAR_WIDTH = 40;
 
 /** Adds the command `inspect`. */
 export function register(program: Command): void {
-  program
+  const command = program
     .command('inspect')
     .description('Show what a model folder holds; only the headers of its weight files are read.')
-    .argument('[model]', 'model folder (default: the embedded models/comm-tiny)')
+    .argument('[model]', 'model folder (default: the embedded models/comm-tiny)');
+  addFolderOptions(command)
     .option('--json', 'print one JSON document in place of text')
     .addHelpText('after', ['', 'Example:', '  commlm inspect models/comm-tiny'].join('\n'))
-    .action((model: string | undefined, options: { json?: boolean }) => inspect(model, options));
+    .action((model: string | undefined, options: InspectCommandOptions) => inspect(model, options));
 }
 
-async function inspect(model: string | undefined, { json }: { json?: boolean }): Promise<void> {
+async function inspect(model: string | undefined, { json, ...options }: InspectCommandOptions): Promise<void> {
   const { inspectModel } = await import('../generate/inspect.js');
-  const report = inspectModel(model);
+  const report = inspectModel(model, options);
   if (json) printJson(report);
   else printReport(report);
 }

@@ -47,8 +47,25 @@ export function levelList(text: string): number[] {
   return levels;
 }
 
+/** Folders beside the model's own. */
+export interface FolderOptions {
+  readonly visionTower?: string[];
+  readonly base?: string;
+}
+
+/** Adds `--vision-tower` and `--base` to a command. */
+export function addFolderOptions(command: Command): Command {
+  return command
+    .option(
+      '--vision-tower <model>',
+      'picture encoder, for a model whose own files lack it; once for each encoder',
+      (model: string, before: string[] | undefined) => [...(before ?? []), model],
+    )
+    .option('--base <model>', 'language model that the files are a change of, or whose tokenizer they need');
+}
+
 /** Options that say which model runs, in which number format and where. */
-export interface ModelOptions {
+export interface ModelOptions extends FolderOptions {
   readonly model?: string;
   readonly dtype?: 'f32' | 'bf16' | 'f16';
   readonly device?: string;
@@ -75,7 +92,7 @@ function deviceName(text: string): string {
 /** Adds `--model`, `--dtype` and `--device` to a command. */
 export function addModelOptions(command: Command): Command {
   command.option('-m, --model <folder>', 'model folder (default: the embedded models/comm-tiny)');
-  return addPlaceOptions(command);
+  return addFolderOptions(addPlaceOptions(command));
 }
 
 /** Options of decoding, as `ask`, `chat` and `batch` take them. */

@@ -1,5 +1,4 @@
 /** A COMM made of published parts: which encoders and language model, and the fusion that is put between them. */
-import type { DType } from '@commlm/torch';
 import type { AlignConfig, MergeConfig, ProjectorConfig, VisionConfig } from './model.js';
 import type { Levels } from './vision.js';
 
@@ -29,7 +28,7 @@ export interface AssemblyRecipe {
   /** Model folder or hub id. */
   readonly languageModel: string;
   /** Dtype of the written weights. */
-  readonly dtype: DType;
+  readonly dtype: 'f32' | 'bf16' | 'f16';
   /** Seed of the fresh weights. */
   readonly seed: number;
 }

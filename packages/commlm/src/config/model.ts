@@ -1,23 +1,39 @@
 /** The whole model as a value: encoders x levels x merge x alignment x projector x language model. COMM, LLaVA-1.5 and Shikra are presets of it. */
 import { z } from 'zod';
+import { ConversationConfig } from './conversation.js';
 import { LlamaConfig } from './language.js';
-import { Activation, VisionConfig } from './vision.js';
+import { Activation, fusedShape, VisionConfig } from './vision.js';
 
+export * from './conversation.js';
 export * from './json.js';
 export * from './language.js';
 export * from './vision.js';
 
-/** Visual tokens -> width of the language model: one linear map (eq. 6), or `layers` linear maps with an activation between (LLaVA-1.5). */
+const positiveInt = z.int().positive();
+
+/**
+ * Visual tokens -> width of the language model. `linear`: one map (eq. 6). `mlp`: `layers` linear maps with an activation
+ * between, the language model's width inside (LLaVA-1.5) unless `widths` names the inner ones (Prismatic). `pixel-shuffle`:
+ * `factor` x `factor` neighbours become one wider token, then one map (nanoVLM). Maps have a bias unless `bias` is false.
+ */
 export const ProjectorConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('linear') }),
-  z.strictObject({ kind: z.literal('mlp'), layers: z.int().min(2), act: Activation }),
+  z.strictObject({ kind: z.literal('linear'), bias: z.boolean().optional() }),
+  z.strictObject({
+    kind: z.literal('mlp'),
+    layers: z.int().min(2).max(16),
+    act: Activation,
+    bias: z.boolean().optional(),
+    widths: z.array(positiveInt).optional(),
+  }),
+  z.strictObject({ kind: z.literal('pixel-shuffle'), factor: z.int().min(2), bias: z.boolean().optional() }),
 ]);
 export type ProjectorConfig = z.infer<typeof ProjectorConfig>;
 
 /**
  * Token ids that carry a picture (paper-notes 14).
  * `wrapped` (Shikra): start, N patch placeholders, end; start and end keep their learned embeddings.
- * `bare` (LLaVA-1.5): N patch placeholders only.
+ * `bare` (LLaVA-1.5): N patch placeholders only. Their id may lie outside the vocabulary, where a model has no such token:
+ * it marks the place and is never looked up.
  */
 export const ImageTokensConfig = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -49,19 +65,40 @@ export const CommConfig = z
     textConfig: LlamaConfig,
     /** Parts that still have their first random weights (`projector`, `vision.encoders.0.merge`); absent when none has. */
     untrained: z.array(z.string()).optional(),
+    /** How questions are spelled; Vicuna's way, as Shikra and COMM have it, when absent. */
+    conversation: ConversationConfig.optional(),
   })
   .superRefine((config, ctx) => {
-    const parts = partNames(config.vision.encoders.length);
-    for (const [i, name] of (config.untrained ?? []).entries()) {
-      if (parts.includes(name)) continue;
-      const message = `there is no part '${name}'; the parts are ${parts.join(', ')}`;
-      ctx.addIssue({ code: 'custom', path: ['untrained', i], message });
+    const fail = (path: string[], message: string): void => ctx.addIssue({ code: 'custom', path, message });
+    const { imageTokens, projector, textConfig, vision } = config;
+    const parts = partNames(vision.encoders.length);
+    for (const name of config.untrained ?? []) {
+      if (!parts.includes(name)) fail(['untrained'], `there is no part '${name}'; the parts are ${parts.join(', ')}`);
     }
-    for (const [name, id] of Object.entries(config.imageTokens)) {
-      if (typeof id === 'number' && id >= config.textConfig.vocabSize) {
-        const message = `id ${id} is outside the vocabulary of ${config.textConfig.vocabSize}`;
-        ctx.addIssue({ code: 'custom', path: ['imageTokens', name], message });
+    for (const [name, id] of imageTokens.kind === 'wrapped' ? Object.entries(imageTokens) : []) {
+      if (typeof id === 'number' && id >= textConfig.vocabSize) {
+        fail(['imageTokens', name], `id ${id} is outside the vocabulary of ${textConfig.vocabSize}`);
+      }
+    }
+    if (
+      projector.kind === 'mlp' &&
+      projector.widths !== undefined &&
+      projector.widths.length !== projector.layers - 1
+    ) {
+      fail(['projector', 'widths'], `${projector.layers} layers have ${projector.layers - 1} inner widths`);
+    }
+    if (projector.kind === 'pixel-shuffle') {
+      const { tokens } = fusedShape(vision);
+      const side = Math.round(Math.sqrt(tokens));
+      if (side * side !== tokens || side % projector.factor !== 0) {
+        fail(['projector', 'factor'], `${tokens} visual tokens are no square of a multiple of ${projector.factor}`);
       }
     }
   });
 export type CommConfig = z.infer<typeof CommConfig>;
+
+/** Visual tokens of one picture as the language model sees them. */
+export function tokensPerImage({ vision, projector }: Pick<CommConfig, 'vision' | 'projector'>): number {
+  const { tokens } = fusedShape(vision);
+  return projector.kind === 'pixel-shuffle' ? tokens / projector.factor ** 2 : tokens;
+}

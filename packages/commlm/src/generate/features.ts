@@ -6,14 +6,14 @@ import { type EncoderConfig, type ImageConfig, resolveLevels } from '../config/m
 import { preprocess } from '../images/preprocess.js';
 import { buildEncoder } from '../models/encoders.js';
 import type { ViT } from '../models/vit.js';
-import { readCommConfig } from '../weights/comm-folder.js';
 import { loadEncoder } from '../weights/encoder-folder.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { loadHfEncoder } from '../weights/hf-folder.js';
-import { WeightFiles } from '../weights/weight-files.js';
+import { toOurs } from '../weights/key-rules.js';
+import { describeModel, isWholeModel } from '../weights/open-model.js';
 import type { Picture } from './answer.js';
 import { ImageCache } from './image-cache.js';
-import { resolveModelFolder } from './model-folder.js';
+import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
 /** Which encoder, and how it runs. */
 export interface FeatureOptions {
@@ -28,6 +28,9 @@ export interface FeatureOptions {
   /** Number format of the computation and of the result; f32 by default. */
   readonly dtype?: DType;
   readonly device?: Device | string;
+  /** As in `loadModel`, for whole models whose own files lack an encoder. */
+  readonly visionTower?: readonly string[];
+  readonly base?: string;
 }
 
 /** Hidden states of one picture. The tensors are the caller's to dispose of. */
@@ -44,7 +47,7 @@ export interface Features {
 /** Runs an encoder over a picture prepared as the encoder's own folder says; throws CommError for unknown levels or folders. */
 export async function extractFeatures(picture: Picture, options: FeatureOptions = {}): Promise<Features> {
   const image = await ImageCache.decode(picture);
-  const { type, image: prepare, vit } = openEncoder(resolveModelFolder(options.encoder), options.branch);
+  const { type, image: prepare, vit } = openEncoder(resolveModelFolder(options.encoder), options);
   try {
     const { dtype = 'f32', device = 'cpu', keepSpecial = false } = options;
     vit
@@ -81,9 +84,10 @@ interface OpenEncoder {
 const allBlocks = (numLayers: number): number[] => Array.from({ length: numLayers }, (_, i) => i + 1);
 
 /** An encoder folder of ours or of the transformers library, or one encoder of a whole model. */
-function openEncoder(folder: string, branch: string | undefined): OpenEncoder {
-  const { model_type: type } = readFolderJson(folder, 'config.json');
-  if (type === 'comm') return openBranch(folder, branch);
+function openEncoder(folder: string, options: FeatureOptions): OpenEncoder {
+  const { branch } = options;
+  const json = readFolderJson(folder, 'config.json');
+  if (isWholeModel(json)) return openBranch(folder, branch, options);
   if (branch !== undefined) {
     throw new CommError(`${folder} holds one encoder, so it has no branch "${branch}".`, {
       code: 'features/branch',
@@ -91,14 +95,15 @@ function openEncoder(folder: string, branch: string | undefined): OpenEncoder {
       exitCode: 2,
     });
   }
-  if (type !== 'comm_encoder') return loadHfEncoder(folder);
+  if (json['model_type'] !== 'comm_encoder') return loadHfEncoder(folder);
   const { config, weights } = loadEncoder(folder);
   return { ...config, vit: fill(config, weights) };
 }
 
 /** One encoder of a whole model; the other weights are not read. */
-function openBranch(folder: string, branch: string | undefined): OpenEncoder {
-  const { encoders } = readCommConfig(folder).vision;
+function openBranch(folder: string, branch: string | undefined, options: FeatureOptions): OpenEncoder {
+  const whole = describeModel(folder, resolveFolders(options));
+  const { encoders } = whole.config.vision;
   const index = branch === undefined ? 0 : encoders.findIndex(({ type }, i) => type === branch || String(i) === branch);
   const config = encoders[index];
   if (config === undefined) {
@@ -109,9 +114,17 @@ function openBranch(folder: string, branch: string | undefined): OpenEncoder {
     });
   }
   const prefix = `vision.encoders.${index}.vit.`;
-  using files = WeightFiles.open(folder);
-  const own = files.keys.filter((key) => key.startsWith(prefix));
-  return { ...config, vit: fill(config, new Map(own.map((key) => [key.slice(prefix.length), files.tensor(key)]))) };
+  const vit = nn.onMeta(() => buildEncoder(config));
+  const source = whole.openWeights();
+  try {
+    const rules = whole.rules
+      .filter(({ ours }) => ours.startsWith(prefix))
+      .map((rule) => ({ ...rule, ours: rule.ours.slice(prefix.length) }));
+    scope(() => vit.loadStateDict(toOurs(source, rules, vit.stateDict(), () => true), { assign: true }));
+    return { ...config, vit };
+  } finally {
+    source.close();
+  }
 }
 
 function fill(config: Pick<EncoderConfig, 'type' | 'vit'>, weights: Map<string, Tensor>): ViT {

@@ -1,11 +1,12 @@
 // What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
 import { basename } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
-import { type CommConfig, type EncoderConfig, fusedShape, resolveLevels } from '../config/model.js';
-import { readCommConfig } from '../weights/comm-folder.js';
+import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } from '../config/model.js';
 import { readFolderJson } from '../weights/hf-config.js';
+import { describeModel, isWholeModel } from '../weights/open-model.js';
 import { WeightFiles } from '../weights/weight-files.js';
-import { resolveModelFolder } from './model-folder.js';
+import type { WeightSource, WholeModel } from '../weights/whole-model.js';
+import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
 /** One part of a model. */
 export interface ModelPart {
@@ -53,13 +54,39 @@ interface Entry {
   readonly numElements: number;
 }
 
+/** Folders beside the model's own, as `loadModel` takes them. */
+export interface InspectOptions {
+  readonly visionTower?: readonly string[];
+  readonly base?: string;
+}
+
 /** Describes a model folder; throws CommError when it is none or its files cannot be read. */
-export function inspectModel(model?: string): ModelReport {
+export function inspectModel(model?: string, options: InspectOptions = {}): ModelReport {
   const folder = resolveModelFolder(model);
   const json = readFolderJson(folder, 'config.json');
-  const config = json.model_type === 'comm' ? readCommConfig(folder) : undefined;
-  using files = WeightFiles.open(folder);
-  const entries = files.keys.map((key): Entry => entryOf(key, files.info(key)));
+  const whole = isWholeModel(json) ? describeModel(folder, resolveFolders(options)) : undefined;
+  const config = whole?.config;
+  const files = whole === undefined ? WeightFiles.open(folder) : whole.openWeights();
+  try {
+    return report(folder, json, config, files, entriesOf(files, whole));
+  } finally {
+    files.close();
+  }
+}
+
+/** All stored tensors; those of a known layout under our names, so that they fall into the parts of a model. */
+function entriesOf(files: WeightSource, whole: WholeModel | undefined): Entry[] {
+  const ours = new Map(whole?.rules.flatMap((rule) => rule.theirs.map((key) => [key, rule.ours] as const)));
+  return files.keys.map((key): Entry => entryOf(ours.get(key) ?? key, files.info(key)));
+}
+
+function report(
+  folder: string,
+  json: Record<string, unknown>,
+  config: CommConfig | undefined,
+  files: WeightSource,
+  entries: readonly Entry[],
+): ModelReport {
   const parts = groupParts(entries, config);
   const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
   return {
@@ -79,7 +106,7 @@ export function inspectModel(model?: string): ModelReport {
       config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
     ...(config === undefined
       ? {}
-      : { tokensPerImage: fusedShape(config.vision).tokens, maxPositions: config.textConfig.maxPositions }),
+      : { tokensPerImage: tokensPerImage(config), maxPositions: config.textConfig.maxPositions }),
   };
 }
 
@@ -107,13 +134,18 @@ function commParts(config: CommConfig): [prefix: string, description: string][] 
         ],
       ];
     }),
-    ['projector', projector.kind === 'linear' ? 'linear' : `MLP of ${projector.layers} layers`],
+    ['projector', projectorText(projector)],
     [
       'language_model',
       `Llama type, ${textConfig.numLayers} blocks of ${textConfig.hiddenSize}, ${textConfig.numHeads} heads (${textConfig.numKvHeads} for keys), vocabulary ${textConfig.vocabSize}`,
     ],
   ];
 }
+
+const projectorText = (projector: CommConfig['projector']): string => {
+  if (projector.kind === 'mlp') return `MLP of ${projector.layers} layers`;
+  return projector.kind === 'linear' ? 'linear' : `pixel shuffle by ${projector.factor}, then linear`;
+};
 
 function groupParts(entries: readonly Entry[], config: CommConfig | undefined): ModelPart[] {
   const known = config === undefined ? [] : commParts(config);
@@ -163,7 +195,7 @@ function otherSummary(json: Record<string, unknown>): string {
 
 const SYMBOLS = ['alpha', 'beta', 'gamma', 'delta'];
 
-function levelWeights(encoder: EncoderConfig, index: number, files: WeightFiles): LevelWeights[] {
+function levelWeights(encoder: EncoderConfig, index: number, files: WeightSource): LevelWeights[] {
   const { merge, type, vit } = encoder;
   if (!('weights' in merge)) return [];
   const key = `vision.encoders.${index}.merge.scale.weight`;

@@ -61,6 +61,24 @@ export function resolveModelFolder(model?: string): string {
   });
 }
 
+/** Folders beside a model's own, by path or hub id, and a look-up for those that a config.json names. */
+export function resolveFolders({
+  visionTower,
+  base,
+}: {
+  readonly visionTower?: readonly string[];
+  readonly base?: string;
+}): { visionTowers?: string[]; base?: string; resolve: (name: string) => string | undefined } {
+  return {
+    ...(visionTower === undefined ? {} : { visionTowers: visionTower.map((name) => resolveModelFolder(name)) }),
+    ...(base === undefined ? {} : { base: resolveModelFolder(base) }),
+    resolve: (name) => {
+      if (existsSync(join(name, 'config.json'))) return resolve(name);
+      return cachedModelFolder(name);
+    },
+  };
+}
+
 /** The snapshot of a hub id in the cache; undefined for what is none or was never downloaded. */
 function cachedModelFolder(model: string): string | undefined {
   if (!isHubId(model)) return undefined;

@@ -1,12 +1,14 @@
 // A conversation as the engine takes it: ids, the embeddings with the visual tokens in place, and keys to find a prefix again.
 // Shapes: T tokens, P pictures, N visual tokens of a picture, E width of the language model.
 import { noGrad, scope, stack, type Tensor, tensor } from '@commlm/torch';
+import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import type { Comm } from '../models/comm.js';
+import { type ChatMessage, encodeChat } from '../text/chat-template.js';
 import {
   type ImageSlot,
+  picturesBefore,
   type Question,
-  questionWithPictures,
   renderConversation,
   splitPictures,
 } from '../text/conversation.js';
@@ -29,36 +31,50 @@ export interface RenderedPrompt {
 }
 
 /** The place of a picture in a question: where it says `<image>` once for each picture, else all of them in front. */
-function placePictures(question: string, numImages: number, style: 'shikra' | 'llava-1.5'): Question {
+function placePictures(question: string, numImages: number, pictureEnd: string): Exclude<Question, string> {
   if (numImages > 0) {
     const parts = splitPictures(question);
     if (parts.filter((part) => typeof part !== 'string').length === numImages) return parts;
   }
-  return questionWithPictures(question, numImages, style);
+  return picturesBefore(question, numImages, pictureEnd) as Exclude<Question, string>;
 }
 
-/** Renders turns with the model's template; throws CommError when the prompt alone is longer than the model reads. */
+/** Renders turns as the model's conversation says; throws CommError when the prompt alone is longer than the model reads. */
 export function renderPrompt(
   comm: Comm,
   tokenizer: Tokenizer,
   turns: readonly PictureTurn[],
   system: string | undefined,
 ): RenderedPrompt {
-  const { imageTokens, textConfig } = comm.config;
-  const imageStyle = imageTokens.kind === 'wrapped' ? 'shikra' : 'llava-1.5';
+  const { conversation, imageTokens, textConfig } = comm.config;
   const images = turns.flatMap((turn) => turn.images);
-  const { ids, imageSlots } = renderConversation(
-    turns.map(({ question, images: own, answer }) => ({
-      question: placePictures(question, own.length, imageStyle),
-      ...(answer === undefined ? {} : { answer }),
-    })),
-    {
-      tokenizer,
-      imageTokens: images.map(() => comm.tokensPerImage),
-      imageStyle,
-      ...(system === undefined ? {} : { system }),
-    },
-  );
+  const form = conversation ?? vicunaConversation(imageTokens.kind === 'wrapped' ? ' ' : '\n');
+  const lengths = images.map(() => comm.tokensPerImage);
+  const { ids, imageSlots } =
+    form.kind === 'template'
+      ? encodeChat(
+          toMessages(turns, system),
+          tokenizer,
+          { imageId: imageTokens.patchId, imageTokens: lengths },
+          { contents: form.contents, ...(form.template === undefined ? {} : { template: form.template }) },
+        )
+      : renderConversation(
+          turns.map(({ question, images: own, answer }) => ({
+            question:
+              form.pictures === 'front'
+                ? question.replaceAll('<image>', '').trim()
+                : placePictures(question, own.length, form.pictureEnd),
+            ...(answer === undefined ? {} : { answer }),
+          })),
+          {
+            tokenizer,
+            form,
+            imageTokens: lengths,
+            imageStyle: imageTokens.kind === 'wrapped' ? 'shikra' : 'llava-1.5',
+            patchId: imageTokens.patchId,
+            ...(system === undefined ? {} : { system }),
+          },
+        );
   if (ids.length > textConfig.maxPositions) {
     throw new CommError(
       `The question is ${ids.length} tokens long, but the model reads at most ${textConfig.maxPositions}.`,
@@ -69,6 +85,23 @@ export function renderPrompt(
     );
   }
   return { ids, images, slots: imageSlots };
+}
+
+/** Turns as messages of a chat template, pictures where the question says. */
+function toMessages(turns: readonly PictureTurn[], system: string | undefined): ChatMessage[] {
+  const text = (part: string): ChatMessage['content'] => [{ type: 'text', text: part }];
+  return [
+    ...(system === undefined ? [] : [{ role: 'system', content: text(system) }]),
+    ...turns.flatMap(({ question, images, answer }) => [
+      {
+        role: 'user',
+        content: placePictures(question, images.length, '').map((part) =>
+          typeof part === 'string' ? ({ type: 'text', text: part } as const) : ({ type: 'image' } as const),
+        ),
+      },
+      ...(answer === undefined ? [] : [{ role: 'assistant', content: text(answer) }]),
+    ]),
+  ];
 }
 
 /** Embeddings of the prompt from token `start` on: float[T - start, E]; the caller's to dispose of. */

@@ -11,14 +11,14 @@ import type { Comm } from '../models/comm.js';
 import type { KvCache } from '../models/kv-cache.js';
 import { findBoxes } from '../text/boxes.js';
 import { Tokenizer } from '../text/tokenizer.js';
-import { loadCommFolder } from '../weights/comm-folder.js';
 import { readFolderJson } from '../weights/hf-config.js';
+import { openModel } from '../weights/open-model.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
 import { ChatSession } from './chat.js';
 import { LlamaDecoder } from './decoder.js';
 import { BatchEngine, type Engine, type FinishReason, type GenerateRequest } from './engine.js';
 import { type EncodedImage, ImageCache } from './image-cache.js';
-import { resolveModelFolder } from './model-folder.js';
+import { resolveFolders, resolveModelFolder } from './model-folder.js';
 import { embedPrompt, type PictureTurn, type RenderedPrompt, renderPrompt } from './prompt.js';
 import { TextStream } from './text-stream.js';
 
@@ -36,6 +36,10 @@ export interface LoadOptions {
   readonly device?: Device | string;
   /** Bytes of encoded pictures that are kept for later questions; default 256 MiB. */
   readonly imageCacheBytes?: number;
+  /** Folders or hub ids of the picture encoders, for models whose own files lack them (the original LLaVA, Prismatic). */
+  readonly visionTower?: readonly string[];
+  /** Folder or hub id of the language model that a model's files build on (Shikra's delta, Prismatic's tokenizer). */
+  readonly base?: string;
 }
 
 /** Starting values of a model's folder (`generation_config.json`). */
@@ -52,19 +56,25 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   const started = performance.now();
   const folder = resolveModelFolder(model);
   const device = (options.device ?? 'cpu') as Device;
-  const tokenizer = await Tokenizer.load(folder);
-  const { model: comm } = loadCommFolder(folder, {
+  const opened = openModel(folder, {
+    ...resolveFolders(options),
     device,
     ...(options.dtype !== undefined ? { dtype: options.dtype } : device === 'cpu' ? { dtype: 'f32' } : {}),
   });
-  return new CommSession({
-    name: basename(folder),
-    comm,
-    tokenizer,
-    defaults: readDefaults(folder, tokenizer),
-    loadMs: performance.now() - started,
-    ...(options.imageCacheBytes === undefined ? {} : { imageCacheBytes: options.imageCacheBytes }),
-  });
+  try {
+    const tokenizer = await Tokenizer.load(opened.tokenizer);
+    return new CommSession({
+      name: basename(folder),
+      comm: opened.model,
+      tokenizer,
+      defaults: readDefaults(folder, tokenizer),
+      loadMs: performance.now() - started,
+      ...(options.imageCacheBytes === undefined ? {} : { imageCacheBytes: options.imageCacheBytes }),
+    });
+  } catch (error) {
+    opened.model.dispose();
+    throw error;
+  }
 }
 
 function readDefaults(folder: string, tokenizer: Tokenizer): GenerationDefaults {
@@ -343,7 +353,11 @@ export class CommSession {
   /** Boxes of an answer in the frame of the first picture; none without a picture. */
   #boxes(answer: string, image: EncodedImage | undefined): AnswerBox[] {
     if (image === undefined) return [];
-    return findBoxes(answer).map(({ label, box }) => {
+    const { conversation } = this.config;
+    // Models of other makers write other lists of numbers too: a box of theirs lies within the square.
+    const isBox = (box: readonly number[]): boolean => conversation === undefined || box.every((x) => x >= 0 && x <= 1);
+    const found = findBoxes(answer).filter(({ box }) => isBox(box));
+    return found.map(({ label, box }) => {
       const { box: pixels, clamped } = clampPixelBox(normalizedToPixel(box, image.frame), image.frame);
       const [x1, y1, x2, y2] = pixels;
       return {

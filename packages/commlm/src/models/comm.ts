@@ -1,7 +1,7 @@
 /** COMM (2310.08825): encoders and fusion -> visual tokens, written over the picture placeholders -> language model. */
 import { cat, F, full, nn, op, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { type CommConfig, fusedShape } from '../config/model.js';
+import { type CommConfig, fusedShape, tokensPerImage } from '../config/model.js';
 import { VisionModel } from './fusion.js';
 import { type DecodeOptions, Llama } from './llama.js';
 import { Projector } from './projector.js';
@@ -51,10 +51,9 @@ export class Comm extends nn.Module {
   constructor(config: CommConfig) {
     super();
     this.config = config;
-    const { tokens, width } = fusedShape(config.vision);
-    this.tokensPerImage = tokens;
+    this.tokensPerImage = tokensPerImage(config);
     this.vision = new VisionModel(config.vision);
-    this.projector = new Projector(width, config.textConfig.hiddenSize, config.projector);
+    this.projector = new Projector(fusedShape(config.vision).width, config.textConfig.hiddenSize, config.projector);
     this.languageModel = new Llama(config.textConfig);
   }
 
@@ -79,7 +78,7 @@ export class Comm extends nn.Module {
   embed(ids_BT: Tensor, visual_PNE: Tensor | null): Tensor {
     return scope(() => {
       const places = this.#placeholders(ids_BT, visual_PNE?.shape[0] ?? 0, visual_PNE?.shape[1] ?? this.tokensPerImage);
-      const text_BTE = this.languageModel.embed(ids_BT);
+      const text_BTE = this.languageModel.embed(this.#lookedUp(ids_BT));
       if (visual_PNE === null || places.length === 0) return text_BTE;
       const index = tensor(places, { device: ids_BT.device });
       const visual = visual_PNE.flatten(0, 1).to(text_BTE.dtype);
@@ -127,6 +126,14 @@ export class Comm extends nn.Module {
   override dispose(): void {
     this.languageModel.dispose();
     super.dispose();
+  }
+
+  /** The ids with a row in the embedding: a placeholder from outside the vocabulary is written over anyway. */
+  #lookedUp(ids_BT: Tensor): Tensor {
+    const { imageTokens, textConfig } = this.config;
+    return imageTokens.patchId < textConfig.vocabSize
+      ? ids_BT
+      : ids_BT.maskedFill(ids_BT.eq(imageTokens.patchId), 0);
   }
 
   /** Flat places of the placeholders in [B * T]; checks runs and counts. */

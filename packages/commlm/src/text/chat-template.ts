@@ -24,6 +24,8 @@ export interface ChatTemplateOptions {
   readonly variables?: Readonly<Record<string, unknown>>;
   /** The template; the tokenizer's own by default. */
   readonly template?: string;
+  /** What a message's content is for the template: a list of `parts`, or one `text` with the pictures in it; as given by default. */
+  readonly contents?: 'parts' | 'text';
 }
 
 /** Text of a chat; throws `text/no-chat-template` or `text/chat-template`. */
@@ -64,8 +66,8 @@ export interface RenderedChat {
 
 /** Where a template puts pictures. */
 export interface ChatImages {
-  /** Spelling of the token that the template writes for a picture, `<image>` by default. */
-  readonly imageToken?: string;
+  /** Id that stands for a picture, one a patch; by default that of `<image>`. */
+  readonly imageId?: number;
   /** Visual tokens of each picture, in order. */
   readonly imageTokens: readonly number[];
 }
@@ -77,11 +79,15 @@ export function encodeChat(
   images: ChatImages = { imageTokens: [] },
   options: ChatTemplateOptions = {},
 ): RenderedChat {
-  const guard = new SpellingGuard(messages, tokenizer);
+  const imageId = images.imageId ?? tokenizer.addedTokens.get('<image>');
+  const guard = new SpellingGuard(messages, tokenizer, options.contents);
   const text = renderChatTemplate(guard.messages, tokenizer, options);
-  const parts = tokenizer.splitSpecial(text).map((part) => (typeof part === 'string' ? guard.restore(part) : part));
-  const imageId = tokenizer.addedTokens.get(images.imageToken ?? '<image>');
+  const parts = tokenizer
+    .splitSpecial(text)
+    .flatMap((part) => (typeof part === 'string' ? guard.restore(part, imageId) : [part]));
   const rendered: RenderedChat = { ids: [], imageSlots: [] };
+  // A template may write the begin token itself; otherwise the tokenizer puts it in front, where that is its way.
+  if (tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0] !== tokenizer.bosId) rendered.ids.push(tokenizer.bosId);
   for (const id of tokenizer.encodeParts(parts).ids) {
     if (id !== imageId) {
       rendered.ids.push(id);
@@ -104,27 +110,38 @@ export function encodeChat(
 class SpellingGuard {
   readonly messages: ChatMessage[];
   readonly #stand: readonly { readonly spelling: string; readonly mark: string }[];
+  /** Stands for a picture in a content that is one text. */
+  readonly #picture: string;
 
-  constructor(messages: readonly ChatMessage[], tokenizer: Tokenizer) {
+  constructor(messages: readonly ChatMessage[], tokenizer: Tokenizer, contents?: 'parts' | 'text') {
     const all = JSON.stringify(messages);
     // A private-use letter that no message has marks what is taken out.
     let fence = '\u{f0000}';
     while (all.includes(fence)) fence = String.fromCodePoint((fence.codePointAt(0) ?? 0) + 1);
+    this.#picture = `${fence}picture${fence}`;
     this.#stand = [...tokenizer.addedTokens.keys()]
       .filter((spelling) => tokenizer.isSpecial(tokenizer.addedTokens.get(spelling) ?? -1))
       .toSorted((a, b) => b.length - a.length)
       .map((spelling, index) => ({ spelling, mark: `${fence}${index}${fence}` }));
-    this.messages = messages.map(({ role, content }) => ({
-      role,
-      content:
-        typeof content === 'string'
-          ? this.#hide(content)
-          : content.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text) } : part)),
-    }));
+    this.messages = messages.map(({ role, content }) => ({ role, content: this.#content(content, contents) }));
   }
 
-  restore(text: string): string {
-    return this.#stand.reduce((out, { spelling, mark }) => out.replaceAll(mark, () => spelling), text);
+  /** The text as its messages had it, pictures as their id. */
+  restore(text: string, imageId: number | undefined): (string | number)[] {
+    const plain = (piece: string): string =>
+      this.#stand.reduce((out, { spelling, mark }) => out.replaceAll(mark, () => spelling), piece);
+    return text
+      .split(this.#picture)
+      .flatMap((piece, i) => [...(i > 0 && imageId !== undefined ? [imageId] : []), plain(piece)])
+      .filter((piece) => piece !== '');
+  }
+
+  #content(content: ChatMessage['content'], contents: 'parts' | 'text' | undefined): ChatMessage['content'] {
+    const given: readonly ChatPart[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
+    if (contents === 'text' || (contents === undefined && typeof content === 'string')) {
+      return given.map((part) => (part.type === 'text' ? this.#hide(part.text) : this.#picture)).join('');
+    }
+    return given.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text) } : part));
   }
 
   #hide(text: string): string {

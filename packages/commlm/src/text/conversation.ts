@@ -9,16 +9,14 @@
  * every token knows its part. Nothing is tokenised twice and subtracted. The space behind `ASSISTANT:` is learned with
  * the answer, since the model has to write it: the prompt of generation ends at the colon.
  */
+import { type RolesConversation, vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import type { Tokenizer, TokenPart } from './tokenizer.js';
 
 /** The label of a token that is not learned; cross-entropy ignores it. */
 export const IGNORE_LABEL = -100;
 
-/** The system text of Vicuna v1.1. */
-export const VICUNA_SYSTEM =
-  'A chat between a curious user and an artificial intelligence assistant. ' +
-  "The assistant gives helpful, detailed, and polite answers to the user's questions.";
+export { VICUNA_SYSTEM } from '../config/conversation.js';
 
 /** A place for a picture within a question. */
 export interface PicturePart {
@@ -44,8 +42,12 @@ export interface RenderOptions {
   readonly imageTokens: number | readonly number[];
   /** `shikra` by default. */
   readonly imageStyle?: ImageStyle;
-  /** System text; Vicuna's by default, none if empty. */
+  /** System text; the form's own by default, none if empty. */
   readonly system?: string;
+  /** The form; Vicuna's with the separator of `imageStyle` by default. */
+  readonly form?: RolesConversation;
+  /** Id that is repeated for a picture; by default that of `<im_patch>` or `<image>`, as `imageStyle` says. */
+  readonly patchId?: number;
 }
 
 /** Where the visual tokens of one picture lie in the ids. */
@@ -76,6 +78,8 @@ interface Part {
   readonly learned: boolean;
   /** Times the token is repeated; 1 unless it is a patch token. */
   readonly repeat: number;
+  /** The run of one picture's patches. */
+  readonly patches?: true;
 }
 
 /**
@@ -96,7 +100,7 @@ export function renderConversation(turns: readonly Turn[], options: RenderOption
     }
   });
   layout.requireAllPictures();
-  return encodeLayout(layout.parts, options.tokenizer);
+  return encodeLayout(layout.parts, options);
 }
 
 /** Cuts a trusted sentence, such as a line of a data set, at its `<image>` placeholders. */
@@ -109,7 +113,11 @@ export function splitPictures(text: string): Exclude<Question, string> {
 
 /** A plain question with `count` pictures in front, separated as the style does it (space, or LLaVA's new line). */
 export function questionWithPictures(question: string, count = 1, style: ImageStyle = 'shikra'): Question {
-  const separator = separatorOf(style);
+  return picturesBefore(question, count, separatorOf(style));
+}
+
+/** A plain question with `count` pictures in front, `separator` behind each. */
+export function picturesBefore(question: string, count: number, separator: string): Question {
   return [...Array.from({ length: count }, () => [PICTURE, separator]).flat(), question];
 }
 
@@ -158,7 +166,7 @@ export function renderPacked(turns: readonly PackedTurn[], options: RenderOption
     if (index > 0) prefix.text(separatorOf(style));
     prefix.picture();
   }
-  const shared = encodeLayout(prefix.parts, options.tokenizer);
+  const shared = encodeLayout(prefix.parts, options);
   const prefixLength = shared.ids.length;
   const packed = {
     ids: [...shared.ids],
@@ -172,7 +180,7 @@ export function renderPacked(turns: readonly PackedTurn[], options: RenderOption
     layout.text(turn.question);
     layout.closeQuestion();
     layout.answer(turn.answer);
-    const segment = encodeLayout(layout.parts, options.tokenizer, prefix.parts.at(-1));
+    const segment = encodeLayout(layout.parts, options, prefix.parts.at(-1));
     segment.ids.forEach((id, offset) => {
       packed.ids.push(id);
       packed.labels.push(segment.labels[offset] ?? IGNORE_LABEL);
@@ -189,19 +197,26 @@ class Layout {
   readonly #tokenizer: Tokenizer;
   readonly #imageTokens: number | readonly number[];
   readonly #style: ImageStyle;
+  readonly #form: RolesConversation;
   readonly #system: string;
+  readonly #patchId: number | undefined;
   #pictures = 0;
 
   constructor(options: RenderOptions) {
     this.#tokenizer = options.tokenizer;
     this.#imageTokens = options.imageTokens;
     this.#style = options.imageStyle ?? 'shikra';
-    this.#system = options.system ?? VICUNA_SYSTEM;
+    this.#form = options.form ?? vicunaConversation(separatorOf(this.#style));
+    this.#system = options.system ?? this.#form.system;
+    this.#patchId = options.patchId;
   }
 
   begin(): void {
-    if (this.#tokenizer.bosId !== undefined) this.#add(this.#tokenizer.bosId, 'system');
-    if (this.#system !== '') this.#add(`${this.#system} `, 'system');
+    const { begin, pictures, systemEnd } = this.#form;
+    if (begin && this.#tokenizer.bosId !== undefined) this.#add(this.#tokenizer.bosId, 'system');
+    const numFront = pictures === 'front' && typeof this.#imageTokens !== 'number' ? this.#imageTokens.length : 0;
+    for (let i = 0; i < numFront; i++) this.picture();
+    if (this.#system !== '') this.#add(this.#system + systemEnd, 'system');
   }
 
   question(question: Question): void {
@@ -214,11 +229,11 @@ class Layout {
   }
 
   openQuestion(): void {
-    this.#add('USER: ', 'user');
+    this.#add(this.#form.user, 'user');
   }
 
   closeQuestion(): void {
-    this.#add(' ASSISTANT:', 'user');
+    this.#add(this.#form.assistant, 'user');
   }
 
   text(text: string): void {
@@ -232,12 +247,13 @@ class Layout {
     if (typeof this.#imageTokens !== 'number' && this.#pictures > this.#imageTokens.length) this.requireAllPictures();
     const bare = this.#style === 'llava-1.5';
     if (!bare) this.#add(this.#special('<im_start>'), 'image');
-    this.#add(this.#special(bare ? '<image>' : '<im_patch>'), 'image', false, numTokens);
+    const patchId = this.#patchId ?? this.#special(bare ? '<image>' : '<im_patch>');
+    this.parts.push({ token: patchId, kind: 'image', learned: false, repeat: numTokens, patches: true });
     if (!bare) this.#add(this.#special('<im_end>'), 'image');
   }
 
   answer(answer: string): void {
-    this.#add(` ${answer}`, 'assistant', true);
+    this.#add(this.#form.answerStart + answer, 'assistant', true);
     if (this.#tokenizer.eosId === undefined) {
       throw new CommError('The tokenizer names no end token, so answers cannot be ended.', { code: 'text/no-eos' });
     }
@@ -269,14 +285,18 @@ class Layout {
 }
 
 /** Encodes parts; `after` is the part in front of them that is encoded elsewhere, as it shapes the first tokens. */
-function encodeLayout(parts: readonly Part[], tokenizer: Tokenizer, after?: Part): RenderedConversation {
-  // The begin token is not part of the text (a post-processor puts it in front), so it opens no section of its own.
-  const numBegin = parts[0]?.token === tokenizer.bosId && tokenizer.bosId !== undefined ? 1 : 0;
+function encodeLayout(parts: readonly Part[], options: RenderOptions, after?: Part): RenderedConversation {
+  const { tokenizer } = options;
+  // The begin token is not part of the text (a post-processor puts it in front), so it opens no section of its own; nor
+  // do pictures right behind it, which some models put there when the text is tokenised already.
+  const firstText = parts.findIndex(({ token }) => typeof token === 'string');
+  const begins = parts[0]?.token === tokenizer.bosId && tokenizer.bosId !== undefined;
+  const front = options.form?.pictures === 'front' ? (firstText < 0 ? parts.length : firstText) : begins ? 1 : 0;
   const context = after === undefined ? [] : [after];
-  const encoded = tokenizer.encodeParts([...context, ...parts.slice(numBegin)].map((part) => part.token));
-  const shift = numBegin - context.length;
+  const encoded = tokenizer.encodeParts([...context, ...parts.slice(front)].map((part) => part.token));
+  const shift = front - context.length;
   const tokens = encoded.ids.map((id, index) => ({ id, part: parts[(encoded.parts[index] ?? 0) + shift] }));
-  if (numBegin === 1) tokens.unshift({ id: tokenizer.bosId as number, part: parts[0] });
+  tokens.unshift(...parts.slice(0, front).map((part) => ({ id: part.token as number, part })));
   const rendered: RenderedConversation = { ids: [], labels: [], segments: [], imageSlots: [] };
   for (const { id, part } of tokens.slice(context.length)) {
     if (part === undefined) continue;
@@ -285,16 +305,10 @@ function encodeLayout(parts: readonly Part[], tokenizer: Tokenizer, after?: Part
       rendered.ids.push(id);
       rendered.labels.push(part.learned ? id : IGNORE_LABEL);
     }
-    if (isPatches(part, tokenizer)) rendered.imageSlots.push({ start, length: part.repeat });
+    if (part.patches) rendered.imageSlots.push({ start, length: part.repeat });
     extendSegment(rendered.segments, part.kind, start, rendered.ids.length);
   }
   return rendered;
-}
-
-function isPatches(part: Part, tokenizer: Tokenizer): boolean {
-  if (part.kind !== 'image' || typeof part.token !== 'number') return false;
-  const spelling = tokenizer.idToToken(part.token);
-  return spelling === '<im_patch>' || spelling === '<image>';
 }
 
 function extendSegment(segments: Segment[], kind: Segment['kind'], start: number, end: number): void {

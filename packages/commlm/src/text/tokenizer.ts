@@ -101,6 +101,8 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** All added tokens, special ones included, by their spelling. */
   readonly addedTokens: ReadonlyMap<string, number>;
+  /** Whether the reference tokenizer puts the begin token in front of a text unasked. */
+  readonly addsBos: boolean;
   /** The chat template of the folder, if it has one. */
   readonly chatTemplate: string | undefined;
   /** The parsed tokenizer_config.json. */
@@ -152,6 +154,7 @@ export class Tokenizer {
     for (const id of this.#addedById.keys()) largest = Math.max(largest, id);
     this.vocabSize = largest + 1;
     this.chatTemplate = chatTemplate ?? defaultTemplate(config);
+    this.addsBos = this.bosId !== undefined && putsBegin(json, config);
   }
 
   /** Loads the tokenizer of a model folder; throws `text/tokenizer-missing` or `text/tokenizer-invalid`. */
@@ -165,7 +168,7 @@ export class Tokenizer {
       });
     }
     const config = (await readText(join(folder, 'tokenizer_config.json'))) ?? '{}';
-    const template = await readText(join(folder, 'chat_template.jinja'));
+    const template = await readChatTemplate(folder);
     const added = model === undefined ? undefined : await readText(join(folder, 'added_tokens.json'));
     try {
       const settings = JSON.parse(config) as TokenizerConfig;
@@ -431,6 +434,34 @@ function trimPieces(pieces: string[], side: 'start' | 'end'): void {
     const trimmed = side === 'start' ? piece.trimStart() : piece.trimEnd();
     pieces[index] = trimmed;
     if (trimmed !== '') return;
+  }
+}
+
+/** By the post-processor's template; without tokenizer.json by `add_bos_token`, which Llama-type tokenizers take as true. */
+function putsBegin({ post_processor: processor }: TokenizerJson, config: TokenizerConfig): boolean {
+  if (processor === null || processor === undefined) return config['add_bos_token'] !== false;
+  const { processors } = processor as { processors?: readonly unknown[] };
+  return [processor, ...(processors ?? [])].some((each) => {
+    const { type, single } = each as { type?: string; single?: readonly object[] };
+    return type === 'TemplateProcessing' && single?.[0] !== undefined && 'SpecialToken' in single[0];
+  });
+}
+
+/** `chat_template.jinja`, or `chat_template.json` as older processors of pictures and text wrote it. */
+async function readChatTemplate(folder: string): Promise<string | undefined> {
+  const text = await readText(join(folder, 'chat_template.jinja'));
+  if (text !== undefined) return text;
+  const json = await readText(join(folder, 'chat_template.json'));
+  if (json === undefined) return undefined;
+  try {
+    const { chat_template: template } = JSON.parse(json) as { chat_template?: unknown };
+    return typeof template === 'string' ? template : undefined;
+  } catch (error) {
+    throw new CommError(`${join(folder, 'chat_template.json')} is not valid JSON.`, {
+      code: 'text/tokenizer-invalid',
+      fix: 'Get the file again.',
+      cause: error,
+    });
   }
 }
 

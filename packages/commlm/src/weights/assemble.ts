@@ -64,7 +64,7 @@ export async function assembleComm(
     const branches = recipe.encoders.map((part, i) => encoderConfig(part, encoders[i]!));
     // Checked with the tokens that fit any vocabulary first: a bad recipe leaves no half folder behind.
     toConfig(recipe, branches, llama, { imageTokens: { kind: 'bare', patchId: 0 }, numKnown: 0, vocabSize: 1 });
-    const tokens = await addImageTokens(folders.languageModel, out);
+    const tokens = await addImageTokens(folders.languageModel, out, llama.config.vocabSize);
     const config = toConfig(recipe, branches, llama, tokens);
     const newRows = newIds(tokens);
     for (const [name, part] of [

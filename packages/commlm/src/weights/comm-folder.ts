@@ -1,7 +1,7 @@
 /** Our own model folder: `config.json`, `model.safetensors` or shards with an index, and the tokenizer's files beside them. */
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { type Device, type DType, io, nn, noGrad, op, scope, type Tensor } from '@commlm/torch';
+import { BYTES_PER_ELEMENT, type Device, type DType, io, nn, noGrad, op, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { CommConfig, fromJson, toJson } from '../config/model.js';
 import { Comm } from '../models/comm.js';
@@ -95,6 +95,7 @@ export const TOKENIZER_FILES: readonly string[] = [
   'added_tokens.json',
   'special_tokens_map.json',
   'chat_template.jinja',
+  'chat_template.json',
   'generation_config.json',
 ];
 
@@ -109,25 +110,39 @@ export interface SaveCommOptions {
 }
 
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */
-export function saveCommFolder(
+export function saveCommFolder(folder: string, model: Comm, options: SaveCommOptions = {}): void {
+  const weights = [...model.stateDict()].map(
+    ([key, tensor]): StoredWeight => ({ key, shape: tensor.shape, dtype: tensor.dtype, load: () => tensor.detach() }),
+  );
+  writeCommFolder(folder, model.config, weights, options);
+}
+
+/** A weight that is not read yet. */
+export interface StoredWeight {
+  readonly key: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  /** Called once, inside a scope; it may be a fresh tensor or a mapped one. */
+  readonly load: () => Tensor;
+}
+
+/** The same from weights that are made one file at a time: never more than `maxShardBytes` of them are in memory. */
+export function writeCommFolder(
   folder: string,
-  model: Comm,
+  config: CommConfig,
+  weights: readonly StoredWeight[],
   { tokenizer, dtype, maxShardBytes = 5e9 }: SaveCommOptions = {},
 ): void {
   mkdirSync(folder, { recursive: true });
-  const weights = [...model.stateDict()].map(
-    ([key, tensor]) => [key, { tensor, dtype: storedAs(tensor, dtype) }] as const,
-  );
-  const shards = intoShards(weights, maxShardBytes);
-  const write = (name: string, part: typeof weights): void =>
+  const planned = weights.map((weight): Planned => ({ ...weight, to: storedAs(weight.dtype, dtype) }));
+  const shards = intoShards(planned, maxShardBytes);
+  const write = (name: string, part: readonly Planned[]): void =>
     noGrad(() =>
       scope(() =>
         io.writeSafetensors(
           join(folder, name),
           // Lazy, so that a change of dtype never holds more than one tensor twice.
-          part.map(([key, { tensor, dtype: to }]) => {
-            return [key, { dtype: to, shape: tensor.shape, read: () => tensor.detach().to(to) }] as const;
-          }),
+          part.map(({ key, shape, load, to }) => [key, { dtype: to, shape, read: () => load().to(to) }] as const),
           { format: 'pt' },
         ),
       ),
@@ -137,8 +152,8 @@ export function saveCommFolder(
   } else {
     const nameOf = (i: number): string => `model-${counted(i + 1)}-of-${counted(shards.length)}.safetensors`;
     for (const [i, shard] of shards.entries()) write(nameOf(i), shard);
-    const weightMap = Object.fromEntries(shards.flatMap((shard, i) => shard.map(([key]) => [key, nameOf(i)])));
-    const totalSize = weights.reduce((sum, [, weight]) => sum + numBytes(weight), 0);
+    const weightMap = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ key }) => [key, nameOf(i)])));
+    const totalSize = planned.reduce((sum, weight) => sum + numBytes(weight), 0);
     const index = { metadata: { total_size: totalSize }, weight_map: weightMap };
     writeWhole(join(folder, 'model.safetensors.index.json'), index);
     // A single file of an earlier save would win over the shards.
@@ -147,8 +162,8 @@ export function saveCommFolder(
   for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
     if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
   }
-  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(model.config));
-  writeWhole(join(folder, 'config.json'), toJson(model.config));
+  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
+  writeWhole(join(folder, 'config.json'), toJson(config));
 }
 
 /** For tools that look for this file: how each encoder's picture is prepared, as `vision.encoders[i].image` says it. */
@@ -157,31 +172,27 @@ const preprocessing = ({ vision }: CommConfig): object => ({
   encoders: vision.encoders.map(({ type, image }) => ({ type, ...(toJson(image) as object) })),
 });
 
-type Stored = { readonly tensor: Tensor; readonly dtype: DType };
+/** A weight and the dtype that it is stored in. */
+type Planned = StoredWeight & { readonly to: DType };
 
-const ITEM_BYTES: Partial<Record<DType, number>> = { f64: 8, f32: 4, f16: 2, bf16: 2, i64: 8 };
-
-const numBytes = ({ tensor, dtype }: Stored): number => tensor.numel * (ITEM_BYTES[dtype] ?? 1);
+const numBytes = ({ shape, to }: Planned): number => shape.reduce((a, b) => a * b, 1) * BYTES_PER_ELEMENT[to];
 
 /** Counters (BatchNorm's) keep their integer type. */
-const storedAs = (tensor: Tensor, dtype: DType | undefined): DType =>
-  dtype === undefined || !['f64', 'f32', 'f16', 'bf16'].includes(tensor.dtype) ? tensor.dtype : dtype;
+const storedAs = (own: DType, wanted: DType | undefined): DType =>
+  wanted === undefined || !['f64', 'f32', 'f16', 'bf16'].includes(own) ? own : wanted;
 
 const counted = (n: number): string => String(n).padStart(5, '0');
 
-function intoShards(
-  weights: readonly (readonly [string, Stored])[],
-  maxBytes: number,
-): (readonly [string, Stored])[][] {
-  const shards: (readonly [string, Stored])[][] = [[]];
+function intoShards(weights: readonly Planned[], maxBytes: number): Planned[][] {
+  const shards: Planned[][] = [[]];
   let filled = 0;
-  for (const entry of weights) {
-    const bytes = numBytes(entry[1]);
+  for (const weight of weights) {
+    const bytes = numBytes(weight);
     if (filled > 0 && filled + bytes > maxBytes) {
       shards.push([]);
       filled = 0;
     }
-    shards.at(-1)!.push(entry);
+    shards.at(-1)!.push(weight);
     filled += bytes;
   }
   return shards;

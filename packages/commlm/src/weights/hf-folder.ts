@@ -17,7 +17,7 @@ import { checkKeys, type KeyRule, toOurs, toTheirs, withoutPrefix } from './key-
 import { WeightFiles } from './weight-files.js';
 
 /** How an encoder layout is read; a new one is a new entry in `layouts`. */
-interface EncoderLayout {
+export interface EncoderLayout {
   readonly type: EncoderConfig['type'];
   readonly config: (json: Record<string, unknown>, source: string) => ViTConfig;
   readonly rules: (vit: ViTConfig) => KeyRule[];
@@ -68,7 +68,8 @@ export interface LoadedEncoder {
   readonly image: ImageConfig;
 }
 
-function layoutOf(json: Record<string, unknown>, folder: string): EncoderLayout {
+/** The layout of an encoder's config.json; throws a CommError for a type that is not known. */
+export function encoderLayoutOf(json: Record<string, unknown>, folder: string): EncoderLayout {
   const type = String(json['model_type']);
   const layout = Object.hasOwn(layouts, type) ? layouts[type] : undefined;
   if (layout !== undefined) return layout;
@@ -81,7 +82,7 @@ function layoutOf(json: Record<string, unknown>, folder: string): EncoderLayout 
 /** Reads an encoder folder; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */
 export function loadHfEncoder(folder: string, options: LoadOptions = {}): LoadedEncoder {
   const json = readFolderJson(folder, 'config.json');
-  const layout = layoutOf(json, folder);
+  const layout = encoderLayoutOf(json, folder);
   const vit = layout.config(json, join(folder, 'config.json'));
   using files = WeightFiles.open(folder);
   const model = nn.onMeta(() => buildEncoder({ type: layout.type, vit }));
@@ -99,6 +100,24 @@ export const encoderToHf = (
   vit: ViTConfig,
   tensors: ReadonlyMap<string, Tensor>,
 ): Map<string, Tensor> => toTheirs(tensors, (type === 'clip' ? clip : dinov2).rules(vit));
+
+/** How a language model's config.json is read and which of its keys may be left over. */
+export interface LanguageLayout {
+  readonly config: (json: Record<string, unknown>, source: string) => LlamaConfig;
+  readonly ignorable: (config: LlamaConfig) => (key: string) => boolean;
+}
+
+/** The layout of a language model's config.json; throws a CommError for a type that is not known. */
+export function languageLayoutOf(json: Record<string, unknown>, folder: string): LanguageLayout {
+  if (json['model_type'] === 'llama') return { config: llamaConfig, ignorable: llamaIgnorable };
+  throw new CommError(
+    `${folder} holds a language model of type '${String(json['model_type'])}', which is not known here.`,
+    {
+      code: 'weights/model-type',
+      fix: 'Known language models are llama.',
+    },
+  );
+}
 
 /** Reads a Llama folder; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */
 export function loadHfLlama(folder: string, options: LoadOptions = {}): Llama {

@@ -18,9 +18,21 @@ export interface ExtendedTokenizer {
   readonly vocabSize: number;
 }
 
-/** Copies the tokenizer files of `from` to `to` and adds what is missing of the picture tokens behind the largest id. */
-export async function addImageTokens(from: string, to: string): Promise<ExtendedTokenizer> {
+/**
+ * Copies the tokenizer files of `from` to `to` and adds what is missing of the picture tokens behind the largest id. Throws
+ * a CommError for a tokenizer with more tokens than the language model's embedding has rows.
+ */
+export async function addImageTokens(from: string, to: string, numRows: number): Promise<ExtendedTokenizer> {
   const before = await Tokenizer.load(from);
+  if (before.vocabSize > numRows) {
+    throw new CommError(
+      `The tokenizer in ${from} has ${before.vocabSize} tokens, the language model only ${numRows}.`,
+      {
+        code: 'weights/tokenizer',
+        fix: 'Check that the tokenizer and the weights belong to the same model.',
+      },
+    );
+  }
   const ids = new Map<string, number>();
   let next = before.vocabSize;
   for (const spelling of SPELLINGS) ids.set(spelling, before.addedTokens.get(spelling) ?? next++);

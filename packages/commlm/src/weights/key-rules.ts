@@ -1,5 +1,5 @@
 /** Two-way strict renaming between a foreign checkpoint layout and ours; nothing is missing, left over or misshaped without a word. */
-import { cat, noGrad, scope, type Tensor } from '@commlm/torch';
+import { cat, type DType, noGrad, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 
@@ -38,7 +38,7 @@ export const layer = (ours: string, theirs: string | readonly string[], bias = t
 export interface TensorSource {
   readonly name: string;
   readonly keys: readonly string[];
-  info(key: string): { readonly shape: readonly number[] };
+  info(key: string): { readonly dtype: DType; readonly shape: readonly number[] };
   tensor(key: string): Tensor;
 }
 
@@ -100,17 +100,18 @@ export function toOurs(
 ): Map<string, Tensor> {
   checkKeys(source, theirShapes(rules, ours), ignorable);
   return noGrad(
-    () =>
-      new Map(
-        rules.map(({ ours: key, theirs }) => {
-          const { shape } = ours.get(key)!;
-          const load = (): Tensor =>
-            theirs.length === 1 ? source.tensor(theirs[0]!) : cat(theirs.map((name) => source.tensor(name)));
-          return [key, scope(() => load().reshape(...shape))] as const;
-        }),
-      ),
+    () => new Map(rules.map((rule) => [rule.ours, ruleTensor(source, rule, ours.get(rule.ours)!.shape)] as const)),
   );
 }
+
+/** One of our tensors from a checked source: mapped, or a copy where several are joined. */
+export const ruleTensor = (source: TensorSource, { theirs }: KeyRule, shape: readonly number[]): Tensor =>
+  noGrad(() =>
+    scope(() => {
+      const whole = theirs.length === 1 ? source.tensor(theirs[0]!) : cat(theirs.map((name) => source.tensor(name)));
+      return whole.reshape(...shape);
+    }),
+  );
 
 /** Our tensors under the foreign names: views, nothing is copied. */
 export function toTheirs(ours: ReadonlyMap<string, Tensor>, rules: readonly KeyRule[]): Map<string, Tensor> {
@@ -126,11 +127,24 @@ export function toTheirs(ours: ReadonlyMap<string, Tensor>, rules: readonly KeyR
   );
 }
 
-/** The same source with `prefix` in front of every key dropped, for layouts that nest the model under a name in some versions. */
-export function withoutPrefix(source: TensorSource, prefix: string): TensorSource {
-  const original = new Map(
-    source.keys.map((key) => [key.startsWith(prefix) ? key.slice(prefix.length) : key, key] as const),
-  );
+/** The same source with `prefix` in front of every key made `to` (dropped), for layouts that nest the model under a name in some versions. */
+export const withoutPrefix = (source: TensorSource, prefix: string, to = ''): TensorSource =>
+  renamed(source, (key) => (key.startsWith(prefix) ? to + key.slice(prefix.length) : key));
+
+/** The same source under other names; throws a CommError when two keys get the same one. */
+export function renamed(source: TensorSource, rename: (key: string) => string): TensorSource {
+  const original = new Map<string, string>();
+  for (const key of source.keys) {
+    const name = rename(key);
+    const other = original.get(name);
+    if (other !== undefined) {
+      throw new CommError(`${source.name} has '${other}' and '${key}', which are the same tensor.`, {
+        code: 'weights/duplicate',
+        fix: 'Keep the files of one version of the model only.',
+      });
+    }
+    original.set(name, key);
+  }
   return {
     name: source.name,
     keys: [...original.keys()],
@@ -138,3 +152,7 @@ export function withoutPrefix(source: TensorSource, prefix: string): TensorSourc
     tensor: (key) => source.tensor(original.get(key)!),
   };
 }
+
+/** The rules of a part, moved below a name on both sides. */
+export const nested = (rules: readonly KeyRule[], ours: string, theirs: string): KeyRule[] =>
+  rules.map((rule) => ({ ...rule, ours: ours + rule.ours, theirs: rule.theirs.map((key) => theirs + key) }));

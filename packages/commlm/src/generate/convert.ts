@@ -1,0 +1,29 @@
+// `commlm convert` as a function: which folders are meant, and what was written.
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type ConvertOptions, type Converted, convertFolder } from '../weights/convert.js';
+import { resolveFolders, resolveModelFolder } from './model-folder.js';
+
+/** What to convert, and how. */
+export interface ConvertRequest extends Omit<ConvertOptions, 'resolve' | 'visionTowers'> {
+  /** Folder or hub id. */
+  readonly model: string;
+  /** Folder to write; new or empty. */
+  readonly out: string;
+  /** Folders or hub ids of picture encoders that the model's own files lack. */
+  readonly visionTower?: readonly string[];
+}
+
+/** What was written. */
+export interface ConvertReport extends Converted {
+  readonly out: string;
+  /** Bytes of all files. */
+  readonly bytes: number;
+}
+
+/** Writes a model of another layout as a folder of ours; throws CommError for what is no known model. */
+export function convertModel({ model, out, ...options }: ConvertRequest): ConvertReport {
+  const converted = convertFolder(resolveModelFolder(model), out, { ...options, ...resolveFolders(options) });
+  const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
+  return { ...converted, out, bytes };
+}

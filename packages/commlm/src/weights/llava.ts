@@ -1,0 +1,124 @@
+/** LLaVA as transformers stores it (`llava`): a picture encoder, a two-layer projector and a language model below one config. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { vicunaConversation } from '../config/conversation.js';
+import { CommError } from '../config/errors.js';
+import { CommConfig, type ConversationConfig, type MergeConfig, parseConfig } from '../config/model.js';
+import { HfActivation, readFolderJson, readForeign } from './hf-config.js';
+import { encoderLayoutOf, languageLayoutOf } from './hf-folder.js';
+import { layer, nested, renamed, withoutPrefix } from './key-rules.js';
+import { readPictureConfig } from './picture-config.js';
+import { WeightFiles } from './weight-files.js';
+import { checkSizes, languageRules, type OpenModelOptions, sourceAs, type WholeModel } from './whole-model.js';
+
+const positiveInt = z.int().positive();
+
+const HfLlavaConfig = z.looseObject({
+  vision_config: z.record(z.string(), z.unknown()),
+  text_config: z.record(z.string(), z.unknown()),
+  vision_feature_layer: z.union([z.int(), z.array(z.int()).min(1)]).default(-2),
+  vision_feature_select_strategy: z.enum(['default', 'full']).default('default'),
+  projector_hidden_act: HfActivation.default('gelu'),
+  multimodal_projector_bias: z.boolean().default(true),
+  image_token_index: z.int().nonnegative().nullish(),
+  image_token_id: z.int().nonnegative().nullish(),
+  image_seq_length: positiveInt.nullish(),
+  tie_word_embeddings: z.boolean().nullish(),
+});
+
+/** Names of the newer versions and of the older ones, told apart by what stands in front, as one. */
+function canonical(key: string): string {
+  const plain = key.replace(/^model\.(?=vision_tower\.|multi_modal_projector\.|language_model\.)/, '');
+  return plain.replace(/^language_model\.(?=lm_head\.)/, '').replace(/^language_model\.model\./, 'language_model.');
+}
+
+/** Reads `config.json` and what stands beside it; the weights are not touched. */
+export function llavaModel(folder: string, json: Record<string, unknown>, _options: OpenModelOptions): WholeModel {
+  const source = join(folder, 'config.json');
+  const hf = readForeign(HfLlavaConfig, json, source);
+  // Old config files leave out the types that LLaVA-1.5 has.
+  const visionJson = { model_type: 'clip_vision_model', ...hf.vision_config };
+  const textJson = { model_type: 'llama', ...hf.text_config };
+  const encoder = encoderLayoutOf(visionJson, folder);
+  const language = languageLayoutOf(textJson, folder);
+  const vit = encoder.config(visionJson, source);
+  const text = language.config(textJson, source);
+  const levels = [hf.vision_feature_layer].flat();
+  const merge: MergeConfig = levels.length === 1 ? { kind: 'single' } : { kind: 'concat' };
+  if ((hf.vision_feature_select_strategy === 'default') !== vit.clsToken) {
+    throw new CommError(
+      `${source} reads '${hf.vision_feature_select_strategy}' features of an encoder ${vit.clsToken ? 'with' : 'without'} a CLS token.`,
+      {
+        code: 'weights/unsupported',
+        fix: "Supported are 'default' with a CLS token, which is left out, and 'full' without one.",
+      },
+    );
+  }
+  const config = parseConfig(
+    CommConfig,
+    {
+      modelType: 'comm',
+      vision: {
+        encoders: [
+          {
+            type: encoder.type,
+            vit,
+            image: readPictureConfig(folder, vit, encoder),
+            levels,
+            applyFinalNorm: false,
+            merge,
+            align: { kind: 'none' },
+          },
+        ],
+        fuse: 'channels',
+      },
+      projector: {
+        kind: 'mlp',
+        layers: 2,
+        act: hf.projector_hidden_act,
+        ...(hf.multimodal_projector_bias ? {} : { bias: false }),
+      },
+      imageTokens: { kind: 'bare', patchId: hf.image_token_id ?? hf.image_token_index ?? 32_000 },
+      textConfig: { ...text, tieWordEmbeddings: hf.tie_word_embeddings === true || text.tieWordEmbeddings },
+      conversation: folderConversation(folder) ?? vicunaConversation('\n', ''),
+    },
+    source,
+  );
+  checkSizes(config, source);
+  const towerPrefix = 'vision_tower.';
+  return {
+    modelType: 'llava',
+    config,
+    tokenizer: folder,
+    openWeights: () => {
+      const files = WeightFiles.open(folder);
+      return sourceAs(files, withoutPrefix(renamed(files, canonical), towerPrefix + encoder.prefix, towerPrefix));
+    },
+    rules: [
+      ...nested(encoder.rules(vit), 'vision.encoders.0.vit.', towerPrefix),
+      ...layer('projector.layers.0', 'multi_modal_projector.linear_1', hf.multimodal_projector_bias),
+      ...layer('projector.layers.1', 'multi_modal_projector.linear_2', hf.multimodal_projector_bias),
+      ...languageRules(config.textConfig, (key) => `language_model.${key}`, 'lm_head'),
+    ],
+    ignorable: (key) =>
+      key.startsWith(towerPrefix)
+        ? encoder.ignorable(key.slice(towerPrefix.length))
+        : language.ignorable(config.textConfig)(key.replace(/^language_model\./, 'model.')),
+  };
+}
+
+/** The chat template of a folder as a conversation, whatever file holds it; undefined where there is none. */
+export function folderConversation(folder: string): ConversationConfig | undefined {
+  if (existsSync(join(folder, 'chat_template.jinja'))) return { kind: 'template', contents: 'parts' };
+  for (const name of ['chat_template.json', 'processor_config.json', 'tokenizer_config.json']) {
+    if (!existsSync(join(folder, name))) continue;
+    const { chat_template: template } = readFolderJson(folder, name);
+    if (template === undefined || template === null) continue;
+    // The tokenizer's own template knows text only, unless it asks for the type of a content.
+    const parts = name !== 'tokenizer_config.json' || /\btype\b/.test(JSON.stringify(template));
+    const own = name === 'processor_config.json' && typeof template === 'string' ? { template } : {};
+    return { kind: 'template', contents: parts ? 'parts' : 'text', ...own };
+  }
+  return undefined;
+}

@@ -1,0 +1,94 @@
+/** Opens a whole model of any layout by what its config.json says. */
+import { join } from 'node:path';
+import { nn, scope } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import { nearestName } from '../config/json.js';
+import { Comm } from '../models/comm.js';
+import { checkFinite, type LoadedComm, loadCommFolder, readCommConfig } from './comm-folder.js';
+import { readFolderJson } from './hf-config.js';
+import { same, toOurs } from './key-rules.js';
+import { llavaModel } from './llava.js';
+import { WeightFiles } from './weight-files.js';
+import type { OpenModelOptions, WholeModel } from './whole-model.js';
+
+/** An adapter: reads the config of a folder, touches no weights. */
+type Adapter = (folder: string, json: Record<string, unknown>, options: OpenModelOptions) => WholeModel;
+
+/** Adapters by `model_type`; a new layout is a new entry. */
+const adapters: Readonly<Record<string, Adapter>> = {
+  llava: llavaModel,
+};
+
+/** Our own folder, whose keys are ours. */
+function commModel(folder: string): WholeModel {
+  const config = readCommConfig(folder);
+  const model = nn.onMeta(() => new Comm(config));
+  const rules = [...model.stateDict().keys()].map((key) => same(key, key));
+  model.dispose();
+  return {
+    modelType: 'comm',
+    config,
+    tokenizer: folder,
+    openWeights: () => WeightFiles.open(folder),
+    rules,
+    ignorable: () => false,
+  };
+}
+
+/** Whether a folder holds a whole model (encoders, projector and language model) of a known layout. */
+export function isWholeModel(json: Record<string, unknown>): boolean {
+  return json['model_type'] === 'comm' || adapterOf(json) !== undefined;
+}
+
+function adapterOf(json: Record<string, unknown>): Adapter | undefined {
+  const type = String(json['model_type']);
+  return Object.hasOwn(adapters, type) ? adapters[type] : undefined;
+}
+
+/** Config and layout of a model folder; throws a CommError for a type that is not known. No weights are read. */
+export function describeModel(folder: string, options: OpenModelOptions = {}): WholeModel {
+  const json = readFolderJson(folder, 'config.json');
+  if (json['model_type'] === 'comm') return commModel(folder);
+  const adapter = adapterOf(json);
+  if (adapter !== undefined) return adapter(folder, json, options);
+  const type = String(json['model_type']);
+  const known = ['comm', ...Object.keys(adapters)];
+  const near = nearestName(type, known);
+  throw new CommError(
+    `${join(folder, 'config.json')} describes a model of type '${type}', which does not look at pictures and talk.`,
+    {
+      code: 'weights/model-type',
+      fix:
+        near === undefined
+          ? `Known types are ${known.join(', ')}.`
+          : `Did you mean '${near}'? Known types are ${known.join(', ')}.`,
+    },
+  );
+}
+
+const CHECKED_BYTES = 2 * 1024 ** 3;
+
+/** Opens a model folder of any known layout: strict about keys and shapes, weights mapped, gradients off. */
+export function openModel(folder: string, options: OpenModelOptions = {}): LoadedComm & { readonly tokenizer: string } {
+  const { dtype, device } = options;
+  const place = { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
+  if (readFolderJson(folder, 'config.json')['model_type'] === 'comm') {
+    const check = options.checkFinite === undefined ? {} : { checkFinite: options.checkFinite };
+    return { ...loadCommFolder(folder, { ...place, ...check }), tokenizer: folder };
+  }
+  const whole = describeModel(folder, options);
+  const source = whole.openWeights();
+  try {
+    const model = nn.onMeta(() => new Comm(whole.config));
+    scope(() => {
+      const weights = toOurs(source, whole.rules, model.stateDict(), whole.ignorable);
+      if (options.checkFinite ?? source.numBytes <= CHECKED_BYTES) checkFinite(source, weights);
+      model.loadStateDict(weights, { assign: true });
+      model.to(place).requiresGrad_(false).eval();
+    });
+    const [first] = whole.rules.find(({ ours }) => ours.startsWith('projector.'))!.theirs;
+    return { model, config: whole.config, storedDtype: source.info(first!).dtype, tokenizer: whole.tokenizer };
+  } finally {
+    source.close();
+  }
+}

@@ -1,0 +1,105 @@
+/** What an adapter says about a whole model of another layout: our config, and where each of our tensors lies. */
+import { type Device, type DType, nn } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import type { CommConfig, LlamaConfig } from '../config/model.js';
+import { Llama } from '../models/llama.js';
+import { type KeyRule, same, type TensorSource } from './key-rules.js';
+
+/** How a model is opened. */
+export interface OpenModelOptions {
+  /** By default the dtype that the weights are stored in. */
+  readonly dtype?: DType;
+  readonly device?: Device;
+  /** Reads every weight once to refuse NaN and infinity; by default up to 2 GiB. */
+  readonly checkFinite?: boolean;
+  /** Folders of the picture encoders where the model's own files lack them, in the order of its encoders. */
+  readonly visionTowers?: readonly string[];
+  /** Folder of the language model that a model's files are a change of, or whose tokenizer they lack. */
+  readonly base?: string;
+  /** Finds the folder of a hub id that a config.json names; undefined for what is not there. */
+  readonly resolve?: (name: string) => string | undefined;
+}
+
+/** Open weights under the names that an adapter's rules use. */
+export interface WeightSource extends TensorSource {
+  readonly numBytes: number;
+  close(): void;
+}
+
+/** A whole model of any layout before its weights are read. */
+export interface WholeModel {
+  readonly modelType: string;
+  readonly config: CommConfig;
+  /** Folder with the tokenizer's files. */
+  readonly tokenizer: string;
+  readonly openWeights: () => WeightSource;
+  readonly rules: readonly KeyRule[];
+  /** Keys, as the source names them, that may be left over. */
+  readonly ignorable: (key: string) => boolean;
+}
+
+/** Most blocks of one tower: far above any published model, far below what would hang on a damaged config. */
+const MAX_BLOCKS = 1000;
+const MAX_WIDTH = 1 << 17;
+
+/** Throws a CommError for sizes that only a damaged config.json has, before anything is built from them. */
+export function checkSizes(config: CommConfig, source: string): void {
+  const { textConfig, vision } = config;
+  const towers = [textConfig, ...vision.encoders.map(({ vit }) => vit)];
+  for (const { numLayers, hiddenSize, intermediateSize } of towers) {
+    if (numLayers <= MAX_BLOCKS && hiddenSize <= MAX_WIDTH && intermediateSize <= 8 * MAX_WIDTH) continue;
+    throw new CommError(`${source} describes ${numLayers} blocks of width ${hiddenSize}, which no model has.`, {
+      code: 'weights/unsupported',
+      fix: 'Get config.json again.',
+    });
+  }
+}
+
+/** Rules for the language model, whose keys are those of transformers below other names: `their('layers.0...')`, or `head`. */
+export function languageRules(config: LlamaConfig, their: (key: string) => string, head: string): KeyRule[] {
+  const llama = nn.onMeta(() => new Llama(config));
+  const keys = [...llama.stateDict().keys()];
+  llama.dispose();
+  return keys.map((key) =>
+    same(
+      `language_model.${key}`,
+      key.startsWith('model.') ? their(key.slice('model.'.length)) : key.replace(/^lm_head/, head),
+    ),
+  );
+}
+
+/** Several sources as one; throws a CommError for a key that is in two of them. */
+export function joinedSources(sources: readonly WeightSource[]): WeightSource {
+  const owner = new Map<string, WeightSource>();
+  for (const source of sources) {
+    for (const key of source.keys) {
+      if (owner.has(key)) {
+        throw new CommError(`The tensor '${key}' is in ${owner.get(key)!.name} and again in ${source.name}.`, {
+          code: 'weights/duplicate',
+          fix: 'Name a folder for the picture encoder only where the model lacks one.',
+        });
+      }
+      owner.set(key, source);
+    }
+  }
+  return {
+    name: sources[0]!.name,
+    keys: [...owner.keys()],
+    info: (key) => owner.get(key)!.info(key),
+    tensor: (key) => owner.get(key)!.tensor(key),
+    numBytes: sources.reduce((sum, { numBytes }) => sum + numBytes, 0),
+    close: () => {
+      for (const source of sources) source.close();
+    },
+  };
+}
+
+/** A source with the same bytes behind other names. */
+export const sourceAs = (source: WeightSource, named: TensorSource): WeightSource => ({
+  name: named.name,
+  keys: named.keys,
+  info: named.info,
+  tensor: named.tensor,
+  numBytes: source.numBytes,
+  close: () => source.close(),
+});
