@@ -8,6 +8,11 @@ import { Progress } from './progress.js';
 
 interface ConvertCommandOptions extends FolderOptions {
   readonly delta?: string;
+  readonly lora?: string;
+  readonly recipe?: string;
+  readonly clip?: string;
+  readonly dinov2?: string;
+  readonly llm?: string;
   readonly dtype?: 'f32' | 'bf16' | 'f16';
   readonly json?: boolean;
 }
@@ -19,7 +24,9 @@ and nanoVLM. The weights are written one file at a time, so that the memory take
 Examples:
   commlm convert llava-hf/llava-1.5-7b-hf llava --dtype bf16
   commlm convert liuhaotian/llava-v1.5-7b llava --vision-tower openai/clip-vit-large-patch14-336
-  commlm convert --base llama-7b --delta shikra-7b-delta-v1 shikra`;
+  commlm convert --base llama-7b --delta shikra-7b-delta-v1 shikra
+  commlm convert --recipe comm-nano nano
+  commlm convert --recipe comm-7b --clip clip --dinov2 dinov2 --llm vicuna comm`;
 
 /** Adds the command `convert`. */
 export function register(program: Command): void {
@@ -31,6 +38,13 @@ export function register(program: Command): void {
     .usage('[options] <model> <out>');
   addFolderOptions(command)
     .option('--delta <model>', 'a model that is stored as the difference to --base, in the place of <model>')
+    .option(
+      '--recipe <name>',
+      'put a COMM together from published parts, in the place of <model>: comm-7b or comm-nano',
+    )
+    .option('--clip <model>', "with --recipe: CLIP, in place of the recipe's")
+    .option('--dinov2 <model>', "with --recipe: DINOv2, in place of the recipe's")
+    .option('--llm <model>', "with --recipe: language model, in place of the recipe's")
     .option('--dtype <name>', 'number format of the weights: f32, bf16 or f16 (default: as they are)')
     .option('--json', 'print what was written as one JSON document')
     .addHelpText('after', NOTES)
@@ -38,6 +52,12 @@ export function register(program: Command): void {
 }
 
 async function convert(first: string, second: string | undefined, options: ConvertCommandOptions): Promise<void> {
+  if (options.recipe !== undefined) {
+    const { assemble } = await import('./assemble.js');
+    await assemble(options.recipe, first, second, options);
+    return;
+  }
+  refuseRecipeOptions(options);
   const request = toRequest(first, second, options);
   const { convertModel } = await import('../generate/convert.js');
   const progress = new Progress({ label: 'converting', total: 1, unit: 'tensors' });
@@ -45,6 +65,16 @@ async function convert(first: string, second: string | undefined, options: Conve
   progress.finish();
   if (options.json) printJson(report);
   else describe(report);
+}
+
+function refuseRecipeOptions(options: ConvertCommandOptions): void {
+  const name = (['clip', 'dinov2', 'llm'] as const).find((option) => options[option] !== undefined);
+  if (name === undefined) return;
+  throw new CommError(`--${name} names a part of a recipe, so it needs --recipe.`, {
+    code: 'cli/usage',
+    fix: 'As in: commlm convert --recipe comm-nano OUT',
+    exitCode: 2,
+  });
 }
 
 /** With --delta the one argument is the folder to write. */

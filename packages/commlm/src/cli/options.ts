@@ -69,6 +69,7 @@ export interface ModelOptions extends FolderOptions {
   readonly model?: string;
   readonly dtype?: 'f32' | 'bf16' | 'f16';
   readonly device?: string;
+  readonly allowUntrained?: boolean;
 }
 
 /** Adds `--dtype` and `--device` to a command. */
@@ -92,6 +93,10 @@ function deviceName(text: string): string {
 /** Adds `--model`, `--dtype` and `--device` to a command. */
 export function addModelOptions(command: Command): Command {
   command.option('-m, --model <folder>', 'model folder (default: the embedded models/comm-tiny)');
+  command.option(
+    '--allow-untrained',
+    'run a model whose config.json marks parts as untrained; its answers mean nothing',
+  );
   return addFolderOptions(addPlaceOptions(command));
 }
 

@@ -1,7 +1,7 @@
 // `commlm convert` as a function: which folders are meant, and what was written.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ConvertOptions, type Converted, convertFolder } from '../weights/convert.js';
+import { type Converted, type ConvertOptions, convertFolder } from '../weights/convert.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
 /** What to convert, and how. */

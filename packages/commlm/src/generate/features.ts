@@ -120,7 +120,12 @@ function openBranch(folder: string, branch: string | undefined, options: Feature
     const rules = whole.rules
       .filter(({ ours }) => ours.startsWith(prefix))
       .map((rule) => ({ ...rule, ours: rule.ours.slice(prefix.length) }));
-    scope(() => vit.loadStateDict(toOurs(source, rules, vit.stateDict(), () => true), { assign: true }));
+    scope(() =>
+      vit.loadStateDict(
+        toOurs(source, rules, vit.stateDict(), () => true),
+        { assign: true },
+      ),
+    );
     return { ...config, vit };
   } finally {
     source.close();

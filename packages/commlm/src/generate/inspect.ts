@@ -46,6 +46,8 @@ export interface ModelReport {
   /** Tokens of one picture in the language model; only for models that look. */
   readonly tokensPerImage?: number;
   readonly maxPositions?: number;
+  /** Parts with fresh weights, which have to be trained before the model can answer. */
+  readonly untrained: readonly string[];
 }
 
 interface Entry {
@@ -104,6 +106,7 @@ function report(
     parts,
     levelWeights:
       config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
+    untrained: config?.untrained ?? [],
     ...(config === undefined
       ? {}
       : { tokensPerImage: tokensPerImage(config), maxPositions: config.textConfig.maxPositions }),

@@ -131,9 +131,7 @@ export class Comm extends nn.Module {
   /** The ids with a row in the embedding: a placeholder from outside the vocabulary is written over anyway. */
   #lookedUp(ids_BT: Tensor): Tensor {
     const { imageTokens, textConfig } = this.config;
-    return imageTokens.patchId < textConfig.vocabSize
-      ? ids_BT
-      : ids_BT.maskedFill(ids_BT.eq(imageTokens.patchId), 0);
+    return imageTokens.patchId < textConfig.vocabSize ? ids_BT : ids_BT.maskedFill(ids_BT.eq(imageTokens.patchId), 0);
   }
 
   /** Flat places of the placeholders in [B * T]; checks runs and counts. */

@@ -87,7 +87,8 @@ export function encodeChat(
     .flatMap((part) => (typeof part === 'string' ? guard.restore(part, imageId) : [part]));
   const rendered: RenderedChat = { ids: [], imageSlots: [] };
   // A template may write the begin token itself; otherwise the tokenizer puts it in front, where that is its way.
-  if (tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0] !== tokenizer.bosId) rendered.ids.push(tokenizer.bosId);
+  if (tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0] !== tokenizer.bosId)
+    rendered.ids.push(tokenizer.bosId);
   for (const id of tokenizer.encodeParts(parts).ids) {
     if (id !== imageId) {
       rendered.ids.push(id);

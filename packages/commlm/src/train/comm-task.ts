@@ -104,7 +104,10 @@ export class CommTask implements TrainingTask<CommRawBatch> {
 
   /** Build the model from its towers, or from the stage before. */
   static open(config: CommTrainConfig): CommTask {
-    if (config.from !== null) return new CommTask(config, loadCommFolder(config.from).model);
+    if (config.from !== null) {
+      const { model, config: own } = loadCommFolder(config.from);
+      return new CommTask({ ...config, model: own }, model);
+    }
     const model = new Comm(config.model);
     if (config.encoders.length !== model.vision.encoders.length) {
       throw new CommError(
@@ -187,7 +190,16 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   export(folder: string): void {
-    saveCommFolder(folder, this.#model, { tokenizer: this.#config.tokenizer, dtype: 'bf16' });
+    const { tokenizer } = this.#config;
+    const untrained = (this.#model.config.untrained ?? []).filter((name) => !this.#trains(name));
+    saveCommFolder(folder, this.#model, { tokenizer, dtype: 'bf16', untrained });
+  }
+
+  /** Whether weights of a part learn in this stage. */
+  #trains(part: string): boolean {
+    return [...this.#model.namedParameters()].some(
+      ([key, { requiresGrad }]) => key.startsWith(`${part}.`) && requiresGrad,
+    );
   }
 
   /** Frozen towers without graph, then fusion and projector with it. */

@@ -181,6 +181,10 @@ test('parts that do not fit leave nothing behind', async () => {
     );
     assert.ok(!existsSync(out));
   }
+  await assert.rejects(
+    assembleComm(recipe, { encoders: [folders.dinov2, folders.clip], languageModel: llm }, outFolder()),
+    /holds a dinov2 encoder, where the recipe has its clip/,
+  );
   const taken = outFolder();
   await assembleComm(recipe, { encoders, languageModel: llm }, taken);
   await assert.rejects(assembleComm(recipe, { encoders, languageModel: llm }, taken), /holds a model already/);

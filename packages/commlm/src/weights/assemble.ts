@@ -95,6 +95,14 @@ const newIds = ({ imageTokens, numKnown }: ExtendedTokenizer): number[] =>
 
 /** An encoder as the recipe wants it: its own arithmetic and normalisation, the recipe's size, levels and merge. */
 function encoderConfig(part: AssemblyEncoder, { type, vit, image }: LoadedEncoder): EncoderConfig {
+  // Two encoders in each other's place would fit without a word.
+  if (type !== part.name && (type === 'clip' || type === 'dinov2')) {
+    throw new CommError(`${part.from} holds a ${type} encoder, where the recipe has its ${part.name}.`, {
+      code: 'assemble/encoder',
+      fix: `Name it with --${type}.`,
+      exitCode: 2,
+    });
+  }
   const imageSize = part.imageSize ?? vit.config.imageSize;
   const hasWidth = part.merge.kind === 'lln-layerscale' || part.merge.kind === 'conv-layerscale';
   return {

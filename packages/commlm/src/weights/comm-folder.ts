@@ -107,6 +107,8 @@ export interface SaveCommOptions {
   readonly dtype?: DType;
   /** Largest file; beyond it the weights are split into shards with an index. */
   readonly maxShardBytes?: number;
+  /** Parts that are marked as untrained, in place of those that the model's config marks. */
+  readonly untrained?: readonly string[];
 }
 
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */
@@ -114,7 +116,9 @@ export function saveCommFolder(folder: string, model: Comm, options: SaveCommOpt
   const weights = [...model.stateDict()].map(
     ([key, tensor]): StoredWeight => ({ key, shape: tensor.shape, dtype: tensor.dtype, load: () => tensor.detach() }),
   );
-  writeCommFolder(folder, model.config, weights, options);
+  const { untrained: marked, ...config } = model.config;
+  const untrained = [...(options.untrained ?? marked ?? [])];
+  writeCommFolder(folder, untrained.length === 0 ? config : { ...config, untrained }, weights, options);
 }
 
 /** A weight that is not read yet. */
