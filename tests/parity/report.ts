@@ -1,7 +1,9 @@
 /** `npm run parity`: the table of differences to the transformers library; `-- --json` for a program. Exits 1 when a row is out of bounds. */
 import { goldenModels, measure } from './measure.js';
+import { measureWhole, wholeModels } from './whole.js';
 
 const rows = goldenModels().flatMap(measure);
+for (const model of wholeModels()) rows.push(...(await measureWhole(model)));
 const failed = rows.filter(({ ok }) => !ok);
 
 if (process.argv.includes('--json')) {

@@ -24,6 +24,7 @@ export type {
 } from './generate/answer.js';
 export { type Answerer, answerFile, type BatchOptions, type BatchSummary } from './generate/batch.js';
 export { ChatSession, type ChatTurn, type SaySettings } from './generate/chat.js';
+export { type ConvertReport, type ConvertRequest, convertModel } from './generate/convert.js';
 export { type Decoder, LlamaDecoder } from './generate/decoder.js';
 export {
   BatchEngine,
@@ -38,13 +39,16 @@ export { extractFeatures, type FeatureOptions, type Features } from './generate/
 export { inspectModel, type LevelWeights, type ModelPart, type ModelReport } from './generate/inspect.js';
 export { embeddedModelFolder } from './generate/model-folder.js';
 export { type Painting, paintLevels } from './generate/paint.js';
+export { type PictureTurn, type RenderedPrompt, renderPrompt } from './generate/prompt.js';
 export { GREEDY, type Sampling } from './generate/sampling.js';
 export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
 export { type PullOptions, type PullResult, pullModel } from './hub/pull.js';
 export { decodeImage, type RgbImage } from './images/decode.js';
 export { type DrawOptions, drawBoxes, encodePicture, type LabelledBox } from './images/draw.js';
+export { type PreprocessedImage, preprocess } from './images/preprocess.js';
 export { Comm } from './models/comm.js';
 export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
+export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
 export { Tokenizer } from './text/tokenizer.js';
 export {
   type LoadCommOptions,
@@ -54,3 +58,5 @@ export {
   saveCommFolder,
 } from './weights/comm-folder.js';
 export { encoderToHf, type LoadedEncoder, loadHfEncoder, loadHfLlama } from './weights/hf-folder.js';
+export { describeModel, openModel } from './weights/open-model.js';
+export type { OpenModelOptions, WholeModel } from './weights/whole-model.js';

@@ -60,9 +60,13 @@ async function convert(first: string, second: string | undefined, options: Conve
   refuseRecipeOptions(options);
   const request = toRequest(first, second, options);
   const { convertModel } = await import('../generate/convert.js');
-  const progress = new Progress({ label: 'converting', total: 1, unit: 'tensors' });
-  const report = convertModel({ ...request, onWeight: (done, total) => progress.update(done / total) });
-  progress.finish();
+  let progress: Progress | undefined;
+  const onWeight = (done: number, total: number): void => {
+    progress ??= new Progress({ label: 'converting', total, unit: 'tensors' });
+    progress.update(done);
+  };
+  const report = convertModel({ ...request, onWeight });
+  progress?.finish();
   if (options.json) printJson(report);
   else describe(report);
 }

@@ -95,9 +95,11 @@ function toMessages(turns: readonly PictureTurn[], system: string | undefined): 
     ...turns.flatMap(({ question, images, answer }) => [
       {
         role: 'user',
-        content: placePictures(question, images.length, '').map((part) =>
-          typeof part === 'string' ? ({ type: 'text', text: part } as const) : ({ type: 'image' } as const),
-        ),
+        content: placePictures(question, images.length, '')
+          .filter((part) => part !== '')
+          .map((part) =>
+            typeof part === 'string' ? ({ type: 'text', text: part } as const) : ({ type: 'image' } as const),
+          ),
       },
       ...(answer === undefined ? [] : [{ role: 'assistant', content: text(answer) }]),
     ]),

@@ -14,7 +14,7 @@ export interface ConvertOptions extends Omit<OpenModelOptions, 'device' | 'check
   readonly dtype?: DType;
   /** Largest file of weights, and about the most memory that is taken; 1 GB by default. */
   readonly maxShardBytes?: number;
-  /** Told before each weight. */
+  /** Told after each weight. */
   readonly onWeight?: (done: number, total: number) => void;
 }
 
@@ -41,12 +41,13 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
   try {
     const state = model.stateDict();
     checkKeys(source, theirShapes(whole.rules, state), whole.ignorable);
-    const weights = whole.rules.map((rule, i): StoredWeight => {
+    let done = 0;
+    const weights = whole.rules.map((rule): StoredWeight => {
       const { shape } = state.get(rule.ours)!;
       const load = (): ReturnType<StoredWeight['load']> => {
-        onWeight?.(i, whole.rules.length);
         const tensor = ruleTensor(source, rule, shape);
         checkFinite(source, new Map([[rule.theirs[0]!, tensor]]));
+        onWeight?.(++done, whole.rules.length);
         return tensor;
       };
       return { key: rule.ours, shape, dtype: source.info(rule.theirs[0]!).dtype, load };
