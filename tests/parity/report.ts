@@ -1,9 +1,11 @@
 /** `npm run parity`: the table of differences to the transformers library; `-- --json` for a program. Exits 1 when a row is out of bounds. */
+import { measureLora } from './lora.js';
 import { goldenModels, measure } from './measure.js';
 import { measureWhole, wholeModels } from './whole.js';
 
 const rows = goldenModels().flatMap(measure);
 for (const model of wholeModels()) rows.push(...(await measureWhole(model)));
+rows.push(...measureLora());
 const failed = rows.filter(({ ok }) => !ok);
 
 if (process.argv.includes('--json')) {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
-import { addFolderOptions, type FolderOptions } from './options.js';
+import { addFolderOptions, addLoraOption, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
@@ -25,6 +25,7 @@ Examples:
   commlm convert llava-hf/llava-1.5-7b-hf llava --dtype bf16
   commlm convert liuhaotian/llava-v1.5-7b llava --vision-tower openai/clip-vit-large-patch14-336
   commlm convert --base llama-7b --delta shikra-7b-delta-v1 shikra
+  commlm convert llava-hf/llava-1.5-7b-hf merged --lora my-adapter
   commlm convert --recipe comm-nano nano
   commlm convert --recipe comm-7b --clip clip --dinov2 dinov2 --llm vicuna comm`;
 
@@ -36,7 +37,7 @@ export function register(program: Command): void {
     .argument('<model>', 'model folder or hub id')
     .argument('[out]', 'folder to write')
     .usage('[options] <model> <out>');
-  addFolderOptions(command)
+  addLoraOption(addFolderOptions(command))
     .option('--delta <model>', 'a model that is stored as the difference to --base, in the place of <model>')
     .option(
       '--recipe <name>',
@@ -83,7 +84,7 @@ function refuseRecipeOptions(options: ConvertCommandOptions): void {
 
 /** With --delta the one argument is the folder to write. */
 function toRequest(first: string, second: string | undefined, options: ConvertCommandOptions): ConvertRequest {
-  const { delta, dtype, visionTower, base } = options;
+  const { delta, dtype, visionTower, base, lora } = options;
   const [model, out] = delta === undefined ? [first, second] : [delta, first];
   if (out === undefined || (delta !== undefined && second !== undefined)) {
     throw new CommError('A model and a folder to write are needed.', {
@@ -105,6 +106,7 @@ function toRequest(first: string, second: string | undefined, options: ConvertCo
     ...(dtype === undefined ? {} : { dtype }),
     ...(visionTower === undefined ? {} : { visionTower }),
     ...(base === undefined ? {} : { base }),
+    ...(lora === undefined ? {} : { lora }),
   };
 }
 

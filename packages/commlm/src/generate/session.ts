@@ -41,6 +41,8 @@ export interface LoadOptions {
   readonly visionTower?: readonly string[];
   /** Folder or hub id of the language model that a model's files build on (Shikra's delta, Prismatic's tokenizer). */
   readonly base?: string;
+  /** Folder or hub id of a LoRA adapter that is merged into the weights. */
+  readonly lora?: string;
   /** Runs a model with parts that its config marks as untrained, which is refused otherwise. */
   readonly allowUntrained?: boolean;
   /** Called with a line for what changes while loading, such as the number format. */

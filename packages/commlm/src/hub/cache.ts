@@ -99,7 +99,7 @@ export class ModelCache {
     const paths = listFiles(folder);
     const there = new Set(paths.filter((path) => existsSync(join(folder, path))));
     const missing = new Set(paths.filter((path) => !there.has(path))); // links to nothing
-    if (!there.has('config.json')) missing.add('config.json');
+    if (!there.has('config.json') && !there.has('adapter_config.json')) missing.add('config.json');
     if (![...there].some((path) => /\.(safetensors|bin|pt|pth)$/.test(path))) missing.add('the weights');
     const needed = [...shardsOf(paths), ...indexedFiles(folder, there), ...this.#listed(commit)];
     for (const path of needed) if (!there.has(path)) missing.add(path);

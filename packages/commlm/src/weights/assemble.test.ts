@@ -187,7 +187,7 @@ test('parts that do not fit leave nothing behind', async () => {
   );
   const taken = outFolder();
   await assembleComm(recipe, { encoders, languageModel: llm }, taken);
-  await assert.rejects(assembleComm(recipe, { encoders, languageModel: llm }, taken), /holds a model already/);
+  await assert.rejects(assembleComm(recipe, { encoders, languageModel: llm }, taken), /is not empty/);
 });
 
 test('a config that marks a part that does not exist is refused', async () => {

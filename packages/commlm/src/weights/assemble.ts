@@ -2,7 +2,7 @@
  * COMM of published parts: encoders and a language model as they were trained, a fresh fusion between them, and the
  * picture tokens in the tokenizer. The folder says in its config.json which parts are untrained.
  */
-import { existsSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cat, type DType, manualSeed, nn, noGrad, scope, type Tensor } from '@commlm/torch';
 import type { AssemblyEncoder, AssemblyRecipe } from '../config/assembly.js';
@@ -14,6 +14,7 @@ import { buildFusion } from '../models/fusion.js';
 import type { Llama } from '../models/llama.js';
 import { Projector } from '../models/projector.js';
 import { saveCommFolder } from './comm-folder.js';
+import { refuseFilled } from './convert.js';
 import { type LoadedEncoder, loadHfEncoder, loadHfLlama } from './hf-folder.js';
 import { addImageTokens, type ExtendedTokenizer } from './image-tokens.js';
 
@@ -51,13 +52,7 @@ export async function assembleComm(
   out: string,
   { onNote = () => {} }: AssembleOptions = {},
 ): Promise<Assembly> {
-  if (existsSync(join(out, 'config.json'))) {
-    throw new CommError(`${out} holds a model already.`, {
-      code: 'assemble/exists',
-      fix: 'Name another folder, or delete that one.',
-      exitCode: 2,
-    });
-  }
+  refuseFilled(out);
   const encoders = folders.encoders.map((folder) => loadHfEncoder(folder));
   const llama = loadHfLlama(folders.languageModel);
   try {

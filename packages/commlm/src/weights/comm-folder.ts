@@ -135,7 +135,22 @@ export function writeCommFolder(
   folder: string,
   config: CommConfig,
   weights: readonly StoredWeight[],
-  { tokenizer, dtype, maxShardBytes = 5e9 }: SaveCommOptions = {},
+  options: SaveCommOptions = {},
+): void {
+  writeWeights(folder, weights, options);
+  const { tokenizer } = options;
+  for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
+    if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
+  }
+  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
+  writeWhole(join(folder, 'config.json'), toJson(config));
+}
+
+/** Weights as `model.safetensors`, or as shards with an index; lazy ones exist one at a time. Makes the folder. */
+export function writeWeights(
+  folder: string,
+  weights: readonly StoredWeight[],
+  { dtype, maxShardBytes = 5e9 }: Pick<SaveCommOptions, 'dtype' | 'maxShardBytes'> = {},
 ): void {
   mkdirSync(folder, { recursive: true });
   const planned = weights.map((weight): Planned => ({ ...weight, to: storedAs(weight.dtype, dtype) }));
@@ -163,11 +178,6 @@ export function writeCommFolder(
     // A single file of an earlier save would win over the shards.
     rmSync(join(folder, 'model.safetensors'), { force: true });
   }
-  for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
-    if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
-  }
-  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
-  writeWhole(join(folder, 'config.json'), toJson(config));
 }
 
 /** For tools that look for this file: how each encoder's picture is prepared, as `vision.encoders[i].image` says it. */

@@ -8,6 +8,7 @@ import { checkFinite, type LoadedComm, loadCommFolder, readCommConfig } from './
 import { readFolderJson } from './hf-config.js';
 import { same, toOurs } from './key-rules.js';
 import { llavaModel } from './llava.js';
+import { withLora } from './lora.js';
 import { WeightFiles } from './weight-files.js';
 import type { OpenModelOptions, WholeModel } from './whole-model.js';
 
@@ -47,6 +48,12 @@ function adapterOf(json: Record<string, unknown>): Adapter | undefined {
 
 /** Config and layout of a model folder; throws a CommError for a type that is not known. No weights are read. */
 export function describeModel(folder: string, options: OpenModelOptions = {}): WholeModel {
+  const whole = describeFolder(folder, options);
+  const { lora } = options;
+  return lora === undefined ? whole : { ...whole, openWeights: () => withLora(whole.openWeights(), lora) };
+}
+
+function describeFolder(folder: string, options: OpenModelOptions): WholeModel {
   const json = readFolderJson(folder, 'config.json');
   if (json['model_type'] === 'comm') return commModel(folder);
   const adapter = adapterOf(json);
@@ -72,7 +79,7 @@ const CHECKED_BYTES = 2 * 1024 ** 3;
 export function openModel(folder: string, options: OpenModelOptions = {}): LoadedComm & { readonly tokenizer: string } {
   const { dtype, device } = options;
   const place = { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
-  if (readFolderJson(folder, 'config.json')['model_type'] === 'comm') {
+  if (options.lora === undefined && readFolderJson(folder, 'config.json')['model_type'] === 'comm') {
     const check = options.checkFinite === undefined ? {} : { checkFinite: options.checkFinite };
     return { ...loadCommFolder(folder, { ...place, ...check }), tokenizer: folder };
   }
