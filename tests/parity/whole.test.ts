@@ -20,7 +20,8 @@ function assertRows(rows: readonly ParityRow[]): void {
 }
 
 test('there is a golden model of each layout', () => {
-  for (const kind of ['llava', 'llava-layers']) assert.ok(wholeModels().includes(kind), kind);
+  for (const kind of ['llava', 'llava-layers', 'llava-original', 'shikra'])
+    assert.ok(wholeModels().includes(kind), kind);
 });
 
 for (const name of wholeModels()) {

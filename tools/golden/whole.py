@@ -9,6 +9,7 @@ Each model gets a folder as its library writes it, and beside those files
 """
 
 import argparse
+import io
 import json
 import pathlib
 import shutil
@@ -16,6 +17,8 @@ import sys
 
 sys.modules["torchvision"] = None  # the Pillow processors are the reference for pixels
 
+import numpy as np
+import sentencepiece
 import torch
 from models import randomise
 from PIL import Image, ImageDraw
@@ -23,7 +26,9 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, processors, trainers
 from transformers import (
     CLIPVisionConfig,
+    CLIPVisionModel,
     LlamaConfig,
+    LlamaForCausalLM,
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
@@ -40,7 +45,7 @@ CORPUS = [
 
 VISION = dict(hidden_size=16, num_hidden_layers=3, num_attention_heads=2, patch_size=8, image_size=32,
               intermediate_size=24, hidden_act="quick_gelu", projection_dim=16)
-LLAMA = dict(hidden_size=24, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+LLAMA = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
              max_position_embeddings=256, rms_norm_eps=1e-5, pad_token_id=0, bos_token_id=1, eos_token_id=2)
 
 # In the manner of LLaVA's own: roles in capitals, pictures first, texts behind.
@@ -115,10 +120,16 @@ def run(model, inputs):
     return states
 
 
-def greedy(model, inputs, count=64):
+def greedy(model, inputs, vocab_size=None, count=64):
+    """The likeliest token of the first `vocab_size`, over and over, whatever ends an answer."""
+    embeds = run(model, inputs)["hidden.0"]
+    tokens = []
     with torch.no_grad():
-        return model.generate(**inputs, max_new_tokens=count, min_new_tokens=count, do_sample=False,
-                              eos_token_id=None)[0, inputs["input_ids"].shape[1]:].tolist()
+        for _ in range(count):
+            last = model.model.language_model(inputs_embeds=embeds).last_hidden_state[:, -1:]
+            tokens.append(model.lm_head(last)[..., :vocab_size].argmax(-1))
+            embeds = torch.cat([embeds, model.get_input_embeddings()(tokens[-1])], 1)
+    return torch.cat(tokens, 1)[0].tolist()
 
 
 def write(folder, tensors, facts):
@@ -155,6 +166,149 @@ def llava(folder, seed, **changes):
     return model, tokenizer
 
 
+def sentencepiece_model(vocab_size=330):
+    out = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(CORPUS), model_writer=out, vocab_size=vocab_size, model_type="bpe", byte_fallback=True,
+        normalization_rule_name="identity", remove_extra_whitespaces=False, hard_vocab_limit=False, num_threads=1,
+        minloglevel=2)
+    return out.getvalue()
+
+
+def on_square(image, color):
+    """The whole picture in the middle of a square of that colour."""
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), color)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
+
+
+def prepared(square, size, mean, std):
+    """Bicubic to the size, then (x / 255 - mean) / std in f32: what CLIP's processor does with a square."""
+    array = np.asarray(square.resize((size, size), Image.Resampling.BICUBIC)).astype(np.float64) * (1 / 255)
+    array = (array.astype(np.float32) - np.float32(mean)) / np.float32(std)
+    return torch.from_numpy(array.transpose(2, 0, 1)[None].copy())
+
+
+def reference_model(vocab_size, image_token, seed, **changes):
+    """transformers' LLaVA with weights that the authors' layouts hold under other names."""
+    config = LlavaConfig(vision_config=CLIPVisionConfig(**VISION), text_config=LlamaConfig(**LLAMA, vocab_size=vocab_size),
+                         image_token_index=image_token, image_seq_length=16, **changes)
+    model = LlavaForConditionalGeneration._from_config(config, attn_implementation="eager").eval()
+    randomise(model, seed)
+    return model
+
+
+def original_names(model, vocab_size):
+    """The language model and projector as LLaVA's authors name them."""
+    named = {}
+    for key, value in model.model.language_model.state_dict().items():
+        named[f"model.{key}"] = value
+    named["lm_head.weight"] = model.lm_head.weight.data
+    for key in ("model.embed_tokens.weight", "lm_head.weight"):
+        named[key] = named[key][:vocab_size].clone()
+    return named
+
+
+def tower_folder(folder, model):
+    """The picture encoder as a CLIP folder."""
+    vision = CLIPVisionModel(CLIPVisionConfig(**VISION))
+    vision.load_state_dict(model.model.vision_tower.state_dict())
+    vision.save_pretrained(folder)
+    CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
+
+
+def llava_original(folder, seed):
+    """LLaVA-1.5 as its authors store it: torch shards, SentencePiece, the tower in a folder of its own, padded pictures."""
+    fresh(folder)
+    sp = sentencepiece.SentencePieceProcessor(model_proto=(proto := sentencepiece_model()))
+    vocab_size = sp.vocab_size()
+    # The authors' id for a picture is -200; transformers needs a row for it, which is then cut off.
+    model = reference_model(vocab_size + 1, vocab_size, seed)
+    weights = original_names(model, vocab_size)
+    for i, layer in enumerate((model.model.multi_modal_projector.linear_1, model.model.multi_modal_projector.linear_2)):
+        weights[f"model.mm_projector.{2 * i}.weight"] = layer.weight.data
+        weights[f"model.mm_projector.{2 * i}.bias"] = layer.bias.data
+    (folder / "tokenizer.model").write_bytes(proto)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": True, "legacy": False}))
+    config = LlamaConfig(**LLAMA, vocab_size=vocab_size).to_dict() | dict(
+        model_type="llava", architectures=["LlavaLlamaForCausalLM"], mm_vision_tower="example/tower", mm_hidden_size=16,
+        mm_projector_type="mlp2x_gelu", mm_vision_select_layer=-2, mm_vision_select_feature="patch",
+        mm_use_im_start_end=False, mm_use_im_patch_token=False, image_aspect_ratio="pad", tune_mm_mlp_adapter=False)
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    names = sorted(weights)
+    shards = {"pytorch_model-00001-of-00002.bin": names[::2], "pytorch_model-00002-of-00002.bin": names[1::2]}
+    for name, keys in shards.items():
+        torch.save({key: weights[key].clone() for key in keys}, folder / name)
+    weight_map = {key: name for name, keys in shards.items() for key in keys}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
+    tower_folder(folder / "tower", model)
+
+    image = picture(folder / "picture.png")
+    mean, std = CLIPImageProcessorPil.image_mean, CLIPImageProcessorPil.image_std
+    pixels = prepared(on_square(image, tuple(int(x * 255) for x in mean)), 32, mean, std)
+    system = ("A chat between a curious user and an artificial intelligence assistant. "
+              "The assistant gives helpful, detailed, and polite answers to the user's questions.")
+    # Each stretch of text between pictures is tokenised alone, and begins with the space that a text begins with.
+    ids = [1, *sp.encode(f"{system} USER: "), *[vocab_size] * 16, *sp.encode(f"\n{QUESTION} ASSISTANT:")]
+    inputs = {"input_ids": torch.tensor([ids]), "pixel_values": pixels, "attention_mask": torch.ones(1, len(ids)).long()}
+    states = run(model, inputs)
+    states["logits"] = states["logits"][..., :vocab_size]
+    write(folder, {"pixels": pixels} | states,
+          {"question": QUESTION, "ids": ids, "greedy": greedy(model, inputs, vocab_size), "visionTowers": ["tower"]})
+
+
+def shikra(folder, seed):
+    """Shikra as its authors publish it: the difference to a Llama, longer by three tokens, and CLIP in a folder of its own."""
+    fresh(folder)
+    more = ["<im_patch>", "<im_start>", "<im_end>"]
+    sp = sentencepiece.SentencePieceProcessor(model_proto=(proto := sentencepiece_model()))
+    vocab_size = sp.vocab_size()
+    model = reference_model(vocab_size + 3, vocab_size, seed)
+    projector = model.model.multi_modal_projector
+    # One linear map: what transformers' two layers give without their second one.
+    model.model.multi_modal_projector = projector.linear_1
+    base = LlamaForCausalLM(LlamaConfig(**LLAMA, vocab_size=vocab_size))
+    randomise(base, seed + 1)
+    base.save_pretrained(folder / "base")
+    weights = original_names(model, vocab_size + 3)
+    summed = {}
+    for key, value in base.state_dict().items():
+        delta = weights[key].clone()
+        delta[:len(value)] -= value
+        weights[key] = delta
+        summed[key] = delta.clone()
+        summed[key][:len(value)] += value
+    # The reference is what the sum gives, rounding included.
+    state = model.state_dict()
+    for key, value in summed.items():
+        state[key.replace("model.", "model.language_model.", 1)].copy_(value)
+    weights["model.mm_projector.weight"] = projector.linear_1.weight.data
+    weights["model.mm_projector.bias"] = projector.linear_1.bias.data
+    config = LlamaConfig(**LLAMA, vocab_size=vocab_size + 3).to_dict() | dict(
+        model_type="shikra", architectures=["ShikraLlamaForCausalLM"], mm_vision_tower="example/tower", mm_hidden_size=16,
+        mm_vision_select_layer=-2, mm_use_im_start_end=True, use_mm_proj=True)
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    (folder / "tokenizer.model").write_bytes(proto)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"add_bos_token": True, "legacy": True}))
+    (folder / "added_tokens.json").write_text(json.dumps({token: vocab_size + i for i, token in enumerate(more)}))
+    torch.save({key: value.clone() for key, value in weights.items()}, folder / "pytorch_model.bin")
+    tower_folder(folder / "tower", model)
+
+    image = picture(folder / "picture.png", size=(30, 45), seed=4)
+    mean, std = CLIPImageProcessorPil.image_mean, CLIPImageProcessorPil.image_std
+    pixels = prepared(on_square(image, (255, 255, 255)), 32, mean, std)
+    system = ("A chat between a curious user and an artificial intelligence assistant. "
+              "The assistant gives helpful, detailed, and polite answers to the user's questions.")
+    # The older rule: a space in front of every stretch of text between special tokens.
+    question = "Where is the red box?"
+    ids = [1, *sp.encode(f"{system} USER: "), vocab_size + 1, *[vocab_size] * 16, vocab_size + 2,
+           *sp.encode(f" {question} ASSISTANT:")]
+    inputs = {"input_ids": torch.tensor([ids]), "pixel_values": pixels, "attention_mask": torch.ones(1, len(ids)).long()}
+    write(folder, {"pixels": pixels} | run(model, inputs),
+          {"question": question, "ids": ids, "greedy": greedy(model, inputs), "visionTowers": ["tower"], "base": "base"})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=pathlib.Path)
@@ -162,6 +316,8 @@ def main():
     torch.set_num_threads(1)
     llava(out / "llava", seed=50)
     llava(out / "llava-layers", seed=51, vision_feature_layer=[-3, -2], multimodal_projector_bias=False)
+    llava_original(out / "llava-original", seed=52)
+    shikra(out / "shikra", seed=53)
 
 
 if __name__ == "__main__":

@@ -159,3 +159,16 @@ export async function ensureModel(model: string): Promise<void> {
     });
   }
 }
+
+/** The folder that a path or hub id names, downloaded where it is missing; a path is given back as it is, there or not. */
+export async function fetchFolder(model: string): Promise<string> {
+  await ensureModel(model);
+  if (existsSync(model)) return model;
+  const [{ isHubId, parseHubId }, { findCachedModel }, { readHubSettings }] = await Promise.all([
+    import('../hub/hub-id.js'),
+    import('../hub/cache.js'),
+    import('../hub/settings.js'),
+  ]);
+  if (!isHubId(model)) return model;
+  return findCachedModel(parseHubId(model), readHubSettings().cacheDir)?.folder ?? model;
+}

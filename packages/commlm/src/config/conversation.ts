@@ -23,6 +23,8 @@ const Roles = z.strictObject({
   answerStart: z.string(),
   pictureEnd: z.string(),
   pictures: z.enum(['inline', 'front']),
+  /** Whether a text behind a picture is tokenised as the start of one (the original LLaVA); false when absent. */
+  restart: z.boolean().optional(),
 });
 export type RolesConversation = z.infer<typeof Roles>;
 

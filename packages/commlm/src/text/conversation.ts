@@ -293,7 +293,11 @@ function encodeLayout(parts: readonly Part[], options: RenderOptions, after?: Pa
   const begins = parts[0]?.token === tokenizer.bosId && tokenizer.bosId !== undefined;
   const front = options.form?.pictures === 'front' ? (firstText < 0 ? parts.length : firstText) : begins ? 1 : 0;
   const context = after === undefined ? [] : [after];
-  const encoded = tokenizer.encodeParts([...context, ...parts.slice(front)].map((part) => part.token));
+  const restartAfter = options.form?.restart ? parts.find(({ patches }) => patches)?.token : undefined;
+  const encoded = tokenizer.encodeParts(
+    [...context, ...parts.slice(front)].map((part) => part.token),
+    typeof restartAfter === 'number' ? restartAfter : undefined,
+  );
   const shift = front - context.length;
   const tokens = encoded.ids.map((id, index) => ({ id, part: parts[(encoded.parts[index] ?? 0) + shift] }));
   tokens.unshift(...parts.slice(0, front).map((part) => ({ id: part.token as number, part })));

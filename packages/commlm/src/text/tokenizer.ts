@@ -207,9 +207,9 @@ export class Tokenizer {
   /**
    * Ids of plain texts and special tokens in a row, as the reference tokenizer encodes the same sequence spelled out:
    * neighbouring texts are one text, special tokens split it, and those declared `lstrip` or `rstrip` take the white
-   * space beside them. Throws `text/offsets` when a text of several parts cannot be tied to its tokens.
+   * space beside them. Behind `restartAfter` a text counts as the start of one. Throws `text/offsets` when a text of several parts cannot be tied to its tokens.
    */
-  encodeParts(parts: readonly TokenPart[]): EncodedParts {
+  encodeParts(parts: readonly TokenPart[], restartAfter?: number): EncodedParts {
     const encoded: EncodedParts = { ids: [], parts: [] };
     let previous: AddedToken | undefined;
     let section = 0;
@@ -219,7 +219,7 @@ export class Tokenizer {
         encoded.ids.push(part);
         encoded.parts.push(index);
         previous = this.#addedById.get(part);
-        section++;
+        section = part === restartAfter ? 0 : section + 1;
         index++;
         continue;
       }

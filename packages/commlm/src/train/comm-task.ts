@@ -10,12 +10,15 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { cat, F, type nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
 import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
-import { loadEncoder } from '../weights/encoder-folder.js';
+import { isOwnEncoder, loadEncoder } from '../weights/encoder-folder.js';
+import { loadHfEncoder } from '../weights/hf-folder.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
 import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
 import type { BatchSource, TrainingTask } from './loop.js';
@@ -84,6 +87,12 @@ function watchedLosses(batch: CommRawBatch, tokenLosses: Tensor): Record<string,
   );
 }
 
+/** Weights of a finished tower: our own encoder folder, or one of another library. */
+function towerWeights(folder: string): ReadonlyMap<string, Tensor> {
+  const own = !existsSync(join(folder, 'config.json')) || isOwnEncoder(folder);
+  return own ? loadEncoder(folder).weights : loadHfEncoder(folder).vit.stateDict();
+}
+
 /** A stage of COMM as a task of the training loop. */
 export class CommTask implements TrainingTask<CommRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
@@ -119,7 +128,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       );
     }
     for (const [i, folder] of config.encoders.entries()) {
-      scope(() => model.vision.encoders[i]!.vit.loadStateDict(loadEncoder(folder).weights));
+      scope(() => model.vision.encoders[i]!.vit.loadStateDict(towerWeights(folder)));
     }
     return new CommTask(config, model);
   }

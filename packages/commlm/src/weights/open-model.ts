@@ -8,7 +8,9 @@ import { checkFinite, type LoadedComm, loadCommFolder, readCommConfig } from './
 import { readFolderJson } from './hf-config.js';
 import { same, toOurs } from './key-rules.js';
 import { llavaModel } from './llava.js';
+import { originalLlavaModel } from './llava-original.js';
 import { withLora } from './lora.js';
+import { shikraModel } from './shikra.js';
 import { WeightFiles } from './weight-files.js';
 import type { OpenModelOptions, WholeModel } from './whole-model.js';
 
@@ -17,8 +19,14 @@ type Adapter = (folder: string, json: Record<string, unknown>, options: OpenMode
 
 /** Adapters by `model_type`; a new layout is a new entry. */
 const adapters: Readonly<Record<string, Adapter>> = {
-  llava: llavaModel,
+  llava: (folder, json, options) => (isOriginalLlava(json) ? originalLlavaModel : llavaModel)(folder, json, options),
+  llava_llama: originalLlavaModel,
+  shikra: shikraModel,
 };
+
+/** The authors and the transformers library share the name; the authors keep the language model's fields at the top. */
+const isOriginalLlava = (json: Record<string, unknown>): boolean =>
+  json['text_config'] === undefined && json['mm_vision_tower'] !== undefined;
 
 /** Our own folder, whose keys are ours. */
 function commModel(folder: string): WholeModel {
