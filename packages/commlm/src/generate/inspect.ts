@@ -48,6 +48,8 @@ export interface ModelReport {
   readonly maxPositions?: number;
   /** Parts with fresh weights, which have to be trained before the model can answer. */
   readonly untrained: readonly string[];
+  /** Tensors on disk that loading passes over, because the model computes them or does not have them (a text tower). */
+  readonly ignored: readonly string[];
 }
 
 interface Entry {
@@ -70,10 +72,17 @@ export function inspectModel(model?: string, options: InspectOptions = {}): Mode
   const config = whole?.config;
   const files = whole === undefined ? WeightFiles.open(folder) : whole.openWeights();
   try {
-    return report(folder, json, config, files, entriesOf(files, whole));
+    return { ...report(folder, json, config, files, entriesOf(files, whole)), ignored: ignoredKeys(files, whole) };
   } finally {
     files.close();
   }
+}
+
+/** What the layout's adapter calls ignorable and the files hold; nothing is known of other layouts. */
+function ignoredKeys(files: WeightSource, whole: WholeModel | undefined): string[] {
+  if (whole === undefined) return [];
+  const used = new Set(whole.rules.flatMap(({ theirs }) => theirs));
+  return files.keys.filter((key) => !used.has(key) && whole.ignorable(key));
 }
 
 /** All stored tensors; those of a known layout under our names, so that they fall into the parts of a model. */
@@ -88,7 +97,7 @@ function report(
   config: CommConfig | undefined,
   files: WeightSource,
   entries: readonly Entry[],
-): ModelReport {
+): Omit<ModelReport, 'ignored'> {
   const parts = groupParts(entries, config);
   const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
   return {
