@@ -21,6 +21,9 @@ const { Tokenizer } = (await import(
 const { renderChatTemplate } = (await import(
   inner('text/chat-template.js')
 )) as typeof import('../../packages/commlm/dist/text/chat-template.js');
+const { loadHfEncoder } = (await import(
+  inner('weights/encoder-reader.js')
+)) as typeof import('../../packages/commlm/dist/weights/encoder-reader.js');
 const { Comm } = (await import(inner('models/comm.js'))) as typeof import('../../packages/commlm/dist/models/comm.js');
 
 const golden = (name: string): string => fileURLToPath(new URL(`../../golden/${name}`, import.meta.url));
@@ -110,6 +113,17 @@ export function listFolderReaders(): Reader[] {
         const parts = [{ type: 'image' as const }, { type: 'text' as const, text: 'A dog?' }];
         const takesParts = template.includes("part['type']");
         renderChatTemplate(takesParts ? [{ role: 'user', content: parts }] : plain, tokenizer, { template });
+      },
+    },
+    {
+      name: 'open_clip_config.json',
+      seeds: [readFileSync(golden('encoders/open-clip/open_clip_config.json'))],
+      read: (bytes, folder) => {
+        const path = prepared(folder, 'open-clip', (to) =>
+          cpSync(golden('encoders/open-clip'), to, { recursive: true }),
+        );
+        writeFileSync(join(path, 'open_clip_config.json'), bytes);
+        loadHfEncoder(path).vit.dispose();
       },
     },
     {

@@ -65,7 +65,7 @@ export function tinyConfig(): CommConfig {
       patchSize: 8,
       stem: { kind: 'conv', strides: [4, 2], channels: [24] },
     });
-    encoder.vit.posEmbed.grid = [4, 4];
+    encoder.vit.posEmbed = { kind: 'learned', grid: [4, 4], antialias: false };
     encoder.image.size = 32;
     encoder.levels = { from: i === 0 ? 1 : 2, to: 3 };
     if (encoder.merge.kind === 'lln-layerscale') encoder.merge.width = 48;

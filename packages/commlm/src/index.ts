@@ -60,6 +60,7 @@ export {
   saveCommFolder,
 } from './weights/comm-folder.js';
 export { encoderToHf, type LoadedEncoder, loadHfEncoder, loadHfLlama } from './weights/hf-folder.js';
+export { type HfLanguageModel, hfLanguageModel, loadHfLanguageModel } from './weights/hf-language.js';
 export { type MergeOptions, mergeLora } from './weights/lora.js';
 export { describeModel, openModel } from './weights/open-model.js';
 export type { OpenModelOptions, WholeModel } from './weights/whole-model.js';

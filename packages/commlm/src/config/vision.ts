@@ -22,31 +22,61 @@ export const StemConfig = z.discriminatedUnion('kind', [
 ]);
 export type StemConfig = z.infer<typeof StemConfig>;
 
+const gridSide = positiveInt.max(4096);
+const Grid = z.tuple([gridSide, gridSide]);
+
 /**
  * Positions: a learned table for a `grid` of [rows, columns] patches, resized by bicubic interpolation to any other grid,
- * with `antialias` where the references do so (DINOv2 with registers).
+ * with `antialias` where the references do so (DINOv2 with registers, timm, open_clip); or no table (DINOv3).
  */
 export const PositionConfig = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('learned'),
-    grid: z.tuple([positiveInt, positiveInt]),
+    grid: Grid,
     antialias: z.boolean(),
+    /** Tokens in front of the patches that have a row in the table, e.g. 0 for DeiT III, 2 with DeiT's distillation token; absent: CLS alone. */
+    numSpecial: z.int().nonnegative().optional(),
   }),
+  z.strictObject({ kind: z.literal('none') }),
 ]);
 export type PositionConfig = z.infer<typeof PositionConfig>;
+
+/**
+ * Rotary positions of the patches in every attention: half of a head's frequencies turn with the row, half with the
+ * column; tokens in front of the patches do not turn.
+ */
+export const PatchRopeConfig = z.strictObject({
+  theta: z.number().positive(),
+  coordinates: z.discriminatedUnion('kind', [
+    /** Centres of the patches, from -1 to 1 on each axis, times 2 pi (DINOv3). */
+    z.strictObject({ kind: z.literal('centred') }),
+    /** Rows and columns counted from 0, stretched to `grid` (EVA-02). */
+    z.strictObject({ kind: z.literal('index'), grid: Grid }),
+  ]),
+  /** Channels that turn together: i and i + half (DINOv3), or neighbours (EVA-02). */
+  pairs: z.enum(['halves', 'neighbours']),
+});
+export type PatchRopeConfig = z.infer<typeof PatchRopeConfig>;
+
+/** Far beyond any model, so that a damaged config cannot ask for a model that never ends. */
+const MAX_LAYERS = 512;
+const MAX_WIDTH = 65_536;
+const MAX_SIDE = 65_536;
 
 /** A vision transformer: everything that decides shapes and arithmetic, so that CLIP, DINOv2 and others are values of it. */
 export const ViTConfig = z
   .strictObject({
-    hiddenSize: positiveInt,
-    numLayers: positiveInt,
+    hiddenSize: positiveInt.max(MAX_WIDTH),
+    numLayers: positiveInt.max(MAX_LAYERS),
     numHeads: positiveInt,
     /** Hidden width of the MLP; with `swiglu` the width after gating. */
-    intermediateSize: positiveInt,
-    numChannels: positiveInt,
+    intermediateSize: positiveInt.max(8 * MAX_WIDTH),
+    numChannels: positiveInt.max(1024),
     /** Side of the square picture it is fed, in pixels. */
-    imageSize: positiveInt,
-    patchSize: positiveInt,
+    imageSize: positiveInt.max(MAX_SIDE),
+    patchSize: positiveInt.max(MAX_SIDE),
+    /** Pixels on the right and at the bottom that fill no patch are dropped (SigLIP: 384 = 27 x 14 + 6); absent: there must be none. */
+    restPixels: z.literal('drop').optional(),
     stem: StemConfig,
     mlp: z.enum(['mlp', 'swiglu']),
     act: Activation,
@@ -59,17 +89,24 @@ export const ViTConfig = z
     /** Start value of the per-channel scale behind attention and MLP (DINOv2); null: no such scale. */
     layerScale: z.number().positive().nullable(),
     clsToken: z.boolean(),
-    numRegisters: z.int().nonnegative(),
+    /** Learned tokens between CLS and the patches; DeiT's distillation token is one. */
+    numRegisters: z.int().nonnegative().max(4096),
     /** Whether a learned token for masked patches exists (DINOv2; used in self-distillation only). */
     maskToken: z.boolean(),
     posEmbed: PositionConfig,
+    /** Rotary positions beside the table or in its place; absent: none. */
+    rope: PatchRopeConfig.optional(),
+    /** A further norm before the last linear map of the MLP, or of attention and MLP (sub-LN of EVA-02); absent: none. */
+    subNorm: z.enum(['mlp', 'attention-and-mlp']).optional(),
+    /** `post`: the norms of a block stand behind attention and MLP (EVA-02-E); absent: before them. */
+    blockNorm: z.literal('post').optional(),
   })
   .superRefine((vit, ctx) => {
     const fail = (path: string, message: string): void => ctx.addIssue({ code: 'custom', path: [path], message });
     if (vit.hiddenSize % vit.numHeads !== 0) {
       fail('numHeads', `hidden_size ${vit.hiddenSize} is not a multiple of num_heads ${vit.numHeads}`);
     }
-    if (vit.imageSize % vit.patchSize !== 0) {
+    if (vit.imageSize < vit.patchSize || (vit.imageSize % vit.patchSize !== 0 && vit.restPixels === undefined)) {
       fail('imageSize', `image_size ${vit.imageSize} is not a multiple of patch_size ${vit.patchSize}`);
     }
     if (vit.stem.kind === 'conv') {
@@ -80,18 +117,38 @@ export const ViTConfig = z
         fail('stem', `channels must list one width between each two of the ${vit.stem.strides.length} strides`);
       }
     }
+    if (vit.rope !== undefined && (vit.hiddenSize / vit.numHeads) % 4 !== 0) {
+      fail('rope', `it needs heads of a width that is a multiple of 4, not ${vit.hiddenSize / vit.numHeads}`);
+    }
+    const numCls = vit.clsToken ? 1 : 0;
+    if (![0, numCls, numCls + vit.numRegisters].includes(numSpecialPositions(vit))) {
+      fail('posEmbed', `num_special must be 0, ${numCls} or ${numCls + vit.numRegisters}`);
+    }
     if (vit.mlp === 'swiglu' && vit.act !== 'silu') fail('act', "a swiglu MLP gates with 'silu'");
   });
 export type ViTConfig = z.infer<typeof ViTConfig>;
+
+/** Tokens in front of the patches that have a row in the position table. */
+export const numSpecialPositions = ({ posEmbed, clsToken }: Pick<ViTConfig, 'posEmbed' | 'clsToken'>): number =>
+  posEmbed.kind === 'none' ? 0 : (posEmbed.numSpecial ?? (clsToken ? 1 : 0));
+
+/** Rows of the position table: special tokens and patches; 0 without one. */
+export const numPositions = (vit: Pick<ViTConfig, 'posEmbed' | 'clsToken'>): number =>
+  vit.posEmbed.kind === 'none' ? 0 : vit.posEmbed.grid[0] * vit.posEmbed.grid[1] + numSpecialPositions(vit);
 
 /** How a picture becomes an encoder's pixels: square padding or the processor's resize and centre crop, then (x / 255 - mean) / std. */
 export const ImageConfig = z.strictObject({
   /** Side of the square that the encoder sees, in pixels. */
   size: positiveInt,
-  /** `pad`: whole picture on a square canvas of `padColor`; `crop`: short side to `shortSide`, then the centre; `stretch`: both sides to `size`. */
-  fit: z.enum(['pad', 'crop', 'stretch']),
-  /** Short side before the centre is cut out, for `crop` only (DINOv2 takes 224 of 256); null for the other fits. */
+  /**
+   * `pad`: whole picture on a square canvas of `padColor`; `crop`: short side to `shortSide`, then the centre; `stretch`:
+   * both sides to `size`; `stretch-crop`: both sides to `shortSide`, then the centre (DeiT).
+   */
+  fit: z.enum(['pad', 'crop', 'stretch', 'stretch-crop']),
+  /** Side before the centre is cut out, for the two crops only (DINOv2 takes 224 of 256); null for the other fits. */
   shortSide: positiveInt.nullable(),
+  /** Where the centre lies when the margin is odd: half to even, as torchvision does (timm, open_clip); absent: floored, as transformers does. */
+  cropOffset: z.literal('half-to-even').optional(),
   /** Canvas colour for `pad`, RGB 0..255 (paper-notes 10); null for the other fits. */
   padColor: z.tuple([z.int().min(0).max(255), z.int().min(0).max(255), z.int().min(0).max(255)]).nullable(),
   resample: z.enum(['bicubic', 'bilinear', 'lanczos']),
@@ -179,7 +236,7 @@ export type AlignConfig = z.infer<typeof AlignConfig>;
 /** One visual branch: an encoder, the levels read from it, their merge and the alignment behind. */
 export const EncoderConfig = z
   .strictObject({
-    type: z.enum(['clip', 'dinov2']),
+    type: z.enum(['clip', 'dinov2', 'siglip', 'mae', 'vit', 'deit', 'eva', 'dinov3']),
     vit: ViTConfig,
     image: ImageConfig,
     levels: Levels,
@@ -210,8 +267,12 @@ export const EncoderConfig = z
     if ((encoder.image.fit === 'pad') !== (encoder.image.padColor !== null)) {
       fail('image', "pad_color belongs to fit 'pad': set it there and only there");
     }
-    if ((encoder.image.fit === 'crop') !== (encoder.image.shortSide !== null)) {
-      fail('image', "short_side belongs to fit 'crop': set it there and only there");
+    const crops = encoder.image.fit === 'crop' || encoder.image.fit === 'stretch-crop';
+    if (crops !== (encoder.image.shortSide !== null)) {
+      fail('image', "short_side belongs to fit 'crop' and 'stretch-crop': set it there and only there");
+    }
+    if (!crops && encoder.image.cropOffset !== undefined) {
+      fail('image', `crop_offset has no effect with fit '${encoder.image.fit}'`);
     }
   });
 export type EncoderConfig = z.infer<typeof EncoderConfig>;
@@ -226,7 +287,7 @@ export function branchWidth(encoder: EncoderConfig): number {
 }
 
 /** Patch tokens of one picture in one branch. */
-export const numPatches = (vit: ViTConfig): number => (vit.imageSize / vit.patchSize) ** 2;
+export const numPatches = (vit: ViTConfig): number => Math.floor(vit.imageSize / vit.patchSize) ** 2;
 
 /** All encoders and the axis on which their tokens meet (paper-notes 4): `channels` keeps N tokens, `tokens` puts them in a row. */
 export const VisionConfig = z

@@ -199,7 +199,7 @@ test('impossible requests are refused with a sentence', async () => {
 test('weights that are not numbers are named as such', async () => {
   const broken = new Llama(config);
   broken.requiresGrad_(false);
-  noGrad(() => broken.model.norm.weight.fill_(Number.NaN));
+  noGrad(() => broken.model.norm.weight!.fill_(Number.NaN));
   const events = new BatchEngine(new LlamaDecoder(broken)).run([request([1])]);
   await assert.rejects(
     async () => {

@@ -1,5 +1,7 @@
 // Hidden states of a picture encoder, as the paper's study reads them: any levels, patches in rows of the grid.
 // Shapes: N patches (and special tokens where kept), D encoder width.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Device, type DType, keep, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { type EncoderConfig, type ImageConfig, resolveLevels } from '../config/model.js';
@@ -65,7 +67,7 @@ export async function extractFeatures(picture: Picture, options: FeatureOptions 
     );
     return {
       levels: new Map(wanted.map((level, i) => [level, states[i] as Tensor])),
-      grid: [side / patchSize, side / patchSize],
+      grid: [Math.floor(side / patchSize), Math.floor(side / patchSize)],
       numSpecial: keepSpecial ? vit.numSpecial : 0,
       encoder: type,
     };
@@ -86,7 +88,8 @@ const allBlocks = (numLayers: number): number[] => Array.from({ length: numLayer
 /** An encoder folder of ours or of the transformers library, or one encoder of a whole model. */
 function openEncoder(folder: string, options: FeatureOptions): OpenEncoder {
   const { branch } = options;
-  const json = readFolderJson(folder, 'config.json');
+  const json = existsSync(join(folder, 'config.json')) ? readFolderJson(folder, 'config.json') : {};
+  const { model_type: type } = json;
   if (isWholeModel(json)) return openBranch(folder, branch, options);
   if (branch !== undefined) {
     throw new CommError(`${folder} holds one encoder, so it has no branch "${branch}".`, {
@@ -95,7 +98,7 @@ function openEncoder(folder: string, options: FeatureOptions): OpenEncoder {
       exitCode: 2,
     });
   }
-  if (json['model_type'] !== 'comm_encoder') return loadHfEncoder(folder);
+  if (type !== 'comm_encoder') return loadHfEncoder(folder);
   const { config, weights } = loadEncoder(folder);
   return { ...config, vit: fill(config, weights) };
 }

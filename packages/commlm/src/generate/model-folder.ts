@@ -9,6 +9,9 @@ import { findCachedModel } from '../hub/cache.js';
 import { isHubId, parseHubId } from '../hub/hub-id.js';
 import { readHubSettings } from '../hub/settings.js';
 
+/** Files that make a folder a model; encoders of open_clip have the second alone. */
+const CONFIG_NAMES = ['config.json', 'open_clip_config.json'];
+
 /** Name of the embedded model. */
 const EMBEDDED = 'comm-tiny';
 
@@ -29,7 +32,7 @@ export function embeddedModelFolder(): string {
 export function resolveModelFolder(model?: string): string {
   if (model === undefined) return embeddedModelFolder();
   const found = statSync(model, { throwIfNoEntry: false });
-  if (found?.isDirectory() && existsSync(join(model, 'config.json'))) return resolve(model);
+  if (found?.isDirectory() && CONFIG_NAMES.some((name) => existsSync(join(model, name)))) return resolve(model);
   if (found?.isDirectory()) {
     throw new CommError(`The folder ${model} is no model: it has no config.json.`, {
       code: 'model/no-config',

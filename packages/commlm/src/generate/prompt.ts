@@ -56,7 +56,7 @@ export function renderPrompt(
           toMessages(turns, system),
           tokenizer,
           { imageId: imageTokens.patchId, imageTokens: lengths },
-          { contents: form.contents, ...(form.template === undefined ? {} : { template: form.template }) },
+          { begin: true, contents: form.contents, ...(form.template === undefined ? {} : { template: form.template }) },
         )
       : renderConversation(
           turns.map(({ question, images: own, answer }) => ({

@@ -34,17 +34,26 @@ export function fitSquare(image: RgbImage, config: ImageConfig): { image: RgbIma
     }
     case 'stretch':
       return { image: resize(image, size, size, resample), frame: stretchedFrame(image.width, image.height) };
-    case 'crop': {
-      const target = shortSideSize(image, config.shortSide ?? size);
+    case 'crop':
+    case 'stretch-crop': {
+      const side = config.shortSide ?? size;
+      const target = config.fit === 'crop' ? shortSideSize(image, side) : { width: side, height: side };
       const resized = resize(image, target.width, target.height, resample);
-      const left = Math.floor((resized.width - size) / 2);
-      const top = Math.floor((resized.height - size) / 2);
+      const offset = config.cropOffset === 'half-to-even' ? halfToEven : Math.floor;
+      const left = offset((resized.width - size) / 2);
+      const top = offset((resized.height - size) / 2);
       return {
         image: cut(resized, left, top, size, size),
         frame: croppedFrame(image.width, image.height, resized, { left, top, size }),
       };
     }
   }
+}
+
+/** The nearest whole number, the even one of two: Python's `round`. */
+function halfToEven(x: number): number {
+  const floor = Math.floor(x);
+  return x - floor === 0.5 ? floor + (Math.abs(floor) % 2) : Math.round(x);
 }
 
 /** Puts a picture into the middle of a square canvas (floored offset); a square picture stays as it is. */
@@ -132,7 +141,11 @@ export async function readPreprocessorConfig(folder: string): Promise<ImageConfi
 
 /** The same from the parsed JSON; `source` names it in errors. Throws `image/preprocessor-config`. */
 export function parsePreprocessorConfig(json: unknown, source = 'preprocessor_config.json'): ImageConfig {
-  const fail = (what: string): CommError => new CommError(`${source} ${what}.`, { code: 'image/preprocessor-config' });
+  const fail = (what: string): CommError =>
+    new CommError(`${source} ${what}.`, {
+      code: 'image/preprocessor-config',
+      fix: 'Sizes must be square, the filter bicubic, bilinear or Lanczos, and the scale 1/255.',
+    });
   if (typeof json !== 'object' || json === null) throw fail('does not hold an object');
   const config = json as Record<string, unknown>;
   const factor = config.rescale_factor ?? 1 / 255;
@@ -157,8 +170,8 @@ export function parsePreprocessorConfig(json: unknown, source = 'preprocessor_co
   if (crop !== undefined) {
     if (sides.shortest === undefined && sides.width !== sides.height) throw fail('has no usable size');
     if (sides.shortest === undefined) {
-      if (sides.width !== crop.width) throw fail('resizes to a square and cuts a smaller one, which is not supported');
-      return { ...common, fit: 'stretch', size: crop.width };
+      if (sides.width === crop.width) return { ...common, fit: 'stretch', size: crop.width };
+      return { ...common, fit: 'stretch-crop', size: crop.width, shortSide: sides.width };
     }
     const { width: size } = crop;
     return { ...common, fit: 'crop', size, shortSide: sides.shortest };

@@ -9,6 +9,10 @@ export interface AttendOptions {
   readonly mask?: Tensor | null;
   /** Query t sees keys 0..t; only for T = S and without `mask`. */
   readonly causal?: boolean;
+  /** Factor of the scores; 1 / sqrt(K) by default. */
+  readonly scale?: number;
+  /** Scores go through cap * tanh(score / cap) before the mask (Gemma 2); absent: they do not. */
+  readonly cap?: number;
 }
 
 /** Longest row of keys for which the written-out softmax trains faster than the fused kernel on a CPU. */
@@ -23,31 +27,31 @@ export function usesExplicitAttention(q_BHTK: Tensor, k_BGSK: Tensor): boolean {
 }
 
 /** softmax(q k^T / sqrt(K) + mask) v: `float[B, H, T, K]`, keys and values `float[B, G, S, K]`, to `float[B, H, T, K]`. */
-export function attend(
-  q_BHTK: Tensor,
-  k_BGSK: Tensor,
-  v_BGSK: Tensor,
-  { mask = null, causal = false }: AttendOptions = {},
-): Tensor {
+export function attend(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, options: AttendOptions = {}): Tensor {
+  const { mask = null, causal = false, scale, cap } = options;
   const [heads, kvHeads] = [q_BHTK.shape[1]!, k_BGSK.shape[1]!];
-  if (usesExplicitAttention(q_BHTK, k_BGSK)) {
-    return explicitAttention(q_BHTK, repeatHeads(k_BGSK, heads), repeatHeads(v_BGSK, heads), mask, causal);
+  if (cap !== undefined || usesExplicitAttention(q_BHTK, k_BGSK)) {
+    return explicitAttention(q_BHTK, repeatHeads(k_BGSK, heads), repeatHeads(v_BGSK, heads), options);
   }
+  const scaling = scale === undefined ? {} : { scale };
   if (heads !== kvHeads && q_BHTK.shape[2] === 1 && (mask === null || mask.shape[2] === 1)) {
     // One new token: the queries of a group stand in a row and read their shared keys once.
     const q_BGqK = q_BHTK.reshape(q_BHTK.shape[0]!, kvHeads, heads / kvHeads, q_BHTK.shape[3]!);
-    return F.scaledDotProductAttention(q_BGqK, k_BGSK, v_BGSK, { mask }).reshape(...q_BHTK.shape);
+    return F.scaledDotProductAttention(q_BGqK, k_BGSK, v_BGSK, { mask, ...scaling }).reshape(...q_BHTK.shape);
   }
   return F.scaledDotProductAttention(q_BHTK, repeatHeads(k_BGSK, heads), repeatHeads(v_BGSK, heads), {
     mask,
     isCausal: causal,
+    ...scaling,
   });
 }
 
-function explicitAttention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | null, causal: boolean): Tensor {
-  const scores_BHTS = q.mul(q.shape[3]! ** -0.5).matmul(k.transpose(-2, -1));
+function explicitAttention(q: Tensor, k: Tensor, v: Tensor, options: AttendOptions): Tensor {
+  const { mask = null, causal = false, scale = q.shape[3]! ** -0.5, cap } = options;
+  const plain_BHTS = q.mul(scale).matmul(k.transpose(-2, -1));
+  const scores_BHTS = cap === undefined ? plain_BHTS : plain_BHTS.div(cap).tanh().mul(cap);
   const bias = causal ? causalBias(scores_BHTS) : mask?.dtype === 'bool' ? additive(mask, scores_BHTS) : mask;
-  return (bias === null || bias === undefined ? scores_BHTS : scores_BHTS.add_(bias)).softmax(-1).matmul(v);
+  return (bias === null ? scores_BHTS : scores_BHTS.add_(bias)).softmax(-1).matmul(v);
 }
 
 /** Zero where t >= s, -inf above the diagonal: float[T, S]. */

@@ -4,7 +4,9 @@ import { cat, F, manualSeed, noGrad, randint, randn, scope, type Tensor, tensor 
 import { expectNoLeak, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { KvCache } from './kv-cache.js';
-import { Llama, RmsNorm, ropeFrequencies } from './llama.js';
+import { Llama } from './llama.js';
+import { RmsNorm } from './rms-norm.js';
+import { ropeFrequencies } from './rope.js';
 import { smallLlama } from './sample-configs.js';
 
 function build(changes: Parameters<typeof smallLlama>[0] = {}): Llama {

@@ -1,142 +1,15 @@
-/** Llama-type decoder (2302.13971): RMSNorm, rotary positions, grouped-query attention, SwiGLU, tied or untied head. */
-import { cat, type Device, type DType, F, keep, nn, noGrad, ones, op, scope, type Tensor, tensor } from '@commlm/torch';
+/** Llama-type decoder (2302.13971): norms, rotary positions, grouped-query attention, gated MLP, tied or untied head. */
+import { type Device, F, full, nn, ones, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
+import { activate } from './activation.js';
 import { attend } from './attention.js';
 import type { KeyValueCache } from './kv-cache.js';
+import { buildNorm, type Norm } from './rms-norm.js';
+import { Rope, type Rotation, rotate } from './rope.js';
 import { initLinears } from './vit.js';
 
 // Shapes: B rows, T tokens, S keys, E model width, H heads, G key-value heads, K width of a head, V vocabulary.
-
-const addcmul = op('aten::addcmul');
-
-/**
- * x / sqrt(mean(x^2) + eps) * w. On a CPU the fused kernel's backward in bf16 takes twice as long as LayerNorm's, so
- * rows that need a gradient go through LayerNorm of [x, -x]: its mean is 0 and its variance is mean(x^2), exactly.
- */
-export class RmsNorm extends nn.Module {
-  readonly weight: nn.Parameter;
-  readonly #eps: number;
-
-  constructor(width: number, eps: number) {
-    super();
-    this.#eps = eps;
-    this.weight = scope(() => new nn.Parameter(ones([width])));
-  }
-
-  /** float[*, E] -> float[*, E]. */
-  forward(x: Tensor): Tensor {
-    if (x.device !== 'cpu' || !(x.requiresGrad || this.weight.requiresGrad))
-      return F.rmsNorm(x, this.weight, this.#eps);
-    const width = this.weight.shape[0]!;
-    const mirrored = cat([x, x.neg()], -1);
-    const weights = cat([this.weight, this.weight.detach()]);
-    return F.layerNorm(mirrored, 2 * width, weights, null, this.#eps).narrow(-1, 0, width);
-  }
-}
-
-/** Inverse frequencies of the rotary embedding, one for each pair of channels, after the configured scaling; in f32 arithmetic as the references. */
-export function ropeFrequencies({ headDim, ropeTheta, ropeScaling }: LlamaConfig): Float32Array {
-  const frequencies = Float32Array.from(
-    { length: headDim / 2 },
-    (_, i) => 1 / Math.fround(ropeTheta ** Math.fround((2 * i) / headDim)),
-  );
-  switch (ropeScaling.kind) {
-    case 'none':
-      return frequencies;
-    case 'linear':
-      return frequencies.map((f) => f / ropeScaling.factor);
-    case 'llama3': {
-      // Long waves are stretched, short ones kept, those between blended (Llama 3.1).
-      const { factor, lowFreqFactor, highFreqFactor, originalMaxPositions: old } = ropeScaling;
-      return frequencies.map((f) => {
-        const waves = old / ((2 * Math.PI) / f);
-        const keepShare = Math.min(1, Math.max(0, (waves - lowFreqFactor) / (highFreqFactor - lowFreqFactor)));
-        return ((1 - keepShare) * f) / factor + keepShare * f;
-      });
-    }
-  }
-}
-
-/** Cosines and sines of some positions: float[(B), 1, T, K], the first half of the sines negated for the half-turned channels. */
-export interface Rotation {
-  readonly cos: Tensor;
-  readonly sin: Tensor;
-}
-
-/** Rotary position embedding (2104.09864) in transformers' convention: channel i turns with channel i + K / 2. */
-export class Rope {
-  readonly #config: LlamaConfig;
-  readonly #tables = new Map<string, Rotation>();
-  #length = 0;
-
-  constructor(config: LlamaConfig) {
-    this.#config = config;
-  }
-
-  /** Rotation of positions `start` to `start + length`: float[T, K] each. */
-  range(start: number, length: number, dtype: DType, device: Device): Rotation {
-    const { cos, sin } = this.#table(start + length, dtype, device);
-    return { cos: cos.narrow(0, start, length), sin: sin.narrow(0, start, length) };
-  }
-
-  /** Rotation of positions i64[B, T], all below `limit`: float[B, 1, T, K] each. */
-  at(positions_BT: Tensor, limit: number, dtype: DType): Rotation {
-    const { cos, sin } = this.#table(limit, dtype, positions_BT.device);
-    const rows = (table: Tensor): Tensor => F.embedding(positions_BT, table).unsqueeze(1);
-    return { cos: rows(cos), sin: rows(sin) };
-  }
-
-  /** Frees the tables; they come back at the next use. */
-  dispose(): void {
-    for (const { cos, sin } of this.#tables.values()) {
-      cos.dispose();
-      sin.dispose();
-    }
-    this.#tables.clear();
-    this.#length = 0;
-  }
-
-  #table(length: number, dtype: DType, device: Device): Rotation {
-    if (length > this.#length) {
-      // Whole powers of two: a growing conversation rebuilds the table a few times only.
-      const wanted = Math.max(256, 2 ** Math.ceil(Math.log2(length)));
-      this.dispose();
-      this.#length = wanted;
-    }
-    const key = `${dtype} ${device}`;
-    let table = this.#tables.get(key);
-    if (table === undefined) {
-      table = noGrad(() => scope(() => this.#build(dtype, device)));
-      keep(table.cos);
-      keep(table.sin);
-      this.#tables.set(key, table);
-    }
-    return table;
-  }
-
-  #build(dtype: DType, device: Device): Rotation {
-    const { headDim } = this.#config;
-    const [half, length] = [headDim / 2, this.#length];
-    const frequencies = ropeFrequencies(this.#config);
-    const [cos, sin] = [new Float32Array(length * headDim), new Float32Array(length * headDim)];
-    for (let position = 0; position < length; position++) {
-      for (let i = 0; i < half; i++) {
-        const angle = Math.fround(position * frequencies[i]!);
-        const at = position * headDim + i;
-        cos[at] = cos[at + half] = Math.cos(angle);
-        sin[at + half] = Math.sin(angle);
-        sin[at] = -sin[at + half]!;
-      }
-    }
-    const placed = (data: Float32Array): Tensor => tensor(data, { shape: [length, headDim] }).to({ dtype, device });
-    return { cos: placed(cos), sin: placed(sin) };
-  }
-}
-
-/** x turned by its position: x cos + half-turned(x) sin, float[B, H, T, K]. */
-export const rotate = (x_BHTK: Tensor, { cos, sin }: Rotation): Tensor =>
-  addcmul(x_BHTK.mul(cos), x_BHTK.roll(x_BHTK.shape[3]! / 2, -1), sin);
 
 /** What every block of one forward pass shares. */
 export interface LayerContext {
@@ -144,6 +17,14 @@ export interface LayerContext {
   /** Null: causal when there is more than one token. */
   readonly mask: Tensor | null;
   readonly cache: KeyValueCache | null;
+  /** What layers with a sliding window look at; null while the window holds everything. */
+  readonly window: WindowView | null;
+}
+
+/** Keys from `start` on, and which of them a token sees; without a mask all of them. */
+export interface WindowView {
+  readonly start: number;
+  readonly mask: Tensor | null;
 }
 
 /** Causal self-attention with rotary positions and shared key-value heads (GQA, 2305.13245). */
@@ -152,40 +33,63 @@ export class LlamaAttention extends nn.Module {
   readonly kProj: nn.Linear;
   readonly vProj: nn.Linear;
   readonly oProj: nn.Linear;
-  readonly #headDim: number;
+  readonly qNorm: Norm | null;
+  readonly kNorm: Norm | null;
+  readonly #config: LlamaConfig;
 
   constructor(config: LlamaConfig) {
     super();
-    const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, outBias } = config;
-    this.#headDim = headDim;
+    const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, outBias, qkNorm = false } = config;
+    this.#config = config;
     this.qProj = new nn.Linear(hiddenSize, numHeads * headDim, { bias: qkvBias });
     this.kProj = new nn.Linear(hiddenSize, numKvHeads * headDim, { bias: qkvBias });
     this.vProj = new nn.Linear(hiddenSize, numKvHeads * headDim, { bias: qkvBias });
     this.oProj = new nn.Linear(numHeads * headDim, hiddenSize, { bias: outBias });
+    this.qNorm = qkNorm ? buildNorm(headDim, config) : null;
+    this.kNorm = qkNorm ? buildNorm(headDim, config) : null;
   }
 
   /** float[B, T, E] -> float[B, T, E]; `layer` is the block's place in the cache. */
-  forward(x_BTE: Tensor, { rotation, mask, cache }: LayerContext, layer: number): Tensor {
-    const heads = (projection: nn.Linear): Tensor =>
-      projection.forward(x_BTE).unflatten(-1, [-1, this.#headDim]).transpose(1, 2);
-    const q_BHTK = rotate(heads(this.qProj), rotation);
-    let k_BGSK = rotate(heads(this.kProj), rotation);
+  forward(x_BTE: Tensor, { rotation, mask, cache, window }: LayerContext, layer: number): Tensor {
+    const { headDim, queryScalar, scoreCap } = this.#config;
+    const heads = (projection: nn.Linear, norm: Norm | null = null): Tensor => {
+      const x_BTHK = projection.forward(x_BTE).unflatten(-1, [-1, headDim]);
+      return (norm === null ? x_BTHK : norm.forward(x_BTHK)).transpose(1, 2);
+    };
+    const q_BHTK = rotate(heads(this.qProj, this.qNorm), rotation);
+    let k_BGSK = rotate(heads(this.kProj, this.kNorm), rotation);
     let v_BGSK = heads(this.vProj);
     if (cache !== null) [k_BGSK, v_BGSK] = cache.append(layer, k_BGSK, v_BGSK);
-    const causal = mask === null && q_BHTK.shape[2]! > 1;
-    const out_BHTK = attend(q_BHTK, k_BGSK, v_BGSK, { mask, causal });
+    const view = window !== null && isWindowed(this.#config, layer) ? window : null;
+    if (view !== null && view.start > 0) {
+      const numKeys = k_BGSK.shape[2]! - view.start;
+      [k_BGSK, v_BGSK] = [k_BGSK.narrow(2, view.start, numKeys), v_BGSK.narrow(2, view.start, numKeys)];
+    }
+    const seen = view === null ? mask : view.mask;
+    const out_BHTK = attend(q_BHTK, k_BGSK, v_BGSK, {
+      mask: seen,
+      causal: seen === null && q_BHTK.shape[2]! > 1,
+      ...(queryScalar === undefined ? {} : { scale: queryScalar ** -0.5 }),
+      ...(scoreCap === undefined ? {} : { cap: scoreCap }),
+    });
     return this.oProj.forward(out_BHTK.transpose(1, 2).flatten(2));
   }
 }
 
-/** SwiGLU (2002.05202): down(silu(gate(x)) * up(x)). */
+/** Whether a layer looks at the window only. */
+const isWindowed = ({ slidingWindow }: LlamaConfig, layer: number): boolean =>
+  slidingWindow !== undefined && (slidingWindow.layers === 'all' || slidingWindow.layers.includes(layer));
+
+/** Gated MLP (SwiGLU, 2002.05202): down(act(gate(x)) * up(x)). */
 export class LlamaMlp extends nn.Module {
   readonly gateProj: nn.Linear;
   readonly upProj: nn.Linear;
   readonly downProj: nn.Linear;
+  readonly #act: NonNullable<LlamaConfig['act']>;
 
-  constructor({ hiddenSize, intermediateSize, mlpBias: bias }: LlamaConfig) {
+  constructor({ hiddenSize, intermediateSize, mlpBias: bias, act = 'silu' }: LlamaConfig) {
     super();
+    this.#act = act;
     this.gateProj = new nn.Linear(hiddenSize, intermediateSize, { bias });
     this.upProj = new nn.Linear(hiddenSize, intermediateSize, { bias });
     this.downProj = new nn.Linear(intermediateSize, hiddenSize, { bias });
@@ -193,23 +97,34 @@ export class LlamaMlp extends nn.Module {
 
   /** float[B, T, E] -> float[B, T, E]. */
   forward(x_BTE: Tensor): Tensor {
-    return this.downProj.forward(F.silu(this.gateProj.forward(x_BTE)).mul(this.upProj.forward(x_BTE)));
+    return this.downProj.forward(activate(this.gateProj.forward(x_BTE), this.#act).mul(this.upProj.forward(x_BTE)));
   }
 }
 
+function buildMlp(config: LlamaConfig): nn.Module & nn.Layer {
+  const { hiddenSize, intermediateSize, mlpBias: bias, mlp = 'gated', act = 'silu' } = config;
+  if (mlp === 'gated') return new LlamaMlp(config);
+  return new nn.Mlp(hiddenSize, intermediateSize, { bias, activation: (x) => activate(x, act) });
+}
+
+/** One block; `forward` maps float[B, T, E] to float[B, T, E], `layer` is its place in the cache. */
+export interface DecoderLayer extends nn.Module {
+  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor;
+}
+
 /** x + attention(norm(x)), then x + mlp(norm(x)). */
-export class LlamaLayer extends nn.Module {
-  readonly inputLayernorm: RmsNorm;
+export class LlamaLayer extends nn.Module implements DecoderLayer {
+  readonly inputLayernorm: Norm;
   readonly selfAttn: LlamaAttention;
-  readonly postAttentionLayernorm: RmsNorm;
-  readonly mlp: LlamaMlp;
+  readonly postAttentionLayernorm: Norm;
+  readonly mlp: nn.Module & nn.Layer;
 
   constructor(config: LlamaConfig) {
     super();
-    this.inputLayernorm = new RmsNorm(config.hiddenSize, config.rmsNormEps);
+    this.inputLayernorm = buildNorm(config.hiddenSize, config);
     this.selfAttn = new LlamaAttention(config);
-    this.postAttentionLayernorm = new RmsNorm(config.hiddenSize, config.rmsNormEps);
-    this.mlp = new LlamaMlp(config);
+    this.postAttentionLayernorm = buildNorm(config.hiddenSize, config);
+    this.mlp = buildMlp(config);
   }
 
   /** float[B, T, E] -> float[B, T, E]. */
@@ -217,6 +132,64 @@ export class LlamaLayer extends nn.Module {
     // The branch's own output takes the sum in place: no extra tensor, and autograd does not need it.
     const y_BTE = this.selfAttn.forward(this.inputLayernorm.forward(x_BTE), context, layer).add_(x_BTE);
     return y_BTE.pipe(this.postAttentionLayernorm, this.mlp).add_(y_BTE);
+  }
+}
+
+/** x + attention(n) + mlp(n) with one norm n of x, as in Phi. */
+export class ParallelLayer extends nn.Module implements DecoderLayer {
+  readonly inputLayernorm: Norm;
+  readonly selfAttn: LlamaAttention;
+  readonly mlp: nn.Module & nn.Layer;
+
+  constructor(config: LlamaConfig) {
+    super();
+    this.inputLayernorm = buildNorm(config.hiddenSize, config);
+    this.selfAttn = new LlamaAttention(config);
+    this.mlp = buildMlp(config);
+  }
+
+  /** float[B, T, E] -> float[B, T, E]. */
+  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor {
+    const normed_BTE = this.inputLayernorm.forward(x_BTE);
+    return this.selfAttn.forward(normed_BTE, context, layer).add_(this.mlp.forward(normed_BTE)).add_(x_BTE);
+  }
+}
+
+/** x + norm(attention(norm(x))), then x + norm(mlp(norm(x))), as in Gemma 2 (2408.00118). */
+export class SandwichLayer extends nn.Module implements DecoderLayer {
+  readonly inputLayernorm: Norm;
+  readonly selfAttn: LlamaAttention;
+  readonly postAttentionLayernorm: Norm;
+  readonly preFeedforwardLayernorm: Norm;
+  readonly mlp: nn.Module & nn.Layer;
+  readonly postFeedforwardLayernorm: Norm;
+
+  constructor(config: LlamaConfig) {
+    super();
+    this.inputLayernorm = buildNorm(config.hiddenSize, config);
+    this.selfAttn = new LlamaAttention(config);
+    this.postAttentionLayernorm = buildNorm(config.hiddenSize, config);
+    this.preFeedforwardLayernorm = buildNorm(config.hiddenSize, config);
+    this.mlp = buildMlp(config);
+    this.postFeedforwardLayernorm = buildNorm(config.hiddenSize, config);
+  }
+
+  /** float[B, T, E] -> float[B, T, E]. */
+  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor {
+    const attended_BTE = this.selfAttn.forward(this.inputLayernorm.forward(x_BTE), context, layer);
+    const y_BTE = x_BTE.add(this.postAttentionLayernorm.forward(attended_BTE));
+    return y_BTE.add(y_BTE.pipe(this.preFeedforwardLayernorm, this.mlp, this.postFeedforwardLayernorm));
+  }
+}
+
+function buildLayer(config: LlamaConfig): DecoderLayer {
+  switch (config.block ?? 'sequential') {
+    case 'sequential':
+      return new LlamaLayer(config);
+    case 'parallel':
+      return new ParallelLayer(config);
+    case 'sandwich':
+      return new SandwichLayer(config);
   }
 }
 
@@ -234,25 +207,36 @@ export interface DecodeOptions {
 export class LlamaModel extends nn.Module {
   readonly config: LlamaConfig;
   readonly embedTokens: nn.Embedding;
-  readonly layers: LlamaLayer[];
-  readonly norm: RmsNorm;
+  readonly layers: DecoderLayer[];
+  readonly norm: Norm;
   readonly #rope: Rope;
 
   constructor(config: LlamaConfig) {
     super();
     this.config = config;
     this.embedTokens = new nn.Embedding(config.vocabSize, config.hiddenSize);
-    this.layers = Array.from({ length: config.numLayers }, () => new LlamaLayer(config));
-    this.norm = new RmsNorm(config.hiddenSize, config.rmsNormEps);
+    this.layers = Array.from({ length: config.numLayers }, () => buildLayer(config));
+    this.norm = buildNorm(config.hiddenSize, config);
     this.#rope = new Rope(config);
     nn.init.normal_(this.embedTokens.weight, 0, 0.02);
     initLinears(this, 0.02);
   }
 
+  /** Embedding rows of token ids, scaled where the model asks for it: i64[B, T] -> float[B, T, E]. */
+  embed(ids_BT: Tensor): Tensor {
+    const { embedScale } = this.config;
+    if (embedScale === undefined) return this.embedTokens.forward(ids_BT);
+    return scope(() => {
+      const x_BTE = this.embedTokens.forward(ids_BT);
+      // The factor itself is rounded to the model's dtype, as in the reference.
+      return x_BTE.mul(tensor([embedScale]).to({ dtype: x_BTE.dtype, device: x_BTE.device }));
+    });
+  }
+
   /** Hidden states behind the last norm: token ids i64[B, T] or embeddings float[B, T, E] -> float[B, T, E]. */
   forward(input: Tensor, options: DecodeOptions = {}): Tensor {
     return scope(() => {
-      let x_BTE = input.dtype === 'i64' ? this.embedTokens.forward(input) : input;
+      let x_BTE = input.dtype === 'i64' ? this.embed(input) : input;
       const context = this.context(x_BTE, options);
       for (const [index, layer] of this.layers.entries()) {
         const previous = x_BTE;
@@ -282,7 +266,9 @@ export class LlamaModel extends nn.Module {
     const rotation =
       positions === undefined ? this.#rope.range(past, numTokens, dtype, device) : this.#rope.at(positions, end, dtype);
     const own = mask ?? (past > 0 && numTokens > 1 ? pastMask(past, numTokens, device) : null);
-    return { rotation, mask: own, cache: cache ?? null };
+    const size = this.config.slidingWindow?.size ?? end;
+    const window = end > size ? windowView(size, past, numTokens, mask ?? null, device) : null;
+    return { rotation, mask: own, cache: cache ?? null, window };
   }
 
   override dispose(): void {
@@ -295,6 +281,30 @@ export class LlamaModel extends nn.Module {
 const pastMask = (past: number, numTokens: number, device: Device): Tensor =>
   ones([1, 1, numTokens, past + numTokens], { dtype: 'bool', device }).tril(past);
 
+/**
+ * What a window of `size` leaves of `past` stored and `numTokens` new positions; `mask` is the caller's own. With size 3:
+ *
+ *     past 0, 5 new    x . . . .        past 4, 1 new    ( . . ) x x x        keys before `start` are cut off,
+ *                      x x . . .                                              a single token needs no mask
+ *                      x x x . .
+ *                      . x x x .
+ *                      . . x x x
+ */
+function windowView(size: number, past: number, numTokens: number, mask: Tensor | null, device: Device): WindowView {
+  const start = Math.max(0, past + 1 - size);
+  const numKeys = past + numTokens - start;
+  const asked = mask === null || mask.shape.at(-1) === 1 ? mask : mask.narrow(-1, start, numKeys);
+  if (numTokens === 1) return { start, mask: asked };
+  const band = ones([1, 1, numTokens, numKeys], { dtype: 'bool', device })
+    .tril(past - start)
+    .logicalAnd(ones([numTokens, numKeys], { dtype: 'bool', device }).triu(past - start + 1 - size));
+  if (asked === null) return { start, mask: band };
+  if (asked.dtype === 'bool') return { start, mask: asked.logicalAnd(band) };
+  const { dtype } = asked;
+  const hidden = full(band.shape, Number.NEGATIVE_INFINITY, { dtype, device });
+  return { start, mask: asked.add(zeros(band.shape, { dtype, device }).where(band, hidden)) };
+}
+
 /** Decoder with its head; keys are those of transformers' LlamaForCausalLM (no `lm_head` when tied). */
 export class Llama extends nn.Module {
   readonly config: LlamaConfig;
@@ -305,18 +315,21 @@ export class Llama extends nn.Module {
     super();
     this.config = config;
     this.model = new LlamaModel(config);
-    this.lmHead = config.tieWordEmbeddings ? null : new nn.Linear(config.hiddenSize, config.vocabSize, { bias: false });
+    const { hiddenSize, vocabSize, tieWordEmbeddings, headBias: bias = false } = config;
+    this.lmHead = tieWordEmbeddings ? null : new nn.Linear(hiddenSize, vocabSize, { bias });
     if (this.lmHead !== null) nn.init.normal_(this.lmHead.weight, 0, 0.02);
   }
 
-  /** Embedding rows of token ids: i64[B, T] -> float[B, T, E]. */
+  /** Embeddings of token ids: i64[B, T] -> float[B, T, E]. */
   embed(ids_BT: Tensor): Tensor {
-    return this.model.embedTokens.forward(ids_BT);
+    return this.model.embed(ids_BT);
   }
 
   /** Logits of hidden states, which the caller narrows to the positions it needs: float[*, E] -> float[*, V]. */
   logits(hidden: Tensor): Tensor {
-    return F.linear(hidden, this.lmHead?.weight ?? this.model.embedTokens.weight);
+    const logits = this.lmHead === null ? F.linear(hidden, this.model.embedTokens.weight) : this.lmHead.forward(hidden);
+    const { logitCap: cap } = this.config;
+    return cap === undefined ? logits : scope(() => logits.div(cap).tanh().mul(cap));
   }
 
   /** Logits at every position: ids i64[B, T] or embeddings float[B, T, E] -> float[B, T, V]. */

@@ -110,7 +110,7 @@ test('masked patches are replaced by the mask token, others keep their pixels', 
     const plain = vit.embed(pixels);
     const masked = vit.embed(pixels, mask);
     closeTo(masked.narrow(1, 2, 15), plain.narrow(1, 2, 15), 0);
-    closeTo(masked.select(1, 1), vit.posEmbed.select(1, 1).add(0.5), 1e-6);
+    closeTo(masked.select(1, 1), vit.posEmbed!.select(1, 1).add(0.5), 1e-6);
     using without = new ViT(smallViT());
     assert.throws(() => without.embed(pixels, mask), CommError);
   });

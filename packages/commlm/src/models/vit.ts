@@ -1,9 +1,17 @@
-/** The vision transformer behind every encoder: one block for CLIP and DINOv2, any list of levels out. */
+/** The vision transformer behind every encoder: one block for CLIP, DINOv2, SigLIP, EVA-02 and the others, any list of levels out. */
 import { cat, F, nn, scope, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { type PositionConfig, resolveLevels, type StemConfig, type ViTConfig } from '../config/model.js';
+import {
+  numPositions,
+  numSpecialPositions,
+  type PositionConfig,
+  resolveLevels,
+  type StemConfig,
+  type ViTConfig,
+} from '../config/model.js';
 import { activate } from './activation.js';
 import { attend } from './attention.js';
+import { PatchRope } from './patch-rope.js';
 
 // Shapes: B images, C channels, N patches, S tokens (CLS, registers, patches), D width, H heads, K width of a head.
 
@@ -88,6 +96,7 @@ export class ConvStem extends nn.Module {
 /** Multi-head self-attention with one fused projection for queries, keys and values. */
 export class ViTAttention extends nn.Module {
   readonly qkv: nn.Linear;
+  readonly norm: nn.LayerNorm | null;
   readonly proj: nn.Linear;
   readonly #numHeads: number;
 
@@ -95,56 +104,73 @@ export class ViTAttention extends nn.Module {
     super();
     this.#numHeads = vit.numHeads;
     this.qkv = new nn.Linear(vit.hiddenSize, 3 * vit.hiddenSize, { bias: vit.qkvBias });
+    this.norm =
+      vit.subNorm === 'attention-and-mlp' ? new nn.LayerNorm(vit.hiddenSize, { eps: vit.layerNormEps }) : null;
     this.proj = new nn.Linear(vit.hiddenSize, vit.hiddenSize);
   }
 
-  /** float[B, S, D] -> float[B, S, D]. */
-  forward(x_BSD: Tensor): Tensor {
+  /** float[B, S, D] -> float[B, S, D]; queries and keys turn with their place where there is a `rope`. */
+  forward(x_BSD: Tensor, rope: PatchRope | null = null): Tensor {
     const heads = [3, this.#numHeads, x_BSD.shape[2]! / this.#numHeads];
     const qkv_3BHSK = this.qkv.forward(x_BSD).unflatten(-1, heads).permute(2, 0, 3, 1, 4);
-    const [q, k, v] = qkv_3BHSK.unbind(0) as [Tensor, Tensor, Tensor];
-    return this.proj.forward(attend(q, k, v).transpose(1, 2).flatten(2));
+    let [q, k, v] = qkv_3BHSK.unbind(0) as [Tensor, Tensor, Tensor];
+    if (rope !== null) [q, k] = [rope.rotate(q), rope.rotate(k)];
+    const y_BSD = attend(q, k, v).transpose(1, 2).flatten(2);
+    return this.proj.forward(this.norm === null ? y_BSD : this.norm.forward(y_BSD));
   }
 }
+
+/** The norm inside an MLP under sub-LN (EVA-02, 2303.11331), null without. */
+const innerNorm = ({ subNorm, intermediateSize, layerNormEps: eps }: ViTConfig): nn.LayerNorm | null =>
+  subNorm === undefined ? null : new nn.LayerNorm(intermediateSize, { eps });
 
 /** D -> intermediate -> D with an activation between. */
 export class ViTMlp extends nn.Module {
   readonly fc1: nn.Linear;
+  readonly norm: nn.LayerNorm | null;
   readonly fc2: nn.Linear;
   readonly #act: ViTConfig['act'];
 
-  constructor({ hiddenSize, intermediateSize, act }: ViTConfig) {
+  constructor(vit: ViTConfig) {
     super();
-    this.#act = act;
-    this.fc1 = new nn.Linear(hiddenSize, intermediateSize);
-    this.fc2 = new nn.Linear(intermediateSize, hiddenSize);
+    this.#act = vit.act;
+    this.fc1 = new nn.Linear(vit.hiddenSize, vit.intermediateSize);
+    this.norm = innerNorm(vit);
+    this.fc2 = new nn.Linear(vit.intermediateSize, vit.hiddenSize);
   }
 
   /** float[B, S, D] -> float[B, S, D]. */
   forward(x_BSD: Tensor): Tensor {
-    return this.fc2.forward(activate(this.fc1.forward(x_BSD), this.#act));
+    const h_BSF = activate(this.fc1.forward(x_BSD), this.#act);
+    return this.fc2.forward(this.norm === null ? h_BSF : this.norm.forward(h_BSF));
   }
 }
 
-/** Gated MLP of DINOv2-giant: fc2(silu(gate) * value), gate and value from one fused projection. */
+/** Gated MLP of DINOv2-giant, DINOv3 and EVA-02: fc2(silu(gate) * value), gate and value from one fused projection. */
 export class ViTSwiGlu extends nn.Module {
   readonly fc1: nn.Linear;
+  readonly norm: nn.LayerNorm | null;
   readonly fc2: nn.Linear;
 
-  constructor({ hiddenSize, intermediateSize }: ViTConfig) {
+  constructor(vit: ViTConfig) {
     super();
-    this.fc1 = new nn.Linear(hiddenSize, 2 * intermediateSize);
-    this.fc2 = new nn.Linear(intermediateSize, hiddenSize);
+    this.fc1 = new nn.Linear(vit.hiddenSize, 2 * vit.intermediateSize);
+    this.norm = innerNorm(vit);
+    this.fc2 = new nn.Linear(vit.intermediateSize, vit.hiddenSize);
   }
 
   /** float[B, S, D] -> float[B, S, D]. */
   forward(x_BSD: Tensor): Tensor {
     const [gate, value] = this.fc1.forward(x_BSD).chunk(2, -1) as [Tensor, Tensor];
-    return this.fc2.forward(F.silu(gate).mul(value));
+    const h_BSF = F.silu(gate).mul(value);
+    return this.fc2.forward(this.norm === null ? h_BSF : this.norm.forward(h_BSF));
   }
 }
 
-/** One pre-norm transformer block: x + ls1(attn(norm1(x))), then x + ls2(mlp(norm2(x))). */
+/**
+ * One transformer block, pre-norm unless the config says otherwise: x + ls1(attn(norm1(x))), then x + ls2(mlp(norm2(x)));
+ * post-norm: x + ls1(norm1(attn(x))), then x + ls2(norm2(mlp(x))).
+ */
 export class ViTBlock extends nn.Module {
   readonly norm1: nn.LayerNorm;
   readonly attn: ViTAttention;
@@ -152,9 +178,11 @@ export class ViTBlock extends nn.Module {
   readonly norm2: nn.LayerNorm;
   readonly mlp: ViTMlp | ViTSwiGlu;
   readonly ls2: nn.LayerScale | nn.Identity;
+  readonly #postNorm: boolean;
 
   constructor(vit: ViTConfig) {
     super();
+    this.#postNorm = vit.blockNorm === 'post';
     const { hiddenSize, layerNormEps: eps, layerScale } = vit;
     const scale = (): nn.LayerScale | nn.Identity =>
       layerScale === null ? new nn.Identity() : new nn.LayerScale(hiddenSize, { init: layerScale });
@@ -167,15 +195,24 @@ export class ViTBlock extends nn.Module {
   }
 
   /** float[B, S, D] -> float[B, S, D]. */
-  forward(x_BSD: Tensor): Tensor {
+  forward(x_BSD: Tensor, rope: PatchRope | null = null): Tensor {
+    if (this.#postNorm) {
+      // A norm's backward reads its output's neighbours, never the output itself: the sum may still go in place.
+      const y_BSD = this.attn.forward(x_BSD, rope).pipe(this.norm1, this.ls1).add_(x_BSD);
+      return y_BSD.pipe(this.mlp, this.norm2, this.ls2).add_(y_BSD);
+    }
     // The branch's own output takes the sum in place: no extra tensor, and autograd does not need it.
-    const y_BSD = x_BSD.pipe(this.norm1, this.attn, this.ls1).add_(x_BSD);
+    const y_BSD = this.ls1.forward(this.attn.forward(this.norm1.forward(x_BSD), rope)).add_(x_BSD);
     return y_BSD.pipe(this.norm2, this.mlp, this.ls2).add_(y_BSD);
   }
 }
 
 /** Resizes a table of patch positions by bicubic interpolation, in f32 and by size (as transformers does): float[1, N, D] -> float[1, M, D]. */
-export function resizePositions(table_1ND: Tensor, { grid: from, antialias }: PositionConfig, to: Grid): Tensor {
+export function resizePositions(
+  table_1ND: Tensor,
+  { grid: from, antialias }: Extract<PositionConfig, { kind: 'learned' }>,
+  to: Grid,
+): Tensor {
   if (from[0] === to[0] && from[1] === to[1]) return table_1ND;
   const width = table_1ND.shape[2]!;
   const map_1DHW = table_1ND.reshape(1, from[0], from[1], width).permute(0, 3, 1, 2).to('f32');
@@ -208,8 +245,8 @@ export class ViT extends nn.Module {
   readonly clsToken: nn.Parameter | null;
   readonly registerTokens: nn.Parameter | null;
   readonly maskToken: nn.Parameter | null;
-  /** float[1, (CLS) + rows * columns, D]. */
-  readonly posEmbed: nn.Parameter;
+  /** float[1, special tokens with a position + rows * columns, D]; null without a table. */
+  readonly posEmbed: nn.Parameter | null;
   readonly normPre: nn.LayerNorm | nn.Identity;
   readonly blocks: ViTBlock[];
   readonly norm: nn.LayerNorm | nn.Identity;
@@ -217,7 +254,7 @@ export class ViT extends nn.Module {
   constructor(config: ViTConfig) {
     super();
     this.config = config;
-    const { hiddenSize, layerNormEps: eps, stem, posEmbed } = config;
+    const { hiddenSize, layerNormEps: eps, stem } = config;
     const token = (count: number): nn.Parameter | null =>
       count === 0 ? null : scope(() => new nn.Parameter(zeros([1, count, hiddenSize])));
     const norm = (wanted: boolean): nn.LayerNorm | nn.Identity =>
@@ -226,7 +263,7 @@ export class ViT extends nn.Module {
     this.clsToken = token(config.clsToken ? 1 : 0);
     this.registerTokens = token(config.numRegisters);
     this.maskToken = token(config.maskToken ? 1 : 0);
-    this.posEmbed = token(posEmbed.grid[0] * posEmbed.grid[1] + (config.clsToken ? 1 : 0))!;
+    this.posEmbed = token(numPositions(config));
     this.normPre = norm(config.preNorm);
     this.blocks = Array.from({ length: config.numLayers }, () => new ViTBlock(config));
     this.norm = norm(config.finalNorm);
@@ -256,11 +293,12 @@ export class ViT extends nn.Module {
     return scope(() => {
       const states = new Map<number, Tensor>();
       let x_BSD = scope(() => this.embed(pixels_BCHW));
+      const rope = this.#ropeFor(pixels_BCHW, x_BSD);
       for (let level = 0; ; level++) {
         if (wanted.includes(level)) states.set(level, x_BSD);
         if (level === deepest) break;
         const input = x_BSD;
-        x_BSD = scope(() => this.blocks[level]!.forward(input));
+        x_BSD = scope(() => this.blocks[level]!.forward(input, rope));
         if (!states.has(level)) input.dispose();
       }
       return wanted.map((level) => {
@@ -275,9 +313,10 @@ export class ViT extends nn.Module {
   forwardTokens(pixels_BCHW: Tensor, { mask = null }: { mask?: Tensor | null } = {}): ViTTokens {
     return scope(() => {
       let x_BSD = scope(() => this.embed(pixels_BCHW, mask));
+      const rope = this.#ropeFor(pixels_BCHW, x_BSD);
       for (const block of this.blocks) {
         const input = x_BSD;
-        x_BSD = scope(() => block.forward(input));
+        x_BSD = scope(() => block.forward(input, rope));
         input.dispose();
       }
       const y_BSD = this.norm.forward(x_BSD);
@@ -287,18 +326,50 @@ export class ViT extends nn.Module {
 
   /** Embeddings (level 0): patches with positions behind CLS and registers, pre-normalised where the model does. float[B, S, D]. */
   embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null): Tensor {
-    const grid = this.#gridOf(pixels_BCHW);
-    let patches_BND = this.patchEmbed.forward(pixels_BCHW.to(this.posEmbed.dtype));
+    const [rows, columns] = this.#gridOf(pixels_BCHW);
+    let patches_BND = this.patchEmbed.forward(this.#wholePatches(pixels_BCHW, [rows, columns]).to(this.#dtype));
     if (mask_BN !== null) patches_BND = this.#maskPatches(patches_BND, mask_BN);
-    const numCls = this.clsToken === null ? 0 : 1;
-    const positions = this.posEmbed.narrow(1, numCls, this.posEmbed.shape[1]! - numCls);
-    const positioned = patches_BND.add(resizePositions(positions, this.config.posEmbed, grid));
+    const numPlaced = numSpecialPositions(this.config);
+    const { posEmbed: places } = this.config;
+    const table = this.posEmbed;
+    const positioned =
+      table === null || places.kind === 'none'
+        ? patches_BND
+        : patches_BND.add(
+            resizePositions(table.narrow(1, numPlaced, table.shape[1]! - numPlaced), places, [rows, columns]),
+          );
     const [b, , d] = positioned.shape as [number, number, number];
     const special: Tensor[] = [];
-    if (this.clsToken !== null) special.push(this.clsToken.add(this.posEmbed.narrow(1, 0, 1)).expand(b, -1, d));
-    // Registers stand between CLS and patches and carry no position (Darcet et al., 2309.16588).
-    if (this.registerTokens !== null) special.push(this.registerTokens.expand(b, -1, d));
+    let first = 0;
+    // Registers stand between CLS and patches and mostly carry no position (Darcet et al., 2309.16588).
+    for (const token of [this.clsToken, this.registerTokens]) {
+      if (token === null) continue;
+      const count = token.shape[1]!;
+      const placed = table !== null && first + count <= numPlaced ? token.add(table.narrow(1, first, count)) : token;
+      special.push(placed.expand(b, -1, d));
+      first += count;
+    }
     return this.normPre.forward(special.length === 0 ? positioned : cat([...special, positioned], 1));
+  }
+
+  /** Dtype of the arithmetic, which pixels are converted to; norms keep it where linear layers are quantised. */
+  get #dtype(): Tensor['dtype'] {
+    return this.blocks[0]!.norm1.weight!.dtype;
+  }
+
+  /** The pixels without the rest on the right and at the bottom that fills no patch. */
+  #wholePatches(pixels_BCHW: Tensor, [rows, columns]: Grid): Tensor {
+    const { patchSize } = this.config;
+    const [, , height, width] = pixels_BCHW.shape as [number, number, number, number];
+    if (height === rows * patchSize && width === columns * patchSize) return pixels_BCHW;
+    return pixels_BCHW.narrow(2, 0, rows * patchSize).narrow(3, 0, columns * patchSize);
+  }
+
+  /** The rotation of queries and keys for these pixels; null without rotary positions. */
+  #ropeFor(pixels_BCHW: Tensor, x_BSD: Tensor): PatchRope | null {
+    const { rope, hiddenSize, numHeads } = this.config;
+    if (rope === undefined) return null;
+    return new PatchRope(rope, hiddenSize / numHeads, this.#gridOf(pixels_BCHW), this.numSpecial, x_BSD);
   }
 
   #maskPatches(patches_BND: Tensor, mask_BN: Tensor): Tensor {
@@ -317,16 +388,17 @@ export class ViT extends nn.Module {
   }
 
   #gridOf(pixels_BCHW: Tensor): Grid {
-    const { numChannels, patchSize } = this.config;
+    const { numChannels, patchSize, restPixels } = this.config;
     const [, channels, height, width] = pixels_BCHW.shape;
-    const fits = (side: number | undefined): side is number => side !== undefined && side > 0 && side % patchSize === 0;
+    const fits = (side: number | undefined): side is number =>
+      side !== undefined && side >= patchSize && (restPixels === 'drop' || side % patchSize === 0);
     if (pixels_BCHW.ndim !== 4 || channels !== numChannels || !fits(height) || !fits(width)) {
       throw new CommError(
         `The encoder takes pixels [B, ${numChannels}, H, W] with sides that are multiples of ${patchSize}, not [${pixels_BCHW.shape.join(', ')}].`,
         { code: 'model/pixels', fix: "Prepare the picture with the encoder's own image config." },
       );
     }
-    return [height / patchSize, width / patchSize];
+    return [Math.floor(height / patchSize), Math.floor(width / patchSize)];
   }
 }
 

@@ -26,6 +26,8 @@ export interface ChatTemplateOptions {
   readonly template?: string;
   /** What a message's content is for the template: a list of `parts`, or one `text` with the pictures in it; as given by default. */
   readonly contents?: 'parts' | 'text';
+  /** Puts the begin token in front where the tokenizer does so by itself and the template does not; false by default. */
+  readonly begin?: boolean;
 }
 
 /** Text of a chat; throws `text/no-chat-template` or `text/chat-template`. */
@@ -41,13 +43,14 @@ export function renderChatTemplate(
       fix: 'Add a chat_template.jinja to the model folder.',
     });
   }
-  const spelling = (id: number | undefined): string => (id === undefined ? '' : (tokenizer.idToToken(id) ?? ''));
   try {
     return new Template(source).render({
       messages,
+      // Null rather than absent, as the reference passes them.
+      tools: null,
+      documents: null,
       add_generation_prompt: options.addGenerationPrompt ?? true,
-      bos_token: spelling(tokenizer.bosId),
-      eos_token: spelling(tokenizer.eosId),
+      ...namedTokens(tokenizer),
       ...options.variables,
     });
   } catch (error) {
@@ -56,6 +59,16 @@ export function renderChatTemplate(
       cause: error,
     });
   }
+}
+
+/** The tokens that the tokenizer names, e.g. `bos_token`; one without a name stays undefined in a template, as in the reference. */
+function namedTokens(tokenizer: Tokenizer): Record<string, string> {
+  const named: Record<string, string> = {};
+  for (const key of ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const) {
+    const token = tokenizer.config[key];
+    if (token !== undefined && token !== null) named[key] = typeof token === 'string' ? token : token.content;
+  }
+  return named;
 }
 
 /** Ids of a chat with its pictures. */
@@ -87,7 +100,7 @@ export function encodeChat(
     .flatMap((part) => (typeof part === 'string' ? guard.restore(part, imageId) : [part]));
   const rendered: RenderedChat = { ids: [], imageSlots: [] };
   // A template may write the begin token itself; otherwise the tokenizer puts it in front, where that is its way.
-  if (tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0] !== tokenizer.bosId)
+  if (options.begin && tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0] !== tokenizer.bosId)
     rendered.ids.push(tokenizer.bosId);
   for (const id of tokenizer.encodeParts(parts).ids) {
     if (id !== imageId) {
@@ -107,10 +120,13 @@ export function encodeChat(
   return rendered;
 }
 
-/** Takes the spellings of special tokens out of messages while a template is rendered, and puts them back as plain text. */
+/**
+ * Takes the spellings of special tokens out of messages while a template is rendered, and puts them back as plain text.
+ * In the model's own turns those that only look like markup stay: templates search answers for `</think>`.
+ */
 class SpellingGuard {
   readonly messages: ChatMessage[];
-  readonly #stand: readonly { readonly spelling: string; readonly mark: string }[];
+  readonly #stand: readonly { readonly spelling: string; readonly mark: string; readonly declared: boolean }[];
   /** Stands for a picture in a content that is one text. */
   readonly #picture: string;
 
@@ -123,8 +139,12 @@ class SpellingGuard {
     this.#stand = [...tokenizer.addedTokens.keys()]
       .filter((spelling) => tokenizer.isSpecial(tokenizer.addedTokens.get(spelling) ?? -1))
       .toSorted((a, b) => b.length - a.length)
-      .map((spelling, index) => ({ spelling, mark: `${fence}${index}${fence}` }));
-    this.messages = messages.map(({ role, content }) => ({ role, content: this.#content(content, contents) }));
+      .map((spelling, index) => ({
+        spelling,
+        mark: `${fence}${index}${fence}`,
+        declared: tokenizer.isDeclaredSpecial(tokenizer.addedTokens.get(spelling) ?? -1),
+      }));
+    this.messages = messages.map(({ role, content }) => ({ role, content: this.#content(content, contents, role) }));
   }
 
   /** The text as its messages had it, pictures as their id. */
@@ -137,15 +157,23 @@ class SpellingGuard {
       .filter((piece) => piece !== '');
   }
 
-  #content(content: ChatMessage['content'], contents: 'parts' | 'text' | undefined): ChatMessage['content'] {
+  #content(
+    content: ChatMessage['content'],
+    contents: 'parts' | 'text' | undefined,
+    role: string,
+  ): ChatMessage['content'] {
     const given: readonly ChatPart[] = typeof content === 'string' ? [{ type: 'text', text: content }] : content;
     if (contents === 'text' || (contents === undefined && typeof content === 'string')) {
-      return given.map((part) => (part.type === 'text' ? this.#hide(part.text) : this.#picture)).join('');
+      return given.map((part) => (part.type === 'text' ? this.#hide(part.text, role) : this.#picture)).join('');
     }
-    return given.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text) } : part));
+    return given.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text, role) } : part));
   }
 
-  #hide(text: string): string {
-    return this.#stand.reduce((out, { spelling, mark }) => out.replaceAll(spelling, () => mark), text);
+  #hide(text: string, role: string): string {
+    return this.#stand.reduce(
+      (out, { spelling, mark, declared }) =>
+        declared || role !== 'assistant' ? out.replaceAll(spelling, () => mark) : out,
+      text,
+    );
   }
 }

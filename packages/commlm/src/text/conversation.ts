@@ -213,7 +213,7 @@ class Layout {
 
   begin(): void {
     const { begin, pictures, systemEnd } = this.#form;
-    if (begin && this.#tokenizer.bosId !== undefined) this.#add(this.#tokenizer.bosId, 'system');
+    if (begin && this.#tokenizer.addsBos) this.#add(this.#tokenizer.bosId as number, 'system');
     const numFront = pictures === 'front' && typeof this.#imageTokens !== 'number' ? this.#imageTokens.length : 0;
     for (let i = 0; i < numFront; i++) this.picture();
     if (this.#system !== '') this.#add(this.#system + systemEnd, 'system');

@@ -53,7 +53,8 @@ export function describeSentencePiece(
       : [],
   );
   const more = Object.entries(moreTokens).map(([content, id]) => ({ id, content, special: true }));
-  const strip = model.addDummyPrefix || model.removeExtraWhitespaces;
+  const prefix = model.addDummyPrefix && config['add_prefix_space'] !== false;
+  const strip = prefix || model.removeExtraWhitespaces;
   const decoders = ['Replace', 'ByteFallback', 'Fuse', ...(strip ? ['Strip'] : [])].map((type) => ({ type }));
   const piece = (id: number): { content: string } | null => {
     const found = model.pieces[id];

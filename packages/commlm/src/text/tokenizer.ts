@@ -101,7 +101,7 @@ export class Tokenizer {
   readonly vocabSize: number;
   /** All added tokens, special ones included, by their spelling. */
   readonly addedTokens: ReadonlyMap<string, number>;
-  /** Whether the reference tokenizer puts the begin token in front of a text unasked. */
+  /** Whether a text on its own begins with the begin token, as the reference tokenizer has it. */
   readonly addsBos: boolean;
   /** The chat template of the folder, if it has one. */
   readonly chatTemplate: string | undefined;
@@ -111,6 +111,7 @@ export class Tokenizer {
   readonly #library: TokenizerEngine;
   readonly #spelling: Spelling;
   readonly #byteFallback: boolean;
+  readonly #dropsFirstSpace: boolean;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
   readonly #control = new Map<string, number>();
   readonly #controlPattern: RegExp | undefined;
@@ -132,6 +133,7 @@ export class Tokenizer {
     this.config = config;
     this.#spelling = spellingOf(json);
     this.#byteFallback = json.model.byte_fallback === true;
+    this.#dropsFirstSpace = dropsFirstSpace(json);
 
     const added = json.added_tokens ?? [];
     for (const token of added) {
@@ -147,6 +149,7 @@ export class Tokenizer {
 
     this.bosId = this.#named(config.bos_token);
     this.eosId = this.#named(config.eos_token);
+    this.addsBos = this.bosId !== undefined && (beginsWithSpecial(json, config) ?? engine !== undefined);
     this.unkId = this.#named(config.unk_token ?? json.model.unk_token);
     this.padId = this.#named(config.pad_token) ?? this.unkId ?? this.eosId ?? 0;
     let largest = -1;
@@ -154,7 +157,6 @@ export class Tokenizer {
     for (const id of this.#addedById.keys()) largest = Math.max(largest, id);
     this.vocabSize = largest + 1;
     this.chatTemplate = chatTemplate ?? defaultTemplate(config);
-    this.addsBos = this.bosId !== undefined && putsBegin(json, config);
   }
 
   /** Loads the tokenizer of a model folder; throws `text/tokenizer-missing` or `text/tokenizer-invalid`. */
@@ -198,16 +200,17 @@ export class Tokenizer {
     return new Tokenizer(described.json, described.config, chatTemplate, engine);
   }
 
-  /** Ids of plain text: whatever it spells, no special token comes out. `addSpecial` puts the begin token in front. */
+  /** Ids of plain text: whatever it spells, no special token comes out. `addSpecial` puts the begin token in front where the tokenizer does. */
   encode(text: string, { addSpecial = false }: { addSpecial?: boolean } = {}): number[] {
     const ids = this.#encodeSection(text, 0);
-    return addSpecial && this.bosId !== undefined ? [this.bosId, ...ids] : ids;
+    return addSpecial && this.addsBos ? [this.bosId as number, ...ids] : ids;
   }
 
   /**
    * Ids of plain texts and special tokens in a row, as the reference tokenizer encodes the same sequence spelled out:
    * neighbouring texts are one text, special tokens split it, and those declared `lstrip` or `rstrip` take the white
-   * space beside them. Behind `restartAfter` a text counts as the start of one. Throws `text/offsets` when a text of several parts cannot be tied to its tokens.
+   * space beside them. Behind `restartAfter` a text counts as the start of one. Throws `text/offsets` when a text of
+   * several parts cannot be tied to its tokens.
    */
   encodeParts(parts: readonly TokenPart[], restartAfter?: number): EncodedParts {
     const encoded: EncodedParts = { ids: [], parts: [] };
@@ -252,7 +255,7 @@ export class Tokenizer {
 
   /** A decoder that takes one id at a time and gives text as soon as whole characters are there. */
   stream(options: DecodeOptions = {}): StreamDecoder {
-    return new StreamDecoder((id) => this.#bytesOf(id), this.#spelling === 'metaspace', options);
+    return new StreamDecoder((id) => this.#bytesOf(id), this.#dropsFirstSpace, options);
   }
 
   /** The id of a token by its exact spelling in the vocabulary, special tokens included. */
@@ -269,6 +272,11 @@ export class Tokenizer {
   isSpecial(id: number): boolean {
     const token = this.#addedById.get(id);
     return token !== undefined && this.#control.has(token.content);
+  }
+
+  /** Whether an added token is declared special; others only look like markup, such as `<think>`. */
+  isDeclaredSpecial(id: number): boolean {
+    return this.#addedById.get(id)?.special === true;
   }
 
   #named(token: NamedToken | undefined): number | undefined {
@@ -411,6 +419,28 @@ function spellingOf(json: TokenizerJson): Spelling {
   });
 }
 
+/** Whether decoding takes one space off the start: by a Strip step, or by a Metaspace one that put it there. */
+function dropsFirstSpace({ decoder }: TokenizerJson): boolean {
+  const steps = decoder === null ? [] : [decoder, ...(decoder.decoders ?? [])];
+  return steps.some((step) => {
+    if (step.type === 'Strip') return step['start'] !== 0;
+    if (step.type !== 'Metaspace') return false;
+    const scheme = step['prepend_scheme'] ?? (step['add_prefix_space'] === false ? 'never' : 'always');
+    return scheme !== 'never';
+  });
+}
+
+/** Whether the tokenizer puts a special token before a text: `add_bos_token` of the config, else its post-processor; undefined when neither says so. */
+function beginsWithSpecial({ post_processor: post }: TokenizerJson, config: TokenizerConfig): boolean | undefined {
+  const stated = config['add_bos_token'];
+  if (typeof stated === 'boolean') return stated;
+  const outer = post as (Described & { readonly processors?: readonly Described[] }) | null | undefined;
+  const template = [outer, ...(outer?.processors ?? [])].find((step) => step?.type === 'TemplateProcessing');
+  const single = template?.['single'];
+  if (!Array.isArray(single)) return undefined;
+  return typeof single[0] === 'object' && single[0] !== null && 'SpecialToken' in single[0];
+}
+
 /** The same tokenizer without merges that would build the spelling of a control token out of plain text. */
 function withoutMergesInto(json: TokenizerJson, control: ReadonlyMap<string, number>): TokenizerJson {
   const merges = json.model.merges?.filter((merge) => {
@@ -435,16 +465,6 @@ function trimPieces(pieces: string[], side: 'start' | 'end'): void {
     pieces[index] = trimmed;
     if (trimmed !== '') return;
   }
-}
-
-/** By the post-processor's template; without tokenizer.json by `add_bos_token`, which Llama-type tokenizers take as true. */
-function putsBegin({ post_processor: processor }: TokenizerJson, config: TokenizerConfig): boolean {
-  if (processor === null || processor === undefined) return config['add_bos_token'] !== false;
-  const { processors } = processor as { processors?: readonly unknown[] };
-  return [processor, ...(processors ?? [])].some((each) => {
-    const { type, single } = each as { type?: string; single?: readonly object[] };
-    return type === 'TemplateProcessing' && single?.[0] !== undefined && 'SpecialToken' in single[0];
-  });
 }
 
 /** `chat_template.jinja`, or `chat_template.json` as older processors of pictures and text wrote it. */

@@ -1,6 +1,6 @@
 /** CLIP's image tower as transformers stores it: `clip_vision_model`, or the vision half of `clip`. */
 import { z } from 'zod';
-import type { ViTConfig } from '../config/model.js';
+import { numPositions, type ViTConfig } from '../config/model.js';
 import { HfActivation, readForeign } from './hf-config.js';
 import { type KeyRule, layer, reshaped } from './key-rules.js';
 
@@ -57,7 +57,6 @@ export const clipIgnorable = (key: string): boolean =>
 /** Our names and transformers' without the prefix; `pre_layrnorm` is spelt so on disk. */
 export function clipRules(vit: ViTConfig): KeyRule[] {
   const { hiddenSize, numChannels, patchSize, numLayers } = vit;
-  const numPositions = vit.posEmbed.grid[0] * vit.posEmbed.grid[1] + 1;
   const blocks = Array.from({ length: numLayers }, (_, i) => {
     const [ours, theirs] = [`blocks.${i}`, `encoder.layers.${i}`];
     return [
@@ -74,7 +73,7 @@ export function clipRules(vit: ViTConfig): KeyRule[] {
   });
   return [
     reshaped('cls_token', 'embeddings.class_embedding', [hiddenSize]),
-    reshaped('pos_embed', 'embeddings.position_embedding.weight', [numPositions, hiddenSize]),
+    reshaped('pos_embed', 'embeddings.position_embedding.weight', [numPositions(vit), hiddenSize]),
     reshaped('patch_embed.proj.weight', 'embeddings.patch_embedding.weight', [
       hiddenSize,
       numChannels,

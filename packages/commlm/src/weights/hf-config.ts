@@ -1,8 +1,15 @@
 /** Reading foreign `config.json` files: the fields that decide shapes and arithmetic are checked, the rest is left alone. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Device, DType } from '@commlm/torch';
 import { z } from 'zod';
 import { CommError } from '../config/errors.js';
+
+/** Where loaded weights end up; by default on the CPU in the dtype that they are stored in. */
+export interface LoadOptions {
+  readonly dtype?: DType;
+  readonly device?: Device;
+}
 
 /** A JSON object of a model folder; throws a CommError when it is missing or not JSON. */
 export function readFolderJson(folder: string, name: string): Record<string, unknown> {
@@ -45,3 +52,12 @@ export const HfActivation = z
     if (name === 'gelu_pytorch_tanh' || name === 'gelu_new') return 'gelu_tanh' as const;
     return name === 'swish' ? ('silu' as const) : name;
   });
+
+/** A side in pixels; newer configs may say it as [height, width], which must be equal here. */
+export const HfSide = z.union([
+  z.int().positive(),
+  z
+    .tuple([z.int().positive(), z.int().positive()])
+    .refine(([height, width]) => height === width, 'height and width must be equal')
+    .transform(([height]) => height),
+]);

@@ -98,8 +98,8 @@ test('unknown model types and arithmetic are refused, never guessed', () => {
   refuse(() => loadHfEncoder(changed('clip', () => {}, { 'config.json': { model_type: 'convnext' } })), /convnext/);
   refuse(() => loadHfLlama(join(golden, 'clip')), /clip_vision_model/);
   refuse(() => clipConfig({ hidden_act: 'snake' }, 'config.json'), /hidden_act/);
-  refuse(() => llamaConfig({ rope_scaling: { rope_type: 'yarn', factor: 2 } }, 'config.json'), /rope_type/);
-  refuse(() => llamaConfig({ hidden_act: 'gelu' }, 'config.json'), /hidden_act/);
+  refuse(() => llamaConfig({ rope_scaling: { rope_type: 'longrope', factor: 2 } }, 'config.json'), /rope_type/);
+  refuse(() => llamaConfig({ hidden_act: 'snake' }, 'config.json'), /hidden_act/);
 });
 
 test('absent fields mean the defaults of the reference', () => {

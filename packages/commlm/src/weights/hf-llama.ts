@@ -1,23 +1,14 @@
-/** Llama as transformers stores it (`llama`); our keys are its keys, so the weights stay mapped as they are. */
+/** Llama, Mistral, Qwen2 and Qwen3 as transformers stores them; our keys are their keys, so the weights stay mapped as they are. */
 import { z } from 'zod';
-import type { LlamaConfig, RopeScaling } from '../config/model.js';
-import { readForeign } from './hf-config.js';
+import type { LlamaConfig, SlidingWindow } from '../config/model.js';
+import { HfActivation, readForeign } from './hf-config.js';
+import { ropeFields, ropeSettings } from './hf-rope.js';
 
 const positiveInt = z.int().positive();
 
-const HfRope = z.discriminatedUnion('rope_type', [
-  z.looseObject({ rope_type: z.literal('default') }),
-  z.looseObject({ rope_type: z.literal('linear'), factor: z.number().positive() }),
-  z.looseObject({
-    rope_type: z.literal('llama3'),
-    factor: z.number().positive(),
-    low_freq_factor: z.number().positive(),
-    high_freq_factor: z.number().positive(),
-    original_max_position_embeddings: positiveInt,
-  }),
-]);
-
-const HfLlamaConfig = z.looseObject({
+/** Fields that the family shares, with Llama's defaults. */
+const base = {
+  ...ropeFields,
   vocab_size: positiveInt.default(32_000),
   hidden_size: positiveInt.default(4096),
   intermediate_size: positiveInt.default(11_008),
@@ -25,22 +16,24 @@ const HfLlamaConfig = z.looseObject({
   num_attention_heads: positiveInt.default(32),
   num_key_value_heads: positiveInt.nullish(),
   head_dim: positiveInt.nullish(),
-  hidden_act: z.enum(['silu', 'swish']).default('silu'),
+  hidden_act: HfActivation.default('silu'),
   max_position_embeddings: positiveInt.default(2048),
   rms_norm_eps: z.number().positive().default(1e-6),
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: z.record(z.string(), z.unknown()).nullish(),
-  rope_parameters: z.record(z.string(), z.unknown()).nullish(),
+  tie_word_embeddings: z.boolean().default(false),
+};
+
+const HfLlamaConfig = z.looseObject({
+  ...base,
   attention_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  tie_word_embeddings: z.boolean().default(false),
+  // Only the product of parts is computed here, never a slice of it at a time, which rounds differently.
+  pretraining_tp: z.int().nullish(),
 });
 
-/** `config.json` to ours. Newer versions write `rope_parameters`, older ones `rope_theta` and `rope_scaling` (with `type` for `rope_type`). */
-export function llamaConfig(json: Record<string, unknown>, source: string): LlamaConfig {
-  const hf = readForeign(HfLlamaConfig, json, source);
-  const rope = hf.rope_parameters ?? hf.rope_scaling ?? {};
-  const theta = z.number().positive().nullish().parse(rope['rope_theta']) ?? hf.rope_theta ?? 10_000;
+/** What the layouts of the family have in common. */
+function commonConfig(hf: z.infer<z.ZodObject<typeof base>>, source: string): LlamaConfig {
+  const { ropeTheta, ropeScaling, maxPositions, rotaryShare } = ropeSettings(hf, source);
+  const headDim = hf.head_dim ?? hf.hidden_size / hf.num_attention_heads;
   return {
     vocabSize: hf.vocab_size,
     hiddenSize: hf.hidden_size,
@@ -48,39 +41,86 @@ export function llamaConfig(json: Record<string, unknown>, source: string): Llam
     numLayers: hf.num_hidden_layers,
     numHeads: hf.num_attention_heads,
     numKvHeads: hf.num_key_value_heads ?? hf.num_attention_heads,
-    headDim: hf.head_dim ?? hf.hidden_size / hf.num_attention_heads,
-    maxPositions: hf.max_position_embeddings,
-    ropeTheta: theta,
-    ropeScaling: ropeScaling(rope, source),
+    headDim,
+    maxPositions,
+    ropeTheta,
+    ropeScaling,
     rmsNormEps: hf.rms_norm_eps,
     tieWordEmbeddings: hf.tie_word_embeddings,
-    qkvBias: hf.attention_bias,
-    outBias: hf.attention_bias,
-    mlpBias: hf.mlp_bias,
+    qkvBias: false,
+    outBias: false,
+    mlpBias: false,
+    ...(rotaryShare === 1 ? {} : { rotaryDim: Math.floor(headDim * rotaryShare) }),
+    ...(hf.hidden_act === 'silu' ? {} : { act: hf.hidden_act }),
   };
 }
 
-function ropeScaling(rope: Record<string, unknown>, source: string): RopeScaling {
-  const type = rope['rope_type'] ?? rope['type'] ?? 'default';
-  const scaling = readForeign(HfRope, { ...rope, rope_type: type }, source);
-  switch (scaling.rope_type) {
-    case 'default':
-      return { kind: 'none' };
-    case 'linear':
-      return { kind: 'linear', factor: scaling.factor };
-    case 'llama3':
-      return {
-        kind: 'llama3',
-        factor: scaling.factor,
-        lowFreqFactor: scaling.low_freq_factor,
-        highFreqFactor: scaling.high_freq_factor,
-        originalMaxPositions: scaling.original_max_position_embeddings,
-      };
-  }
+/** Llama 1 to 3.x, Vicuna, SmolLM2, TinyLlama. */
+export function llamaConfig(json: Record<string, unknown>, source: string): LlamaConfig {
+  const hf = readForeign(HfLlamaConfig, json, source);
+  const { attention_bias: attentionBias, mlp_bias: mlpBias } = hf;
+  return { ...commonConfig(hf, source), qkvBias: attentionBias, outBias: attentionBias, mlpBias };
 }
 
-/** Tables that old versions stored and new ones compute, and the head that is the embedding when tied. */
-export const llamaIgnorable =
-  (config: LlamaConfig) =>
-  (key: string): boolean =>
-    key.endsWith('.rotary_emb.inv_freq') || (config.tieWordEmbeddings && key === 'lm_head.weight');
+const HfMistralConfig = z.looseObject({
+  ...base,
+  intermediate_size: positiveInt.default(14_336),
+  num_key_value_heads: positiveInt.nullish().default(8),
+  max_position_embeddings: positiveInt.default(131_072),
+  sliding_window: positiveInt.nullish().default(4096),
+});
+
+/** Mistral 7B: v0.1 looks at a window of 4096, later versions at everything (`sliding_window` null). */
+export function mistralConfig(json: Record<string, unknown>, source: string): LlamaConfig {
+  const hf = readForeign(HfMistralConfig, json, source);
+  const window = hf.sliding_window;
+  return {
+    ...commonConfig(hf, source),
+    ...(window === null ? {} : { slidingWindow: { size: window, layers: 'all' } }),
+  };
+}
+
+const HfQwenConfig = z.looseObject({
+  ...base,
+  vocab_size: positiveInt.default(151_936),
+  intermediate_size: positiveInt.default(22_016),
+  num_key_value_heads: positiveInt.nullish().default(32),
+  max_position_embeddings: positiveInt.default(32_768),
+  attention_bias: z.boolean().default(false),
+  use_sliding_window: z.boolean().default(false),
+  sliding_window: positiveInt.nullish().default(4096),
+  max_window_layers: z.int().nonnegative().default(28),
+  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),
+});
+
+/** Qwen2 and Qwen2.5: biases on queries, keys and values only. */
+export function qwen2Config(json: Record<string, unknown>, source: string): LlamaConfig {
+  const hf = readForeign(HfQwenConfig, json, source);
+  return { ...commonConfig(hf, source), qkvBias: true, ...qwenWindow(hf) };
+}
+
+/** Qwen3: an RMSNorm on each head of queries and keys, heads of 128 whatever the width. */
+export function qwen3Config(json: Record<string, unknown>, source: string): LlamaConfig {
+  const hf = readForeign(HfQwenConfig, { ...json, head_dim: json['head_dim'] ?? 128 }, source);
+  const bias = hf.attention_bias;
+  return { ...commonConfig(hf, source), qkvBias: bias, outBias: bias, qkNorm: true, ...qwenWindow(hf) };
+}
+
+/** The window counts only when it is switched on, and from layer `max_window_layers` on unless each layer is named. */
+function qwenWindow(hf: z.infer<typeof HfQwenConfig>): { slidingWindow?: SlidingWindow } {
+  if (!hf.use_sliding_window || hf.sliding_window === null) return {};
+  return windowOf(hf.sliding_window, hf.num_hidden_layers, (i) =>
+    hf.layer_types ? hf.layer_types[i] === 'sliding_attention' : i >= hf.max_window_layers,
+  );
+}
+
+/** The layers of a window by a rule; none at all is no window. */
+export function windowOf(
+  size: number,
+  numLayers: number,
+  isWindowed: (layer: number) => boolean,
+): { slidingWindow?: SlidingWindow } {
+  // Absurd layer counts are refused later, by the schema of our config.
+  const layers = Array.from({ length: Math.min(numLayers, 1000) }, (_, i) => i).filter(isWindowed);
+  return layers.length === 0 ? {} : { slidingWindow: { size, layers } };
+}

@@ -1,5 +1,5 @@
 /** Two-way strict renaming between a foreign checkpoint layout and ours; nothing is missing, left over or misshaped without a word. */
-import { cat, type DType, noGrad, scope, type Tensor } from '@commlm/torch';
+import { cat, type DType, noGrad, scope, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 
@@ -10,6 +10,8 @@ export interface KeyRule {
   readonly theirs: readonly string[];
   /** Shape of each foreign tensor where it differs from ours by a reshape (a convolution's kernel as a matrix). */
   readonly theirShape?: readonly number[];
+  /** One of `theirs` that the layout never stores because it is zero (the key's bias of DINOv3 and EVA-02). */
+  readonly zero?: string;
 }
 
 /** The same tensor under another name. */
@@ -34,6 +36,14 @@ export const layer = (ours: string, theirs: string | readonly string[], bias = t
     ),
   );
 
+/** The same rules for a model that lies under a prefix in a larger checkpoint. */
+export const prefixed = (rules: readonly KeyRule[], prefix: string): KeyRule[] =>
+  rules.map(({ theirs, zero, ...rule }) => ({
+    ...rule,
+    theirs: theirs.map((name) => prefix + name),
+    ...(zero === undefined ? {} : { zero: prefix + zero }),
+  }));
+
 /** A source of named tensors that tells shapes without reading. */
 export interface TensorSource {
   readonly name: string;
@@ -44,8 +54,9 @@ export interface TensorSource {
 
 const shapeText = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
-const listed = (names: readonly string[]): string =>
-  names.length <= 4 ? names.join(', ') : `${names.slice(0, 4).join(', ')} and ${names.length - 4} more`;
+/** The first four names, each as `shown` has it; finding the nearest names of thousands would take minutes. */
+const listed = (names: readonly string[], shown: (name: string) => string = (name) => name): string =>
+  `${names.slice(0, 4).map(shown).join(', ')}${names.length <= 4 ? '' : ` and ${names.length - 4} more`}`;
 
 /** What does not fit between wanted and stored tensors, as one CommError; nothing when all fits. */
 export function checkKeys(
@@ -62,7 +73,7 @@ export function checkKeys(
   });
   const problems = [
     missing.length > 0 ? `lacks ${listed(missing)}` : '',
-    unexpected.length > 0 ? `has unexpected ${listed(unexpected.map((key) => withNearest(key, missing)))}` : '',
+    unexpected.length > 0 ? `has unexpected ${listed(unexpected, (key) => withNearest(key, missing))}` : '',
     misshaped.length > 0 ? `has misshaped tensors: ${listed(misshaped)}` : '',
   ].filter((problem) => problem !== '');
   if (problems.length === 0) return;
@@ -83,12 +94,23 @@ export function theirShapes(
   ours: ReadonlyMap<string, { readonly shape: readonly number[] }>,
 ): Map<string, readonly number[]> {
   return new Map(
-    rules.flatMap(({ ours: key, theirs, theirShape }) => {
+    rules.flatMap(({ ours: key, theirs, theirShape, zero }) => {
       const { shape } = ours.get(key)!;
-      const part = theirShape ?? (theirs.length === 1 ? shape : [shape[0]! / theirs.length, ...shape.slice(1)]);
-      return theirs.map((name) => [name, part] as const);
+      const part = theirShape ?? partShape(shape, theirs.length);
+      return theirs.filter((name) => name !== zero).map((name) => [name, part] as const);
     }),
   );
+}
+
+/** Shape of one of `count` equal parts along the first axis. */
+const partShape = (shape: readonly number[], count: number): readonly number[] =>
+  count === 1 ? shape : [shape[0]! / count, ...shape.slice(1)];
+
+/** The stored parts of a joined tensor, and zeros for the one that is never stored. */
+function parts(source: TensorSource, { theirs, zero }: KeyRule, shape: readonly number[]): Tensor[] {
+  const stored = theirs.map((name) => (name === zero ? null : source.tensor(name)));
+  const dtype = stored.find((part) => part !== null)!.dtype;
+  return stored.map((part) => part ?? zeros([...partShape(shape, theirs.length)], { dtype }));
 }
 
 /** Foreign tensors under our names; joined ones are copied, all others stay mapped. `ours` gives our names and shapes. */
@@ -105,10 +127,11 @@ export function toOurs(
 }
 
 /** One of our tensors from a checked source: mapped, or a copy where several are joined. */
-export const ruleTensor = (source: TensorSource, { theirs }: KeyRule, shape: readonly number[]): Tensor =>
+export const ruleTensor = (source: TensorSource, rule: KeyRule, shape: readonly number[]): Tensor =>
   noGrad(() =>
     scope(() => {
-      const whole = theirs.length === 1 ? source.tensor(theirs[0]!) : cat(theirs.map((name) => source.tensor(name)));
+      const { theirs } = rule;
+      const whole = theirs.length === 1 ? source.tensor(theirs[0]!) : cat(parts(source, rule, shape));
       return whole.reshape(...shape);
     }),
   );
@@ -118,13 +141,25 @@ export function toTheirs(ours: ReadonlyMap<string, Tensor>, rules: readonly KeyR
   return noGrad(
     () =>
       new Map(
-        rules.flatMap(({ ours: key, theirs, theirShape }) => {
+        rules.flatMap(({ ours: key, theirs, theirShape, zero }) => {
           const tensor = ours.get(key)!.detach();
-          const parts = theirs.length === 1 ? [tensor] : tensor.chunk(theirs.length, 0);
-          return theirs.map((name, i) => [name, theirShape ? parts[i]!.reshape(...theirShape) : parts[i]!] as const);
+          const chunks = theirs.length === 1 ? [tensor] : tensor.chunk(theirs.length, 0);
+          return theirs.flatMap((name, i) =>
+            name === zero ? [] : [[name, theirShape ? chunks[i]!.reshape(...theirShape) : chunks[i]!] as const],
+          );
         }),
       ),
   );
+}
+
+/** The tensors under a prefix, by the rest of their names. */
+export function within(source: TensorSource, prefix: string): TensorSource {
+  return {
+    name: source.name,
+    keys: source.keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length)),
+    info: (key) => source.info(prefix + key),
+    tensor: (key) => source.tensor(prefix + key),
+  };
 }
 
 /** The same source with `prefix` in front of every key made `to` (dropped), for layouts that nest the model under a name in some versions. */
@@ -155,4 +190,4 @@ export function renamed(source: TensorSource, rename: (key: string) => string): 
 
 /** The rules of a part, moved below a name on both sides. */
 export const nested = (rules: readonly KeyRule[], ours: string, theirs: string): KeyRule[] =>
-  rules.map((rule) => ({ ...rule, ours: ours + rule.ours, theirs: rule.theirs.map((key) => theirs + key) }));
+  prefixed(rules, theirs).map((rule) => ({ ...rule, ours: ours + rule.ours }));

@@ -5,17 +5,17 @@ import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type ImageConfig, type ProjectorConfig, parseConfig } from '../config/model.js';
 import { readForeign } from './hf-config.js';
-import { languageLayoutOf } from './hf-folder.js';
-import { type KeyRule, layer, withoutPrefix } from './key-rules.js';
+import { hfLanguageModel } from './hf-language.js';
+import { type KeyRule, layer, nested } from './key-rules.js';
 import { meanColor } from './picture-config.js';
 import { noTower, type VisionTower, visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
 import {
   checkSizes,
   joinedSources,
-  languageRules,
   type OpenModelOptions,
   sourceAs,
+  withTower,
   type WeightSource,
   type WholeModel,
 } from './whole-model.js';
@@ -30,7 +30,7 @@ const OriginalConfig = z.looseObject({
 });
 
 /** Where the weights of an encoder lie within a checkpoint that has them. */
-const INSIDE = 'model.vision_tower.vision_tower.';
+export const INSIDE = 'model.vision_tower.vision_tower.';
 
 /** Reads `config.json` of the original layout; `--vision-tower` or the cache gives the encoder. */
 export function originalLlavaModel(
@@ -40,9 +40,8 @@ export function originalLlavaModel(
 ): WholeModel {
   const source = join(folder, 'config.json');
   const llava = readForeign(OriginalConfig, json, source);
-  const textJson = { ...json, model_type: 'llama' };
-  const language = languageLayoutOf(textJson, folder);
-  const textConfig = language.config(textJson, source);
+  const language = hfLanguageModel({ ...json, model_type: 'llama' }, source, { ours: 'language_model.' });
+  const { config: textConfig } = language;
   const tower = visionTower(source, llava.mm_vision_tower, 0, options);
   const projector = projectorConfig(llava.mm_projector_type, source);
   const config = parseConfig(
@@ -78,21 +77,20 @@ export function originalLlavaModel(
     tokenizer: folder,
     openWeights: () => openWithTower(folder, source, llava.mm_vision_tower, tower),
     rules: [
-      ...tower.rules(0, INSIDE),
+      ...nested(tower.rules(), 'vision.encoders.0.vit.', INSIDE),
       ...projectorRules(projector),
-      ...languageRules(textConfig, (key) => `model.${key}`, 'lm_head'),
+      ...language.rules,
     ],
     ignorable: (key) =>
-      key.startsWith(INSIDE) ? tower.layout.ignorable(key.slice(INSIDE.length)) : language.ignorable(textConfig)(key),
+      key.startsWith(INSIDE) ? tower.ignorable(key.slice(INSIDE.length)) : language.ignorable(key),
   };
 }
 
 /** The model's files, with those of the encoder where they hold none; throws a CommError when it is in neither. */
 export function openWithTower(folder: string, source: string, name: string, tower: VisionTower): WeightSource {
   const files = WeightFiles.open(folder);
-  const inside = sourceAs(files, withoutPrefix(files, INSIDE + tower.layout.prefix, INSIDE));
-  if (inside.keys.some((key) => key.startsWith(INSIDE))) return inside;
-  if (tower.open !== undefined) return joinedSources([inside, tower.open(INSIDE)]);
+  if (files.keys.some((key) => key.startsWith(INSIDE))) return sourceAs(files, withTower(files, INSIDE, tower.named));
+  if (tower.open !== undefined) return joinedSources([files, tower.open(INSIDE)]);
   files.close();
   throw noTower(source, name);
 }

@@ -6,11 +6,12 @@ import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type ConversationConfig, type MergeConfig, parseConfig } from '../config/model.js';
 import { HfActivation, readFolderJson, readForeign } from './hf-config.js';
-import { encoderLayoutOf, languageLayoutOf } from './hf-folder.js';
-import { layer, nested, renamed, withoutPrefix } from './key-rules.js';
+import { HF_ENCODER_TYPES, hfEncoder, isHfEncoder } from './hf-encoder.js';
+import { hfLanguageModel } from './hf-language.js';
+import { layer, nested, renamed, type TensorSource } from './key-rules.js';
 import { readPictureConfig } from './picture-config.js';
 import { WeightFiles } from './weight-files.js';
-import { checkSizes, languageRules, type OpenModelOptions, sourceAs, type WholeModel } from './whole-model.js';
+import { checkSizes, type OpenModelOptions, sourceAs, type WholeModel, withTower } from './whole-model.js';
 
 const positiveInt = z.int().positive();
 
@@ -33,6 +34,22 @@ function canonical(key: string): string {
   return plain.replace(/^language_model\.(?=lm_head\.)/, '').replace(/^language_model\.model\./, 'language_model.');
 }
 
+/** Stands for the weights while only the config is read. */
+const NOTHING: TensorSource = {
+  name: 'config.json',
+  keys: [],
+  info: () => ({ dtype: 'f32', shape: [] }),
+  tensor: () => {
+    throw new TypeError('no weights are read yet');
+  },
+};
+
+const unknownEncoder = (type: string, source: string): CommError =>
+  new CommError(`${source} has a picture encoder of type '${type}', which is not known here.`, {
+    code: 'weights/model-type',
+    fix: `Known types are ${HF_ENCODER_TYPES.join(', ')}.`,
+  });
+
 /** Reads `config.json` and what stands beside it; the weights are not touched. */
 export function llavaModel(folder: string, json: Record<string, unknown>, _options: OpenModelOptions): WholeModel {
   const source = join(folder, 'config.json');
@@ -40,10 +57,14 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
   // Old config files leave out the types that LLaVA-1.5 has.
   const visionJson = { model_type: 'clip_vision_model', ...hf.vision_config };
   const textJson = { model_type: 'llama', ...hf.text_config };
-  const encoder = encoderLayoutOf(visionJson, folder);
-  const language = languageLayoutOf(textJson, folder);
-  const vit = encoder.config(visionJson, source);
-  const text = language.config(textJson, source);
+  const tied = hf.tie_word_embeddings === true ? { tie_word_embeddings: true } : {};
+  if (!isHfEncoder(visionJson)) throw unknownEncoder(String(visionJson['model_type']), source);
+  const encoder = hfEncoder(folder, visionJson, NOTHING);
+  const language = hfLanguageModel({ ...textJson, ...tied }, source, {
+    ours: 'language_model.',
+    model: 'language_model.',
+  });
+  const { vit } = encoder;
   const levels = [hf.vision_feature_layer].flat();
   const merge: MergeConfig = levels.length === 1 ? { kind: 'single' } : { kind: 'concat' };
   if ((hf.vision_feature_select_strategy === 'default') !== vit.clsToken) {
@@ -64,7 +85,7 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
           {
             type: encoder.type,
             vit,
-            image: readPictureConfig(folder, vit, encoder),
+            image: readPictureConfig(folder, encoder.image),
             levels,
             applyFinalNorm: false,
             merge,
@@ -80,7 +101,7 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
         ...(hf.multimodal_projector_bias ? {} : { bias: false }),
       },
       imageTokens: { kind: 'bare', patchId: hf.image_token_id ?? hf.image_token_index ?? 32_000 },
-      textConfig: { ...text, tieWordEmbeddings: hf.tie_word_embeddings === true || text.tieWordEmbeddings },
+      textConfig: language.config,
       conversation: folderConversation(folder) ?? vicunaConversation('\n', ''),
     },
     source,
@@ -93,18 +114,19 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
     tokenizer: folder,
     openWeights: () => {
       const files = WeightFiles.open(folder);
-      return sourceAs(files, withoutPrefix(renamed(files, canonical), towerPrefix + encoder.prefix, towerPrefix));
+      const named = (inside: TensorSource): TensorSource => hfEncoder(folder, visionJson, inside).source;
+      return sourceAs(files, withTower(renamed(files, canonical), towerPrefix, named));
     },
     rules: [
-      ...nested(encoder.rules(vit), 'vision.encoders.0.vit.', towerPrefix),
+      ...nested(encoder.rules(), 'vision.encoders.0.vit.', towerPrefix),
       ...layer('projector.layers.0', 'multi_modal_projector.linear_1', hf.multimodal_projector_bias),
       ...layer('projector.layers.1', 'multi_modal_projector.linear_2', hf.multimodal_projector_bias),
-      ...languageRules(config.textConfig, (key) => `language_model.${key}`, 'lm_head'),
+      ...language.rules,
     ],
     ignorable: (key) =>
       key.startsWith(towerPrefix)
         ? encoder.ignorable(key.slice(towerPrefix.length))
-        : language.ignorable(config.textConfig)(key.replace(/^language_model\./, 'model.')),
+        : language.ignorable(key),
   };
 }
 

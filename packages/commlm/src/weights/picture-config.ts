@@ -1,7 +1,7 @@
 /** How a whole model wants its pictures: the processor's file of its folder, in the older or the newer place. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ImageConfig, ViTConfig } from '../config/model.js';
+import type { ImageConfig } from '../config/model.js';
 import { parsePreprocessorConfig } from '../images/preprocess.js';
 import { readFolderJson } from './hf-config.js';
 
@@ -25,18 +25,12 @@ export function readPictureJson(folder: string): { json: Record<string, unknown>
   return undefined;
 }
 
-/** The preparation of a folder; without a file, short side to the encoder's size and the centre cut out, as CLIP's processor does. */
-export function readPictureConfig(
-  folder: string,
-  { imageSize }: Pick<ViTConfig, 'imageSize'>,
-  usual: Pick<ImageConfig, 'mean' | 'std'>,
-): ImageConfig {
+/** The preparation of a folder; without a file, `usual`, which is the encoder's own way. */
+export function readPictureConfig(folder: string, usual: ImageConfig): ImageConfig {
   const found = readPictureJson(folder);
-  if (found === undefined) {
-    const { mean, std } = usual;
-    return { size: imageSize, fit: 'crop', shortSide: imageSize, padColor: null, resample: 'bicubic', mean, std };
-  }
-  const config = parsePreprocessorConfig(found.json, found.source);
+  if (found === undefined) return usual;
+  const { mean, std } = usual;
+  const config = parsePreprocessorConfig({ image_mean: mean, image_std: std, ...found.json }, found.source);
   // LLaVA's own processor may pad to a square first; what follows then only resizes it.
   return found.json['do_pad'] === true
     ? { ...config, fit: 'pad', shortSide: null, padColor: meanColor(config.mean) }

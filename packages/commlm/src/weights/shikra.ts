@@ -9,13 +9,13 @@ import { CommError } from '../config/errors.js';
 import { CommConfig, type ImageConfig, parseConfig } from '../config/model.js';
 import { WHITE } from '../config/presets.js';
 import { readFolderJson, readForeign } from './hf-config.js';
-import { languageLayoutOf } from './hf-folder.js';
-import { checkKeys } from './key-rules.js';
-import { openWithTower, projectorRules } from './llava-original.js';
+import { hfLanguageModel } from './hf-language.js';
+import { checkKeys, nested } from './key-rules.js';
+import { INSIDE, openWithTower, projectorRules } from './llava-original.js';
 import { addedTokenIds } from './token-files.js';
 import { visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
-import { checkSizes, languageRules, type OpenModelOptions, type WeightSource, type WholeModel } from './whole-model.js';
+import { checkSizes, type OpenModelOptions, type WeightSource, type WholeModel } from './whole-model.js';
 
 const ShikraConfig = z.looseObject({
   mm_vision_tower: z.string().min(1).default('openai/clip-vit-large-patch14'),
@@ -28,9 +28,8 @@ const TOKENS = ['<im_patch>', '<im_start>', '<im_end>'] as const;
 export function shikraModel(folder: string, json: Record<string, unknown>, options: OpenModelOptions): WholeModel {
   const source = join(folder, 'config.json');
   const shikra = readForeign(ShikraConfig, json, source);
-  const textJson = { ...json, model_type: 'llama' };
-  const language = languageLayoutOf(textJson, folder);
-  const textConfig = language.config(textJson, source);
+  const language = hfLanguageModel({ ...json, model_type: 'llama' }, source, { ours: 'language_model.' });
+  const { config: textConfig } = language;
   const tower = visionTower(source, shikra.mm_vision_tower, 0, options);
   const ids = addedTokenIds(folder, TOKENS);
   const config = parseConfig(
@@ -74,12 +73,12 @@ export function shikraModel(folder: string, json: Record<string, unknown>, optio
       return base === undefined ? own : withBase(own, base);
     },
     rules: [
-      ...tower.rules(0, 'model.vision_tower.vision_tower.'),
+      ...nested(tower.rules(), 'vision.encoders.0.vit.', INSIDE),
       ...projectorRules({ kind: 'linear' }),
-      ...languageRules(textConfig, (key) => `model.${key}`, 'lm_head'),
+      ...language.rules,
     ],
     ignorable: (key) =>
-      language.ignorable(textConfig)(key) || tower.layout.ignorable(key.replace(/^.*vision_tower\./, '')),
+      key.startsWith(INSIDE) ? tower.ignorable(key.slice(INSIDE.length)) : language.ignorable(key),
   };
 }
 
@@ -95,13 +94,12 @@ const TABLES = ['model.embed_tokens.weight', 'lm_head.weight'];
  */
 export function withBase(delta: WeightSource, baseFolder: string): WeightSource {
   const baseJson = readFolderJson(baseFolder, 'config.json');
-  const language = languageLayoutOf(baseJson, baseFolder);
-  const baseConfig = language.config(baseJson, join(baseFolder, 'config.json'));
+  const language = hfLanguageModel(baseJson, join(baseFolder, 'config.json'));
   const base = WeightFiles.open(baseFolder);
   try {
     const wanted = delta.keys.filter((key) => base.keys.includes(key));
     const shapes = wanted.map((key) => [key, fittingShape(key, delta.info(key).shape, base.info(key).shape)] as const);
-    checkKeys(base, new Map(shapes), language.ignorable(baseConfig));
+    checkKeys(base, new Map(shapes), language.ignorable);
     if (wanted.length === 0) {
       throw new CommError(`${base.name} has no tensor in common with ${delta.name}.`, {
         code: 'weights/base',

@@ -1,13 +1,14 @@
 /** The picture encoder of models that store it in a folder of its own: the original LLaVA, Shikra, Prismatic. */
+import { BYTES_PER_ELEMENT } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { EncoderConfig, ImageConfig, ViTConfig } from '../config/model.js';
 import { CLIP_MEAN, CLIP_STD, clipViTL14 } from '../config/presets.js';
-import { readFolderJson } from './hf-config.js';
-import { type EncoderLayout, encoderLayoutOf } from './hf-folder.js';
-import { type KeyRule, nested, renamed, withoutPrefix } from './key-rules.js';
-import { readPictureConfig } from './picture-config.js';
-import { WeightFiles } from './weight-files.js';
-import { type OpenModelOptions, sourceAs, type WeightSource } from './whole-model.js';
+import { openEncoderFiles } from './encoder-files.js';
+import type { EncoderPlan } from './encoder-plan.js';
+import { planEncoder } from './encoder-reader.js';
+import { CLIP_PREFIX, clipIgnorable, clipRules } from './hf-clip.js';
+import { type KeyRule, renamed, type TensorSource, withoutPrefix } from './key-rules.js';
+import type { OpenModelOptions, WeightSource } from './whole-model.js';
 
 /** An encoder of a whole model. */
 export interface VisionTower {
@@ -15,10 +16,11 @@ export interface VisionTower {
   readonly vit: ViTConfig;
   /** What its own processor says. */
   readonly image: ImageConfig;
-  readonly layout: Pick<EncoderLayout, 'prefix' | 'ignorable'>;
-  /** Our names of encoder `index` against the stored ones below `theirs`. */
-  readonly rules: (index: number, theirs: string) => KeyRule[];
-  /** Opens the weights below `theirs`; undefined where only the config is known. */
+  readonly rules: () => KeyRule[];
+  readonly ignorable: (key: string) => boolean;
+  /** The encoder's tensors by the names of the rules, from a checkpoint that nests them in one way or another. */
+  readonly named: (inside: TensorSource) => TensorSource;
+  /** Opens its own folder, names below `theirs`; undefined where only the config is known. */
   readonly open: ((theirs: string) => WeightSource) | undefined;
 }
 
@@ -37,11 +39,17 @@ export function visionTower(source: string, name: string, index: number, options
   if (folder !== undefined) return fromFolder(folder);
   const vit = Object.hasOwn(known, name) ? known[name]?.() : undefined;
   if (vit === undefined) throw noTower(source, name);
-  const layout = encoderLayoutOf({ model_type: 'clip_vision_model' }, source);
   const { imageSize: size } = vit;
   const norm = { mean: CLIP_MEAN, std: CLIP_STD };
-  const image: ImageConfig = { size, fit: 'crop', shortSide: size, padColor: null, resample: 'bicubic', ...norm };
-  return { ...common(layout, vit), image, open: undefined };
+  return {
+    type: 'clip',
+    vit,
+    image: { size, fit: 'crop', shortSide: size, padColor: null, resample: 'bicubic', ...norm },
+    rules: () => clipRules(vit),
+    ignorable: clipIgnorable,
+    named: (inside) => withoutPrefix(inside, CLIP_PREFIX),
+    open: undefined,
+  };
 }
 
 /** Says how to name a tower's folder. */
@@ -52,23 +60,26 @@ export const noTower = (source: string, name: string): CommError =>
   });
 
 function fromFolder(folder: string): VisionTower {
-  const json = readFolderJson(folder, 'config.json');
-  const layout = encoderLayoutOf(json, folder);
-  const vit = layout.config(json, folder);
+  const plan = (files: TensorSource): EncoderPlan => planEncoder(folder, files);
+  using described = openEncoderFiles(folder);
+  const { type, vit, image, rules, ignorable } = plan(described);
   const open = (theirs: string): WeightSource => {
-    const files = WeightFiles.open(folder);
-    const plain = withoutPrefix(files, layout.prefix);
-    return sourceAs(
-      files,
-      renamed(plain, (key) => theirs + key),
-    );
+    const files = openEncoderFiles(folder);
+    const named = renamed(plan(files).source, (key) => theirs + key);
+    return {
+      name: files.name,
+      keys: named.keys,
+      info: named.info,
+      tensor: named.tensor,
+      numBytes: bytesOf(named),
+      close: () => files[Symbol.dispose](),
+    };
   };
-  return { ...common(layout, vit), image: readPictureConfig(folder, vit, layout), open };
+  return { type, vit, image, rules, ignorable, named: (inside) => plan(inside).source, open };
 }
 
-const common = (layout: EncoderLayout, vit: ViTConfig): Omit<VisionTower, 'image' | 'open'> => ({
-  type: layout.type,
-  vit,
-  layout,
-  rules: (index, theirs) => nested(layout.rules(vit), `vision.encoders.${index}.vit.`, theirs),
-});
+const bytesOf = (source: TensorSource): number =>
+  source.keys.reduce((sum, key) => {
+    const { dtype, shape } = source.info(key);
+    return sum + shape.reduce((a, b) => a * b, 1) * BYTES_PER_ELEMENT[dtype];
+  }, 0);

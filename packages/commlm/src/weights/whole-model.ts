@@ -1,9 +1,8 @@
 /** What an adapter says about a whole model of another layout: our config, and where each of our tensors lies. */
-import { type Device, type DType, nn } from '@commlm/torch';
+import type { Device, DType } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import type { CommConfig, LlamaConfig } from '../config/model.js';
-import { Llama } from '../models/llama.js';
-import { type KeyRule, same, type TensorSource } from './key-rules.js';
+import type { CommConfig } from '../config/model.js';
+import { type KeyRule, type TensorSource, within } from './key-rules.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {
@@ -57,19 +56,6 @@ export function checkSizes(config: CommConfig, source: string): void {
   }
 }
 
-/** Rules for the language model, whose keys are those of transformers below other names: `their('layers.0...')`, or `head`. */
-export function languageRules(config: LlamaConfig, their: (key: string) => string, head: string): KeyRule[] {
-  const llama = nn.onMeta(() => new Llama(config));
-  const keys = [...llama.stateDict().keys()];
-  llama.dispose();
-  return keys.map((key) =>
-    same(
-      `language_model.${key}`,
-      key.startsWith('model.') ? their(key.slice('model.'.length)) : key.replace(/^lm_head/, head),
-    ),
-  );
-}
-
 /** Several sources as one; throws a CommError for a key that is in two of them. */
 export function joinedSources(sources: readonly WeightSource[]): WeightSource {
   const owner = new Map<string, WeightSource>();
@@ -105,3 +91,19 @@ export const sourceAs = (source: WeightSource, named: TensorSource): WeightSourc
   numBytes: source.numBytes,
   close: () => source.close(),
 });
+
+/** A checkpoint with the tensors below `place` under the names that `named` gives them there; the rest as it is. */
+export function withTower(
+  source: TensorSource,
+  place: string,
+  named: (inside: TensorSource) => TensorSource,
+): TensorSource {
+  const tower = named(within(source, place));
+  const isInside = (key: string): boolean => key.startsWith(place);
+  return {
+    name: source.name,
+    keys: [...source.keys.filter((key) => !isInside(key)), ...tower.keys.map((key) => place + key)],
+    info: (key) => (isInside(key) ? tower.info(key.slice(place.length)) : source.info(key)),
+    tensor: (key) => (isInside(key) ? tower.tensor(key.slice(place.length)) : source.tensor(key)),
+  };
+}

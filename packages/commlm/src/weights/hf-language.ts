@@ -1,0 +1,112 @@
+/**
+ * Language models that transformers wrote, by the `model_type` of their config.json: alone in a folder, or as the
+ * `text_config` of a whole model whose weights lie under other names.
+ */
+import { join } from 'node:path';
+import { nn, scope } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
+import { nearestName } from '../config/json.js';
+import { LlamaConfig } from '../config/model.js';
+import { Llama } from '../models/llama.js';
+import { type LoadOptions, readFolderJson, readForeign } from './hf-config.js';
+import { gemma2Config } from './hf-gemma2.js';
+import { llamaConfig, mistralConfig, qwen2Config, qwen3Config } from './hf-llama.js';
+import { phiConfig, phiName } from './hf-phi.js';
+import { type KeyRule, same, toOurs } from './key-rules.js';
+import { WeightFiles } from './weight-files.js';
+
+/** How one `model_type` is read; a new one is a new entry in `layouts`. */
+interface Layout {
+  readonly config: (json: Record<string, unknown>, source: string) => LlamaConfig;
+  /** Their name of one of our tensors, both as in a checkpoint of the language model alone. */
+  readonly theirs: (ours: string) => string;
+}
+
+const asOurs = (ours: string): string => ours;
+
+const layouts: Readonly<Record<string, Layout>> = {
+  llama: { config: llamaConfig, theirs: asOurs },
+  mistral: { config: mistralConfig, theirs: asOurs },
+  qwen2: { config: qwen2Config, theirs: asOurs },
+  qwen3: { config: qwen3Config, theirs: asOurs },
+  phi: { config: phiConfig, theirs: phiName },
+  gemma2: { config: gemma2Config, theirs: asOurs },
+};
+
+/** Values of `model_type` that are read here. */
+export const languageModelTypes: readonly string[] = Object.keys(layouts);
+
+/** Where a language model lies within a whole model; by default it is one alone. */
+export interface LanguagePlace {
+  /** In front of our keys, e.g. `language_model.`. */
+  readonly ours?: string;
+  /** In place of `model.` in their keys, e.g. `language_model.model.` or `model.language_model.`. */
+  readonly model?: string;
+  /** In place of `lm_head.` in their keys, e.g. `language_model.lm_head.`. */
+  readonly head?: string;
+}
+
+/** A language model of another layout: our config, and where its tensors are. */
+export interface HfLanguageModel {
+  /** Their `model_type`. */
+  readonly type: string;
+  readonly config: LlamaConfig;
+  /** One rule for each of our tensors. */
+  readonly rules: readonly KeyRule[];
+  /** Stored tensors that carry nothing: rotary tables of old versions, and the head that is the embedding when tied. */
+  readonly ignorable: (theirs: string) => boolean;
+}
+
+/**
+ * Reads a parsed `config.json` or `text_config`; no weights. Throws a CommError for an unknown `model_type`, arithmetic
+ * that is not implemented, and sizes that no model has.
+ */
+export function hfLanguageModel(
+  json: Record<string, unknown>,
+  source: string,
+  { ours = '', model = 'model.', head = 'lm_head.' }: LanguagePlace = {},
+): HfLanguageModel {
+  const type = String(json['model_type']);
+  const layout = Object.hasOwn(layouts, type) ? layouts[type] : undefined;
+  if (layout === undefined) throw unknownType(type, source);
+  const config = readForeign(LlamaConfig, layout.config(json, source), source);
+  const placed = (theirs: string): string => theirs.replace(/^model\./, () => model).replace(/^lm_head\./, () => head);
+  const rules = languageKeys(config).map((key) => same(`${ours}${key}`, placed(layout.theirs(key))));
+  const tied = `${head}weight`;
+  return {
+    type,
+    config,
+    rules,
+    ignorable: (key) =>
+      (key.startsWith(model) && key.endsWith('.rotary_emb.inv_freq')) || (config.tieWordEmbeddings && key === tied),
+  };
+}
+
+/** Our keys of a language model. */
+function languageKeys(config: LlamaConfig): string[] {
+  using model = nn.onMeta(() => new Llama(config));
+  return scope(() => [...model.stateDict().keys()]);
+}
+
+function unknownType(type: string, source: string): CommError {
+  const nearest = nearestName(type, languageModelTypes);
+  return new CommError(`${source} describes a model of type '${type}', which is not a language model known here.`, {
+    code: 'weights/model-type',
+    fix: `Known types are ${languageModelTypes.join(', ')}${nearest === undefined ? '' : `; did you mean '${nearest}'?`}.`,
+  });
+}
+
+/** Reads a folder with a language model; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */
+export function loadHfLanguageModel(folder: string, options: LoadOptions = {}): Llama {
+  const { config, rules, ignorable } = hfLanguageModel(
+    readFolderJson(folder, 'config.json'),
+    join(folder, 'config.json'),
+  );
+  using files = WeightFiles.open(folder);
+  const model = nn.onMeta(() => new Llama(config));
+  scope(() => {
+    model.loadStateDict(toOurs(files, rules, model.stateDict(), ignorable), { assign: true });
+    model.to(options).requiresGrad_(false).eval();
+  });
+  return model;
+}
