@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { TorchError } from '@commlm/torch';
+import { listFolderReaders } from './folder-readers.js';
 import { listReaders } from './readers.js';
 
 /** Longest that one input may take, generous for a busy machine. */
@@ -23,7 +24,7 @@ export interface FuzzResult {
 /** Runs `count` inputs shared out over all readers; the same seed gives the same inputs. */
 export async function fuzz(count: number, seed = 1): Promise<FuzzResult[]> {
   const folder = mkdtempSync(join(tmpdir(), 'commlm-fuzz-'));
-  const readers = listReaders();
+  const readers = [...listReaders(), ...listFolderReaders()];
   const results: FuzzResult[] = [];
   try {
     for (const [index, { name, seeds, read }] of readers.entries()) {

@@ -1,6 +1,7 @@
 /** `npm run parity`: the table of differences to the reference libraries; `-- --json` for a program. Exits 1 when a row is out of bounds. */
 import { goldenEncoders, measureEncoder } from './encoders.js';
 import { goldenLanguageModels, measureLanguage } from './language.js';
+import { measureLora } from './lora.js';
 import { goldenModels, measure } from './measure.js';
 import { measureWhole, wholeModels } from './whole.js';
 
@@ -8,6 +9,7 @@ const encoderRows = await Promise.all(goldenEncoders().map(measureEncoder));
 const rows = [...goldenModels().flatMap(measure), ...encoderRows.flat()];
 for (const model of goldenLanguageModels()) rows.push(...(await measureLanguage(model)));
 for (const model of wholeModels()) rows.push(...(await measureWhole(model)));
+rows.push(...measureLora());
 const failed = rows.filter(({ ok }) => !ok);
 
 if (process.argv.includes('--json')) {

@@ -9,6 +9,7 @@
  * const { answer, boxes } = await model.ask('photo.jpg', 'Where is the dog?');
  * ```
  */
+export type { AssemblyEncoder, AssemblyRecipe } from './config/assembly.js';
 export { CommError, type CommErrorOptions } from './config/errors.js';
 export * from './config/model.js';
 export * as presets from './config/presets.js';
@@ -50,6 +51,7 @@ export { Comm } from './models/comm.js';
 export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
 export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
 export { Tokenizer } from './text/tokenizer.js';
+export { type AssembleOptions, type Assembly, type AssemblyFolders, assembleComm } from './weights/assemble.js';
 export {
   type LoadCommOptions,
   type LoadedComm,
@@ -66,5 +68,6 @@ export {
   languageModelTypes,
   loadHfLanguageModel,
 } from './weights/hf-language.js';
+export { type MergeOptions, mergeLora } from './weights/lora.js';
 export { describeModel, openModel } from './weights/open-model.js';
 export type { OpenModelOptions, WholeModel } from './weights/whole-model.js';

@@ -94,7 +94,7 @@ function splitArguments(args: readonly string[]): { pictures: string[]; question
 
 async function openSession(options: ModelOptions): Promise<CommSession> {
   const { loadModel } = await import('../generate/session.js');
-  return loadModel(options.model, options);
+  return loadModel(options.model, { ...options, onNote: note });
 }
 
 function toRequest(question: string, options: AskOptions): AskRequest {

@@ -63,7 +63,7 @@ async function batch(input: string, output: string, options: BatchCommandOptions
     return;
   }
   const { loadModel } = await import('../generate/session.js');
-  using session = await loadModel(options.model, options);
+  using session = await loadModel(options.model, { ...options, onNote: note });
   const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
   const summary = await answerFile(session, input, output, {
     ...options,

@@ -57,7 +57,7 @@ async function chat(picture: string | undefined, options: ChatOptions): Promise<
   const { decodeImage } = await import('../images/decode.js');
   const first = picture === undefined ? undefined : await decodeImage(picture);
   const { loadModel } = await import('../generate/session.js');
-  using session = await loadModel(options.model, options);
+  using session = await loadModel(options.model, { ...options, onNote: note });
   using conversation = session.chat(options.system === undefined ? {} : { system: options.system });
   const terminal = new Terminal(conversation, options);
   if (first !== undefined) terminal.addPicture(first);

@@ -2,12 +2,17 @@
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
-import { addFolderOptions, type FolderOptions } from './options.js';
+import { addFolderOptions, addLoraOption, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface ConvertCommandOptions extends FolderOptions {
   readonly delta?: string;
+  readonly lora?: string;
+  readonly recipe?: string;
+  readonly clip?: string;
+  readonly dinov2?: string;
+  readonly llm?: string;
   readonly dtype?: 'f32' | 'bf16' | 'f16';
   readonly json?: boolean;
 }
@@ -19,7 +24,10 @@ and nanoVLM. The weights are written one file at a time, so that the memory take
 Examples:
   commlm convert llava-hf/llava-1.5-7b-hf llava --dtype bf16
   commlm convert liuhaotian/llava-v1.5-7b llava --vision-tower openai/clip-vit-large-patch14-336
-  commlm convert --base llama-7b --delta shikra-7b-delta-v1 shikra`;
+  commlm convert --base llama-7b --delta shikra-7b-delta-v1 shikra
+  commlm convert llava-hf/llava-1.5-7b-hf merged --lora my-adapter
+  commlm convert --recipe comm-nano nano
+  commlm convert --recipe comm-7b --clip clip --dinov2 dinov2 --llm vicuna comm`;
 
 /** Adds the command `convert`. */
 export function register(program: Command): void {
@@ -29,8 +37,15 @@ export function register(program: Command): void {
     .argument('<model>', 'model folder or hub id')
     .argument('[out]', 'folder to write')
     .usage('[options] <model> <out>');
-  addFolderOptions(command)
+  addLoraOption(addFolderOptions(command))
     .option('--delta <model>', 'a model that is stored as the difference to --base, in the place of <model>')
+    .option(
+      '--recipe <name>',
+      'put a COMM together from published parts, in the place of <model>: comm-7b or comm-nano',
+    )
+    .option('--clip <model>', "with --recipe: CLIP, in place of the recipe's")
+    .option('--dinov2 <model>', "with --recipe: DINOv2, in place of the recipe's")
+    .option('--llm <model>', "with --recipe: language model, in place of the recipe's")
     .option('--dtype <name>', 'number format of the weights: f32, bf16 or f16 (default: as they are)')
     .option('--json', 'print what was written as one JSON document')
     .addHelpText('after', NOTES)
@@ -38,6 +53,12 @@ export function register(program: Command): void {
 }
 
 async function convert(first: string, second: string | undefined, options: ConvertCommandOptions): Promise<void> {
+  if (options.recipe !== undefined) {
+    const { assemble } = await import('./assemble.js');
+    await assemble(options.recipe, first, second, options);
+    return;
+  }
+  refuseRecipeOptions(options);
   const request = toRequest(first, second, options);
   const { convertModel } = await import('../generate/convert.js');
   let progress: Progress | undefined;
@@ -51,9 +72,19 @@ async function convert(first: string, second: string | undefined, options: Conve
   else describe(report);
 }
 
+function refuseRecipeOptions(options: ConvertCommandOptions): void {
+  const name = (['clip', 'dinov2', 'llm'] as const).find((option) => options[option] !== undefined);
+  if (name === undefined) return;
+  throw new CommError(`--${name} names a part of a recipe, so it needs --recipe.`, {
+    code: 'cli/usage',
+    fix: 'As in: commlm convert --recipe comm-nano OUT',
+    exitCode: 2,
+  });
+}
+
 /** With --delta the one argument is the folder to write. */
 function toRequest(first: string, second: string | undefined, options: ConvertCommandOptions): ConvertRequest {
-  const { delta, dtype, visionTower, base } = options;
+  const { delta, dtype, visionTower, base, lora } = options;
   const [model, out] = delta === undefined ? [first, second] : [delta, first];
   if (out === undefined || (delta !== undefined && second !== undefined)) {
     throw new CommError('A model and a folder to write are needed.', {
@@ -75,6 +106,7 @@ function toRequest(first: string, second: string | undefined, options: ConvertCo
     ...(dtype === undefined ? {} : { dtype }),
     ...(visionTower === undefined ? {} : { visionTower }),
     ...(base === undefined ? {} : { base }),
+    ...(lora === undefined ? {} : { lora }),
   };
 }
 

@@ -7,7 +7,7 @@ import type { WorldFigures, WorldResults } from '../eval/world.js';
 import { writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { addModelOptions, type ModelOptions, wholeNumber } from './options.js';
-import { printJson } from './output.js';
+import { note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface EvalOptions extends ModelOptions {
@@ -66,6 +66,8 @@ async function evaluate(benchmark: string, options: EvalOptions): Promise<void> 
   using model = await loadModel(options.model, {
     ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
     ...(options.device === undefined ? {} : { device: options.device }),
+    ...(options.allowUntrained === undefined ? {} : { allowUntrained: options.allowUntrained }),
+    onNote: note,
   });
   let progress: Progress | undefined;
   const { count, seed, style, size, batchSize } = options;

@@ -62,6 +62,9 @@ function printReport(report: ModelReport): void {
     ),
   );
   print();
+  if (report.ignored.length > 0)
+    print(style.dim(`passed over when loading: ${report.ignored.length} tensors (--json names them)`));
+  if (report.untrained.length > 0) print(style.yellow(`untrained, with fresh weights: ${report.untrained.join(', ')}`));
   const memory = Object.entries(report.memory).map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`);
   print(`memory of the weights: ${memory.join(', ')}`);
   if (report.tokensPerImage !== undefined) {

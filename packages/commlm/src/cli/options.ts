@@ -64,11 +64,18 @@ export function addFolderOptions(command: Command): Command {
     .option('--base <model>', 'language model that the files are a change of, or whose tokenizer they need');
 }
 
+/** Adds `--lora` to a command. */
+export function addLoraOption(command: Command): Command {
+  return command.option('--lora <adapter>', 'LoRA adapter (folder or hub id) that is merged into the weights');
+}
+
 /** Options that say which model runs, in which number format and where. */
 export interface ModelOptions extends FolderOptions {
   readonly model?: string;
   readonly dtype?: 'f32' | 'bf16' | 'f16';
   readonly device?: string;
+  readonly allowUntrained?: boolean;
+  readonly lora?: string;
 }
 
 /** Adds `--dtype` and `--device` to a command. */
@@ -92,7 +99,11 @@ function deviceName(text: string): string {
 /** Adds `--model`, `--dtype` and `--device` to a command. */
 export function addModelOptions(command: Command): Command {
   command.option('-m, --model <folder>', 'model folder (default: the embedded models/comm-tiny)');
-  return addFolderOptions(addPlaceOptions(command));
+  command.option(
+    '--allow-untrained',
+    'run a model whose config.json marks parts as untrained; its answers mean nothing',
+  );
+  return addLoraOption(addFolderOptions(addPlaceOptions(command)));
 }
 
 /** Options of decoding, as `ask`, `chat` and `batch` take them. */

@@ -110,49 +110,65 @@ async function pullWithProgress(id: string, options: PullOptions): Promise<PullR
   return result;
 }
 
-/** Options and arguments of commands that name a model. */
-const MODEL_OPTIONS = ['model', 'encoder', 'base', 'delta', 'adapter'];
+/** Options of commands that name a model, or several. */
+const MODEL_OPTIONS = ['model', 'encoder', 'visionTower', 'base', 'delta', 'lora', 'clip', 'dinov2', 'llm'];
+/** Options whose command takes no model as its argument: what stands there is the folder to write. */
+const IN_PLACE_OF_MODEL = ['delta', 'recipe'];
 
 /** Text that a command was given for a model; the default of an option is no wish of the user. */
 function namedModels(action: Command): string[] {
-  const inOptions = MODEL_OPTIONS.filter((name) => action.getOptionValueSource(name) === 'cli').map((name) =>
-    action.getOptionValue(name),
-  );
-  const inArguments = action.registeredArguments.map((argument, i) =>
-    argument.name() === 'model' ? action.args[i] : undefined,
-  );
+  const given = (name: string): boolean => action.getOptionValueSource(name) === 'cli';
+  const inOptions = MODEL_OPTIONS.filter(given).flatMap((name) => action.getOptionValue(name) as unknown);
+  const inArguments = IN_PLACE_OF_MODEL.some(given)
+    ? []
+    : action.registeredArguments.map((argument, i) => (argument.name() === 'model' ? action.args[i] : undefined));
   return [...inOptions, ...inArguments].filter((value): value is string => typeof value === 'string');
 }
 
-/**
- * Downloads the models that a command names by hub id and that are not in the cache, before the command runs. A name whose
- * first part is a folder here is a path, so that a slip in a path is never asked of the network.
- */
+/** Downloads the models that a command names by hub id and that are not in the cache, before the command runs. */
 export async function downloadNamedModels(action: Command): Promise<void> {
-  for (const model of namedModels(action)) {
-    if (!/^[^/\\.~]+\/[^/\\]+$/.test(model) || existsSync(model) || existsSync(model.split('/')[0] ?? '')) continue;
-    const [{ isHubId, parseHubId, formatHubId }, { findCachedModel }, { readHubSettings }] = await Promise.all([
-      import('../hub/hub-id.js'),
-      import('../hub/cache.js'),
-      import('../hub/settings.js'),
-    ]);
-    if (!isHubId(model)) continue;
-    const id = parseHubId(model);
-    const settings = readHubSettings();
-    const found = findCachedModel(id, settings.cacheDir);
-    if (found?.missing.length === 0) continue;
-    if (!settings.offline)
-      note(`There is no folder ${model}; downloading ${formatHubId(id)} from ${settings.endpoint}.`);
-    try {
-      await pullWithProgress(model, { settings });
-    } catch (error) {
-      if (!(error instanceof CommError) || error.exitCode !== 1) throw error;
-      const { code, message, fix } = error;
-      throw new CommError(`There is no model folder ${model}; as a hub id: ${message}`, {
-        code,
-        cause: error,
-        ...(fix ? { fix } : {}),
-      });
-    }
+  for (const model of namedModels(action)) await ensureModel(model);
+}
+
+/**
+ * Downloads a model that is named by its hub id and is not in the cache; does nothing for a path. A name whose first part
+ * is a folder here is a path, so that a slip in a path is never asked of the network.
+ */
+export async function ensureModel(model: string): Promise<void> {
+  if (!/^[^/\\.~]+\/[^/\\]+$/.test(model) || existsSync(model) || existsSync(model.split('/')[0] ?? '')) return;
+  const [{ isHubId, parseHubId, formatHubId }, { findCachedModel }, { readHubSettings }] = await Promise.all([
+    import('../hub/hub-id.js'),
+    import('../hub/cache.js'),
+    import('../hub/settings.js'),
+  ]);
+  if (!isHubId(model)) return;
+  const id = parseHubId(model);
+  const settings = readHubSettings();
+  const found = findCachedModel(id, settings.cacheDir);
+  if (found?.missing.length === 0) return;
+  if (!settings.offline) note(`There is no folder ${model}; downloading ${formatHubId(id)} from ${settings.endpoint}.`);
+  try {
+    await pullWithProgress(model, { settings });
+  } catch (error) {
+    if (!(error instanceof CommError) || error.exitCode !== 1) throw error;
+    const { code, message, fix } = error;
+    throw new CommError(`There is no model folder ${model}; as a hub id: ${message}`, {
+      code,
+      cause: error,
+      ...(fix ? { fix } : {}),
+    });
   }
+}
+
+/** The folder that a path or hub id names, downloaded where it is missing; a path is given back as it is, there or not. */
+export async function fetchFolder(model: string): Promise<string> {
+  await ensureModel(model);
+  if (existsSync(model)) return model;
+  const [{ isHubId, parseHubId }, { findCachedModel }, { readHubSettings }] = await Promise.all([
+    import('../hub/hub-id.js'),
+    import('../hub/cache.js'),
+    import('../hub/settings.js'),
+  ]);
+  if (!isHubId(model)) return model;
+  return findCachedModel(parseHubId(model), readHubSettings().cacheDir)?.folder ?? model;
 }

@@ -1,6 +1,7 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { Recipe } from '../train/recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { note, printJson } from './output.js';
 
@@ -50,7 +51,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   }
   const out = options.out ?? join('runs', 'out', name);
   const { runRecipe } = await import('../train/run.js');
-  const result = await runRecipe(recipe, {
+  const result = await runRecipe(await withFolders(recipe), {
     out,
     recipe,
     resume: options.resume === true,
@@ -61,4 +62,19 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   else
     note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
   if (!result.finished) process.exitCode = 130;
+}
+
+/** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */
+async function withFolders(recipe: Recipe): Promise<Recipe> {
+  if (recipe.kind !== 'comm') return recipe;
+  const { fetchFolder } = await import('./pull.js');
+  const { from, encoders, tokenizer } = recipe.comm;
+  const folders: string[] = [];
+  // The towers are in the model that a stage starts from.
+  for (const encoder of from === null ? encoders : []) folders.push(await fetchFolder(encoder));
+  const model = from === null ? null : await fetchFolder(from);
+  return {
+    ...recipe,
+    comm: { ...recipe.comm, encoders: folders, from: model, tokenizer: await fetchFolder(tokenizer) },
+  };
 }

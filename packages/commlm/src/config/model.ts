@@ -46,6 +46,15 @@ export const ImageTokensConfig = z.discriminatedUnion('kind', [
 ]);
 export type ImageTokensConfig = z.infer<typeof ImageTokensConfig>;
 
+/** Parts of a model, which are the prefixes of its weights' names. */
+const partNames = (numEncoders: number): string[] => [
+  ...Array.from({ length: numEncoders }, (_, i) =>
+    ['vit', 'merge', 'align'].map((part) => `vision.encoders.${i}.${part}`),
+  ).flat(),
+  'projector',
+  'language_model',
+];
+
 /** `config.json` of a model folder. */
 export const CommConfig = z
   .strictObject({
@@ -54,12 +63,18 @@ export const CommConfig = z
     projector: ProjectorConfig,
     imageTokens: ImageTokensConfig,
     textConfig: LlamaConfig,
+    /** Parts that still have their first random weights (`projector`, `vision.encoders.0.merge`); absent when none has. */
+    untrained: z.array(z.string()).optional(),
     /** How questions are spelled; Vicuna's way, as Shikra and COMM have it, when absent. */
     conversation: ConversationConfig.optional(),
   })
   .superRefine((config, ctx) => {
     const fail = (path: string[], message: string): void => ctx.addIssue({ code: 'custom', path, message });
     const { imageTokens, projector, textConfig, vision } = config;
+    const parts = partNames(vision.encoders.length);
+    for (const name of config.untrained ?? []) {
+      if (!parts.includes(name)) fail(['untrained'], `there is no part '${name}'; the parts are ${parts.join(', ')}`);
+    }
     for (const [name, id] of imageTokens.kind === 'wrapped' ? Object.entries(imageTokens) : []) {
       if (typeof id === 'number' && id >= textConfig.vocabSize) {
         fail(['imageTokens', name], `id ${id} is outside the vocabulary of ${textConfig.vocabSize}`);

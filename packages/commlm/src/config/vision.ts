@@ -211,7 +211,7 @@ export const MergeConfig = z.discriminatedUnion('kind', [
     /** One linear-layernorm for all levels of the encoder instead of one each (paper-notes 2). */
     shared: z.boolean(),
     order: z.enum(['norm-linear', 'linear-norm']),
-    width: positiveInt,
+    width: positiveInt.max(65_536),
   }),
   z.strictObject({
     kind: z.literal('conv-layerscale'),
@@ -219,8 +219,9 @@ export const MergeConfig = z.discriminatedUnion('kind', [
     kernelSize: z
       .int()
       .positive()
+      .max(255)
       .refine((size) => size % 2 === 1, 'the kernel size must be odd'),
-    width: positiveInt,
+    width: positiveInt.max(65_536),
   }),
   z.strictObject({ kind: z.literal('concat') }),
 ]);
@@ -230,7 +231,12 @@ export type MergeConfig = z.infer<typeof MergeConfig>;
 export const AlignConfig = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('none') }),
   z.strictObject({ kind: z.literal('linear') }),
-  z.strictObject({ kind: z.literal('mlp'), blocks: positiveInt, ratio: z.number().positive(), act: Activation }),
+  z.strictObject({
+    kind: z.literal('mlp'),
+    blocks: positiveInt.max(64),
+    ratio: z.number().positive().max(64),
+    act: Activation,
+  }),
 ]);
 export type AlignConfig = z.infer<typeof AlignConfig>;
 

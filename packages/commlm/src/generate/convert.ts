@@ -1,7 +1,10 @@
 // `commlm convert` as a function: which folders are meant, and what was written.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Converted, type ConvertOptions, convertFolder } from '../weights/convert.js';
+import { type Converted, type ConvertOptions, convertFolder, refuseFilled } from '../weights/convert.js';
+import { readFolderJson } from '../weights/hf-config.js';
+import { type MergeOptions, mergeLora } from '../weights/lora.js';
+import { isWholeModel } from '../weights/open-model.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
 /** What to convert, and how. */
@@ -23,7 +26,19 @@ export interface ConvertReport extends Converted {
 
 /** Writes a model of another layout as a folder of ours; throws CommError for what is no known model. */
 export function convertModel({ model, out, ...options }: ConvertRequest): ConvertReport {
-  const converted = convertFolder(resolveModelFolder(model), out, { ...options, ...resolveFolders(options) });
+  const folder = resolveModelFolder(model);
+  const places = resolveFolders(options);
+  const json = readFolderJson(folder, 'config.json');
+  const converted =
+    places.lora !== undefined && !isWholeModel(json)
+      ? { modelType: String(json['model_type']), ...mergeAdapter(folder, places.lora, out, options) }
+      : convertFolder(folder, out, { ...options, ...places });
   const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
   return { ...converted, out, bytes };
+}
+
+/** A model of text alone keeps its layout; only the adapter goes into it. */
+function mergeAdapter(folder: string, lora: string, out: string, options: MergeOptions): Omit<Converted, 'modelType'> {
+  refuseFilled(out);
+  return mergeLora(folder, lora, out, options);
 }

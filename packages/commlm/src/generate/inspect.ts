@@ -48,6 +48,10 @@ export interface ModelReport {
   /** Tokens of one picture in the language model; only for models that look. */
   readonly tokensPerImage?: number;
   readonly maxPositions?: number;
+  /** Parts with fresh weights, which have to be trained before the model can answer. */
+  readonly untrained: readonly string[];
+  /** Tensors on disk that loading passes over, because the model computes them or does not have them (a text tower). */
+  readonly ignored: readonly string[];
 }
 
 interface Entry {
@@ -73,10 +77,18 @@ export function inspectModel(model?: string, options: InspectOptions = {}): Mode
     const language = languageModelTypes.includes(String(json.model_type))
       ? describeLanguageModel(json, folder, files)
       : undefined;
-    return report(folder, json, config, language, files, entriesOf(files, whole));
+    const described = report(folder, json, config, language, files, entriesOf(files, whole));
+    return { ...described, ignored: ignoredKeys(files, whole) };
   } finally {
     files.close();
   }
+}
+
+/** What the layout's adapter calls ignorable and the files hold; nothing is known of other layouts. */
+function ignoredKeys(files: WeightSource, whole: WholeModel | undefined): string[] {
+  if (whole === undefined) return [];
+  const used = new Set(whole.rules.flatMap(({ theirs }) => theirs));
+  return files.keys.filter((key) => !used.has(key) && whole.ignorable(key));
 }
 
 /** All stored tensors; those of a known layout under our names, so that they fall into the parts of a model. */
@@ -92,7 +104,7 @@ function report(
   language: LanguageReport | undefined,
   files: WeightSource,
   entries: readonly Entry[],
-): ModelReport {
+): Omit<ModelReport, 'ignored'> {
   const parts = groupParts(entries, config === undefined ? (language?.parts ?? []) : commParts(config));
   const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
   return {
@@ -111,6 +123,7 @@ function report(
     levelWeights:
       config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
     ...(language === undefined ? {} : { maxPositions: language.maxPositions }),
+    untrained: config?.untrained ?? [],
     ...(config === undefined
       ? {}
       : { tokensPerImage: tokensPerImage(config), maxPositions: config.textConfig.maxPositions }),

@@ -68,18 +68,37 @@ export function resolveModelFolder(model?: string): string {
 export function resolveFolders({
   visionTower,
   base,
+  lora,
 }: {
   readonly visionTower?: readonly string[];
   readonly base?: string;
-}): { visionTowers?: string[]; base?: string; resolve: (name: string) => string | undefined } {
+  readonly lora?: string;
+}): { visionTowers?: string[]; base?: string; lora?: string; resolve: (name: string) => string | undefined } {
   return {
     ...(visionTower === undefined ? {} : { visionTowers: visionTower.map((name) => resolveModelFolder(name)) }),
     ...(base === undefined ? {} : { base: resolveModelFolder(base) }),
+    ...(lora === undefined ? {} : { lora: resolveAdapterFolder(lora) }),
     resolve: (name) => {
       if (existsSync(join(name, 'config.json'))) return resolve(name);
       return cachedModelFolder(name);
     },
   };
+}
+
+/** A LoRA adapter (folder, or hub id in the cache) as a folder; throws CommError for what is none. */
+export function resolveAdapterFolder(adapter: string): string {
+  const folder = existsSync(adapter) ? adapter : cachedModelFolder(adapter);
+  if (folder !== undefined && existsSync(join(folder, 'adapter_config.json'))) return resolve(folder);
+  throw new CommError(
+    folder === undefined ? `There is no adapter folder ${adapter}.` : `${adapter} has no adapter_config.json.`,
+    {
+      code: 'model/no-adapter',
+      fix:
+        folder === undefined && isHubId(adapter)
+          ? `As a hub id it is not in the cache yet: commlm pull ${adapter}`
+          : 'Name a folder with adapter_config.json and adapter_model.safetensors, as the peft library writes it.',
+    },
+  );
 }
 
 /** The snapshot of a hub id in the cache; undefined for what is none or was never downloaded. */

@@ -10,7 +10,9 @@ import type { Comm } from '../models/comm.js';
 import type { KvCache } from '../models/kv-cache.js';
 import { findBoxes } from '../text/boxes.js';
 import { Tokenizer } from '../text/tokenizer.js';
+import { type LoadedComm, readCommConfig } from '../weights/comm-folder.js';
 import { readGenerationConfig } from '../weights/generation-config.js';
+import { readFolderJson } from '../weights/hf-config.js';
 import { openModel } from '../weights/open-model.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
 import { ChatSession } from './chat.js';
@@ -39,6 +41,12 @@ export interface LoadOptions {
   readonly visionTower?: readonly string[];
   /** Folder or hub id of the language model that a model's files build on (Shikra's delta, Prismatic's tokenizer). */
   readonly base?: string;
+  /** Folder or hub id of a LoRA adapter that is merged into the weights. */
+  readonly lora?: string;
+  /** Runs a model with parts that its config marks as untrained, which is refused otherwise. */
+  readonly allowUntrained?: boolean;
+  /** Called with a line for what changes while loading, such as the number format. */
+  readonly onNote?: (line: string) => void;
 }
 
 /** Starting values of a model's folder (`generation_config.json`). */
@@ -55,6 +63,7 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   const started = performance.now();
   const folder = resolveModelFolder(model);
   const device = (options.device ?? 'cpu') as Device;
+  if (options.allowUntrained !== true) refuseUntrained(folder);
   const opened = openModel(folder, {
     ...resolveFolders(options),
     device,
@@ -62,6 +71,7 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   });
   try {
     const tokenizer = await Tokenizer.load(opened.tokenizer);
+    noteDtype(basename(folder), opened, options.onNote);
     return new CommSession({
       name: basename(folder),
       comm: opened.model,
@@ -74,6 +84,27 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
     opened.model.dispose();
     throw error;
   }
+}
+
+/** Before any weight is read, since a large model takes a while. */
+function refuseUntrained(folder: string): void {
+  if (readFolderJson(folder, 'config.json')['model_type'] !== 'comm') return;
+  const { untrained = [] } = readCommConfig(folder);
+  if (untrained.length === 0) return;
+  const name = basename(folder);
+  throw new CommError(
+    `${name} cannot answer yet: ${untrained.join(', ')} ${untrained.length === 1 ? 'is' : 'are'} untrained.`,
+    {
+      code: 'model/untrained',
+      fix: 'Train it first (commlm train), or add --allow-untrained to run it as it is.',
+    },
+  );
+}
+
+/** Says when the weights run in another number format than they are stored in. */
+function noteDtype(name: string, { model, storedDtype }: LoadedComm, onNote?: (line: string) => void): void {
+  const { dtype } = model.languageModel.model.embedTokens.weight;
+  if (dtype !== storedDtype) onNote?.(`${name}: weights are stored as ${storedDtype} and run as ${dtype}`);
 }
 
 function readDefaults(folder: string, tokenizer: Tokenizer): GenerationDefaults {

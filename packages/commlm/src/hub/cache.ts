@@ -99,8 +99,9 @@ export class ModelCache {
     const paths = listFiles(folder);
     const there = new Set(paths.filter((path) => existsSync(join(folder, path))));
     const missing = new Set(paths.filter((path) => !there.has(path))); // links to nothing
-    // Encoders of open_clip have a config of their own alone.
-    if (!there.has('config.json') && !there.has('open_clip_config.json')) missing.add('config.json');
+    // Encoders of open_clip and adapters have a config of their own alone.
+    const configs = ['config.json', 'open_clip_config.json', 'adapter_config.json'];
+    if (!configs.some((name) => there.has(name))) missing.add('config.json');
     if (![...there].some((path) => /\.(safetensors|bin|pt|pth)$/.test(path))) missing.add('the weights');
     const needed = [...shardsOf(paths), ...indexedFiles(folder, there), ...this.#listed(commit)];
     for (const path of needed) if (!there.has(path)) missing.add(path);

@@ -206,6 +206,14 @@ export class Align extends nn.Module {
   }
 }
 
+/** What learns behind one encoder, with fresh weights. */
+export function buildFusion(encoder: EncoderConfig): { readonly merge: LevelMerge; readonly align: Align } {
+  const merge = buildMerge(encoder);
+  const align = new Align(branchWidth(encoder), encoder.align);
+  initLinears(merge, 0.02);
+  return { merge, align };
+}
+
 /** One encoder with its levels, merge and alignment. */
 export class VisualBranch extends nn.Module {
   readonly config: EncoderConfig;
@@ -219,9 +227,7 @@ export class VisualBranch extends nn.Module {
     this.config = config;
     this.#levels = resolveLevels(config.levels, config.vit.numLayers);
     this.vit = buildEncoder(config);
-    this.merge = buildMerge(config);
-    this.align = new Align(branchWidth(config), config.align);
-    initLinears(this.merge, 0.02);
+    ({ merge: this.merge, align: this.align } = buildFusion(config));
   }
 
   /** The levels that the merge reads: float[B, C, H, W] -> float[B, N, D] x L. Frozen encoders leave no graph behind. */

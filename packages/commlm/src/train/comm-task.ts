@@ -10,12 +10,15 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { cat, F, nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
 import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
-import { loadEncoder } from '../weights/encoder-folder.js';
+import { isOwnEncoder, loadEncoder } from '../weights/encoder-folder.js';
+import { loadHfEncoder } from '../weights/hf-folder.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
 import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
 import type { BatchSource, TrainingTask } from './loop.js';
@@ -89,6 +92,12 @@ function watchedLosses(batch: CommRawBatch, tokenLosses: Tensor): Record<string,
   );
 }
 
+/** Weights of a finished tower: our own encoder folder, or one of another library. */
+function towerWeights(folder: string): ReadonlyMap<string, Tensor> {
+  const own = !existsSync(join(folder, 'config.json')) || isOwnEncoder(folder);
+  return own ? loadEncoder(folder).weights : loadHfEncoder(folder).vit.stateDict();
+}
+
 /** A stage of COMM as a task of the training loop. */
 export class CommTask implements TrainingTask<CommRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
@@ -114,7 +123,10 @@ export class CommTask implements TrainingTask<CommRawBatch> {
 
   /** Build the model from its towers, or from the stage before. */
   static open(config: CommTrainConfig): CommTask {
-    if (config.from !== null) return new CommTask(config, loadCommFolder(config.from).model);
+    if (config.from !== null) {
+      const { model, config: own } = loadCommFolder(config.from);
+      return new CommTask({ ...config, model: own }, model);
+    }
     const model = new Comm(config.model);
     if (config.encoders.length !== model.vision.encoders.length) {
       throw new CommError(
@@ -126,7 +138,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       );
     }
     for (const [i, folder] of config.encoders.entries()) {
-      scope(() => model.vision.encoders[i]!.vit.loadStateDict(loadEncoder(folder).weights));
+      scope(() => model.vision.encoders[i]!.vit.loadStateDict(towerWeights(folder)));
     }
     return new CommTask(config, model);
   }
@@ -232,7 +244,16 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   export(folder: string): void {
-    saveCommFolder(folder, this.#model, { tokenizer: this.#config.tokenizer, dtype: 'bf16' });
+    const { tokenizer } = this.#config;
+    const untrained = (this.#model.config.untrained ?? []).filter((name) => !this.#trains(name));
+    saveCommFolder(folder, this.#model, { tokenizer, dtype: 'bf16', untrained });
+  }
+
+  /** Whether weights of a part learn in this stage. */
+  #trains(part: string): boolean {
+    return [...this.#model.namedParameters()].some(
+      ([key, { requiresGrad }]) => key.startsWith(`${part}.`) && requiresGrad,
+    );
   }
 
   /** Frozen towers without graph, then fusion and projector with it. */

@@ -107,6 +107,8 @@ export interface SaveCommOptions {
   readonly dtype?: DType;
   /** Largest file; beyond it the weights are split into shards with an index. */
   readonly maxShardBytes?: number;
+  /** Parts that are marked as untrained, in place of those that the model's config marks. */
+  readonly untrained?: readonly string[];
 }
 
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */
@@ -114,7 +116,9 @@ export function saveCommFolder(folder: string, model: Comm, options: SaveCommOpt
   const weights = [...model.stateDict()].map(
     ([key, tensor]): StoredWeight => ({ key, shape: tensor.shape, dtype: tensor.dtype, load: () => tensor.detach() }),
   );
-  writeCommFolder(folder, model.config, weights, options);
+  const { untrained: marked, ...config } = model.config;
+  const untrained = [...(options.untrained ?? marked ?? [])];
+  writeCommFolder(folder, untrained.length === 0 ? config : { ...config, untrained }, weights, options);
 }
 
 /** A weight that is not read yet. */
@@ -131,7 +135,22 @@ export function writeCommFolder(
   folder: string,
   config: CommConfig,
   weights: readonly StoredWeight[],
-  { tokenizer, dtype, maxShardBytes = 5e9 }: SaveCommOptions = {},
+  options: SaveCommOptions = {},
+): void {
+  writeWeights(folder, weights, options);
+  const { tokenizer } = options;
+  for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
+    if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
+  }
+  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
+  writeWhole(join(folder, 'config.json'), toJson(config));
+}
+
+/** Weights as `model.safetensors`, or as shards with an index; lazy ones exist one at a time. Makes the folder. */
+export function writeWeights(
+  folder: string,
+  weights: readonly StoredWeight[],
+  { dtype, maxShardBytes = 5e9 }: Pick<SaveCommOptions, 'dtype' | 'maxShardBytes'> = {},
 ): void {
   mkdirSync(folder, { recursive: true });
   const planned = weights.map((weight): Planned => ({ ...weight, to: storedAs(weight.dtype, dtype) }));
@@ -141,7 +160,8 @@ export function writeCommFolder(
       scope(() =>
         io.writeSafetensors(
           join(folder, name),
-          part.map(({ key, load, to }) => [key, scope(() => load().to(to))] as const),
+          // Lazy, so that a change of dtype never holds more than one tensor twice.
+          part.map(({ key, shape, load, to }) => [key, { dtype: to, shape, read: () => load().to(to) }] as const),
           { format: 'pt' },
         ),
       ),
@@ -158,11 +178,6 @@ export function writeCommFolder(
     // A single file of an earlier save would win over the shards.
     rmSync(join(folder, 'model.safetensors'), { force: true });
   }
-  for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
-    if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
-  }
-  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
-  writeWhole(join(folder, 'config.json'), toJson(config));
 }
 
 /** For tools that look for this file: how each encoder's picture is prepared, as `vision.encoders[i].image` says it. */

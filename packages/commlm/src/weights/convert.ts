@@ -25,15 +25,19 @@ export interface Converted {
   readonly numParameters: number;
 }
 
+/** Throws a CommError when a folder to write holds something already. */
+export function refuseFilled(out: string): void {
+  if (!existsSync(out) || readdirSync(out).length === 0) return;
+  throw new CommError(`${out} is not empty.`, {
+    code: 'weights/exists',
+    fix: 'Name a new folder, or remove that one first.',
+    exitCode: 2,
+  });
+}
+
 /** Converts a model folder; throws a CommError for what is no known model, or an `out` that holds files already. */
 export function convertFolder(folder: string, out: string, options: ConvertOptions = {}): Converted {
-  if (existsSync(out) && readdirSync(out).length > 0) {
-    throw new CommError(`${out} is not empty.`, {
-      code: 'weights/exists',
-      fix: 'Name a new folder, or remove that one first.',
-      exitCode: 2,
-    });
-  }
+  refuseFilled(out);
   const { dtype, maxShardBytes = 1e9, onWeight, ...opening } = options;
   const whole = describeModel(folder, opening);
   const source = whole.openWeights();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { io, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { EncoderConfig, fromJson, toJson } from '../config/model.js';
+import { readFolderJson } from './hf-config.js';
 
 const MODEL_TYPE = 'comm_encoder';
 
@@ -14,6 +15,10 @@ export function saveEncoder(folder: string, config: EncoderConfig, weights: Read
   io.writeSafetensors(join(folder, 'model.safetensors'), weights, { format: 'pt' });
   writeFileSync(join(folder, 'config.json'), `${JSON.stringify(json, null, 2)}\n`);
 }
+
+/** Whether a folder with a config.json is one that `saveEncoder` wrote. */
+export const isOwnEncoder = (folder: string): boolean =>
+  readFolderJson(folder, 'config.json')['model_type'] === MODEL_TYPE;
 
 /** Read what `saveEncoder` wrote; the weights are mapped, not copied. */
 export function loadEncoder(folder: string): { config: EncoderConfig; weights: Map<string, Tensor> } {

@@ -9,6 +9,7 @@ import { readFolderJson } from './hf-config.js';
 import { same, toOurs } from './key-rules.js';
 import { llavaModel } from './llava.js';
 import { originalLlavaModel } from './llava-original.js';
+import { withLora } from './lora.js';
 import { isNanoVlm, nanoVlmModel } from './nanovlm.js';
 import { isPrismatic, prismaticModel } from './prismatic.js';
 import { shikraModel } from './shikra.js';
@@ -59,6 +60,12 @@ function adapterOf(json: Record<string, unknown>): Adapter | undefined {
 
 /** Config and layout of a model folder; throws a CommError for a type that is not known. No weights are read. */
 export function describeModel(folder: string, options: OpenModelOptions = {}): WholeModel {
+  const whole = describeFolder(folder, options);
+  const { lora } = options;
+  return lora === undefined ? whole : { ...whole, openWeights: () => withLora(whole.openWeights(), lora) };
+}
+
+function describeFolder(folder: string, options: OpenModelOptions): WholeModel {
   const json = readFolderJson(folder, 'config.json');
   if (json['model_type'] === 'comm') return commModel(folder);
   const adapter = adapterOf(json);
@@ -84,7 +91,7 @@ const CHECKED_BYTES = 2 * 1024 ** 3;
 export function openModel(folder: string, options: OpenModelOptions = {}): LoadedComm & { readonly tokenizer: string } {
   const { dtype, device } = options;
   const place = { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
-  if (readFolderJson(folder, 'config.json')['model_type'] === 'comm') {
+  if (options.lora === undefined && readFolderJson(folder, 'config.json')['model_type'] === 'comm') {
     const check = options.checkFinite === undefined ? {} : { checkFinite: options.checkFinite };
     return { ...loadCommFolder(folder, { ...place, ...check }), tokenizer: folder };
   }

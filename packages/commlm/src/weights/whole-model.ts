@@ -15,6 +15,8 @@ export interface OpenModelOptions {
   readonly visionTowers?: readonly string[];
   /** Folder of the language model that a model's files are a change of, or whose tokenizer they lack. */
   readonly base?: string;
+  /** Folder of a LoRA adapter that is merged into the weights. */
+  readonly lora?: string;
   /** Finds the folder of a hub id that a config.json names; undefined for what is not there. */
   readonly resolve?: (name: string) => string | undefined;
 }

@@ -1,4 +1,4 @@
 /** Files of tensors. */
-export { openSafetensors, readSafetensors, SafetensorsFile, writeSafetensors } from './safetensors.js';
+export { type LazyTensor, openSafetensors, readSafetensors, SafetensorsFile, writeSafetensors } from './safetensors.js';
 export { openTorchFile, TorchFile, TorchFileTensor } from './torch-file.js';
 export type { TorchConstant } from './torch-globals.js';

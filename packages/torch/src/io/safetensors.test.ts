@@ -249,6 +249,36 @@ test('what cannot be written is refused, and nothing is left of it', () => {
   });
 });
 
+test('lazy tensors are made one at a time, when they are written, and have to be as announced', () => {
+  scope(() => {
+    const path = join(folder, 'lazy.safetensors');
+    const live: number[] = [];
+    const lazy = (value: number): io.LazyTensor => ({
+      dtype: 'bf16',
+      shape: [3],
+      read: () => {
+        live.push(memoryStats().liveTensors);
+        return ones([3]).mul(value).to('bf16');
+      },
+    });
+    io.writeSafetensors(path, [
+      ['a', lazy(1)],
+      ['b', zeros([2], { dtype: 'f64' })],
+      ['c', lazy(3)],
+    ]);
+    assert.equal(live.length, 2);
+    assert.equal(live[0], live[1], 'the first is gone before the second is made');
+    const read = io.readSafetensors(path);
+    assert.deepEqual(read.get('a')!.tolist(), [1, 1, 1]);
+    assert.deepEqual(read.get('c')!.tolist(), [3, 3, 3]);
+    assert.throws(
+      () => io.writeSafetensors(path, [['a', { dtype: 'f32', shape: [2], read: () => ones([3]) }]]),
+      /announced as f32 \[2\] and made as f32 \[3\]/,
+    );
+    assert.deepEqual(io.readSafetensors(path).get('a')!.tolist(), [1, 1, 1], 'the old file is still there');
+  });
+});
+
 test('a write that fails at its last act leaves nothing of itself and the old target alone', () => {
   scope(() => {
     const path = join(folder, 'occupied');

@@ -131,14 +131,23 @@ export function readSafetensors(path: string): Map<string, Tensor> {
   return new Map(file.keys.map((key) => [key, file.tensor(key)]));
 }
 
+/** A tensor that is made when its turn to be written comes, and dropped behind it. */
+export interface LazyTensor {
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  /** Called once, within a scope. */
+  readonly read: () => Tensor;
+}
+
 /**
  * Writes tensors of any device to a file that appears whole or not at all: into a temporary file beside it, in pieces of
- * at most 64 MiB, flushed to the disk and renamed. Wide elements come first, so that each tensor is aligned.
- * @throws TorchError for a name that appears twice or a tensor without memory.
+ * at most 64 MiB, flushed to the disk and renamed. Wide elements come first, so that each tensor is aligned. Of lazy
+ * tensors only one exists at a time.
+ * @throws TorchError for a name that appears twice, a tensor without memory, or a lazy one that is not as announced.
  */
 export function writeSafetensors(
   path: string,
-  tensors: Iterable<readonly [string, Tensor]>,
+  tensors: Iterable<readonly [string, Tensor | LazyTensor]>,
   metadata: Readonly<Record<string, string>> = {},
 ): void {
   const entries = ordered(tensors, path);
@@ -149,7 +158,7 @@ export function writeSafetensors(
   let open = true;
   try {
     writeAll(fd, header);
-    for (const [, tensor] of entries) writeTensor(fd, tensor);
+    for (const [name, tensor] of entries) writeTensor(fd, tensor, `${path}: "${name}"`);
     fsyncSync(fd);
     open = false;
     closeSync(fd);
@@ -198,21 +207,24 @@ function decodeUtf8(bytes: Buffer, path: string): string {
   }
 }
 
-function ordered(tensors: Iterable<readonly [string, Tensor]>, path: string): (readonly [string, Tensor])[] {
-  const byName = new Map<string, Tensor>();
+function ordered(
+  tensors: Iterable<readonly [string, Tensor | LazyTensor]>,
+  path: string,
+): (readonly [string, Tensor | LazyTensor])[] {
+  const byName = new Map<string, Tensor | LazyTensor>();
   for (const [name, tensor] of tensors) {
     if (name === '__metadata__') throw new TorchError(`${path}: "__metadata__" cannot name a tensor`);
     if (byName.has(name)) throw new TorchError(`${path}: two tensors are named "${name}"`);
-    if (tensor.device === 'meta')
+    if (!('read' in tensor) && tensor.device === 'meta')
       throw new TorchError(`${path}: "${name}" is on the meta device and has no values to write`);
     byName.set(name, tensor);
   }
-  const width = (tensor: Tensor) => itemBytes(DTYPE_NAMES[tensor.dtype]);
+  const width = (tensor: Tensor | LazyTensor) => itemBytes(DTYPE_NAMES[tensor.dtype]);
   return [...byName].sort(([nameA, a], [nameB, b]) => width(b) - width(a) || (nameA < nameB ? -1 : 1));
 }
 
 function encodeHeader(
-  entries: readonly (readonly [string, Tensor])[],
+  entries: readonly (readonly [string, Tensor | LazyTensor])[],
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
   // A Map of entries, since an object would move names such as "0" to the front.
@@ -232,8 +244,13 @@ function encodeHeader(
   return Buffer.concat([length, json, Buffer.alloc(padding, ' ')]);
 }
 
-function writeTensor(fd: number, tensor: Tensor): void {
+function writeTensor(fd: number, source: Tensor | LazyTensor, name: string): void {
   scope(() => {
+    const tensor = 'read' in source ? source.read() : source;
+    if (tensor.dtype !== source.dtype || tensor.shape.join() !== source.shape.join()) {
+      const [made, announced] = [tensor, source].map(({ dtype, shape }) => `${dtype} [${shape.join(', ')}]`);
+      throw new TorchError(`${name} was announced as ${announced} and made as ${made}`);
+    }
     const flat = tensor.detach().to('cpu').contiguous().view(-1);
     const step = CHUNK_BYTES / itemBytes(DTYPE_NAMES[tensor.dtype]);
     for (let at = 0; at < tensor.numel; at += step) {

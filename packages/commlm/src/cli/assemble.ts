@@ -1,0 +1,83 @@
+// `commlm convert --recipe`: a COMM of published parts, which are downloaded when they are named by hub id.
+import type { AssemblyRecipe } from '../config/assembly.js';
+import { CommError } from '../config/errors.js';
+import { nearestName } from '../config/json.js';
+import { note, printJson, styleOf } from './output.js';
+import { ensureModel } from './pull.js';
+
+const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: AssemblyRecipe }>>> = {
+  'comm-7b': () => import('../recipes/comm-7b.js'),
+  'comm-nano': () => import('../recipes/comm-nano.js'),
+};
+
+/** Options of `convert` that count with `--recipe`. */
+export interface AssembleCommandOptions {
+  readonly clip?: string;
+  readonly dinov2?: string;
+  readonly llm?: string;
+  readonly dtype?: AssemblyRecipe['dtype'];
+  readonly json?: boolean;
+  readonly visionTower?: string[];
+  readonly base?: string;
+  readonly delta?: string;
+  readonly lora?: string;
+}
+
+const wrong = (message: string, fix: string): CommError =>
+  new CommError(message, { code: 'cli/usage', fix, exitCode: 2 });
+
+async function loadAssembly(name: string): Promise<AssemblyRecipe> {
+  const load = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
+  if (load !== undefined) return (await load()).recipe;
+  const near = nearestName(name, Object.keys(RECIPES));
+  const fix = near === undefined ? `Choose one of ${Object.keys(RECIPES).join(', ')}.` : `Did you mean "${near}"?`;
+  throw wrong(`There is no recipe "${name}" that puts a model together.`, fix);
+}
+
+/** Runs `commlm convert --recipe <name> <out>`. */
+export async function assemble(
+  name: string,
+  out: string,
+  extra: string | undefined,
+  options: AssembleCommandOptions,
+): Promise<void> {
+  if (extra !== undefined) {
+    throw wrong('With --recipe only the folder to write is named.', `As in: commlm convert --recipe ${name} ${extra}`);
+  }
+  for (const other of ['visionTower', 'base', 'delta', 'lora'] as const) {
+    if (options[other] === undefined) continue;
+    const flag = other === 'visionTower' ? 'vision-tower' : other;
+    throw wrong(`--${flag} has no effect with --recipe.`, 'Name the parts with --clip, --dinov2 and --llm.');
+  }
+  const recipe = withChoices(await loadAssembly(name), options);
+  const parts = [...recipe.encoders.map(({ from }) => from), recipe.languageModel];
+  for (const part of parts) await ensureModel(part);
+  const [{ assembleComm }, { resolveModelFolder }] = await Promise.all([
+    import('../weights/assemble.js'),
+    import('../generate/model-folder.js'),
+  ]);
+  const folders = parts.map((part) => resolveModelFolder(part));
+  const { config, untrained, newRows } = await assembleComm(
+    recipe,
+    { encoders: folders.slice(0, -1), languageModel: folders.at(-1)! },
+    out,
+    { onNote: note },
+  );
+  if (options.json) {
+    printJson({ out, recipe: name, parts, untrained, newRows, imageTokens: config.imageTokens, dtype: recipe.dtype });
+    return;
+  }
+  const style = styleOf(process.stderr);
+  note(style.yellow(`untrained, with fresh weights: ${untrained.join(', ')}`));
+  note(`${style.green('written:')} ${out}`);
+}
+
+function withChoices(recipe: AssemblyRecipe, { clip, dinov2, llm, dtype }: AssembleCommandOptions): AssemblyRecipe {
+  const chosen = { clip, dinov2 };
+  return {
+    ...recipe,
+    encoders: recipe.encoders.map((encoder) => ({ ...encoder, from: chosen[encoder.name] ?? encoder.from })),
+    languageModel: llm ?? recipe.languageModel,
+    dtype: dtype ?? recipe.dtype,
+  };
+}

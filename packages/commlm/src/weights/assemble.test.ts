@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { io, liveTensors, manualSeed, scope } from '@commlm/torch';
+import { maxRelDiff } from '@commlm/torch/testing';
+import type { AssemblyRecipe } from '../config/assembly.js';
+import { CommError } from '../config/errors.js';
+import type { LlamaConfig } from '../config/model.js';
+import { comm7b } from '../config/presets.js';
+import { Llama } from '../models/llama.js';
+import { smallLlama } from '../models/sample-configs.js';
+import { recipe as paper } from '../recipes/comm-7b.js';
+import { Tokenizer } from '../text/tokenizer.js';
+import { assembleComm } from './assemble.js';
+import { loadCommFolder } from './comm-folder.js';
+import { encoderToHf } from './hf-folder.js';
+
+const golden = fileURLToPath(new URL('../../../../tests/golden', import.meta.url));
+const root = mkdtempSync(join(tmpdir(), 'assemble-'));
+after(() => rmSync(root, { recursive: true, force: true }));
+
+const folders = { clip: join(golden, 'models/clip'), dinov2: join(golden, 'models/dinov2') };
+
+/** The paper's recipe for encoders of 2 blocks on pictures of 32 px. */
+const recipe: AssemblyRecipe = {
+  ...paper,
+  dtype: 'f32',
+  encoders: paper.encoders.map((encoder, i) => ({
+    ...encoder,
+    imageSize: 32,
+    levels: i === 0 ? { from: 1, to: 2 } : { from: -1, to: -1 },
+  })),
+};
+
+/** A language model in transformers' layout with a SentencePiece tokenizer of 420 tokens, as Vicuna has it. */
+function languageModel(changes: Partial<LlamaConfig> = {}): string {
+  const folder = mkdtempSync(join(root, 'llm-'));
+  const config = smallLlama({ vocabSize: 420, tieWordEmbeddings: false, ...changes });
+  scope(() => {
+    manualSeed(3);
+    const model = new Llama(config);
+    io.writeSafetensors(join(folder, 'model.safetensors'), model.stateDict());
+    model.dispose();
+  });
+  const json = {
+    model_type: 'llama',
+    vocab_size: config.vocabSize,
+    hidden_size: config.hiddenSize,
+    intermediate_size: config.intermediateSize,
+    num_hidden_layers: config.numLayers,
+    num_attention_heads: config.numHeads,
+    num_key_value_heads: config.numKvHeads,
+    head_dim: config.headDim,
+    max_position_embeddings: config.maxPositions,
+    rms_norm_eps: config.rmsNormEps,
+    tie_word_embeddings: config.tieWordEmbeddings,
+  };
+  writeFileSync(join(folder, 'config.json'), JSON.stringify(json));
+  writeFileSync(
+    join(folder, 'tokenizer.model'),
+    gunzipSync(readFileSync(join(golden, 'sentencepiece/bpe-llama.model.gz'))),
+  );
+  return folder;
+}
+
+/** Gives a language model the golden tokenizer.json without its picture tokens. */
+function withTokenizerJson(folder: string): string {
+  rmSync(join(folder, 'tokenizer.model'));
+  const all = JSON.parse(readFileSync(join(golden, 'text/tokenizers.json'), 'utf8')) as {
+    name: string;
+    tokenizerJson: { added_tokens: { id: number; content: string }[]; model: { vocab: Record<string, number> } };
+    tokenizerConfig: object;
+  }[];
+  const { tokenizerJson: json, tokenizerConfig } = all.find(({ name }) => name === 'byte-level')!;
+  json.added_tokens = json.added_tokens.filter(({ content }) => !content.startsWith('<im'));
+  for (const name of Object.keys(json.model.vocab)) if (name.startsWith('<im')) delete json.model.vocab[name];
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(json));
+  const config = { ...tokenizerConfig, added_tokens_decoder: {} };
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(config));
+  return folder;
+}
+
+const outFolder = (): string => join(mkdtempSync(join(root, 'out-')), 'comm');
+
+test('parts keep their weights, the fusion is fresh and marked', async () => {
+  const before = liveTensors().length;
+  const llm = languageModel();
+  const out = outFolder();
+  const notes: string[] = [];
+  const result = await assembleComm(recipe, { encoders: [folders.clip, folders.dinov2], languageModel: llm }, out, {
+    onNote: (line) => notes.push(line),
+  });
+  assert.deepEqual(result.untrained, [
+    'vision.encoders.0.merge',
+    'vision.encoders.1.merge',
+    'vision.encoders.1.align',
+    'projector',
+  ]);
+  assert.deepEqual(result.newRows, [420, 421, 422]);
+  assert.match(notes.join('\n'), /420, 421, 422 .*mean/);
+  const { model, config } = loadCommFolder(out);
+  assert.deepEqual(config.untrained, result.untrained);
+  assert.deepEqual(config.imageTokens, { kind: 'wrapped', patchId: 420, startId: 421, endId: 422 });
+  scope(() => {
+    for (const [i, name] of (['clip', 'dinov2'] as const).entries()) {
+      const vit = model.vision.encoders[i]!.vit;
+      for (const [key, tensor] of encoderToHf(name, vit.config, vit.stateDict())) {
+        const stored = io.readSafetensors(join(folders[name], 'model.safetensors'));
+        assert.equal(maxRelDiff(tensor, stored.get(key) ?? stored.get(`vision_model.${key}`)!), 0, key);
+      }
+    }
+    const stored = io.readSafetensors(join(llm, 'model.safetensors'));
+    const own = model.languageModel.stateDict();
+    for (const [key, tensor] of stored) {
+      const grown = key === 'model.embed_tokens.weight' || key === 'lm_head.weight';
+      const kept = grown ? own.get(key)!.narrow(0, 0, 420) : own.get(key)!;
+      assert.equal(maxRelDiff(kept, tensor), 0, key);
+      if (!grown) continue;
+      for (let row = 420; row < 423; row++) {
+        assert.ok(maxRelDiff(own.get(key)!.select(0, row), tensor.mean(0)) < 1e-5, key);
+      }
+    }
+  });
+  model.dispose();
+  const tokenizer = await Tokenizer.load(out);
+  assert.equal(tokenizer.addedTokens.get('<im_patch>'), 420);
+  assert.ok(!tokenizer.encode('<im_patch>').includes(420), 'a user cannot spell it');
+  assert.match(readFileSync(join(out, 'README.md'), 'utf8'), /not trained/);
+  assert.equal(liveTensors().length, before);
+});
+
+test('picture tokens take spare rows of a larger embedding first', async () => {
+  const llm = withTokenizerJson(languageModel({ vocabSize: 500 }));
+  const out = outFolder();
+  const { newRows, config } = await assembleComm(
+    recipe,
+    { encoders: [folders.clip, folders.dinov2], languageModel: llm },
+    out,
+  );
+  assert.equal(config.textConfig.vocabSize, 500);
+  const tokenizer = await Tokenizer.load(out);
+  assert.deepEqual(
+    newRows,
+    ['<im_patch>', '<im_start>', '<im_end>'].map((name) => tokenizer.addedTokens.get(name)),
+  );
+  assert.ok(newRows.every((id) => id < 500));
+  const json = JSON.parse(readFileSync(join(out, 'tokenizer_config.json'), 'utf8')) as Record<string, object>;
+  assert.ok(String(newRows[0]) in json['added_tokens_decoder']!, 'for Python too');
+});
+
+test('the shipped recipe for the paper gives the preset of the paper', async () => {
+  const { clip, dinov2 } = { clip: paper.encoders[0]!, dinov2: paper.encoders[1]! };
+  const [a, b] = comm7b().vision.encoders;
+  assert.deepEqual([clip.levels, dinov2.levels], [a!.levels, b!.levels]);
+  assert.deepEqual([clip.align, dinov2.align], [a!.align, b!.align]);
+  assert.deepEqual({ ...clip.merge, width: 1024 }, a!.merge);
+  assert.deepEqual({ ...dinov2.merge, width: 1024 }, b!.merge);
+  assert.deepEqual([clip.imageSize, dinov2.imageSize], [a!.image.size, b!.image.size]);
+  assert.deepEqual([paper.fuse, paper.projector], [comm7b().vision.fuse, comm7b().projector]);
+});
+
+test('parts that do not fit leave nothing behind', async () => {
+  const llm = languageModel();
+  const encoders = [folders.clip, folders.dinov2];
+  const cases: [AssemblyRecipe, string, RegExp][] = [
+    [paper, llm, /image_size|levels/],
+    [{ ...recipe, encoders: recipe.encoders.map((e) => ({ ...e, levels: [9] })) }, llm, /Level 9 does not exist/],
+    [{ ...recipe, encoders: recipe.encoders.map((e, i) => ({ ...e, imageSize: 32 * (i + 1) })) }, llm, /token counts/],
+    [recipe, languageModel({ vocabSize: 400 }), /420 tokens.*400/],
+  ];
+  for (const [changed, languageModelFolder, message] of cases) {
+    const out = outFolder();
+    await assert.rejects(
+      assembleComm(changed, { encoders, languageModel: languageModelFolder }, out),
+      (error) => error instanceof CommError && message.test(error.message),
+      String(message),
+    );
+    assert.ok(!existsSync(out));
+  }
+  await assert.rejects(
+    assembleComm(recipe, { encoders: [folders.dinov2, folders.clip], languageModel: llm }, outFolder()),
+    /holds a dinov2 encoder, where the recipe has its clip/,
+  );
+  const taken = outFolder();
+  await assembleComm(recipe, { encoders, languageModel: llm }, taken);
+  await assert.rejects(assembleComm(recipe, { encoders, languageModel: llm }, taken), /is not empty/);
+});
+
+test('a config that marks a part that does not exist is refused', async () => {
+  const out = outFolder();
+  await assembleComm(recipe, { encoders: [folders.clip, folders.dinov2], languageModel: languageModel() }, out);
+  const path = join(out, 'config.json');
+  const json = JSON.parse(readFileSync(path, 'utf8')) as { untrained: string[] };
+  writeFileSync(path, JSON.stringify({ ...json, untrained: ['vision.fusion'] }));
+  assert.throws(() => loadCommFolder(out), /no part 'vision\.fusion'/);
+});
