@@ -1,4 +1,5 @@
 // `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
+import { openSession } from './open-session.js';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
@@ -62,8 +63,7 @@ async function batch(input: string, output: string, options: BatchCommandOptions
     if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });
     return;
   }
-  const { loadModel } = await import('../generate/session.js');
-  using session = await loadModel(options.model, options);
+  using session = await openSession(options);
   const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
   const summary = await answerFile(session, input, output, {
     ...options,

@@ -1,14 +1,14 @@
 // `commlm convert <model> <out>`: a model of another layout as a folder of ours.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
-import { addFolderOptions, type FolderOptions } from './options.js';
+import { addFolderOptions, type FolderOptions, FORMATS, type Format } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface ConvertCommandOptions extends FolderOptions {
   readonly delta?: string;
-  readonly dtype?: 'f32' | 'bf16' | 'f16';
+  readonly dtype?: Format;
   readonly json?: boolean;
 }
 
@@ -31,7 +31,9 @@ export function register(program: Command): void {
     .usage('[options] <model> <out>');
   addFolderOptions(command)
     .option('--delta <model>', 'a model that is stored as the difference to --base, in the place of <model>')
-    .option('--dtype <name>', 'number format of the weights: f32, bf16 or f16 (default: as they are)')
+    .addOption(
+      new Option('--dtype <name>', 'number format of the weights (default: as they are)').choices(FORMATS),
+    )
     .option('--json', 'print what was written as one JSON document')
     .addHelpText('after', NOTES)
     .action(convert);

@@ -316,7 +316,7 @@ export class Llama extends nn.Module {
 
   /** Logits of hidden states, which the caller narrows to the positions it needs: float[*, E] -> float[*, V]. */
   logits(hidden: Tensor): Tensor {
-    return F.linear(hidden, this.lmHead?.weight ?? this.model.embedTokens.weight);
+    return this.lmHead === null ? F.linear(hidden, this.model.embedTokens.weight) : this.lmHead.forward(hidden);
   }
 
   /** Logits at every position: ids i64[B, T] or embeddings float[B, T, E] -> float[B, T, V]. */

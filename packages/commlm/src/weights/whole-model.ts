@@ -1,17 +1,20 @@
 /** What an adapter says about a whole model of another layout: our config, and where each of our tensors lies. */
-import { type Device, type DType, nn } from '@commlm/torch';
+import { type Device, nn } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig, LlamaConfig } from '../config/model.js';
 import { Llama } from '../models/llama.js';
 import { type KeyRule, same, type TensorSource } from './key-rules.js';
+import type { WantedFormat } from './quantise.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {
   /** By default the dtype that the weights are stored in. */
-  readonly dtype?: DType;
+  readonly dtype?: WantedFormat;
   readonly device?: Device;
   /** Reads every weight once to refuse NaN and infinity; by default up to 2 GiB. */
   readonly checkFinite?: boolean;
+  /** Told after each weight. */
+  readonly onWeight?: (done: number, total: number) => void;
   /** Folders of the picture encoders where the model's own files lack them, in the order of its encoders. */
   readonly visionTowers?: readonly string[];
   /** Folder of the language model that a model's files are a change of, or whose tokenizer they lack. */
