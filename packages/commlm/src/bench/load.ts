@@ -31,7 +31,8 @@ interface Sample {
 function sample(pid: number): Sample | undefined {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const of = (name: string): number => 1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? Number.NaN);
+    const of = (name: string): number =>
+      1024 * Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(status)?.[1] ?? Number.NaN);
     const found = { resident: of('VmRSS'), anonymous: of('RssAnon'), file: of('RssFile') };
     return Number.isNaN(found.resident) ? undefined : found;
   } catch {
@@ -124,8 +125,14 @@ export async function loadSuite({ model, dtype, onNote, signal }: BenchOptions):
   for (const format of dtype === undefined ? (['int8', 'bf16'] as const) : [dtype]) {
     signal?.throwIfAborted();
     const { report, loading, running } = await measure(folder, format, signal);
-    const row = (what: string, unit: string, ours: number): BenchRow => ({ suite: 'load', what: `${format}: ${what}`, unit, ours });
-    const gib = (what: string, bytes: number | undefined): BenchRow[] => (bytes === undefined ? [] : [row(what, 'GiB', bytes / GIB)]);
+    const row = (what: string, unit: string, ours: number): BenchRow => ({
+      suite: 'load',
+      what: `${format}: ${what}`,
+      unit,
+      ours,
+    });
+    const gib = (what: string, bytes: number | undefined): BenchRow[] =>
+      bytes === undefined ? [] : [row(what, 'GiB', bytes / GIB)];
     const perToken = report.completionTokens > 1 ? report.decodeMs / (report.completionTokens - 1) : undefined;
     const rate = perToken === undefined ? undefined : (bytesPerToken(folder, format) * 1000) / perToken;
     rows.push(

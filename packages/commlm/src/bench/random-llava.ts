@@ -145,19 +145,26 @@ function configOf(size: LlavaSize): object {
   };
 }
 
-/** Llama's 32,000 tokens in form: bytes, then names that no text has; `<image>` behind them. */
+/** Llama's 32,000 tokens in form: bytes, letters, then names that no text has; `<image>` behind them. */
 function tokenizer(): object {
   const special = (id: number, content: string): object => ({
     ...{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: true },
   });
   const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, '0')}>`);
-  const names = ['<unk>', '<s>', '</s>', ...bytes];
+  const letters = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+  const names = ['<unk>', '<s>', '</s>', ...bytes, '▁', ...letters];
   while (names.length < IMAGE_ID) names.push(`▁word${names.length}`);
   return {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: [special(0, '<unk>'), special(1, '<s>'), special(2, '</s>'), special(IMAGE_ID, '<image>'), special(IMAGE_ID + 1, '<pad>')],
+    added_tokens: [
+      special(0, '<unk>'),
+      special(1, '<s>'),
+      special(2, '</s>'),
+      special(IMAGE_ID, '<image>'),
+      special(IMAGE_ID + 1, '<pad>'),
+    ],
     normalizer: {
       type: 'Sequence',
       normalizers: [

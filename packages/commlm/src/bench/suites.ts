@@ -46,7 +46,10 @@ export const SUITES: Readonly<Record<string, { readonly summary: string; readonl
   vit: { summary: 'ViT-L/14@336 forward in f32, random weights, beside transformers', run: vitSuite },
   tiny: { summary: 'load time, prompt and tokens a second of the embedded model', run: tinySuite },
   memory: { summary: 'many generations: resident memory and live tensors', run: memorySuite },
-  load: { summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth', run: loadSuite },
+  load: {
+    summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth',
+    run: loadSuite,
+  },
 };
 
 async function beside(

@@ -1,10 +1,11 @@
 // `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
-import { openSession } from './open-session.js';
+
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
+import { openSession } from './open-session.js';
 import {
   addDecodingOptions,
   addModelOptions,

@@ -25,7 +25,10 @@ export function register(program: Command): void {
     .command('bench')
     .description('Measure speed and memory on this machine.')
     .argument('[suite...]', 'call, vit, tiny, memory, load (default: all)', collectSuites, [])
-    .option('-m, --model <folder>', 'model of the suites tiny, memory and load (default: the embedded models/comm-tiny)')
+    .option(
+      '-m, --model <folder>',
+      'model of the suites tiny, memory and load (default: the embedded models/comm-tiny)',
+    )
     .option(
       '--python <file>',
       'Python with torch and transformers for the peers (default: COMMLM_PEER_PYTHON, else python3)',

@@ -2,7 +2,7 @@
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
-import { addFolderOptions, type FolderOptions, FORMATS, type Format } from './options.js';
+import { addFolderOptions, FORMATS, type FolderOptions, type Format } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
@@ -31,9 +31,7 @@ export function register(program: Command): void {
     .usage('[options] <model> <out>');
   addFolderOptions(command)
     .option('--delta <model>', 'a model that is stored as the difference to --base, in the place of <model>')
-    .addOption(
-      new Option('--dtype <name>', 'number format of the weights (default: as they are)').choices(FORMATS),
-    )
+    .addOption(new Option('--dtype <name>', 'number format of the weights (default: as they are)').choices(FORMATS))
     .option('--json', 'print what was written as one JSON document')
     .addHelpText('after', NOTES)
     .action(convert);

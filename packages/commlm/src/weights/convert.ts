@@ -7,7 +7,15 @@ import { type StoredWeight, writeCommFolder } from './comm-folder.js';
 import { checkFinite } from './finite.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
 import { describeModel } from './open-model.js';
-import { buildComm, forgetRule, quantisedKeys, quantiseWeight, refuseFormat, scaleKey, type WeightFormat } from './quantise.js';
+import {
+  buildComm,
+  forgetRule,
+  quantisedKeys,
+  quantiseWeight,
+  refuseFormat,
+  scaleKey,
+  type WeightFormat,
+} from './quantise.js';
 import type { OpenModelOptions } from './whole-model.js';
 
 /** How a model is converted. */

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { io, manualSeed, noGrad, nn, randn, scope, type Tensor, tensor } from '@commlm/torch';
+import { io, manualSeed, nn, noGrad, randn, scope, type Tensor, tensor } from '@commlm/torch';
 import { expectNoLeak, maxRelDiff } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { Comm } from '../models/comm.js';
@@ -46,13 +46,20 @@ const relativeError = (a: Tensor, b: Tensor): number =>
   scope(() => a.sub(b).pow(2).sum().div(b.pow(2).sum()).sqrt().item());
 
 test('a model is filled in int8: large matrices in 8 bits, the rest bf16, logits near those of f32', () => {
-  const [exact, coarse] = [loadCommFolder(floats, { dtype: 'f32' }).model, loadCommFolder(floats, { dtype: 'int8' }).model];
+  const [exact, coarse] = [
+    loadCommFolder(floats, { dtype: 'f32' }).model,
+    loadCommFolder(floats, { dtype: 'int8' }).model,
+  ];
   const layers = [...coarse.namedModules()].filter(([, module]) => module instanceof nn.Int8Linear);
   assert.deepEqual(
     layers.map(([key]) => key),
-    [...exact.namedModules()].filter(([key, module]) => module instanceof nn.Linear && isQuantisedLayer(key)).map(([key]) => key),
+    [...exact.namedModules()]
+      .filter(([key, module]) => module instanceof nn.Linear && isQuantisedLayer(key))
+      .map(([key]) => key),
   );
-  assert.ok(layers.some(([key]) => key.startsWith('vision.')) && layers.some(([key]) => key.startsWith('language_model.')));
+  assert.ok(
+    layers.some(([key]) => key.startsWith('vision.')) && layers.some(([key]) => key.startsWith('language_model.')),
+  );
   for (const [key, { dtype }] of coarse.stateDict()) {
     if (!layers.some(([layer]) => key === `${layer}.weight`)) assert.equal(dtype, 'bf16', key);
   }
@@ -70,7 +77,8 @@ test('an int8 folder opens as what was quantised while loading, by itself and by
     const { model } = loadCommFolder(int8, dtype === undefined ? {} : { dtype });
     scope(() => {
       const other = model.stateDict();
-      for (const [key, weight] of streamed.stateDict()) assert.equal(maxRelDiff(other.get(key)!.to('f32'), weight.to('f32')), 0, key);
+      for (const [key, weight] of streamed.stateDict())
+        assert.equal(maxRelDiff(other.get(key)!.to('f32'), weight.to('f32')), 0, key);
       assert.equal(maxRelDiff(logits(model), logits(streamed)), 0);
     });
     model.dispose();
@@ -127,7 +135,10 @@ test('an int8 folder is read strictly: a missing scale, a float matrix, NaN in t
   rewrite(floats, (weights) => weights.set(`${key}.weight`, weights.get(`${key}.weight`)!.to('i8')));
   assert.throws(() => loadCommFolder(broken), code('weights/dtype'));
   rewrite(floats, (weights) => weights.set(`${key}.weight`, weights.get(`${key}.weight`)!.mul(Number.NaN)));
-  assert.throws(() => loadCommFolder(broken, { dtype: 'int8' }), (error: CommError) => error.code === 'weights/not-finite' && error.message.includes(key));
+  assert.throws(
+    () => loadCommFolder(broken, { dtype: 'int8' }),
+    (error: CommError) => error.code === 'weights/not-finite' && error.message.includes(key),
+  );
   const config = JSON.parse(readFileSync(join(int8, 'config.json'), 'utf8'));
   writeFileSync(join(broken, 'config.json'), JSON.stringify({ ...config, quantization: { kind: 'int3' } }));
   assert.throws(() => loadCommFolder(broken), code('config/invalid'));
@@ -135,6 +146,13 @@ test('an int8 folder is read strictly: a missing scale, a float matrix, NaN in t
 
 test('loading in int8 leaks nothing and tells of every weight', () => {
   let last: readonly [number, number] = [0, 0];
-  expectNoLeak(() => loadCommFolder(floats, { dtype: 'int8', onWeight: (...told) => { last = told; } }).model.dispose());
+  expectNoLeak(() =>
+    loadCommFolder(floats, {
+      dtype: 'int8',
+      onWeight: (...told) => {
+        last = told;
+      },
+    }).model.dispose(),
+  );
   assert.ok(last[0] > 50 && last[0] === last[1]);
 });

@@ -37,7 +37,9 @@ function quantiseLayers(model: Comm): void {
 
 /** Keys of the matrices that are quantised, in a model that has float layers. */
 export function quantisedKeys(model: Comm): Set<string> {
-  const layers = [...model.namedModules()].filter(([key, layer]) => layer instanceof nn.Linear && isQuantisedLayer(key));
+  const layers = [...model.namedModules()].filter(
+    ([key, layer]) => layer instanceof nn.Linear && isQuantisedLayer(key),
+  );
   return new Set(layers.map(([key]) => `${key}.weight`));
 }
 
@@ -86,7 +88,8 @@ export function fillModel(model: Comm, { source, rules, ignorable }: FillSource,
   checkKeys(source, theirShapes(rules, state), ignorable);
   checkStored(source, rules, state);
   const dtype = formatOf(model, options);
-  const quantised = dtype === 'int8' && model.config.quantization === undefined ? quantisedKeys(model) : new Set<string>();
+  const quantised =
+    dtype === 'int8' && model.config.quantization === undefined ? quantisedKeys(model) : new Set<string>();
   if (quantised.size > 0) quantiseLayers(model);
   const target = dtype === 'int8' ? 'bf16' : dtype;
   scope(() => {
@@ -101,7 +104,8 @@ export function fillModel(model: Comm, { source, rules, ignorable }: FillSource,
       });
       const [weight, scale] = made as [Tensor, Tensor?];
       weights.set(key, options.device === undefined ? weight : weight.to(options.device));
-      if (scale !== undefined) weights.set(scaleKey(key), options.device === undefined ? scale : scale.to(options.device));
+      if (scale !== undefined)
+        weights.set(scaleKey(key), options.device === undefined ? scale : scale.to(options.device));
       // What was converted or joined is in memory of its own now; what was not stays mapped.
       if (weight.dtype !== source.info(rule.theirs[0]!).dtype || rule.theirs.length > 1) forgetRule(source, rule);
       options.onWeight?.(weights.size, rules.length + quantised.size);
@@ -120,10 +124,13 @@ function checkStored(source: TensorSource, rules: readonly KeyRule[], state: Rea
     const wrong = theirs.find((key) => (source.info(key).dtype === 'i8') !== isInt8);
     if (wrong === undefined) continue;
     const { dtype } = source.info(wrong);
-    throw new CommError(`The tensor '${wrong}' in ${source.name} is stored as ${dtype}, which its config.json does not say.`, {
-      code: 'weights/dtype',
-      fix: 'Check that config.json and the weights belong to the same model.',
-    });
+    throw new CommError(
+      `The tensor '${wrong}' in ${source.name} is stored as ${dtype}, which its config.json does not say.`,
+      {
+        code: 'weights/dtype',
+        fix: 'Check that config.json and the weights belong to the same model.',
+      },
+    );
   }
 }
 

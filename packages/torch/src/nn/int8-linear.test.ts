@@ -41,7 +41,13 @@ for (const dtype of ['f32', 'bf16', 'f16'] as const) {
 
 test('quantizeRows: rows of zeros and of tiny values are zero, NaN and infinity are refused', () => {
   scope(() => {
-    const { weight, scale } = quantizeRows(tensor([[0, 0], [1e-39, 0], [-2, 1]]));
+    const { weight, scale } = quantizeRows(
+      tensor([
+        [0, 0],
+        [1e-39, 0],
+        [-2, 1],
+      ]),
+    );
     // 2 / 127 is rounded up to the next bf16, so that 2 is 126 or 127 steps.
     assert.deepEqual(Array.from(weight.narrow(0, 0, 2).to('f32').toArray() as Float32Array), [0, 0, 0, 0]);
     assert.ok(weight.narrow(0, 2, 1).to('f32').abs().max().item() >= 126);
@@ -56,7 +62,12 @@ test('quantizeRows: rows of zeros and of tiny values are zero, NaN and infinity 
 });
 
 for (const rows of [1, 4, 7, 16, 33]) {
-  for (const [inDim, outDim] of [[1, 1], [13, 7], [64, 48], [588, 33]] as const) {
+  for (const [inDim, outDim] of [
+    [1, 1],
+    [13, 7],
+    [64, 48],
+    [588, 33],
+  ] as const) {
     test(`Int8Linear: ${rows} rows, ${inDim} to ${outDim}, equal to the product with the restored weight`, () => {
       withStrictScopes(() =>
         scope(() => {
@@ -126,9 +137,16 @@ test('hostBytes counts a parameter as long as it lives, once, and no mapped file
 const residentFileKiB = (): number =>
   Number(/RssFile:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? Number.NaN);
 
-test('forgetPages lets go of mapped memory, which reads the same afterwards', { skip: process.platform !== 'linux' }, () => {
+test('forgetPages lets go of mapped memory, which reads the same afterwards', {
+  skip: process.platform !== 'linux',
+}, () => {
   const path = join(root, 'large.safetensors');
-  scope(() => writeSafetensors(path, [['a', randn([2048, 4096])], ['b', randn([3])]]));
+  scope(() =>
+    writeSafetensors(path, [
+      ['a', randn([2048, 4096])],
+      ['b', randn([3])],
+    ]),
+  );
   scope(() => {
     const file = readSafetensors(path);
     const a = file.get('a') as Tensor;
