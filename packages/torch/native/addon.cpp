@@ -5,6 +5,7 @@
 // be loaded by several worker threads: everything lives in instance data, nothing in globals.
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/MapAllocator.h>
 #include <ATen/Parallel.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/detail/CUDAHooksInterface.h>
@@ -15,6 +16,10 @@
 
 #ifdef __GLIBC__
 #include <malloc.h>
+#endif
+#ifndef _WIN32
+#include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include <cmath>
@@ -30,7 +35,7 @@ namespace {
 
 struct Slot {
   at::Tensor tensor;
-  int64_t bytes = 0;  // host bytes this handle was charged with
+  const void* storage = nullptr;  // what this handle is counted under in Env::storages, or null
   uint32_t generation = 1;
   bool live = false;
 };
@@ -58,12 +63,19 @@ struct OpEntry {
   std::string name;
 };
 
+// Host memory that handles refer to: charged once, for as long as one of them lives.
+struct StorageCount {
+  int64_t handles = 0;
+  int64_t bytes = 0;
+};
+
 struct Env {
   std::vector<Slot> slots;
   std::vector<uint32_t> freeSlots;
   std::vector<OpEntry> ops;
   std::unordered_map<std::string, uint32_t> opIndex;
   std::vector<std::optional<at::Generator>> generators;
+  std::unordered_map<const void*, StorageCount> storages;
   int64_t live = 0;
   int64_t liveBytes = 0;
   int64_t unreportedBytes = 0;
@@ -106,6 +118,29 @@ void reportBytes(napi_env env, Env& e, int64_t delta) {
   e.unreportedBytes = 0;
 }
 
+// The identity of a host storage that takes memory; null for a device's, and for a mapped file, which the kernel takes back.
+const void* ownedStorage(const at::Tensor& tensor) {
+  if (!tensor.has_storage() || !tensor.device().is_cpu() || tensor.storage().nbytes() == 0) return nullptr;
+  if (at::MapAllocator::fromDataPtr(tensor.storage().data_ptr())) return nullptr;
+  return tensor.storage().unsafeGetStorageImpl();
+}
+
+void charge(napi_env env, Env& e, Slot& slot) {
+  slot.storage = ownedStorage(slot.tensor);
+  if (!slot.storage) return;
+  StorageCount& count = e.storages[slot.storage];
+  if (count.handles++ > 0) return;
+  count.bytes = static_cast<int64_t>(slot.tensor.storage().nbytes());
+  reportBytes(env, e, count.bytes);
+}
+
+void discharge(napi_env env, Env& e, const void* storage) {
+  const auto found = e.storages.find(storage);
+  if (found == e.storages.end() || --found->second.handles > 0) return;
+  reportBytes(env, e, -found->second.bytes);
+  e.storages.erase(found);
+}
+
 double registerTensor(napi_env env, Env& e, at::Tensor tensor) {
   uint32_t index;
   if (e.freeSlots.empty()) {
@@ -117,13 +152,10 @@ double registerTensor(napi_env env, Env& e, at::Tensor tensor) {
     e.freeSlots.pop_back();
   }
   Slot& slot = e.slots[index];
-  // Storages are counted, not views: only the first handle of a host storage is charged.
-  const bool owns = tensor.has_storage() && tensor.device().is_cpu() && tensor.storage().use_count() == 1;
-  slot.bytes = owns ? static_cast<int64_t>(tensor.storage().nbytes()) : 0;
   slot.tensor = std::move(tensor);
   slot.live = true;
   e.live++;
-  if (slot.bytes) reportBytes(env, e, slot.bytes);
+  charge(env, e, slot);
   return static_cast<double>(slot.generation) * kGenerationUnit + index;
 }
 
@@ -154,15 +186,15 @@ Slot* findSlot(Env& e, double id) {
 void releaseSlot(napi_env env, Env& e, double id) {
   Slot* slot = findSlot(e, id);
   if (!slot) return;
-  const int64_t bytes = slot->bytes;
+  const void* storage = slot->storage;
   at::Tensor dropped = std::move(slot->tensor);
   slot->tensor = at::Tensor();
   slot->live = false;
-  slot->bytes = 0;
+  slot->storage = nullptr;
   slot->generation = slot->generation + 1 < (1u << 26) ? slot->generation + 1 : 1;
   e.live--;
   e.freeSlots.push_back(static_cast<uint32_t>(slot - e.slots.data()));
-  if (bytes) reportBytes(env, e, -bytes);
+  if (storage) discharge(env, e, storage);
 }
 
 // ---------------------------------------------------------------------------------------------- JS -> IValue
@@ -1005,6 +1037,24 @@ napi_value reuseFreedMemory(napi_env env, napi_callback_info) {
   });
 }
 
+// forgetPages(t) -> whether t lies in a mapped file: its pages leave this process's resident memory and are read again,
+// from the kernel's cache or the disk, when they are next used. What was written into a private map is lost.
+napi_value forgetPages(napi_env env, napi_callback_info info) {
+  return withTensor(env, info, "forgetPages", 1, [&](Env&, const at::Tensor& t, Args&) {
+    if (!t.has_storage() || t.is_meta() || !at::MapAllocator::fromDataPtr(t.storage().data_ptr())) return boolean(env, false);
+#ifndef _WIN32
+    const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    const auto start = reinterpret_cast<uintptr_t>(t.const_data_ptr());
+    const auto base = reinterpret_cast<uintptr_t>(t.storage().data());
+    // Whole pages only, rounded outwards: what a neighbour loses it reads again.
+    const uintptr_t first = std::max(start / page * page, base);
+    const uintptr_t end = std::min((start + t.nbytes() + page - 1) / page * page, (base + t.storage().nbytes() + page - 1) / page * page);
+    if (t.is_contiguous() && end > first) madvise(reinterpret_cast<void*>(first), end - first, MADV_DONTNEED);
+#endif
+    return boolean(env, true);
+  });
+}
+
 napi_value memoryStats(napi_env env, napi_callback_info) {
   return guarded(env, [&]() -> napi_value {
     Env& e = dataOf(env);
@@ -1075,7 +1125,7 @@ NAPI_MODULE_INIT() {
       {"isGradEnabled", isGradEnabled}, {"manualSeed", manualSeed}, {"createGenerator", createGenerator},
       {"releaseGenerator", releaseGenerator}, {"generatorState", generatorState}, {"setGeneratorState", setGeneratorState},
       {"setNumThreads", setNumThreads}, {"numThreads", numThreads}, {"setDeterministic", setDeterministic},
-      {"reuseFreedMemory", reuseFreedMemory}, {"memoryStats", memoryStats}, {"versionInfo", versionInfo}, {"synchronize", synchronize}, {"emptyCache", emptyCache},
+      {"reuseFreedMemory", reuseFreedMemory}, {"forgetPages", forgetPages}, {"memoryStats", memoryStats}, {"versionInfo", versionInfo}, {"synchronize", synchronize}, {"emptyCache", emptyCache},
       {"deviceMemory", deviceMemory}};
   for (const auto& entry : entries) {
     napi_value function;

@@ -54,6 +54,7 @@ export interface Native {
   numThreads(): number;
   setDeterministic(on: boolean): void;
   reuseFreedMemory(): void;
+  forgetPages(id: number): boolean;
   memoryStats(): { liveTensors: number; hostBytes: number };
   versionInfo(): VersionInfo;
   synchronize(device: number): void;

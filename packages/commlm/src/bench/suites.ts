@@ -2,9 +2,11 @@
 import { memoryStats, noGrad, numThreads, ones, randn, scope } from '@commlm/torch';
 import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
-import type { RgbImage } from '../images/decode.js';
 import { buildEncoder } from '../models/encoders.js';
+import type { WeightFormat } from '../weights/quantise.js';
+import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';
+import { BENCH_QUESTION, samplePicture } from './sample.js';
 
 /** One measured line. */
 export interface BenchRow {
@@ -26,8 +28,10 @@ export interface BenchOptions {
   readonly rounds: number;
   /** Generations of the suite `memory`. */
   readonly generations: number;
-  /** Model folder of the suites `tiny` and `memory`; the embedded one by default. */
+  /** Model folder of the suites `tiny`, `memory` and `load`; the embedded one by default. */
   readonly model?: string;
+  /** The one number format of the suite `load`; int8 and bf16 by default. */
+  readonly dtype?: WeightFormat;
   /** Called with lines to show while a suite runs. */
   readonly onNote?: (line: string) => void;
   readonly signal?: AbortSignal;
@@ -42,6 +46,10 @@ export const SUITES: Readonly<Record<string, { readonly summary: string; readonl
   vit: { summary: 'ViT-L/14@336 forward in f32, random weights, beside transformers', run: vitSuite },
   tiny: { summary: 'load time, prompt and tokens a second of the embedded model', run: tinySuite },
   memory: { summary: 'many generations: resident memory and live tensors', run: memorySuite },
+  load: {
+    summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth',
+    run: loadSuite,
+  },
 };
 
 async function beside(
@@ -129,25 +137,8 @@ async function vitSuite(options: BenchOptions): Promise<BenchRow[]> {
   }
 }
 
-/** A picture with some structure, so that nothing is special about its pixels. */
-function samplePicture(width: number, height: number, phase = 0): RgbImage {
-  const data = new Uint8Array(width * height * 3);
-  for (let y = 0; y < height; y++) {
-    for (let x = 0; x < width; x++) {
-      const at = (y * width + x) * 3;
-      data[at] = (x * 7 + phase) & 255;
-      data[at + 1] = (y * 5 + phase * 3) & 255;
-      data[at + 2] = ((x ^ y) + phase) & 255;
-    }
-  }
-  return { width, height, data };
-}
-
-const QUESTION =
-  'Provide a comprehensive description of the image and specify the positions of any mentioned objects in square brackets.';
-
 async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
-  const request: AskRequest = { question: QUESTION, maxNewTokens: 64 };
+  const request: AskRequest = { question: BENCH_QUESTION, maxNewTokens: 64 };
   const answers: Answer[] = [];
   const { loadModel } = await import('../generate/session.js');
   using session = await loadModel(options.model);
@@ -199,7 +190,7 @@ async function memorySuite(options: BenchOptions): Promise<BenchRow[]> {
   const samples: MemorySample[] = [];
   for (let i = 1; i <= generations; i++) {
     signal?.throwIfAborted();
-    await session.ask({ question: QUESTION, images: [samplePicture(160, 120, i)], maxNewTokens: 16 });
+    await session.ask({ question: BENCH_QUESTION, images: [samplePicture(160, 120, i)], maxNewTokens: 16 });
     if (i % every !== 0) continue;
     const sample = sampleMemory();
     samples.push(sample);

@@ -4,9 +4,9 @@ import { basename, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
-import type { CommSession } from '../generate/session.js';
 import { checkExtension, checkOutputFile, writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
+import { openSession } from './open-session.js';
 import { addDecodingOptions, addModelOptions, type DecodingOptions, type ModelOptions } from './options.js';
 import { formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
 import { checkPicturesExist, isFolder, openPicture, picturesIn } from './pictures.js';
@@ -90,11 +90,6 @@ function splitArguments(args: readonly string[]): { pictures: string[]; question
     });
   }
   return { pictures, question };
-}
-
-async function openSession(options: ModelOptions): Promise<CommSession> {
-  const { loadModel } = await import('../generate/session.js');
-  return loadModel(options.model, { ...options, onNote: note });
 }
 
 function toRequest(question: string, options: AskOptions): AskRequest {

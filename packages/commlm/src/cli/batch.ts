@@ -1,9 +1,11 @@
 // `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
+
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
+import { openSession } from './open-session.js';
 import {
   addDecodingOptions,
   addModelOptions,
@@ -62,8 +64,7 @@ async function batch(input: string, output: string, options: BatchCommandOptions
     if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });
     return;
   }
-  const { loadModel } = await import('../generate/session.js');
-  using session = await loadModel(options.model, { ...options, onNote: note });
+  using session = await openSession(options);
   const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
   const summary = await answerFile(session, input, output, {
     ...options,

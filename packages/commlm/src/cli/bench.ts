@@ -1,5 +1,5 @@
 // `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed.
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchRow } from '../bench/suites.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
@@ -7,7 +7,7 @@ import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson, styleOf } from './output.js';
 
-const NAMES = ['call', 'vit', 'tiny', 'memory'];
+const NAMES = ['call', 'vit', 'tiny', 'memory', 'load'];
 
 interface BenchCommandOptions {
   readonly model?: string;
@@ -15,6 +15,7 @@ interface BenchCommandOptions {
   readonly threads?: number;
   readonly rounds: number;
   readonly generations: number;
+  readonly dtype?: 'f32' | 'bf16' | 'f16' | 'int8';
   readonly json?: boolean;
 }
 
@@ -23,8 +24,11 @@ export function register(program: Command): void {
   program
     .command('bench')
     .description('Measure speed and memory on this machine.')
-    .argument('[suite...]', 'call, vit, tiny, memory (default: all)', collectSuites, [])
-    .option('-m, --model <folder>', 'model of the suites tiny and memory (default: the embedded models/comm-tiny)')
+    .argument('[suite...]', 'call, vit, tiny, memory, load (default: all)', collectSuites, [])
+    .option(
+      '-m, --model <folder>',
+      'model of the suites tiny, memory and load (default: the embedded models/comm-tiny)',
+    )
     .option(
       '--python <file>',
       'Python with torch and transformers for the peers (default: COMMLM_PEER_PYTHON, else python3)',
@@ -32,6 +36,14 @@ export function register(program: Command): void {
     .option('--threads <n>', 'threads of both sides (default: as libtorch chooses)', wholeNumber(1, 1024))
     .option('--rounds <n>', 'measurements of each side', wholeNumber(1, 10_000), 9)
     .option('--generations <n>', 'answers of the suite memory', wholeNumber(10), 2000)
+    .addOption(
+      new Option('--dtype <name>', 'number format of the suite load (default: int8, then bf16)').choices([
+        'f32',
+        'bf16',
+        'f16',
+        'int8',
+      ]),
+    )
     .option('--json', 'print one JSON document in place of the table')
     .addHelpText(
       'after',
@@ -42,6 +54,8 @@ export function register(program: Command): void {
         '  vit      ViT-L/14@336 forward in f32 with random weights, beside transformers',
         '  tiny     load time, prompt and tokens a second of the embedded model',
         '  memory   2,000 answers: resident memory and live tensors stay flat',
+        '  load     a model opened and asked once in a process of its own: time to the first operator, peak resident',
+        '           memory (anonymous and mapped), share of the memory bandwidth while decoding',
         '',
         'Both sides use the same number of threads and are measured in turns; figures are medians.',
       ].join('\n'),
@@ -88,6 +102,7 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
         rounds: options.rounds,
         generations: options.generations,
         ...(options.model === undefined ? {} : { model: options.model }),
+        ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
         onNote: (line) => note(`  ${line}`),
         signal: interruptSignal(),
       })),

@@ -1,8 +1,8 @@
 // `commlm convert <model> <out>`: a model of another layout as a folder of ours.
-import type { Command } from 'commander';
+import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
-import { addFolderOptions, addLoraOption, type FolderOptions } from './options.js';
+import { addFolderOptions, addLoraOption, FORMATS, type FolderOptions, type Format } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
@@ -13,7 +13,7 @@ interface ConvertCommandOptions extends FolderOptions {
   readonly clip?: string;
   readonly dinov2?: string;
   readonly llm?: string;
-  readonly dtype?: 'f32' | 'bf16' | 'f16';
+  readonly dtype?: Format;
   readonly json?: boolean;
 }
 
@@ -46,7 +46,7 @@ export function register(program: Command): void {
     .option('--clip <model>', "with --recipe: CLIP, in place of the recipe's")
     .option('--dinov2 <model>', "with --recipe: DINOv2, in place of the recipe's")
     .option('--llm <model>', "with --recipe: language model, in place of the recipe's")
-    .option('--dtype <name>', 'number format of the weights: f32, bf16 or f16 (default: as they are)')
+    .addOption(new Option('--dtype <name>', 'number format of the weights (default: as they are)').choices(FORMATS))
     .option('--json', 'print what was written as one JSON document')
     .addHelpText('after', NOTES)
     .action(convert);
@@ -54,8 +54,11 @@ export function register(program: Command): void {
 
 async function convert(first: string, second: string | undefined, options: ConvertCommandOptions): Promise<void> {
   if (options.recipe !== undefined) {
-    const { assemble } = await import('./assemble.js');
-    await assemble(options.recipe, first, second, options);
+    const [{ assemble }, { floatsOnly }] = await Promise.all([
+      import('./assemble.js'),
+      import('../generate/convert.js'),
+    ]);
+    await assemble(options.recipe, first, second, floatsOnly(options));
     return;
   }
   refuseRecipeOptions(options);

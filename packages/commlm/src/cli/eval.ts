@@ -6,8 +6,9 @@ import { CommError } from '../config/errors.js';
 import type { WorldFigures, WorldResults } from '../eval/world.js';
 import { writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
+import { openSession } from './open-session.js';
 import { addModelOptions, type ModelOptions, wholeNumber } from './options.js';
-import { note, printJson } from './output.js';
+import { printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface EvalOptions extends ModelOptions {
@@ -59,16 +60,8 @@ async function evaluate(benchmark: string, options: EvalOptions): Promise<void> 
       fix: `Choose one of ${BENCHMARKS.join(', ')}.`,
     });
   }
-  const [{ loadModel }, { evaluateWorld }] = await Promise.all([
-    import('../generate/session.js'),
-    import('../eval/world.js'),
-  ]);
-  using model = await loadModel(options.model, {
-    ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
-    ...(options.device === undefined ? {} : { device: options.device }),
-    ...(options.allowUntrained === undefined ? {} : { allowUntrained: options.allowUntrained }),
-    onNote: note,
-  });
+  const { evaluateWorld } = await import('../eval/world.js');
+  using model = await openSession(options);
   let progress: Progress | undefined;
   const { count, seed, style, size, batchSize } = options;
   const results = await evaluateWorld(model, {

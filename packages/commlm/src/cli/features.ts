@@ -4,11 +4,12 @@ import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { Features } from '../generate/features.js';
 import { checkExtension, checkOutputFile, withOutputErrors, writeFileAtomically } from './files.js';
-import { addFolderOptions, addPlaceOptions, levelList, type ModelOptions } from './options.js';
+import { addFolderOptions, addPlaceOptions, FLOAT_FORMATS, levelList, type ModelOptions } from './options.js';
 import { note, printJson } from './output.js';
 import { checkPicturesExist, openPicture } from './pictures.js';
 
-interface FeaturesOptions extends Omit<ModelOptions, 'model'> {
+interface FeaturesOptions extends Omit<ModelOptions, 'model' | 'dtype'> {
+  readonly dtype?: (typeof FLOAT_FORMATS)[number];
   readonly encoder?: string;
   readonly branch?: string;
   readonly levels?: number[];
@@ -38,7 +39,7 @@ export function register(program: Command): void {
     .option('--draw <file>', 'paint the levels: first three principal components, one tile a level')
     .option('--keep-special', 'keep CLS, distillation and register tokens in front of the patches')
     .option('--json', 'print what was written as one JSON document');
-  addFolderOptions(addPlaceOptions(command));
+  addFolderOptions(addPlaceOptions(command, FLOAT_FORMATS));
   command
     .addHelpText(
       'after',

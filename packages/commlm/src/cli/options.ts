@@ -69,23 +69,30 @@ export function addLoraOption(command: Command): Command {
   return command.option('--lora <adapter>', 'LoRA adapter (folder or hub id) that is merged into the weights');
 }
 
+/** Number formats of weights; int8 keeps the large matrices in 8 bits. */
+export const FORMATS = ['f32', 'bf16', 'f16', 'int8', 'int4'] as const;
+export type Format = (typeof FORMATS)[number];
+
+/** Formats of an encoder alone. */
+export const FLOAT_FORMATS = ['f32', 'bf16', 'f16'] as const;
+
 /** Options that say which model runs, in which number format and where. */
 export interface ModelOptions extends FolderOptions {
   readonly model?: string;
-  readonly dtype?: 'f32' | 'bf16' | 'f16';
+  readonly dtype?: Format;
   readonly device?: string;
   readonly allowUntrained?: boolean;
   readonly lora?: string;
 }
 
 /** Adds `--dtype` and `--device` to a command. */
-export function addPlaceOptions(command: Command): Command {
+export function addPlaceOptions(command: Command, formats: readonly Format[] = FORMATS): Command {
   return command
     .addOption(
       new Option(
         '--dtype <name>',
-        'number format of the weights while running (default: f32 on a CPU, as stored on a GPU)',
-      ).choices(['f32', 'bf16', 'f16']),
+        'number format of the weights while running (default: f32 on a CPU up to 2 billion parameters, else as stored)',
+      ).choices(formats),
     )
     .addOption(new Option('--device <name>', 'where to run: cpu, cuda, cuda:1, mps').argParser(deviceName));
 }

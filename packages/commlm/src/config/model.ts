@@ -55,6 +55,13 @@ const partNames = (numEncoders: number): string[] => [
   'language_model',
 ];
 
+/**
+ * How the weights of a folder are stored where they are not floats. `int8`: every matrix of the vision towers' blocks and of
+ * the language model is `i8[out, in]` with `scale: bf16[out]` beside it; the rest is bf16 (weights/quantise.ts).
+ */
+export const QuantizationConfig = z.strictObject({ kind: z.literal('int8') });
+export type QuantizationConfig = z.infer<typeof QuantizationConfig>;
+
 /** `config.json` of a model folder. */
 export const CommConfig = z
   .strictObject({
@@ -67,6 +74,7 @@ export const CommConfig = z
     untrained: z.array(z.string()).optional(),
     /** How questions are spelled; Vicuna's way, as Shikra and COMM have it, when absent. */
     conversation: ConversationConfig.optional(),
+    quantization: QuantizationConfig.optional(),
   })
   .superRefine((config, ctx) => {
     const fail = (path: string[], message: string): void => ctx.addIssue({ code: 'custom', path, message });

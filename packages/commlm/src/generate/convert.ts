@@ -1,6 +1,7 @@
 // `commlm convert` as a function: which folders are meant, and what was written.
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { CommError } from '../config/errors.js';
 import { type Converted, type ConvertOptions, convertFolder, refuseFilled } from '../weights/convert.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { type MergeOptions, mergeLora } from '../weights/lora.js';
@@ -31,11 +32,26 @@ export function convertModel({ model, out, ...options }: ConvertRequest): Conver
   const json = readFolderJson(folder, 'config.json');
   const converted =
     places.lora !== undefined && !isWholeModel(json)
-      ? { modelType: String(json['model_type']), ...mergeAdapter(folder, places.lora, out, options) }
+      ? { modelType: String(json['model_type']), ...mergeAdapter(folder, places.lora, out, floatsOnly(options)) }
       : convertFolder(folder, out, { ...options, ...places });
   const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
   return { ...converted, out, bytes };
 }
+
+/** The same options, unless they ask for a format that only a whole model can have. */
+export function floatsOnly<O extends { readonly dtype?: string }>(options: O): O & { readonly dtype?: FloatFormat } {
+  const { dtype } = options;
+  if (dtype === undefined || isFloatFormat(dtype)) return options as O & { readonly dtype?: FloatFormat };
+  throw new CommError(`What is written here cannot be stored as ${dtype}.`, {
+    code: 'weights/format',
+    fix: 'Write it as bf16 first, and convert that folder with --dtype int8.',
+    exitCode: 2,
+  });
+}
+
+type FloatFormat = 'f32' | 'bf16' | 'f16';
+
+const isFloatFormat = (dtype: string): dtype is FloatFormat => ['f32', 'bf16', 'f16'].includes(dtype);
 
 /** A model of text alone keeps its layout; only the adapter goes into it. */
 function mergeAdapter(folder: string, lora: string, out: string, options: MergeOptions): Omit<Converted, 'modelType'> {

@@ -5,6 +5,7 @@ import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } fr
 import { readFolderJson } from '../weights/hf-config.js';
 import { languageModelTypes } from '../weights/hf-language.js';
 import { describeModel, isWholeModel } from '../weights/open-model.js';
+import { isQuantisedLayer } from '../weights/quantise.js';
 import { WeightFiles } from '../weights/weight-files.js';
 import type { WeightSource, WholeModel } from '../weights/whole-model.js';
 import { describeLanguageModel, type LanguageReport } from './inspect-language.js';
@@ -42,7 +43,10 @@ export interface ModelReport {
   readonly numParameters: number;
   readonly bytesOnDisk: number;
   /** Bytes of the weights in each number format that a model can run in. */
-  readonly memory: Readonly<Record<'f32' | 'bf16' | 'f16', number>>;
+  readonly memory: Readonly<Record<'f32' | 'bf16' | 'f16', number>> & {
+    /** Only for whole models: large matrices in 8 bits, the rest in bf16. */
+    readonly int8?: number;
+  };
   readonly parts: readonly ModelPart[];
   readonly levelWeights: readonly LevelWeights[];
   /** Tokens of one picture in the language model; only for models that look. */
@@ -58,6 +62,12 @@ interface Entry {
   readonly key: string;
   readonly dtype: DType;
   readonly numElements: number;
+  /** Length of the first axis: how many scales a quantised matrix has. */
+  readonly numRows: number;
+  /** Whether it is a matrix that int8 quantises; the embedding table is none. */
+  readonly isMatrix: boolean;
+  /** Whether it holds the scales of a quantised matrix, which are no parameters. */
+  readonly isScale: boolean;
 }
 
 /** Folders beside the model's own, as `loadModel` takes them. */
@@ -106,7 +116,7 @@ function report(
   entries: readonly Entry[],
 ): Omit<ModelReport, 'ignored'> {
   const parts = groupParts(entries, config === undefined ? (language?.parts ?? []) : commParts(config));
-  const numParameters = entries.reduce((sum, { numElements }) => sum + numElements, 0);
+  const numParameters = countParameters(entries);
   return {
     model: basename(folder),
     folder,
@@ -118,6 +128,7 @@ function report(
       f32: numParameters * BYTES_PER_ELEMENT.f32,
       bf16: numParameters * BYTES_PER_ELEMENT.bf16,
       f16: numParameters * BYTES_PER_ELEMENT.f16,
+      ...(config === undefined ? {} : { int8: int8Bytes(entries) }),
     },
     parts,
     levelWeights:
@@ -131,8 +142,25 @@ function report(
 }
 
 function entryOf(key: string, { dtype, shape }: { dtype: DType; shape: readonly number[] }): Entry {
-  return { key, dtype, numElements: shape.reduce((product, size) => product * size, 1) };
+  return {
+    key,
+    dtype,
+    numElements: shape.reduce((product, size) => product * size, 1),
+    numRows: shape[0] ?? 1,
+    isMatrix: shape.length === 2 && isQuantisedLayer(key) && !key.endsWith('embed_tokens.weight'),
+    isScale: shape.length === 1 && isQuantisedLayer(key) && key.endsWith('.scale'),
+  };
 }
+
+const countParameters = (entries: readonly Entry[]): number =>
+  entries.reduce((sum, { numElements, isScale }) => sum + (isScale ? 0 : numElements), 0);
+
+/** Bytes in int8: one a quantised weight and two a row for its scale, two for every other parameter. */
+const int8Bytes = (entries: readonly Entry[]): number =>
+  entries.reduce((sum, { numElements, numRows, isMatrix, isScale }) => {
+    if (isScale) return sum;
+    return sum + (isMatrix ? numElements + 2 * numRows : 2 * numElements);
+  }, 0);
 
 /** Prefixes that make a part of a COMM model, with what stands behind them. */
 function commParts(config: CommConfig): [prefix: string, description: string][] {
@@ -181,7 +209,7 @@ function groupParts(entries: readonly Entry[], known: readonly [prefix: string, 
     .map(([name, { description, entries: members }]) => ({
       name,
       description,
-      numParameters: members.reduce((sum, { numElements }) => sum + numElements, 0),
+      numParameters: countParameters(members),
       numTensors: members.length,
       dtypes: [...new Set(members.map(({ dtype }) => dtype))],
       bytes: members.reduce((sum, { numElements, dtype }) => sum + numElements * BYTES_PER_ELEMENT[dtype], 0),

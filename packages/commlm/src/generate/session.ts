@@ -1,7 +1,7 @@
 // A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
 // server stand on this; what runs the tokens is an Engine behind it.
 import { basename } from 'node:path';
-import type { Device, DType, Tensor } from '@commlm/torch';
+import type { Device, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import type { RgbImage } from '../images/decode.js';
@@ -14,6 +14,7 @@ import { type LoadedComm, readCommConfig } from '../weights/comm-folder.js';
 import { readGenerationConfig } from '../weights/generation-config.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { openModel } from '../weights/open-model.js';
+import type { WantedFormat } from '../weights/quantise.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
 import { ChatSession } from './chat.js';
 import { LlamaDecoder } from './decoder.js';
@@ -31,12 +32,17 @@ const CONVERSATION_CAPACITY = 256;
 
 /** How a model is loaded. */
 export interface LoadOptions {
-  /** Number format while running; by default f32 on a CPU and the stored one on a GPU. */
-  readonly dtype?: DType;
+  /**
+   * Number format while running; by default f32 on a CPU for models of up to 2 billion parameters, and the stored one for
+   * larger ones and on a GPU. `int8` keeps the large matrices in 8 bits.
+   */
+  readonly dtype?: WantedFormat;
   /** Default `cpu`. */
   readonly device?: Device | string;
   /** Bytes of encoded pictures that are kept for later questions; default 256 MiB. */
   readonly imageCacheBytes?: number;
+  /** Told after each weight while the model is opened. */
+  readonly onWeight?: (done: number, total: number) => void;
   /** Folders or hub ids of the picture encoders, for models whose own files lack them (the original LLaVA, Prismatic). */
   readonly visionTower?: readonly string[];
   /** Folder or hub id of the language model that a model's files build on (Shikra's delta, Prismatic's tokenizer). */
@@ -67,7 +73,8 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   const opened = openModel(folder, {
     ...resolveFolders(options),
     device,
-    ...(options.dtype !== undefined ? { dtype: options.dtype } : device === 'cpu' ? { dtype: 'f32' } : {}),
+    dtype: options.dtype ?? 'auto',
+    ...(options.onWeight === undefined ? {} : { onWeight: options.onWeight }),
   });
   try {
     const tokenizer = await Tokenizer.load(opened.tokenizer);

@@ -1,26 +1,27 @@
 /** Our own model folder: `config.json`, `model.safetensors` or shards with an index, and the tokenizer's files beside them. */
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { BYTES_PER_ELEMENT, type Device, type DType, io, nn, noGrad, op, scope, type Tensor } from '@commlm/torch';
+import { BYTES_PER_ELEMENT, type Device, type DType, io, noGrad, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { CommConfig, fromJson, toJson } from '../config/model.js';
-import { Comm } from '../models/comm.js';
+import type { Comm } from '../models/comm.js';
 import { readFolderJson } from './hf-config.js';
-import { checkKeys, type TensorSource } from './key-rules.js';
+import { same } from './key-rules.js';
+import { buildComm, fillModel, type WantedFormat } from './quantise.js';
 import { WeightFiles } from './weight-files.js';
-
-const aminmax = op('aten::aminmax');
 
 /** Options of `loadCommFolder`. */
 export interface LoadCommOptions {
   /** By default the dtype that the weights are stored in. */
-  readonly dtype?: DType;
+  readonly dtype?: WantedFormat;
   readonly device?: Device;
   /**
    * Reads every weight once to refuse NaN and infinity. By default up to 2 GiB: beyond that the pass over the disk would
    * cost more than the start of the model, whose weights are mapped and read when they are first used.
    */
   readonly checkFinite?: boolean;
+  /** Told after each weight. */
+  readonly onWeight?: (done: number, total: number) => void;
 }
 
 /** A model read from a folder. */
@@ -50,42 +51,13 @@ export function readCommConfig(folder: string): CommConfig {
 export function loadCommFolder(folder: string, options: LoadCommOptions = {}): LoadedComm {
   const config = readCommConfig(folder);
   using files = WeightFiles.open(folder);
-  const model = nn.onMeta(() => new Comm(config));
-  scope(() => {
-    const state = model.stateDict();
-    checkKeys(files, new Map([...state].map(([key, { shape }]) => [key, shape])));
-    const weights = new Map([...state.keys()].map((key) => [key, files.tensor(key)]));
-    if (options.checkFinite ?? files.numBytes <= CHECKED_BYTES) checkFinite(files, weights);
-    model.loadStateDict(weights, { assign: true });
-    const { dtype, device } = options;
-    model.to({ ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) });
-    model.requiresGrad_(false).eval();
-  });
+  const model = buildComm(config);
+  const rules = [...model.stateDict().keys()].map((key) => same(key, key));
+  const { dtype: format, device, onWeight, checkFinite = files.numBytes <= CHECKED_BYTES } = options;
+  fillModel(model, { source: files, rules }, { format, device, onWeight, checkFinite });
   // The projector is always there, and never an integer as BatchNorm's counters are.
   return { model, config, storedDtype: files.info('projector.layers.0.weight').dtype };
 }
-
-/** Throws a CommError naming the first tensor that holds a NaN or an infinity; one pass a tensor, nothing is allocated. */
-export function checkFinite(source: Pick<TensorSource, 'name'>, weights: ReadonlyMap<string, Tensor>): void {
-  for (const [key, weight] of weights) {
-    if (!isFiniteTensor(weight)) {
-      throw new CommError(`The tensor '${key}' in ${source.name} holds NaN or infinite values.`, {
-        code: 'weights/not-finite',
-        fix: 'The file is damaged or the training diverged: use another checkpoint.',
-      });
-    }
-  }
-}
-
-/** Whether smallest and largest value are finite; NaN carries through both. */
-const isFiniteTensor = (weight: Tensor): boolean =>
-  noGrad(() =>
-    scope(() => {
-      if (weight.numel === 0 || !['f64', 'f32', 'f16', 'bf16'].includes(weight.dtype)) return true;
-      const [low, high] = aminmax(weight.flatten()) as readonly Tensor[];
-      return Number.isFinite(low!.to('f32').item()) && Number.isFinite(high!.to('f32').item());
-    }),
-  );
 
 /** Files of a tokenizer that travel with the model. */
 export const TOKENIZER_FILES: readonly string[] = [

@@ -1,17 +1,27 @@
 /** Writes a model of another layout as a folder of ours, one file of weights at a time. */
 import { existsSync, readdirSync } from 'node:fs';
-import { type DType, nn } from '@commlm/torch';
+import { type DType, isFloating, keep, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { Comm } from '../models/comm.js';
-import { checkFinite, type StoredWeight, writeCommFolder } from './comm-folder.js';
-import { checkKeys, ruleTensor, theirShapes } from './key-rules.js';
+import type { CommConfig } from '../config/model.js';
+import { type StoredWeight, writeCommFolder } from './comm-folder.js';
+import { checkFinite } from './finite.js';
+import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
 import { describeModel } from './open-model.js';
+import {
+  buildComm,
+  forgetRule,
+  quantisedKeys,
+  quantiseWeight,
+  refuseFormat,
+  scaleKey,
+  type WeightFormat,
+} from './quantise.js';
 import type { OpenModelOptions } from './whole-model.js';
 
 /** How a model is converted. */
-export interface ConvertOptions extends Omit<OpenModelOptions, 'device' | 'checkFinite'> {
-  /** Dtype of the stored weights; by default the one they have. */
-  readonly dtype?: DType;
+export interface ConvertOptions extends Omit<OpenModelOptions, 'dtype' | 'device' | 'checkFinite' | 'onWeight'> {
+  /** Format of the stored weights; by default the one they have. */
+  readonly dtype?: WeightFormat | 'int4';
   /** Largest file of weights, and about the most memory that is taken; 1 GB by default. */
   readonly maxShardBytes?: number;
   /** Told after each weight. */
@@ -41,30 +51,71 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
   const { dtype, maxShardBytes = 1e9, onWeight, ...opening } = options;
   const whole = describeModel(folder, opening);
   const source = whole.openWeights();
-  const model = nn.onMeta(() => new Comm(whole.config));
+  const model = buildComm(whole.config);
   try {
+    if (dtype !== undefined) refuseFormat(whole.config, dtype);
     const state = model.stateDict();
     checkKeys(source, theirShapes(whole.rules, state), whole.ignorable);
+    const toInt8 = dtype === 'int8' && whole.config.quantization === undefined;
+    const quantised = toInt8 ? quantisedKeys(model) : new Set<string>();
     let done = 0;
-    const weights = whole.rules.map((rule): StoredWeight => {
+    const told = (): void => onWeight?.(++done, whole.rules.length);
+    const weights = whole.rules.flatMap((rule): StoredWeight[] => {
       const { shape } = state.get(rule.ours)!;
-      const load = (): ReturnType<StoredWeight['load']> => {
-        const tensor = ruleTensor(source, rule, shape);
-        checkFinite(source, new Map([[rule.theirs[0]!, tensor]]));
-        onWeight?.(++done, whole.rules.length);
-        return tensor;
-      };
-      return { key: rule.ours, shape, dtype: source.info(rule.theirs[0]!).dtype, load };
+      if (quantised.has(rule.ours)) return int8Weights(source, rule, shape, told);
+      return [floatWeight(source, rule, shape, toInt8 ? 'bf16' : undefined, told)];
     });
-    writeCommFolder(out, whole.config, weights, {
+    const config: CommConfig = toInt8 ? { ...whole.config, quantization: { kind: 'int8' } } : whole.config;
+    writeCommFolder(out, config, weights, {
       tokenizer: whole.tokenizer,
       maxShardBytes,
-      ...(dtype === undefined ? {} : { dtype }),
+      ...(dtype === undefined || dtype === 'int8' || dtype === 'int4' ? {} : { dtype }),
     });
-    const numParameters = weights.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
+    const numParameters = [...state.values()].reduce((sum, { numel }) => sum + numel, 0);
     return { modelType: whole.modelType, numTensors: weights.length, numParameters };
   } finally {
     model.dispose();
     source.close();
   }
+}
+
+/** A weight as it is stored, or its floats in `dtype`. */
+function floatWeight(
+  source: TensorSource,
+  rule: KeyRule,
+  shape: readonly number[],
+  dtype: DType | undefined,
+  told: () => void,
+): StoredWeight {
+  const stored = source.info(rule.theirs[0]!).dtype;
+  const target = dtype !== undefined && isFloating(stored) ? dtype : stored;
+  const load = (): Tensor => {
+    const tensor = ruleTensor(source, rule, shape);
+    checkFinite(source, new Map([[rule.theirs[0]!, tensor]]));
+    told();
+    return tensor.to(target);
+  };
+  return { key: rule.ours, shape, dtype: target, load };
+}
+
+/** A matrix in 8 bits and its scales, which the one pass over it gives and which are written after it. */
+function int8Weights(source: TensorSource, rule: KeyRule, shape: readonly number[], told: () => void): StoredWeight[] {
+  let scale: Tensor | undefined;
+  const quantise = (): [Tensor, Tensor] => quantiseWeight(source, rule.ours, ruleTensor(source, rule, shape));
+  const load = (): Tensor => {
+    const [weight, scales] = quantise();
+    scale = keep(scales);
+    forgetRule(source, rule);
+    told();
+    return weight;
+  };
+  const loadScale = (): Tensor => {
+    const kept = scale ?? quantise()[1];
+    scale = undefined;
+    return kept;
+  };
+  return [
+    { key: rule.ours, shape, dtype: 'i8', load },
+    { key: scaleKey(rule.ours), shape: [shape[0]!], dtype: 'bf16', load: loadScale },
+  ];
 }

@@ -1,17 +1,16 @@
 /** Opens a whole model of any layout by what its config.json says. */
 import { join } from 'node:path';
-import { nn, scope } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
-import { Comm } from '../models/comm.js';
-import { checkFinite, type LoadedComm, loadCommFolder, readCommConfig } from './comm-folder.js';
+import { type LoadedComm, readCommConfig } from './comm-folder.js';
 import { readFolderJson } from './hf-config.js';
-import { same, toOurs } from './key-rules.js';
+import { same } from './key-rules.js';
 import { llavaModel } from './llava.js';
 import { originalLlavaModel } from './llava-original.js';
 import { withLora } from './lora.js';
 import { isNanoVlm, nanoVlmModel } from './nanovlm.js';
 import { isPrismatic, prismaticModel } from './prismatic.js';
+import { buildComm, fillModel } from './quantise.js';
 import { shikraModel } from './shikra.js';
 import { WeightFiles } from './weight-files.js';
 import type { OpenModelOptions, WholeModel } from './whole-model.js';
@@ -33,7 +32,7 @@ const isOriginalLlava = (json: Record<string, unknown>): boolean =>
 /** Our own folder, whose keys are ours. */
 function commModel(folder: string): WholeModel {
   const config = readCommConfig(folder);
-  const model = nn.onMeta(() => new Comm(config));
+  const model = buildComm(config);
   const rules = [...model.stateDict().keys()].map((key) => same(key, key));
   model.dispose();
   return {
@@ -89,22 +88,17 @@ const CHECKED_BYTES = 2 * 1024 ** 3;
 
 /** Opens a model folder of any known layout: strict about keys and shapes, weights mapped, gradients off. */
 export function openModel(folder: string, options: OpenModelOptions = {}): LoadedComm & { readonly tokenizer: string } {
-  const { dtype, device } = options;
-  const place = { ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) };
-  if (options.lora === undefined && readFolderJson(folder, 'config.json')['model_type'] === 'comm') {
-    const check = options.checkFinite === undefined ? {} : { checkFinite: options.checkFinite };
-    return { ...loadCommFolder(folder, { ...place, ...check }), tokenizer: folder };
-  }
+  const { dtype: format, device, onWeight } = options;
   const whole = describeModel(folder, options);
   const source = whole.openWeights();
   try {
-    const model = nn.onMeta(() => new Comm(whole.config));
-    scope(() => {
-      const weights = toOurs(source, whole.rules, model.stateDict(), whole.ignorable);
-      if (options.checkFinite ?? source.numBytes <= CHECKED_BYTES) checkFinite(source, weights);
-      model.loadStateDict(weights, { assign: true });
-      model.to(place).requiresGrad_(false).eval();
-    });
+    const model = buildComm(whole.config);
+    const checkFinite = options.checkFinite ?? source.numBytes <= CHECKED_BYTES;
+    fillModel(
+      model,
+      { source, rules: whole.rules, ignorable: whole.ignorable },
+      { format, device, onWeight, checkFinite },
+    );
     const [first] = whole.rules.find(({ ours }) => ours.startsWith('projector.'))!.theirs;
     return { model, config: whole.config, storedDtype: source.info(first!).dtype, tokenizer: whole.tokenizer };
   } finally {

@@ -1,16 +1,19 @@
 /** What an adapter says about a whole model of another layout: our config, and where each of our tensors lies. */
-import type { Device, DType } from '@commlm/torch';
+import type { Device } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { type KeyRule, type TensorSource, within } from './key-rules.js';
+import type { WantedFormat } from './quantise.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {
   /** By default the dtype that the weights are stored in. */
-  readonly dtype?: DType;
+  readonly dtype?: WantedFormat;
   readonly device?: Device;
   /** Reads every weight once to refuse NaN and infinity; by default up to 2 GiB. */
   readonly checkFinite?: boolean;
+  /** Told after each weight. */
+  readonly onWeight?: (done: number, total: number) => void;
   /** Folders of the picture encoders where the model's own files lack them, in the order of its encoders. */
   readonly visionTowers?: readonly string[];
   /** Folder of the language model that a model's files are a change of, or whose tokenizer they lack. */

@@ -4,6 +4,7 @@ export { Conv2d } from './conv.js';
 export { Dropout } from './dropout.js';
 export { Embedding } from './embedding.js';
 export * as init from './init.js';
+export { Int8Linear, quantizeRows } from './int8-linear.js';
 export { LayerScale } from './layer-scale.js';
 export { Linear } from './linear.js';
 export { Mlp, type MlpOptions } from './mlp.js';

@@ -157,6 +157,31 @@ export abstract class Module {
     return this;
   }
 
+  /**
+   * Puts other modules in the place of those below this one: `change` is asked for each, outermost first, and hands back
+   * the module itself to keep it. What was replaced is disposed of; it must not be shared.
+   */
+  replaceModules(change: (module: Module, key: string) => Module, prefix = ''): void {
+    const keys = keysOf(this.constructor);
+    const visit = (holder: Record<string, unknown>, name: string, key: string): void => {
+      const value = holder[name];
+      if (Array.isArray(value)) {
+        for (const i of value.keys()) visit(value as never, String(i), joinKey(key, String(i)));
+      } else if (value instanceof Module) {
+        const next = change(value, key);
+        if (next === value) value.replaceModules(change, key);
+        else {
+          value.dispose();
+          next.training = value.training;
+          holder[name] = next;
+        }
+      }
+    };
+    for (const name of Object.keys(this)) {
+      visit(this as never, name, joinKey(prefix, keys.get(name) ?? snakeCase(name)));
+    }
+  }
+
   /** Drops all parameters and buffers. The module cannot be used afterwards; disposing it again does nothing. */
   dispose(): void {
     for (const module of this.modules()) {

@@ -1,0 +1,26 @@
+// Loading the model of a command, with progress on stderr where it takes long (converting a large model).
+import type { CommSession } from '../generate/session.js';
+import type { ModelOptions } from './options.js';
+import { note } from './output.js';
+import { Progress } from './progress.js';
+
+/** A load that is shorter than this shows nothing. */
+const QUIET_MS = 2000;
+
+/** Loads the model that the options name; libtorch comes with it. */
+export async function openSession(options: ModelOptions): Promise<CommSession> {
+  const { loadModel } = await import('../generate/session.js');
+  const started = Date.now();
+  let progress: Progress | undefined;
+  const session = await loadModel(options.model, {
+    ...options,
+    onNote: note,
+    onWeight: (done, total) => {
+      if (progress === undefined && Date.now() - started < QUIET_MS) return;
+      progress ??= new Progress({ label: 'loading', total, unit: 'weights', start: done });
+      progress.update(done);
+    },
+  });
+  progress?.finish();
+  return session;
+}

@@ -1,0 +1,280 @@
+// Weights as 8-bit integers with one scale a row, for the CPU: two operators of our own, called by name as every other.
+//
+//   commtorch::quantize_rows(weight [N, K]) -> (i8 [N, K], bf16 [N])      weight[n, k] ~ scale[n] * q[n, k], |q| <= 127
+//   commtorch::int8_linear(x [*, K], q, scale, bias?) -> [*, N]           activations are not quantised
+//
+// Few rows of x are limited by how fast the weights come from memory, so they are read once, as bytes, and multiplied in
+// f32. Many rows are limited by arithmetic: blocks of weights become floats in a small scratch, and libtorch multiplies.
+// libtorch's own _weight_int8pack_mm is as fast for one row in bf16, but 30 times slower in f32 and for many rows, and it
+// reads out of bounds where K is odd.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cfloat>
+#include <cmath>
+#include <cstring>
+#include <tuple>
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
+#define COMMTORCH_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default"), optimize("O3")))
+#else
+#define COMMTORCH_CLONES
+#endif
+
+namespace {
+
+constexpr int64_t kFewRows = 16;             // below this a product is limited by memory, not by arithmetic
+constexpr int64_t kBlockElements = 4 << 20;  // weights that are floats at one time
+constexpr int kLanes = 16;
+
+// ---------------------------------------------------------------------------------------------- quantising
+
+float fromBf16(uint16_t bits) {
+  const uint32_t wide = static_cast<uint32_t>(bits) << 16;
+  float out;
+  std::memcpy(&out, &wide, sizeof out);
+  return out;
+}
+
+// The smallest bf16 that is not below a positive value: no weight is cut off, and the scale is exact in bf16 and f32.
+uint16_t roundUpToBf16(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  return static_cast<uint16_t>((bits + 0xffff) >> 16);
+}
+
+// Without its sign a float orders as an integer, and infinity and NaN are larger than every number.
+COMMTORCH_CLONES uint32_t largestF32(const float* row, int64_t count) {
+  uint32_t most = 0;
+  for (int64_t k = 0; k < count; k++) {
+    uint32_t bits;
+    std::memcpy(&bits, row + k, sizeof bits);
+    most = std::max(most, bits & 0x7fffffffu);
+  }
+  return most;
+}
+
+COMMTORCH_CLONES uint16_t largestBf16(const uint16_t* row, int64_t count) {
+  uint16_t most = 0;
+  for (int64_t k = 0; k < count; k++) most = std::max<uint16_t>(most, row[k] & 0x7fff);
+  return most;
+}
+
+// Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, ties to even.
+constexpr float kRounder = 12582912.0f;
+
+COMMTORCH_CLONES void roundF32(const float* row, int8_t* out, int64_t count, float inverse) {
+  for (int64_t k = 0; k < count; k++) out[k] = static_cast<int8_t>(static_cast<int32_t>((row[k] * inverse + kRounder) - kRounder));
+}
+
+COMMTORCH_CLONES void roundBf16(const uint16_t* row, int8_t* out, int64_t count, float inverse) {
+  for (int64_t k = 0; k < count; k++) {
+    const uint32_t wide = static_cast<uint32_t>(row[k]) << 16;
+    float value;
+    std::memcpy(&value, &wide, sizeof value);
+    out[k] = static_cast<int8_t>(static_cast<int32_t>((value * inverse + kRounder) - kRounder));
+  }
+}
+
+std::tuple<at::Tensor, at::Tensor> quantizeRows(const at::Tensor& weight) {
+  TORCH_CHECK(weight.dim() == 2, "quantize_rows: the weight must be a matrix, it has ", weight.dim(), " axes");
+  TORCH_CHECK(at::isFloatingType(weight.scalar_type()), "quantize_rows: the weight must hold floats, not ", weight.scalar_type());
+  const bool isBf16 = weight.scalar_type() == at::kBFloat16;
+  const at::Tensor source = (isBf16 ? weight : weight.to(at::kFloat)).contiguous();
+  const int64_t rows = source.size(0), count = source.size(1);
+  at::Tensor quantized = at::empty({rows, count}, at::kChar);
+  at::Tensor scales = at::empty({rows}, at::kBFloat16);
+  const void* from = source.const_data_ptr();
+  int8_t* to = quantized.mutable_data_ptr<int8_t>();
+  auto* scale = static_cast<uint16_t*>(scales.mutable_data_ptr());
+  std::atomic<bool> finite{true};
+  at::parallel_for(0, rows, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count)), [&](int64_t begin, int64_t end) {
+    for (int64_t n = begin; n < end; n++) {
+      const auto* halves = static_cast<const uint16_t*>(from) + n * count;
+      const auto* floats = static_cast<const float*>(from) + n * count;
+      const uint32_t most = isBf16 ? static_cast<uint32_t>(largestBf16(halves, count)) << 16 : largestF32(floats, count);
+      if (most >= 0x7f800000u) {
+        finite = false;
+        return;
+      }
+      float absmax;
+      std::memcpy(&absmax, &most, sizeof absmax);
+      scale[n] = roundUpToBf16(absmax / 127.0f);
+      const float step = fromBf16(scale[n]);
+      if (step < FLT_MIN) {  // zeros, or too small for a normal number
+        scale[n] = 0;
+        std::memset(to + n * count, 0, count);
+      } else if (isBf16) {
+        roundBf16(halves, to + n * count, count, 1.0f / step);
+      } else {
+        roundF32(floats, to + n * count, count, 1.0f / step);
+      }
+    }
+  });
+  TORCH_CHECK(finite.load(), "quantize_rows: the weight holds NaN or infinite values");
+  return {quantized, scales};
+}
+
+// ---------------------------------------------------------------------------------------------- few rows
+
+#if defined(__GNUC__)
+typedef float Floats __attribute__((vector_size(kLanes * 4)));
+typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+
+// Dot products of one row of weights with `R` rows of x, whose ends are filled with zeros up to whole vectors.
+template <int R>
+inline __attribute__((always_inline)) void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count, float* out) {
+  Floats sums[R][2] = {};
+  int64_t k = 0;
+  for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
+    Bytes bytes[2];
+    std::memcpy(bytes, weight + k, sizeof bytes);
+    const Floats w0 = __builtin_convertvector(bytes[0], Floats), w1 = __builtin_convertvector(bytes[1], Floats);
+    for (int r = 0; r < R; r++) {
+      Floats a, b;
+      std::memcpy(&a, x + r * stride + k, sizeof a);
+      std::memcpy(&b, x + r * stride + k + kLanes, sizeof b);
+      sums[r][0] += w0 * a;
+      sums[r][1] += w1 * b;
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    const Floats both = sums[r][0] + sums[r][1];
+    float sum = 0;
+    for (int i = 0; i < kLanes; i++) sum += both[i];
+    for (int64_t rest = k; rest < count; rest++) sum += static_cast<float>(weight[rest]) * x[r * stride + rest];
+    out[r] = sum;
+  }
+}
+#else
+template <int R>
+void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count, float* out) {
+  for (int r = 0; r < R; r++) {
+    float sum = 0;
+    for (int64_t k = 0; k < count; k++) sum += static_cast<float>(weight[k]) * x[r * stride + k];
+    out[r] = sum;
+  }
+}
+#endif
+
+struct FewRows {
+  const float* x;  // [rows, count]
+  int64_t rows, count, outputs;
+  const int8_t* weight;
+  const float* scale;
+  const float* bias;  // or null
+  float* out;         // [rows, outputs]
+};
+
+COMMTORCH_CLONES void multiplyFewRows(const FewRows& job, int64_t begin, int64_t end) {
+  const int64_t count = job.count;
+  for (int64_t n = begin; n < end; n++) {
+    const int8_t* weight = job.weight + n * count;
+    const float bias = job.bias ? job.bias[n] : 0.0f;
+    int64_t row = 0;
+    float dots[4];
+    for (; row + 4 <= job.rows; row += 4) {
+      dotRows<4>(weight, job.x + row * count, count, count, dots);
+      for (int r = 0; r < 4; r++) job.out[(row + r) * job.outputs + n] = dots[r] * job.scale[n] + bias;
+    }
+    for (; row < job.rows; row++) {
+      dotRows<1>(weight, job.x + row * count, count, count, dots);
+      job.out[row * job.outputs + n] = dots[0] * job.scale[n] + bias;
+    }
+  }
+}
+
+at::Tensor linearFewRows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale, const std::optional<at::Tensor>& bias) {
+  const at::Tensor floats = x.to(at::kFloat).contiguous();
+  const at::Tensor scales = scale.to(at::kFloat).contiguous();
+  const at::Tensor biases = bias ? bias->to(at::kFloat).contiguous() : at::Tensor();
+  at::Tensor out = at::empty({x.size(0), weight.size(0)}, at::kFloat);
+  const FewRows job{floats.const_data_ptr<float>(), x.size(0), x.size(1), weight.size(0), weight.const_data_ptr<int8_t>(),
+                    scales.const_data_ptr<float>(), bias ? biases.const_data_ptr<float>() : nullptr, out.mutable_data_ptr<float>()};
+  const int64_t grain = std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, job.count * job.rows));
+  at::parallel_for(0, job.outputs, grain, [&](int64_t begin, int64_t end) { multiplyFewRows(job, begin, end); });
+  return out.to(x.scalar_type());
+}
+
+// ---------------------------------------------------------------------------------------------- many rows
+
+COMMTORCH_CLONES void widenToF32(const int8_t* from, float* to, int64_t count) {
+  for (int64_t i = 0; i < count; i++) to[i] = static_cast<float>(from[i]);
+}
+
+// Whole numbers up to 127 are exact in bf16: the upper half of the f32.
+COMMTORCH_CLONES void widenToBf16(const int8_t* from, uint16_t* to, int64_t count) {
+  for (int64_t i = 0; i < count; i++) {
+    const float value = static_cast<float>(from[i]);
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    to[i] = static_cast<uint16_t>(bits >> 16);
+  }
+}
+
+// Whether bf16 products have instructions of their own; without them f32 is the faster one.
+bool multipliesBf16() {
+#if defined(__GNUC__) && defined(__x86_64__)
+  static const bool has = __builtin_cpu_supports("avx512bf16") || __builtin_cpu_supports("amx-bf16");
+  return has;
+#else
+  return false;
+#endif
+}
+
+at::Tensor linearManyRows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale, const std::optional<at::Tensor>& bias) {
+  const int64_t outputs = weight.size(0), count = weight.size(1);
+  const at::ScalarType type = x.scalar_type() == at::kBFloat16 && multipliesBf16() ? at::kBFloat16 : at::kFloat;
+  const at::Tensor input = x.to(type).contiguous();
+  const at::Tensor scales = scale.to(type);
+  const at::Tensor biases = bias ? bias->to(type) : at::Tensor();
+  const int64_t block = std::clamp<int64_t>(kBlockElements / std::max<int64_t>(1, count), 1, outputs);
+  const at::Tensor scratch = at::empty({block, count}, type);
+  at::Tensor out = at::empty({x.size(0), outputs}, x.scalar_type());
+  const int8_t* from = weight.const_data_ptr<int8_t>();
+  for (int64_t begin = 0; begin < outputs; begin += block) {
+    const int64_t size = std::min(block, outputs - begin);
+    at::parallel_for(0, size, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count)), [&](int64_t first, int64_t last) {
+      const int8_t* bytes = from + (begin + first) * count;
+      const int64_t total = (last - first) * count;
+      if (type == at::kBFloat16) {
+        widenToBf16(bytes, static_cast<uint16_t*>(scratch.mutable_data_ptr()) + first * count, total);
+      } else {
+        widenToF32(bytes, scratch.mutable_data_ptr<float>() + first * count, total);
+      }
+    });
+    at::Tensor product = at::linear(input, scratch.narrow(0, 0, size)).mul_(scales.narrow(0, begin, size));
+    if (bias) product.add_(biases.narrow(0, begin, size));
+    out.narrow(1, begin, size).copy_(product);
+  }
+  return out;
+}
+
+at::Tensor int8Linear(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale, const std::optional<at::Tensor>& bias) {
+  TORCH_CHECK(x.dim() >= 1 && weight.dim() == 2 && x.size(-1) == weight.size(1), "int8_linear: x is ", x.sizes(), ", the weight ",
+              weight.sizes());
+  TORCH_CHECK(weight.scalar_type() == at::kChar && weight.is_contiguous(), "int8_linear: the weight must be contiguous i8");
+  TORCH_CHECK(scale.dim() == 1 && scale.size(0) == weight.size(0), "int8_linear: ", weight.size(0), " rows need as many scales");
+  TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == weight.size(0)), "int8_linear: ", weight.size(0), " rows need as many biases");
+  TORCH_CHECK(at::isFloatingType(x.scalar_type()), "int8_linear: x must hold floats, not ", x.scalar_type());
+  const at::Tensor rows = x.reshape({-1, x.size(-1)});
+  std::vector<int64_t> shape = x.sizes().vec();
+  shape.back() = weight.size(0);
+  const at::Tensor out = rows.size(0) < kFewRows ? linearFewRows(rows, weight, scale, bias) : linearManyRows(rows, weight, scale, bias);
+  return out.reshape(shape);
+}
+
+}  // namespace
+
+TORCH_LIBRARY(commtorch, library) {
+  library.def("quantize_rows(Tensor weight) -> (Tensor, Tensor)");
+  library.def("int8_linear(Tensor x, Tensor weight, Tensor scale, Tensor? bias=None) -> Tensor");
+}
+
+TORCH_LIBRARY_IMPL(commtorch, CPU, library) {
+  library.impl("quantize_rows", quantizeRows);
+  library.impl("int8_linear", int8Linear);
+}
