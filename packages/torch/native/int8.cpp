@@ -24,6 +24,13 @@
 #define COMMTORCH_CLONES
 #endif
 
+#if defined(__GNUC__) && defined(__x86_64__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own intrinsics
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#include <immintrin.h>
+#define COMMTORCH_AVX512
+#endif
+
 namespace {
 
 constexpr int64_t kFewRows = 16;             // below this a product is limited by memory, not by arithmetic
@@ -123,6 +130,13 @@ std::tuple<at::Tensor, at::Tensor> quantizeRows(const at::Tensor& weight) {
 #if defined(__GNUC__)
 typedef float Floats __attribute__((vector_size(kLanes * 4)));
 typedef int8_t Bytes __attribute__((vector_size(kLanes)));
+typedef int16_t Shorts __attribute__((vector_size(kLanes * 2)));
+typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
+
+// One step at a time: GCC 12 turns the step from bytes to floats into single values.
+inline __attribute__((always_inline)) Floats widen(Bytes bytes) {
+  return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(bytes, Shorts), Ints), Floats);
+}
 
 // Dot products of one row of weights with `R` rows of x, whose ends are filled with zeros up to whole vectors.
 template <int R>
@@ -132,7 +146,7 @@ inline __attribute__((always_inline)) void dotRows(const int8_t* weight, const f
   for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
     Bytes bytes[2];
     std::memcpy(bytes, weight + k, sizeof bytes);
-    const Floats w0 = __builtin_convertvector(bytes[0], Floats), w1 = __builtin_convertvector(bytes[1], Floats);
+    const Floats w0 = widen(bytes[0]), w1 = widen(bytes[1]);
     for (int r = 0; r < R; r++) {
       Floats a, b;
       std::memcpy(&a, x + r * stride + k, sizeof a);
@@ -155,6 +169,33 @@ void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count
   for (int r = 0; r < R; r++) {
     float sum = 0;
     for (int64_t k = 0; k < count; k++) sum += static_cast<float>(weight[k]) * x[r * stride + k];
+    out[r] = sum;
+  }
+}
+#endif
+
+#if defined(COMMTORCH_AVX512)
+// The same with AVX-512 by name: the compiler keeps the sums above in memory.
+template <int R>
+__attribute__((target("avx512f"))) void dotRows512(const int8_t* weight, const float* x, int64_t stride, int64_t count, float* out) {
+  __m512 sums[R][2];
+  for (int r = 0; r < R; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
+  const auto load = [](const int8_t* at) __attribute__((target("avx512f"), always_inline)) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
+  };
+  int64_t k = 0;
+  for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
+    const __m512 w0 = load(weight + k), w1 = load(weight + k + kLanes);
+    for (int r = 0; r < R; r++) {
+      sums[r][0] = _mm512_fmadd_ps(w0, _mm512_loadu_ps(x + r * stride + k), sums[r][0]);
+      sums[r][1] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x + r * stride + k + kLanes), sums[r][1]);
+    }
+  }
+  for (int r = 0; r < R; r++) {
+    float lanes[kLanes], sum = 0;
+    _mm512_storeu_ps(lanes, _mm512_add_ps(sums[r][0], sums[r][1]));
+    for (const float lane : lanes) sum += lane;
+    for (int64_t rest = k; rest < count; rest++) sum += static_cast<float>(weight[rest]) * x[r * stride + rest];
     out[r] = sum;
   }
 }
@@ -187,6 +228,25 @@ COMMTORCH_CLONES void multiplyFewRows(const FewRows& job, int64_t begin, int64_t
   }
 }
 
+#if defined(COMMTORCH_AVX512)
+void multiplyFewRows512(const FewRows& job, int64_t begin, int64_t end) {
+  const int64_t count = job.count;
+  for (int64_t n = begin; n < end; n++) {
+    const int8_t* weight = job.weight + n * count;
+    const float bias = job.bias ? job.bias[n] : 0.0f;
+    int64_t row = 0;
+    float dots[8];
+    const auto store = [&](int rows) {
+      for (int r = 0; r < rows; r++) job.out[(row + r) * job.outputs + n] = dots[r] * job.scale[n] + bias;
+      row += rows;
+    };
+    while (row + 8 <= job.rows) dotRows512<8>(weight, job.x + row * count, count, count, dots), store(8);
+    while (row + 4 <= job.rows) dotRows512<4>(weight, job.x + row * count, count, count, dots), store(4);
+    while (row < job.rows) dotRows512<1>(weight, job.x + row * count, count, count, dots), store(1);
+  }
+}
+#endif
+
 at::Tensor linearFewRows(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& scale, const std::optional<at::Tensor>& bias) {
   const at::Tensor floats = x.to(at::kFloat).contiguous();
   const at::Tensor scales = scale.to(at::kFloat).contiguous();
@@ -195,7 +255,13 @@ at::Tensor linearFewRows(const at::Tensor& x, const at::Tensor& weight, const at
   const FewRows job{floats.const_data_ptr<float>(), x.size(0), x.size(1), weight.size(0), weight.const_data_ptr<int8_t>(),
                     scales.const_data_ptr<float>(), bias ? biases.const_data_ptr<float>() : nullptr, out.mutable_data_ptr<float>()};
   const int64_t grain = std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, job.count * job.rows));
-  at::parallel_for(0, job.outputs, grain, [&](int64_t begin, int64_t end) { multiplyFewRows(job, begin, end); });
+#if defined(COMMTORCH_AVX512)
+  static const bool has512 = __builtin_cpu_supports("avx512f");
+  const auto multiply = has512 ? multiplyFewRows512 : multiplyFewRows;
+#else
+  const auto multiply = multiplyFewRows;
+#endif
+  at::parallel_for(0, job.outputs, grain, [&](int64_t begin, int64_t end) { multiply(job, begin, end); });
   return out.to(x.scalar_type());
 }
 
