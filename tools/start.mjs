@@ -11,7 +11,7 @@ import { ROOT, setUp } from './setup.mjs';
 
 // The wording that the paper shows; the answer is a box.
 const DEMO = {
-  picture: 'examples/park.png',
+  picture: 'examples/dog.png',
   question: 'Can you point out the dog in the image and provide the coordinates of its location?',
 };
 

@@ -16,6 +16,7 @@
 #include <cfloat>
 #include <cmath>
 #include <cstring>
+#include <latch>
 #include <tuple>
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
@@ -36,6 +37,24 @@ namespace {
 constexpr int64_t kFewRows = 16;             // below this a product is limited by memory, not by arithmetic
 constexpr int64_t kBlockElements = 4 << 20;  // weights that are floats at one time
 constexpr int kLanes = 16;
+
+// Runs `work(begin, end)` on the threads that libtorch uses. at::parallel_for is OpenMP in its header, and without a second
+// OpenMP beside libtorch's own it is a plain loop; libtorch's pool of tasks is there for everybody.
+template <class Work>
+void inParallel(int64_t count, int64_t grain, const Work& work) {
+  const int64_t threads = std::min<int64_t>(at::get_num_threads(), (count + grain - 1) / grain);
+  if (threads <= 1) return work(0, count);
+  const int64_t chunk = ((count + threads - 1) / threads + 3) / 4 * 4;
+  std::latch others(threads - 1);
+  for (int64_t t = 1; t < threads; t++) {
+    at::launch([&work, &others, begin = std::min(count, t * chunk), end = std::min(count, (t + 1) * chunk)] {
+      work(begin, end);
+      others.count_down();
+    });
+  }
+  work(0, std::min(count, chunk));
+  others.wait();
+}
 
 // ---------------------------------------------------------------------------------------------- quantising
 
@@ -98,7 +117,7 @@ std::tuple<at::Tensor, at::Tensor> quantizeRows(const at::Tensor& weight) {
   int8_t* to = quantized.mutable_data_ptr<int8_t>();
   auto* scale = static_cast<uint16_t*>(scales.mutable_data_ptr());
   std::atomic<bool> finite{true};
-  at::parallel_for(0, rows, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count)), [&](int64_t begin, int64_t end) {
+  inParallel(rows, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count)), [&](int64_t begin, int64_t end) {
     for (int64_t n = begin; n < end; n++) {
       const auto* halves = static_cast<const uint16_t*>(from) + n * count;
       const auto* floats = static_cast<const float*>(from) + n * count;
@@ -229,9 +248,44 @@ COMMTORCH_CLONES void multiplyFewRows(const FewRows& job, int64_t begin, int64_t
 }
 
 #if defined(COMMTORCH_AVX512)
+// Four rows of weights with one row of x: four streams and a look ahead keep the memory busy, which one row does not.
+__attribute__((target("avx512f"))) void dotFourWeights512(const int8_t* weight, const float* x, int64_t count, float* out) {
+  constexpr int64_t kAhead = 1024;  // bytes
+  __m512 sums[4][2];
+  for (auto& sum : sums) sum[0] = sum[1] = _mm512_setzero_ps();
+  const auto load = [](const int8_t* at) __attribute__((target("avx512f"), always_inline)) {
+    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
+  };
+  int64_t k = 0;
+  for (; k + 4 * kLanes <= count; k += 4 * kLanes) {
+    for (int r = 0; r < 4; r++) {
+      const int8_t* at = weight + r * count + k;
+      _mm_prefetch(reinterpret_cast<const char*>(at + kAhead), _MM_HINT_T0);
+      for (int part = 0; part < 4; part++) {
+        sums[r][part & 1] = _mm512_fmadd_ps(load(at + part * kLanes), _mm512_loadu_ps(x + k + part * kLanes), sums[r][part & 1]);
+      }
+    }
+  }
+  for (int r = 0; r < 4; r++) {
+    float lanes[kLanes], sum = 0;
+    _mm512_storeu_ps(lanes, _mm512_add_ps(sums[r][0], sums[r][1]));
+    for (const float lane : lanes) sum += lane;
+    for (int64_t rest = k; rest < count; rest++) sum += static_cast<float>(weight[r * count + rest]) * x[rest];
+    out[r] = sum;
+  }
+}
+
 void multiplyFewRows512(const FewRows& job, int64_t begin, int64_t end) {
   const int64_t count = job.count;
-  for (int64_t n = begin; n < end; n++) {
+  int64_t first = begin;
+  if (job.rows == 1) {
+    float dots[4];
+    for (; first + 4 <= end; first += 4) {
+      dotFourWeights512(job.weight + first * count, job.x, count, dots);
+      for (int r = 0; r < 4; r++) job.out[first + r] = dots[r] * job.scale[first + r] + (job.bias ? job.bias[first + r] : 0.0f);
+    }
+  }
+  for (int64_t n = first; n < end; n++) {
     const int8_t* weight = job.weight + n * count;
     const float bias = job.bias ? job.bias[n] : 0.0f;
     int64_t row = 0;
@@ -261,7 +315,7 @@ at::Tensor linearFewRows(const at::Tensor& x, const at::Tensor& weight, const at
 #else
   const auto multiply = multiplyFewRows;
 #endif
-  at::parallel_for(0, job.outputs, grain, [&](int64_t begin, int64_t end) { multiply(job, begin, end); });
+  inParallel(job.outputs, grain, [&](int64_t begin, int64_t end) { multiply(job, begin, end); });
   return out.to(x.scalar_type());
 }
 
@@ -303,7 +357,7 @@ at::Tensor linearManyRows(const at::Tensor& x, const at::Tensor& weight, const a
   const int8_t* from = weight.const_data_ptr<int8_t>();
   for (int64_t begin = 0; begin < outputs; begin += block) {
     const int64_t size = std::min(block, outputs - begin);
-    at::parallel_for(0, size, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count)), [&](int64_t first, int64_t last) {
+    inParallel(size, std::max<int64_t>(1, (1 << 16) / std::max<int64_t>(1, count)), [&](int64_t first, int64_t last) {
       const int8_t* bytes = from + (begin + first) * count;
       const int64_t total = (last - first) * count;
       if (type == at::kBFloat16) {
