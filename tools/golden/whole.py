@@ -438,6 +438,8 @@ def nanovlm(folder, seed):
         tokenizer_object=byte_level_tokenizer([]), eos_token="<|endoftext|>", bos_token="<|endoftext|>",
         pad_token="<|endoftext|>")
     tokenizer.save_pretrained(folder / "lm")
+    # As a language model's folder has it; only the tokenizer is read.
+    (folder / "lm" / "config.json").write_text('{"model_type": "llama"}\n')
     vision = SiglipVisionModel._from_config(SiglipVisionConfig(**SIGLIP, vision_use_head=False), attn_implementation="eager").eval()
     randomise(vision, seed)
     config = LlamaConfig(**LLAMA, vocab_size=len(tokenizer), tie_word_embeddings=True, rope_theta=100000.0)

@@ -6,7 +6,13 @@
 import { mkdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { loadSpriteBank, mainCaption, makeScene, renderScene } from '../../packages/commlm/dist/data/world/index.js';
+import {
+  loadSpriteBank,
+  mainCaption,
+  makeScene,
+  renderScene,
+  sceneSeed,
+} from '../../packages/commlm/dist/data/world/index.js';
 import { encode } from '../../packages/commlm/dist/data/world/write.js';
 
 const EXAMPLES = [
@@ -17,6 +23,9 @@ const EXAMPLES = [
   { file: 'pets.png', seed: 64367 },
   { file: 'shapes.png', seed: 8142 },
   { file: 'garden.jpg', seed: 3206 },
+  { file: 'dog.png', seed: sceneSeed(900, 473) },
+  { file: 'elephant.png', seed: sceneSeed(900, 188) },
+  { file: 'puppy.png', seed: sceneSeed(900, 977) },
 ];
 
 const folder = fileURLToPath(new URL('../../examples/', import.meta.url));
