@@ -2,12 +2,16 @@
 import { basename } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
 import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } from '../config/model.js';
+import { openEncoderFiles } from '../weights/encoder-files.js';
+import { isEncoderFolder } from '../weights/encoder-reader.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { languageModelTypes } from '../weights/hf-language.js';
+import type { TensorSource } from '../weights/key-rules.js';
 import { describeModel, isWholeModel } from '../weights/open-model.js';
 import { isQuantisedLayer } from '../weights/quantise.js';
 import { WeightFiles } from '../weights/weight-files.js';
 import type { WeightSource, WholeModel } from '../weights/whole-model.js';
+import { describeEncoder } from './inspect-encoder.js';
 import { describeLanguageModel, type LanguageReport } from './inspect-language.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
@@ -79,6 +83,7 @@ export interface InspectOptions {
 /** Describes a model folder; throws CommError when it is none or its files cannot be read. */
 export function inspectModel(model?: string, options: InspectOptions = {}): ModelReport {
   const folder = resolveModelFolder(model);
+  if (isEncoderFolder(folder)) return inspectEncoder(folder);
   const json = readFolderJson(folder, 'config.json');
   const whole = isWholeModel(json) ? describeModel(folder, resolveFolders(options)) : undefined;
   const config = whole?.config;
@@ -94,6 +99,15 @@ export function inspectModel(model?: string, options: InspectOptions = {}): Mode
   }
 }
 
+/** The report of a picture encoder alone; its parts have our names, what loading passes over has its own. */
+function inspectEncoder(folder: string): ModelReport {
+  using files = openEncoderFiles(folder);
+  const { modelType, summary, parts, source, names, ignored } = describeEncoder(folder, files);
+  const entries = source.keys.map((key): Entry => entryOf(names.get(key) ?? key, source.info(key)));
+  const described = report(folder, { model_type: modelType }, undefined, { summary, parts }, source, entries);
+  return { ...described, ignored };
+}
+
 /** What the layout's adapter calls ignorable and the files hold; nothing is known of other layouts. */
 function ignoredKeys(files: WeightSource, whole: WholeModel | undefined): string[] {
   if (whole === undefined) return [];
@@ -107,21 +121,24 @@ function entriesOf(files: WeightSource, whole: WholeModel | undefined): Entry[] 
   return files.keys.map((key): Entry => entryOf(ours.get(key) ?? key, files.info(key)));
 }
 
+/** What is known of a part of a model that stands alone. */
+type Described = Pick<LanguageReport, 'summary' | 'parts'> & Partial<LanguageReport>;
+
 function report(
   folder: string,
   json: Record<string, unknown>,
   config: CommConfig | undefined,
-  language: LanguageReport | undefined,
-  files: WeightSource,
+  described: Described | undefined,
+  files: TensorSource,
   entries: readonly Entry[],
 ): Omit<ModelReport, 'ignored'> {
-  const parts = groupParts(entries, config === undefined ? (language?.parts ?? []) : commParts(config));
+  const parts = groupParts(entries, config === undefined ? (described?.parts ?? []) : commParts(config));
   const numParameters = countParameters(entries);
   return {
     model: basename(folder),
     folder,
     modelType: String(json.model_type ?? 'unknown'),
-    summary: config === undefined ? (language?.summary ?? otherSummary(json)) : commSummary(config),
+    summary: config === undefined ? (described?.summary ?? otherSummary(json)) : commSummary(config),
     numParameters,
     bytesOnDisk: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     memory: {
@@ -133,7 +150,7 @@ function report(
     parts,
     levelWeights:
       config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
-    ...(language === undefined ? {} : { maxPositions: language.maxPositions }),
+    ...(described?.maxPositions === undefined ? {} : { maxPositions: described.maxPositions }),
     untrained: config?.untrained ?? [],
     ...(config === undefined
       ? {}
@@ -242,7 +259,7 @@ function otherSummary(json: Record<string, unknown>): string {
 
 const SYMBOLS = ['alpha', 'beta', 'gamma', 'delta'];
 
-function levelWeights(encoder: EncoderConfig, index: number, files: WeightSource): LevelWeights[] {
+function levelWeights(encoder: EncoderConfig, index: number, files: TensorSource): LevelWeights[] {
   const { merge, type, vit } = encoder;
   if (!('weights' in merge)) return [];
   const key = `vision.encoders.${index}.merge.scale.weight`;

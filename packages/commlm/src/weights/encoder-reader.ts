@@ -43,6 +43,18 @@ export function loadHfEncoder(folder: string, { dtype, device }: LoadOptions = {
   return { type, vit: model, image };
 }
 
+/** Whether a folder holds a picture encoder alone, in a layout that is known here. */
+export function isEncoderFolder(folder: string): boolean {
+  const path = join(folder, 'config.json');
+  if (!existsSync(path)) return existsSync(join(folder, OPEN_CLIP_CONFIG));
+  const json = readFolderJson(folder, 'config.json');
+  return (
+    isHfEncoder(json) ||
+    isTimm(json) ||
+    (json['model_type'] === undefined && existsSync(join(folder, OPEN_CLIP_CONFIG)))
+  );
+}
+
 /** The plan for an encoder folder, its config checked; `files` are the folder's open weights. */
 export function planEncoder(folder: string, files: TensorSource): EncoderPlan {
   const plan = layoutOf(folder)(files);
