@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rebuilds the embedded model models/comm-tiny from nothing: tokenizer, both towers, the two stages, the figures.
-# Every step resumes after a kill: run the script again. Two cores take about two and a half hours.
+# Every step resumes after a kill: run the script again. Two cores take under four hours.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
