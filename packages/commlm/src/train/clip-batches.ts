@@ -1,6 +1,7 @@
 /** Data thread of contrastive pre-training: pictures with captions, and regions with the phrase of what they show. */
 import {
   type AugmentLevel,
+  boxInSquare,
   COLOR_NAMES,
   loadSpriteBank,
   NOUNS,
@@ -35,16 +36,6 @@ export const NUM_WORD_IDS = WORDS.size + 2;
 const phraseOf = ({ noun, color }: SceneObject): string => (color === undefined ? `a ${noun}` : `a ${color} ${noun}`);
 
 const encode = (text: string): number[] => [...text.split(' ').map((word) => WORDS.get(word) as number), END];
-
-/** A box in pixels of a scene whose long side is `side`, as a share of the padded square. */
-function inSquare(
-  [x1, y1, x2, y2]: readonly [number, number, number, number],
-  { width, height }: { readonly width: number; readonly height: number },
-  side: number,
-): [number, number, number, number] {
-  const [dx, dy] = [(side - width) >> 1, (side - height) >> 1];
-  return [(x1 + dx) / side, (y1 + dy) / side, (x2 + dx) / side, (y2 + dy) / side];
-}
 
 /** Share of each patch of a `grid` x `grid` picture that a box (0..1) covers, summing to 1. */
 export function patchCover(box: readonly [number, number, number, number], grid: number): Float32Array {
@@ -101,7 +92,7 @@ export const createBatcher: CreateBatcher<ClipBatchOptions> = async (options) =>
         if (!phraseIndex.has(phrase)) phraseIndex.set(phrase, phraseIndex.size);
         regionPictures.push(BigInt(i));
         regionPhrases.push(BigInt(phraseIndex.get(phrase) as number));
-        covers.push(patchCover(inSquare(object.box, scene, side), grid));
+        covers.push(patchCover(boxInSquare(object.box, scene), grid));
       }
     }
     const caption = padRows(captions);

@@ -1,16 +1,18 @@
 /** Data thread of COMM's stages: scenes with several questions each, packed behind one picture, digits weighed by what they decide. */
 import {
   type AugmentLevel,
+  boxInSquare,
   COLOR_NAMES,
+  isPresent,
   loadSpriteBank,
   NOUNS,
   objectAt,
-  type PixelBox,
   Random,
   type Scene,
   type SceneObject,
   type SpriteBank,
   type StyleChoice,
+  squareOf,
   type TurnType,
   turnsFor,
   worldItem,
@@ -59,7 +61,8 @@ export interface CommBatchOptions {
 }
 
 /** How much the first, second and third digit behind the point of a coordinate count: the third is all but noise. */
-const DIGIT_WEIGHTS = [1, 0.6, 0.1];
+const DIGIT_WEIGHTS = { digit1: 1, digit2: 0.6, digit3: 0.1 } as const;
+const DIGITS = ['digit1', 'digit2', 'digit3'] as const;
 
 /** What a token decides. */
 export type TokenKind = 'yes-no' | 'digit1' | 'digit2' | 'digit3' | 'noun' | 'other';
@@ -77,19 +80,15 @@ export function tokenWeigher(
     if (/^ (yes|no)$/.test(piece)) return 'yes-no';
     return nouns.has(piece) ? 'noun' : 'other';
   });
-  const digits = ['digit1', 'digit2', 'digit3'] as const;
   return (ids) => {
     let place = -1;
     const kinds = ids.map((id): TokenKind => {
-      if (place >= 0 && isDigit[id]) return digits[place++] ?? 'other';
+      if (place >= 0 && isDigit[id]) return DIGITS[place++] ?? 'other';
       place = opens[id] ? 0 : -1;
       return words[id] ?? 'other';
     });
-    const weightOf = (kind: TokenKind): number => {
-      if (kind === 'yes-no') return yesNoWeight;
-      const digit = digits.indexOf(kind as (typeof digits)[number]);
-      return digit < 0 ? 1 : (DIGIT_WEIGHTS[digit] as number);
-    };
+    const weightOf = (kind: TokenKind): number =>
+      kind === 'yes-no' ? yesNoWeight : kind === 'noun' || kind === 'other' ? 1 : DIGIT_WEIGHTS[kind];
     return { weights: kinds.map(weightOf), kinds };
   };
 }
@@ -103,9 +102,7 @@ const MOST_PROBES = 5;
  * undefined where neither does.
  */
 export function patchObjects(scene: Scene, bank: SpriteBank, grid: number): (SceneObject | null | undefined)[] {
-  const { width, height } = scene;
-  const side = Math.max(width, height);
-  const [dx, dy] = [Math.floor((side - width) / 2), Math.floor((side - height) / 2)];
+  const { side, dx, dy } = squareOf(scene);
   const step = side / grid / PROBES;
   return Array.from({ length: grid * grid }, (_, patch) => {
     const [column, row] = [patch % grid, Math.floor(patch / grid)];
@@ -128,13 +125,6 @@ export interface PatchWords {
   readonly colors: BigInt64Array;
 }
 
-/** A box in pixels of the scene as shares of the square that it is padded to. */
-function inSquare(box: PixelBox, { width, height }: Scene): [number, number, number, number] {
-  const side = Math.max(width, height);
-  const [dx, dy] = [Math.floor((side - width) / 2), Math.floor((side - height) / 2)];
-  return [(box[0] + dx) / side, (box[1] + dy) / side, (box[2] + dx) / side, (box[3] + dy) / side];
-}
-
 interface Row {
   readonly ids: number[];
   /** The token to be predicted in front of each place; with word probes it need not be the one that stands there. */
@@ -148,11 +138,13 @@ interface Row {
 /** Tokens whose loss is logged: the place in this list plus one is written beside the token. */
 export const WATCHED = ['existence', 'rec_digit1', 'rec_digit2', 'name_at', 'word_probe', 'edge_probe'] as const;
 
-function watchedKind(type: TurnType | undefined, kind: TokenKind): number {
-  if (type === 'existence' && kind === 'yes-no') return 1;
-  if (type === 'rec' && kind === 'digit1') return 2;
-  if (type === 'rec' && kind === 'digit2') return 3;
-  return type === 'name-at' && kind === 'noun' ? 4 : 0;
+type Watched = (typeof WATCHED)[number];
+
+function watchedKind(type: TurnType | undefined, kind: TokenKind): Watched | undefined {
+  if (type === 'existence' && kind === 'yes-no') return 'existence';
+  if (type === 'rec' && kind === 'digit1') return 'rec_digit1';
+  if (type === 'rec' && kind === 'digit2') return 'rec_digit2';
+  return type === 'name-at' && kind === 'noun' ? 'name_at' : undefined;
 }
 
 export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) => {
@@ -171,15 +163,15 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   };
   const nounClasses = new Map(NOUNS.map(({ name }, index) => [name, BigInt(index)]));
 
-  const yesNoIds = [' no', ' yes'].map((word) => tokenizer.encode(word)[0] as number);
+  const [noId, yesId, ...edgeIds] = [...wordIds(['no', 'yes', 'left', 'top', 'right', 'bottom'])].map(Number) as [
+    number,
+    number,
+    ...number[],
+  ];
+  const presence = (scene: Scene, noun: string): number => (isPresent(scene, { noun }) ? yesId : noId);
   const nounOfId = new Map(
-    NOUNS.flatMap(({ name, plural }) =>
-      [name, plural].map((word) => [tokenizer.encode(` ${word}`)[0] as number, name]),
-    ),
+    [patchWords.nouns, patchWords.plurals].flatMap((ids) => [...ids].map((id, i) => [Number(id), NOUNS[i]!.name])),
   );
-  const isShown = (scene: Scene, noun: string): boolean => scene.objects.some((object) => object.noun === noun);
-
-  const edgeIds = [' left', ' top', ' right', ' bottom'].map((word) => tokenizer.encode(word)[0] as number);
   const digitIds = Array.from({ length: 10 }, (_, digit) => tokenizer.encode(` [0.${digit}`).at(-1) as number);
 
   /** Words behind the picture, each in a segment of its own and somewhere near where a question would name it. */
@@ -195,14 +187,14 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       answer = -100;
     };
     const wordId = (noun: string): number => {
-      const { name, plural } = NOUNS[Number(nounClasses.get(noun))] as (typeof NOUNS)[number];
-      return tokenizer.encode(` ${random.chance(0.7) ? name : plural}`)[0] as number;
+      const ids = random.chance(0.7) ? patchWords.nouns : patchWords.plurals;
+      return Number(ids[Number(nounClasses.get(noun))]);
     };
     for (let probe = 0; probe < mix.wordProbes; probe++) {
       const noun = probe % 2 === 0 ? random.pick(scene.objects).noun : random.pick(NOUNS).name;
       segment++;
       push(wordId(noun), random.int(12));
-      answer = yesNoIds[Number(isShown(scene, noun))] as number;
+      answer = presence(scene, noun);
     }
     const single = scene.objects.filter(
       ({ noun }) => scene.objects.filter((other) => other.noun === noun).length === 1,
@@ -213,7 +205,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       segment++;
       push(edgeIds[edge] as number, at);
       push(wordId(noun), at + 1);
-      answer = digitIds[Math.min(9, Math.floor(10 * (inSquare(box, scene)[edge] as number)))] as number;
+      answer = digitIds[Math.min(9, Math.floor(10 * (boxInSquare(box, scene)[edge] as number)))] as number;
     }
     push(tokenizer.eosId as number, 0);
   };
@@ -244,7 +236,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     if (mix.wordProbes > 0) {
       for (let t = 0; t < ids.length - 1; t++) {
         const noun = asked[segments[t] as number] === 'existence' ? nounOfId.get(ids[t] as number) : undefined;
-        if (noun !== undefined && labels[t] === -100) labels[t + 1] = yesNoIds[Number(isShown(scene, noun))] as number;
+        if (noun !== undefined && labels[t] === -100) labels[t + 1] = presence(scene, noun);
       }
       appendProbes(packedRow, packed.prefixLength, scene, random);
     }
@@ -272,7 +264,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         if (object === undefined) continue;
         const at = i * tokensPerImage + patch;
         patchNouns[at] = object === null ? BigInt(NOUNS.length) : (nounClasses.get(object.noun) as bigint);
-        if (object !== null) patchBoxes.set(inSquare(object.box, scene), at * 4);
+        if (object !== null) patchBoxes.set(boxInSquare(object.box, scene), at * 4);
         if (object?.color !== undefined) patchColors[at] = BigInt(COLOR_NAMES.indexOf(object.color));
       }
     }
@@ -301,11 +293,11 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.positions[at] = BigInt(positions[t] as number);
         batch.segments[at] = segments[t] as number;
         batch.weights[at] = weights[t] as number;
-        batch.watched[at] = watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
         // Behind the questions there are probes only.
-        if (types.length > 0 && (segments[t] as number) >= types.length) {
-          batch.watched[at] = digitIds.includes(labels[t] as number) ? 6 : 5;
-        }
+        const isProbe = types.length > 0 && (segments[t] as number) >= types.length;
+        const probe = digitIds.includes(labels[t] as number) ? 'edge_probe' : 'word_probe';
+        const watched = isProbe ? probe : watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
+        batch.watched[at] = watched === undefined ? 0 : WATCHED.indexOf(watched) + 1;
       }
     }
     return batch;

@@ -174,11 +174,12 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     return { loss: loss.add(patches.loss), metrics };
   }
 
-  /** The weighted losses of what is read from visual tokens alone. */
+  /** The weighted losses of what is read from visual tokens alone, behind the last norm of the language model: float[B * N, E]. */
   #readPatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const { patchNameWeight, patchPlaceWeight } = this.#config.mix;
-    const names = patchNameWeight > 0 ? this.#namePatches(visual_BNE, batch) : null;
-    const places = patchPlaceWeight > 0 ? this.#placePatches(visual_BNE, batch) : null;
+    const tokens = this.#model.languageModel.model.norm.forward(visual_BNE.flatten(0, 1));
+    const names = patchNameWeight > 0 ? this.#namePatches(tokens, batch) : null;
+    const places = patchPlaceWeight > 0 ? this.#placePatches(tokens, batch) : null;
     const nothing = zeros([]);
     return {
       loss: (names?.loss.mul(patchNameWeight) ?? nothing).add(places?.loss.mul(patchPlaceWeight) ?? nothing),
@@ -187,18 +188,17 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   /** Row and column of each patch as classes, and the box of what it shows (mean absolute error, shares of the square). */
-  #placePatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
-    const [count, numPatches] = visual_BNE.shape as [number, number];
-    const side = Math.sqrt(numPatches);
-    const tokens = this.#model.languageModel.model.norm.forward(visual_BNE.flatten(0, 1));
+  #placePatches(tokens: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const numTokens = tokens.shape[0]!;
+    const side = Math.sqrt(this.#model.tokensPerImage);
     const read = this.#placeHead.forward(tokens).to('f32');
-    const patches = Array.from({ length: count * numPatches }, (_, i) => i % numPatches);
+    const patches = Array.from({ length: numTokens }, (_, i) => i % (side * side));
     const rows = tensor(BigInt64Array.from(patches, (patch) => BigInt(Math.floor(patch / side))));
     const columns = tensor(BigInt64Array.from(patches, (patch) => BigInt(patch % side)));
     const place = F.crossEntropy(read.narrow(1, 0, side), rows).add(
       F.crossEntropy(read.narrow(1, side, side), columns),
     );
-    const boxes = tensor(batch.patchBoxes, { shape: [count * numPatches, 4] });
+    const boxes = tensor(batch.patchBoxes, { shape: [numTokens, 4] });
     const shown = boxes.sum(1).gt(0).to('f32');
     const error = read
       .narrow(1, 2 * side, 4)
@@ -216,11 +216,9 @@ export class CommTask implements TrainingTask<CommRawBatch> {
    * a colour, without the blocks of the language model. Background is what is like no noun (likeness below zero), so that
    * a question can tell by likeness alone that a thing is not there.
    */
-  #namePatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
-    const { model } = this.#model.languageModel;
-    const tokens = model.norm.forward(visual_BNE.flatten(0, 1));
-    const likeness = (words: BigInt64Array): Tensor =>
-      F.linear(tokens, model.embedTokens.forward(tensor(words))).to('f32');
+  #namePatches(tokens: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const { embedTokens } = this.#model.languageModel.model;
+    const likeness = (words: BigInt64Array): Tensor => F.linear(tokens, embedTokens.forward(tensor(words))).to('f32');
     const nouns = tensor(batch.patchNouns);
     const background = zeros([nouns.shape[0]!, 1]);
     // A batch without any coloured shape counts 0.
@@ -228,16 +226,15 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       F.crossEntropy(logits, labels, { reduction: 'sum' }).div(labels.ne(-100).to('f32').sum().clamp(1));
     const singular = cat([likeness(batch.patchWords.nouns), background], 1);
     const plural = cat([likeness(batch.patchWords.plurals), background], 1);
-    const colors = likeness(batch.patchWords.colors);
     const known = nouns.ge(0).logicalAnd(nouns.lt(batch.patchWords.nouns.length));
     const right = singular.argmax(1).eq(nouns).logicalAnd(known);
+    const nameLoss = loss(singular, nouns);
+    const colorLoss = loss(likeness(batch.patchWords.colors), tensor(batch.patchColors));
     return {
-      loss: loss(singular, nouns)
-        .add(loss(plural, nouns))
-        .add(loss(colors, tensor(batch.patchColors))),
+      loss: nameLoss.add(loss(plural, nouns)).add(colorLoss),
       metrics: {
-        name_loss: loss(singular, nouns),
-        color_loss: loss(colors, tensor(batch.patchColors)),
+        name_loss: nameLoss,
+        color_loss: colorLoss,
         name_accuracy: right.to('f32').sum().div(known.to('f32').sum()),
       },
     };

@@ -143,12 +143,13 @@ function indexOf(scene: Scene, object: SceneObject): number {
 }
 
 /** What an existence question asks for: a noun, for shapes sometimes with a colour. */
-interface Target {
+export interface Target {
   readonly noun: string;
   readonly color?: ColorName;
 }
 
-function isPresent(scene: Scene, target: Target): boolean {
+/** Whether something of that name (and colour) is in the scene. */
+export function isPresent(scene: Scene, target: Target): boolean {
   return scene.objects.some(
     (object) => object.noun === target.noun && (target.color === undefined || object.color === target.color),
   );

@@ -109,6 +109,21 @@ export function isReservedPlace(noun: string, style: SpriteStyle, cell: number):
   return hash32(`place/${noun}/${style}/${cell}`) < RESERVED_SHARE * 0x100000000;
 }
 
+/** The square that a scene is padded to: its side, and where the scene's left top corner lies in it; pixels. */
+export function squareOf({ width, height }: Pick<Scene, 'width' | 'height'>): { side: number; dx: number; dy: number } {
+  const side = Math.max(width, height);
+  return { side, dx: Math.floor((side - width) / 2), dy: Math.floor((side - height) / 2) };
+}
+
+/** A box in pixels of the scene as shares of the square that the scene is padded to. */
+export function boxInSquare(
+  [x1, y1, x2, y2]: PixelBox,
+  scene: Pick<Scene, 'width' | 'height'>,
+): [number, number, number, number] {
+  const { side, dx, dy } = squareOf(scene);
+  return [(x1 + dx) / side, (y1 + dy) / side, (x2 + dx) / side, (y2 + dy) / side];
+}
+
 /** Cell of the 3 x 3 grid over the scene that a box's centre lies in, row by row. */
 export function cellOf(box: PixelBox, width: number, height: number): number {
   const column = Math.min(2, Math.floor((((box[0] + box[2]) / 2) * 3) / width));
