@@ -1,8 +1,6 @@
 /** Weight files of an encoder folder: those of transformers and timm, and the names that open_clip gives them. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { io, TorchError } from '@commlm/torch';
-import { CommError } from '../config/errors.js';
 import { type TensorSource, within } from './key-rules.js';
 import { WeightFiles } from './weight-files.js';
 
@@ -17,16 +15,14 @@ export function openEncoderFiles(folder: string): TensorSource & Disposable {
   const other = OTHER_NAMES.find((name) => existsSync(join(folder, name)));
   const usual = ['model.safetensors', 'model.safetensors.index.json'].some((name) => existsSync(join(folder, name)));
   if (usual || other === undefined) return WeightFiles.open(folder);
-  const path = join(folder, other);
-  const file = openFile(path);
-  const close = (): void => file.close();
+  const files = WeightFiles.open(join(folder, other));
   const source = unwrapped({
-    name: path,
-    keys: file.keys,
-    info: (key) => file.info(key),
-    tensor: (key) => file.tensor(key),
+    name: files.name,
+    keys: files.keys,
+    info: (key) => files.info(key),
+    tensor: (key) => files.tensor(key),
   });
-  return { ...source, [Symbol.dispose]: close };
+  return { ...source, [Symbol.dispose]: () => files.close() };
 }
 
 /** The state dict itself where all tensors lie under one of the usual wrappers. */
@@ -35,13 +31,4 @@ function unwrapped(source: TensorSource): TensorSource {
     (prefix) => source.keys.length > 0 && source.keys.every((key) => key.startsWith(prefix)),
   );
   return wrapper === undefined ? source : unwrapped(within(source, wrapper));
-}
-
-function openFile(path: string): io.SafetensorsFile | io.TorchFile {
-  try {
-    return path.endsWith('.bin') ? io.openTorchFile(path) : io.openSafetensors(path);
-  } catch (error) {
-    const why = error instanceof TorchError ? error.message : `${path} cannot be read: ${(error as Error).message}`;
-    throw new CommError(why, { code: 'weights/bad-file', fix: 'Get the file again.', cause: error });
-  }
 }

@@ -1,7 +1,7 @@
 /** CLIP's image tower as transformers stores it: `clip_vision_model`, or the vision half of `clip`. */
 import { z } from 'zod';
 import { numPositions, type ViTConfig } from '../config/model.js';
-import { HfActivation, readForeign } from './hf-config.js';
+import { HfActivation, readForeign, vitSizes } from './hf-config.js';
 import { type KeyRule, layer, reshaped } from './key-rules.js';
 
 const positiveInt = z.int().positive();
@@ -23,13 +23,7 @@ export function clipConfig(json: Record<string, unknown>, source: string): ViTCo
   const hf = readForeign(HfClipVisionConfig, json['vision_config'] ?? json, source);
   const grid = hf.image_size / hf.patch_size;
   return {
-    hiddenSize: hf.hidden_size,
-    numLayers: hf.num_hidden_layers,
-    numHeads: hf.num_attention_heads,
-    intermediateSize: hf.intermediate_size,
-    numChannels: hf.num_channels,
-    imageSize: hf.image_size,
-    patchSize: hf.patch_size,
+    ...vitSizes(hf),
     stem: { kind: 'patch', bias: false },
     mlp: 'mlp',
     act: hf.hidden_act,
@@ -54,10 +48,9 @@ export const clipIgnorable = (key: string): boolean =>
   key.startsWith('text_model.') ||
   ['logit_scale', 'text_projection.weight', 'visual_projection.weight'].includes(key);
 
-/** Our names and transformers' without the prefix; `pre_layrnorm` is spelt so on disk. */
-export function clipRules(vit: ViTConfig): KeyRule[] {
-  const { hiddenSize, numChannels, patchSize, numLayers } = vit;
-  const blocks = Array.from({ length: numLayers }, (_, i) => {
+/** The blocks of CLIP, which SigLIP's are named like. */
+export const clipBlockRules = (numLayers: number): KeyRule[] =>
+  Array.from({ length: numLayers }, (_, i) => {
     const [ours, theirs] = [`blocks.${i}`, `encoder.layers.${i}`];
     return [
       layer(`${ours}.norm1`, `${theirs}.layer_norm1`),
@@ -70,7 +63,11 @@ export function clipRules(vit: ViTConfig): KeyRule[] {
       layer(`${ours}.mlp.fc1`, `${theirs}.mlp.fc1`),
       layer(`${ours}.mlp.fc2`, `${theirs}.mlp.fc2`),
     ];
-  });
+  }).flat(2);
+
+/** Our names and transformers' without the prefix; `pre_layrnorm` is spelt so on disk. */
+export function clipRules(vit: ViTConfig): KeyRule[] {
+  const { hiddenSize, numChannels, patchSize, numLayers } = vit;
   return [
     reshaped('cls_token', 'embeddings.class_embedding', [hiddenSize]),
     reshaped('pos_embed', 'embeddings.position_embedding.weight', [numPositions(vit), hiddenSize]),
@@ -81,7 +78,7 @@ export function clipRules(vit: ViTConfig): KeyRule[] {
       patchSize,
     ]),
     ...layer('norm_pre', 'pre_layrnorm'),
-    ...blocks.flat(2),
+    ...clipBlockRules(numLayers),
     ...layer('norm', 'post_layernorm'),
   ];
 }

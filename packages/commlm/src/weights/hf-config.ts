@@ -61,3 +61,22 @@ export const HfSide = z.union([
     .refine(([height, width]) => height === width, 'height and width must be equal')
     .transform(([height]) => height),
 ]);
+
+/** The sizes that every ViT of transformers names alike, under our names. */
+export const vitSizes = (hf: {
+  readonly hidden_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly intermediate_size: number;
+  readonly num_channels: number;
+  readonly image_size: number;
+  readonly patch_size: number;
+}) => ({
+  hiddenSize: hf.hidden_size,
+  numLayers: hf.num_hidden_layers,
+  numHeads: hf.num_attention_heads,
+  intermediateSize: hf.intermediate_size,
+  numChannels: hf.num_channels,
+  imageSize: hf.image_size,
+  patchSize: hf.patch_size,
+});

@@ -1,7 +1,7 @@
 /** DINOv3's ViT (2508.10104) as transformers stores it: `dinov3_vit`, with the plain or the gated MLP. */
 import { z } from 'zod';
 import type { ViTConfig } from '../config/model.js';
-import { HfActivation, HfSide, readForeign } from './hf-config.js';
+import { HfActivation, HfSide, readForeign, vitSizes } from './hf-config.js';
 import { joined, type KeyRule, layer, reshaped, same } from './key-rules.js';
 
 const positiveInt = z.int().positive();
@@ -39,13 +39,7 @@ export function dinov3Config(json: Record<string, unknown>, source: string): ViT
     source,
   );
   return {
-    hiddenSize: hf.hidden_size,
-    numLayers: hf.num_hidden_layers,
-    numHeads: hf.num_attention_heads,
-    intermediateSize: hf.intermediate_size,
-    numChannels: hf.num_channels,
-    imageSize: hf.image_size,
-    patchSize: hf.patch_size,
+    ...vitSizes(hf),
     stem: { kind: 'patch', bias: true },
     mlp: hf.use_gated_mlp ? 'swiglu' : 'mlp',
     act: hf.hidden_act,

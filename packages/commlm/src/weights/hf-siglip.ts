@@ -1,7 +1,8 @@
 /** SigLIP's image tower as transformers stores it: `siglip_vision_model`, or the vision half of `siglip`; SigLIP 2 of fixed resolution is the same. */
 import { z } from 'zod';
 import { numPositions, type ViTConfig } from '../config/model.js';
-import { HfActivation, HfSide, readForeign } from './hf-config.js';
+import { clipBlockRules } from './hf-clip.js';
+import { HfActivation, HfSide, readForeign, vitSizes } from './hf-config.js';
 import { type KeyRule, layer, reshaped } from './key-rules.js';
 
 const positiveInt = z.int().positive();
@@ -23,13 +24,7 @@ export function siglipConfig(json: Record<string, unknown>, source: string): ViT
   const hf = readForeign(HfSiglipVisionConfig, json['vision_config'] ?? json, source);
   const grid = Math.floor(hf.image_size / hf.patch_size);
   return {
-    hiddenSize: hf.hidden_size,
-    numLayers: hf.num_hidden_layers,
-    numHeads: hf.num_attention_heads,
-    intermediateSize: hf.intermediate_size,
-    numChannels: hf.num_channels,
-    imageSize: hf.image_size,
-    patchSize: hf.patch_size,
+    ...vitSizes(hf),
     // so400m-patch14-384 has 27 x 27 patches and a rest of 6 pixels.
     ...(hf.image_size % hf.patch_size === 0 ? {} : { restPixels: 'drop' as const }),
     stem: { kind: 'patch', bias: true },
@@ -59,26 +54,12 @@ export const siglipIgnorable = (key: string): boolean =>
 /** Our names and transformers' without the prefix. */
 export function siglipRules(vit: ViTConfig): KeyRule[] {
   const { hiddenSize, numChannels, patchSize, numLayers } = vit;
-  const blocks = Array.from({ length: numLayers }, (_, i) => {
-    const [ours, theirs] = [`blocks.${i}`, `encoder.layers.${i}`];
-    return [
-      layer(`${ours}.norm1`, `${theirs}.layer_norm1`),
-      layer(
-        `${ours}.attn.qkv`,
-        ['q', 'k', 'v'].map((name) => `${theirs}.self_attn.${name}_proj`),
-      ),
-      layer(`${ours}.attn.proj`, `${theirs}.self_attn.out_proj`),
-      layer(`${ours}.norm2`, `${theirs}.layer_norm2`),
-      layer(`${ours}.mlp.fc1`, `${theirs}.mlp.fc1`),
-      layer(`${ours}.mlp.fc2`, `${theirs}.mlp.fc2`),
-    ].flat();
-  });
   const [weight, bias] = layer('patch_embed.proj', 'embeddings.patch_embedding') as [KeyRule, KeyRule];
   return [
     reshaped('pos_embed', 'embeddings.position_embedding.weight', [numPositions(vit), hiddenSize]),
     { ...weight, theirShape: [hiddenSize, numChannels, patchSize, patchSize] },
     bias,
-    ...blocks.flat(),
+    ...clipBlockRules(numLayers),
     ...layer('norm', 'post_layernorm'),
   ];
 }

@@ -1,7 +1,7 @@
 /** The plain ViT as transformers stores it, and the two models on it: `vit`, `deit` (a distillation token more), `vit_mae` (its encoder). */
 import { z } from 'zod';
 import type { ViTConfig } from '../config/model.js';
-import { HfActivation, HfSide, readForeign } from './hf-config.js';
+import { HfActivation, HfSide, readForeign, vitSizes } from './hf-config.js';
 import { type KeyRule, layer, reshaped, same } from './key-rules.js';
 
 const positiveInt = z.int().positive();
@@ -25,13 +25,7 @@ export function vitConfig(json: Record<string, unknown>, source: string): ViTCon
   const grid = hf.image_size / hf.patch_size;
   const distilled = json['model_type'] === 'deit';
   return {
-    hiddenSize: hf.hidden_size,
-    numLayers: hf.num_hidden_layers,
-    numHeads: hf.num_attention_heads,
-    intermediateSize: hf.intermediate_size,
-    numChannels: hf.num_channels,
-    imageSize: hf.image_size,
-    patchSize: hf.patch_size,
+    ...vitSizes(hf),
     stem: { kind: 'patch', bias: true },
     mlp: 'mlp',
     act: hf.hidden_act,
