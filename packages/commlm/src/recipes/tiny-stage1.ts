@@ -1,7 +1,6 @@
 /** Stage 1 of comm-tiny (paper, section 5): all tasks mixed; language model, projector, merge and alignment learn, the towers are frozen. */
-import { commTiny } from '../config/presets.js';
 import type { Recipe } from '../train/recipe.js';
-import { TINY_VOCABULARY } from './tiny.js';
+import { TINY_LOOP, TINY_MODEL } from './tiny.js';
 
 const batchSize = 16;
 
@@ -9,26 +8,19 @@ export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 1 of comm-tiny: naming, existence, pointing, captions on the synthetic world',
   loop: {
+    ...TINY_LOOP,
     steps: 4500,
     batchSize,
     lr: 1.5e-3,
-    betas: [0.9, 0.95],
-    weightDecay: 0.02,
     warmupRatio: 0.02,
     minLrRatio: 0.3,
-    clipNorm: 1,
     seed: 21,
     saveEvery: 250,
-    logEvery: 50,
-    evalEvery: 1000,
-    keepLast: 2,
   },
   comm: {
-    model: commTiny(TINY_VOCABULARY),
+    ...TINY_MODEL,
     batchSize,
-    encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
     from: 'runs/out/tiny-align/result',
-    tokenizer: 'runs/out/tiny-tokenizer/result',
     questions: 6,
     mix: {
       types: {

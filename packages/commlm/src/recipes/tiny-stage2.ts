@@ -1,7 +1,6 @@
 /** Stage 2 of comm-tiny: goes on from stage 1, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
-import { commTiny } from '../config/presets.js';
 import type { Recipe } from '../train/recipe.js';
-import { TINY_VOCABULARY } from './tiny.js';
+import { TINY_LOOP, TINY_MODEL } from './tiny.js';
 
 const batchSize = 16;
 
@@ -9,26 +8,19 @@ export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 2 of comm-tiny: dialogue, pointing and existence raised to half of the mix',
   loop: {
+    ...TINY_LOOP,
     steps: 3200,
     batchSize,
     lr: 1.5e-3,
-    betas: [0.9, 0.95],
-    weightDecay: 0.02,
     warmupRatio: 0.02,
     minLrRatio: 0.01,
-    clipNorm: 1,
     seed: 22,
     saveEvery: 250,
-    logEvery: 50,
-    evalEvery: 1000,
-    keepLast: 2,
   },
   comm: {
-    model: commTiny(TINY_VOCABULARY),
+    ...TINY_MODEL,
     batchSize,
-    encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
     from: 'runs/out/tiny-stage1/result',
-    tokenizer: 'runs/out/tiny-tokenizer/result',
     questions: 7,
     mix: {
       types: {
