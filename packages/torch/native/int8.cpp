@@ -194,26 +194,32 @@ void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count
 #endif
 
 #if defined(COMMTORCH_AVX512)
+__attribute__((target("avx512f"), always_inline)) inline __m512 widen512(const int8_t* bytes) {
+  return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes))));
+}
+
+__attribute__((target("avx512f"), always_inline)) inline float sumLanes512(__m512 sums) {
+  float lanes[kLanes], sum = 0;
+  _mm512_storeu_ps(lanes, sums);
+  for (const float lane : lanes) sum += lane;
+  return sum;
+}
+
 // The same with AVX-512 by name: the compiler keeps the sums above in memory.
 template <int R>
 __attribute__((target("avx512f"))) void dotRows512(const int8_t* weight, const float* x, int64_t stride, int64_t count, float* out) {
   __m512 sums[R][2];
   for (int r = 0; r < R; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
-  const auto load = [](const int8_t* at) __attribute__((target("avx512f"), always_inline)) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
-  };
   int64_t k = 0;
   for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
-    const __m512 w0 = load(weight + k), w1 = load(weight + k + kLanes);
+    const __m512 w0 = widen512(weight + k), w1 = widen512(weight + k + kLanes);
     for (int r = 0; r < R; r++) {
       sums[r][0] = _mm512_fmadd_ps(w0, _mm512_loadu_ps(x + r * stride + k), sums[r][0]);
       sums[r][1] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x + r * stride + k + kLanes), sums[r][1]);
     }
   }
   for (int r = 0; r < R; r++) {
-    float lanes[kLanes], sum = 0;
-    _mm512_storeu_ps(lanes, _mm512_add_ps(sums[r][0], sums[r][1]));
-    for (const float lane : lanes) sum += lane;
+    float sum = sumLanes512(_mm512_add_ps(sums[r][0], sums[r][1]));
     for (int64_t rest = k; rest < count; rest++) sum += static_cast<float>(weight[rest]) * x[r * stride + rest];
     out[r] = sum;
   }
@@ -253,23 +259,18 @@ __attribute__((target("avx512f"))) void dotFourWeights512(const int8_t* weight, 
   constexpr int64_t kAhead = 1024;  // bytes
   __m512 sums[4][2];
   for (auto& sum : sums) sum[0] = sum[1] = _mm512_setzero_ps();
-  const auto load = [](const int8_t* at) __attribute__((target("avx512f"), always_inline)) {
-    return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(at))));
-  };
   int64_t k = 0;
   for (; k + 4 * kLanes <= count; k += 4 * kLanes) {
     for (int r = 0; r < 4; r++) {
       const int8_t* at = weight + r * count + k;
       _mm_prefetch(reinterpret_cast<const char*>(at + kAhead), _MM_HINT_T0);
       for (int part = 0; part < 4; part++) {
-        sums[r][part & 1] = _mm512_fmadd_ps(load(at + part * kLanes), _mm512_loadu_ps(x + k + part * kLanes), sums[r][part & 1]);
+        sums[r][part & 1] = _mm512_fmadd_ps(widen512(at + part * kLanes), _mm512_loadu_ps(x + k + part * kLanes), sums[r][part & 1]);
       }
     }
   }
   for (int r = 0; r < 4; r++) {
-    float lanes[kLanes], sum = 0;
-    _mm512_storeu_ps(lanes, _mm512_add_ps(sums[r][0], sums[r][1]));
-    for (const float lane : lanes) sum += lane;
+    float sum = sumLanes512(_mm512_add_ps(sums[r][0], sums[r][1]));
     for (int64_t rest = k; rest < count; rest++) sum += static_cast<float>(weight[r * count + rest]) * x[rest];
     out[r] = sum;
   }
