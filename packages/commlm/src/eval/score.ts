@@ -348,7 +348,7 @@ export const SCORE_BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   mme: {
     summary: 'a folder of yes-or-no results',
-    readers: ['official'],
+    readers: ['official', 'lmms-eval'],
     needsAnnotations: false,
     score: scoreMmeFiles,
   },
