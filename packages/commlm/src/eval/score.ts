@@ -97,7 +97,7 @@ async function scoreCaptionSet(
 ): Promise<Scored> {
   const tokenized = tokenizeCaptions(references, predictions);
   const meteor = await openMeteor(request);
-  const { perItem, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
+  const { perItem, bleuCounts: _counts, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
   const spice =
     request.spiceCommand === undefined
       ? undefined
