@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { WorldFigures, WorldResults } from '../eval/world.js';
+import { addCompare } from './eval-compare.js';
+import { addReport } from './eval-report.js';
 import { writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
@@ -37,6 +39,9 @@ export function register(program: Command): void {
     .option('--out <folder>', 'write results.json and samples_<benchmark>.jsonl there')
     .option('--json', 'print the figures as one JSON document');
   addModelOptions(command);
+  command.enablePositionalOptions();
+  addCompare(command);
+  addReport(command);
   command
     .addHelpText(
       'after',
