@@ -3,7 +3,7 @@
  * benchmark of `eval` and its figure, so that ours can be printed beside them.
  */
 
-/** A column: which figure of which benchmark, or of several, as `mean of refcoco, ...`. */
+/** A column: a figure of a benchmark, or the mean of that figure over several joined by commas. */
 export interface PaperColumn {
   readonly benchmark: string;
   /** Data set or split that the benchmark's own name does not say, such as the refs of REG. */

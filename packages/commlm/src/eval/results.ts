@@ -125,5 +125,7 @@ export interface EvalRun {
   readonly limit: number | null;
   /** The data folder, as a path from the folder of the results. */
   readonly dataFolder: string;
+  /** Version of this software, and its commit where it runs from a repository. */
   readonly commlm: string;
+  readonly commit: string | null;
 }

@@ -103,7 +103,7 @@ function pictureOf(sample: EvalSample, thumbnail: Thumbnail | null): Html {
   return html`<figure><div class="view"><img src="${url}" alt="${picture}" width="${width}" height="${height}" loading="lazy">${overlay}</div></figure>`;
 }
 
-function valueOf(value: EvalSample['parsed'] | EvalSample['target']): Html {
+function shownValue(value: EvalSample['parsed'] | EvalSample['target']): Html {
   if (value === null) return html`<em>no rule read it</em>`;
   if (typeof value === 'string') return html`${value === '' ? '(empty)' : value}`;
   if (value.every((part) => typeof part === 'number')) {
@@ -124,7 +124,7 @@ export async function cardOf(benchmark: string, sample: EvalSample, thumbnails: 
 <header><span class="outcome">${outcome}</span><span class="soft">${id}</span></header>
 ${pictureOf(sample, thumbnail)}
 <dl><dt>question</dt><dd>${prompt}</dd><dt>answer</dt><dd>${answer === '' ? '(empty)' : answer}</dd>${blind}
-<dt>read as</dt><dd>${valueOf(parsed)}</dd><dt>target</dt><dd>${valueOf(target)}</dd><dt>score</dt><dd>${formatFigure(score)}</dd></dl>
+<dt>read as</dt><dd>${shownValue(parsed)}</dd><dt>target</dt><dd>${shownValue(target)}</dd><dt>score</dt><dd>${formatFigure(score)}</dd></dl>
 </article>
 `;
 }
