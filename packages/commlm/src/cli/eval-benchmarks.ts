@@ -98,6 +98,8 @@ export async function evaluateBenchmarks(
       if (options.json) printJson({ unfinished: outcome.unfinished });
       return;
     }
+    const { writeReport } = await import('../eval/report/write-report.js');
+    await writeReport(options.out, { data: options.data, writeFile: writeFileAtomically });
     if (options.json) printJson(outcome.results);
     else await printTable(outcome.results, options.out);
   } finally {

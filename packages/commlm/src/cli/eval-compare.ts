@@ -49,22 +49,27 @@ function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: numb
   print(`A  ${a.folder}  ${a.model}`);
   print(`B  ${b.folder}  ${b.model}`);
   print();
+  const isWhole = ([name]: readonly [string, unknown]): boolean => !name.includes('.');
   const rows = benchmarks.flatMap(({ benchmark, figures }) =>
-    Object.entries(figures).map(([name, { a: before, b: after, difference, low, high, p }]) => [
-      benchmark,
-      name,
-      digits(before),
-      digits(after),
-      signed(difference),
-      low === null || high === null ? '' : `${signed(low)} .. ${signed(high)}`,
-      p === null ? '' : pValue(p),
-    ]),
+    Object.entries(figures)
+      .filter(isWhole)
+      .map(([name, { a: before, b: after, difference, low, high, p }]) => [
+        benchmark,
+        name,
+        digits(before),
+        digits(after),
+        signed(difference),
+        low === null || high === null ? '' : `${signed(low)} .. ${signed(high)}`,
+        p === null ? '' : pValue(p),
+      ]),
   );
   const right = (title: string) => ({ title, align: 'right' as const });
   const columns = [right('A'), right('B'), right('B - A'), right('95 % interval'), right('p')];
   print(formatTable([{ title: 'benchmark' }, { title: 'figure' }, ...columns], rows));
   for (const each of benchmarks) printChanges(each, show);
-  note(`Paired bootstrap of ${bootstrap.resamples} draws, seed ${bootstrap.seed}.`);
+  note(
+    `Paired bootstrap of ${bootstrap.resamples} draws, seed ${bootstrap.seed}. --json has the figures of splits and kinds.`,
+  );
 }
 
 function printChanges({ benchmark, mcnemar, changes, notes }: BenchmarkComparison, show: number): void {

@@ -11,7 +11,7 @@ body { margin: 0 auto; max-width: 80rem; padding: 1rem; background: var(--paper)
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; margin: 0.5rem 0; } h2 { font-size: 1.3rem; margin: 2.5rem 0 0.5rem; }
 a { color: var(--focus); } :focus-visible { outline: 3px solid var(--focus); outline-offset: 2px; }
-.soft, figcaption, caption { color: var(--soft); } caption { text-align: left; padding-bottom: 0.25rem; }
+.soft { color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; border-bottom: 1px solid var(--line); text-align: left; white-space: nowrap; }
 td.number, th.number { text-align: right; }

@@ -71,8 +71,8 @@ function summaryOf({ benchmarks, run }: EvalResults): Html {
       }),
   );
   const greyHead = isBlind ? html`<th scope="col" class="number">grey picture</th>` : undefined;
-  return html`<div class="scroll" tabindex="0"><table>
-<caption>Figures on the scale of each official tool, with ${run.bootstrap.level * 100} % bootstrap intervals.</caption>
+  return html`<p class="soft">Figures on the scale of each official tool, with ${run.bootstrap.level * 100} % bootstrap intervals.</p>
+<div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">benchmark</th><th scope="col">figure</th><th scope="col" class="number">value</th><th scope="col" class="number">interval</th>${greyHead}<th scope="col" class="number">questions</th></tr></thead>
 <tbody>${rows}</tbody></table></div>`;
 }
@@ -84,13 +84,13 @@ function modelFacts(model: EvaluatedModel): Html {
 }
 
 function settingsOf({ run }: EvalResults): Html {
-  const { model, prompts, decoding, bootstrap, limit, commlm } = run;
+  const { model, prompts, decoding, bootstrap, limit, commlm, commit } = run;
   return html`<details><summary>Model, decoding and seeds</summary><dl>
 <dt>model</dt><dd>${model.name}</dd>${modelFacts(model)}
 <dt>prompts</dt><dd>${prompts.name}, version ${prompts.version}</dd>
 <dt>decoding</dt><dd>temperature ${decoding.temperature}, top-p ${decoding.topP}, seed ${decoding.seed}</dd>
 <dt>bootstrap</dt><dd>${bootstrap.resamples} draws, seed ${bootstrap.seed}</dd>
-<dt>limit</dt><dd>${limit ?? 'none'}</dd><dt>commlm</dt><dd>${commlm}</dd></dl></details>`;
+<dt>limit</dt><dd>${limit ?? 'none'}</dd><dt>commlm</dt><dd>${commlm}${commit === null ? '' : `, commit ${commit}`}</dd></dl></details>`;
 }
 
 function filtersOf(types: readonly string[]): Html {
