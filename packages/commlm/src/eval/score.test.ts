@@ -314,6 +314,10 @@ test('MMBench: circular and vanilla, JSON and TSV predictions, both readers', as
   assert.equal(exact.metrics['vanilla'], 0.5);
   assert.deepEqual(exact.metrics['circularByL2Category'], { coarse: 1, fine: 0 });
   assert.deepEqual(exact.perItem[2], { index: 2, parsed: null, hit: false });
+  assert.deepEqual(exact.notes, [
+    '2 questions in 3 rows.',
+    '1 questions have fewer rows than options, so circular is no full CircularEval for them.',
+  ]);
   const table = ['index\tprediction', ...CHOICES.map(({ index, prediction }) => `${index}\t${prediction}`)].join('\n');
   const old = await score(
     'mmbench',
