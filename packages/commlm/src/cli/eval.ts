@@ -29,7 +29,7 @@ The published files are looked for below --data by their own names; --file names
 where it was when the same command is given again. docs/evaluation.md tells what is read and how it is asked.
 
 Examples:
-  commlm world --split test --count 100 --out out/world
+  commlm world out/world --split test --count 100
   commlm eval pope refcoco reg coco-caption vqav2 mme mmbench --data out/world --out out/eval
   commlm eval pope --data pope --file pope.images=val2014 --out out/pope --endpoint http://localhost:8000/v1
   commlm eval world --count 1000 --out out/eval-world
