@@ -19,6 +19,7 @@ import {
   learnedTokens,
   reduceLosses,
 } from '../models/comm.js';
+import type { Llama } from '../models/llama.js';
 
 // Shapes: M learned tokens of a batch, V vocabulary, E language-model width.
 
@@ -146,6 +147,9 @@ function backwardOf({ chain, source, input, segments }: Run): void {
 /** Bytes of f32 logits that exist at once; smaller pieces cost time, as the head's gradient is added up once for each. */
 const LOGIT_BYTES = 2 ** 27;
 
+/** What `recomputedBackward` needs of a model. */
+export type RecomputedModel = Pick<Comm, 'hidden' | 'languageModel'>;
+
 /** Options of `recomputedBackward`. */
 export interface RecomputedOptions extends LossOptions {
   /** Blocks of the language model between two kept states. */
@@ -162,17 +166,17 @@ export interface RecomputedOptions extends LossOptions {
  * Gradients are those of the plain way bit for bit in f32 while the logits fit in one piece, else up to the order of sums.
  */
 export function recomputedBackward(
-  comm: Comm,
+  model: RecomputedModel,
   batch: CommBatch,
   { every = 1, scale = 1, reduction = 'mean', encoders }: RecomputedOptions = {},
 ): CommLoss {
   using recompute = new Recompute({ every });
   const result = scope((): CommLoss => {
-    const hidden_BTE = comm.hidden(batch, recompute);
+    const hidden_BTE = model.hidden(batch, recompute);
     const { places, targets, weights } = learnedTokens(batch);
     const learned_ME = hidden_BTE.flatten(0, 1).indexSelect(0, places);
     const share_M = gradientShares(targets, weights, reduction, scale);
-    const tokenLosses = headBackward(comm, learned_ME, targets, share_M);
+    const tokenLosses = headBackward(model.languageModel, learned_ME, targets, share_M);
     return { loss: reduceLosses(tokenLosses, weights, reduction), numTokens: targets.shape[0]!, tokenLosses };
   });
   recompute.backward();
@@ -192,9 +196,9 @@ function gradientShares(targets_M: Tensor, weights_M: Tensor | null, reduction: 
 }
 
 /** Head and cross-entropy forward and backward, a piece of the tokens at a time: float[M, E] -> losses f32[M]. */
-function headBackward(comm: Comm, learned_ME: Tensor, targets_M: Tensor, share_M: Tensor): Tensor {
+function headBackward(decoder: Llama, learned_ME: Tensor, targets_M: Tensor, share_M: Tensor): Tensor {
   const numTokens = targets_M.shape[0]!;
-  const numPieces = Math.ceil((4 * numTokens * comm.config.textConfig.vocabSize) / LOGIT_BYTES);
+  const numPieces = Math.ceil((4 * numTokens * decoder.config.vocabSize) / LOGIT_BYTES);
   const rows = Math.ceil(numTokens / numPieces);
   const pieces: { losses: Tensor; grad: Tensor | null }[] = [];
   for (let from = 0; from < numTokens; from += rows) {
@@ -202,7 +206,7 @@ function headBackward(comm: Comm, learned_ME: Tensor, targets_M: Tensor, share_M
     const piece = scope(() => {
       const x_RE = learned_ME.detach().narrow(0, from, count);
       x_RE.requiresGrad = learned_ME.requiresGrad;
-      const logits_RV = comm.languageModel.logits(x_RE).to('f32');
+      const logits_RV = decoder.logits(x_RE).to('f32');
       const losses = F.crossEntropy(logits_RV, targets_M.narrow(0, from, count), { reduction: 'none' });
       autograd.backward([losses], [share_M.narrow(0, from, count)]);
       return { losses: losses.detach(), grad: x_RE.grad };
