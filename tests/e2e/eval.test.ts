@@ -10,7 +10,7 @@ import { after, before, test } from 'node:test';
 import { type CliResult, commlm } from '../helpers/cli.js';
 
 const BENCHMARKS = ['pope', 'refcoco', 'reg', 'coco-caption', 'vqav2', 'mme', 'mmbench'];
-const NUM_SCENES = 4;
+const NUM_SCENES = 2;
 
 let folder = '';
 let data = '';
@@ -106,7 +106,7 @@ test('the same answers from an OpenAI-style server give the same figures', async
       const [{ image_url: image }, { text }] = messages[0].content;
       const picture = Buffer.from(image.url.split(',')[1] as string, 'base64');
       const answer = known.get(keyOf(text, picture));
-      // Now and then too busy, and once in a while a question that is not known: that would end the run.
+      // Now and then too busy; a question that is not known ends the run.
       if (++numRequests % 50 === 7) response.writeHead(503, { 'retry-after': '0.01' }).end('busy');
       else if (answer === undefined) response.writeHead(400).end('not known');
       else response.end(JSON.stringify({ choices: [{ message: { content: answer }, finish_reason: 'stop' }] }));
@@ -132,12 +132,8 @@ test('the same answers from an OpenAI-style server give the same figures', async
 test('options without effect and unknown names are usage errors', async () => {
   const faults: [string[], RegExp][] = [
     [['eval', 'popes', '--data', data, '--out', join(folder, 'x')], /no benchmark "popes"/],
-    [['eval', 'pope', '--out', join(folder, 'x')], /data folder is missing/],
     [['eval', 'pope', '--data', data, '--out', join(folder, 'x'), '--style', 'shift'], /--style has no effect/],
     [['eval', 'world', '--limit', '3'], /--limit has no effect/],
-    [['eval', 'pope', '--data', data, '--out', join(folder, 'x'), '--seed', '3'], /--seed has no effect/],
-    [['eval', 'pope', '--data', data, '--out', join(folder, 'x'), '--endpoint-model', 'm'], /without --endpoint/],
-    [['eval', 'pope', '--data', data, '--out', join(folder, 'x'), '--reader', 'pope=x'], /no reader "x"/],
   ];
   for (const [args, message] of faults) {
     const { code, stderr } = await commlm(args);
