@@ -53,7 +53,7 @@ interface Plan {
 
 test('every recipe has a plan, without data and without weights', async () => {
   const cwd = mkdtempSync(join(folder, 'empty-'));
-  for (const name of ['tiny-clip', 'tiny-dinov2', 'tiny-align', 'tiny-stage1', 'tiny-stage2']) {
+  for (const name of ['tiny-clip', 'tiny-dinov2', 'tiny-align', 'tiny-stage1', 'tiny-towers', 'tiny-stage2']) {
     const result = await commlm(['train', name, '--dry-run', '--json', '--set', 'loop.accumulate=3'], { cwd });
     assert.equal(result.code, 0, result.stderr);
     const { plan, recipe } = JSON.parse(result.stdout) as Plan;

@@ -173,17 +173,18 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       ]);
     }
     case 'comm': {
-      const { model, batchSize, questions, mix } = recipe.comm;
+      const { model, batchSize, questions, mix, trains } = recipe.comm;
+      const learns = (part: string): boolean => (trains as readonly string[]).includes(part);
       const probes = mix.wordProbes + mix.edgeProbes;
       const tokens = tokensPerImage(model) + ROW.frame + ROW.question * questions + ROW.probe * probes;
       return commActivations(model, {
         ...common,
-        rows: batchSize,
+        rows: batchSize + mix.pairRows,
         tokens,
         pictures: batchSize,
         learned: ROW.learnedOfQuestion * questions + probes,
         blocks: questions > 0,
-        trainsEncoder: () => false,
+        trainsEncoder: (place) => learns(model.vision.encoders[place]?.type ?? ''),
       });
     }
   }
