@@ -1,9 +1,11 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
-import { interruptSignal } from './interrupt.js';
-import { note, printJson } from './output.js';
+import { interruptExitCode, interruptSignal } from './interrupt.js';
+import { formatBytes, formatCount, formatTable, isInteractive, note, print, printJson } from './output.js';
+import { Progress } from './progress.js';
 
 interface TrainOptions {
   readonly out?: string;
@@ -27,8 +29,8 @@ export function register(program: Command): void {
       [],
     )
     .option('--resume', 'go on from the newest checkpoint in the folder')
-    .option('--dry-run', 'print the resolved recipe and train nothing')
-    .option('--json', 'print how the run ended as one JSON document')
+    .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
+    .option('--json', 'print how the run ended, or the plan, as one JSON document')
     .addHelpText(
       'after',
       [
@@ -45,23 +47,100 @@ export function register(program: Command): void {
 async function train(name: string, options: TrainOptions): Promise<void> {
   const { applySettings, loadRecipe } = await import('../train/recipe.js');
   const recipe = applySettings(await loadRecipe(name), options.set);
+  const out = options.out ?? join('runs', 'out', name);
   if (options.dryRun === true) {
-    printJson(recipe);
+    await showPlan(recipe, out, options.json === true);
     return;
   }
-  const out = options.out ?? join('runs', 'out', name);
   const { runRecipe } = await import('../train/run.js');
+  const bar = new TrainingBar(recipe.kind === 'tokenizer' ? 0 : recipe.loop.steps);
+  const signal = interruptSignal();
   const result = await runRecipe(await withFolders(recipe), {
     out,
     recipe,
     resume: options.resume === true,
-    log: (line) => note(`${new Date().toISOString().slice(11, 19)} ${line}`),
-    signal: interruptSignal(),
-  });
+    log: (line) => bar.note(`${new Date().toISOString().slice(11, 19)} ${line}`),
+    onStep: (step) => bar.update(step),
+    signal,
+  }).finally(() => bar.finish());
   if (options.json === true) printJson({ out, ...result });
   else
     note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
-  if (!result.finished) process.exitCode = 130;
+  if (!result.finished) process.exitCode = interruptExitCode();
+}
+
+/** What a run would do: steps, what trains, memory, schedule, then the recipe. */
+async function showPlan(recipe: Recipe, out: string, json: boolean): Promise<void> {
+  const plan = recipe.kind === 'tokenizer' ? null : await (await import('../train/plan.js')).planRun(recipe);
+  if (json) {
+    printJson({ out, plan, recipe });
+    return;
+  }
+  print(recipe.about);
+  print(`writes into ${out}`);
+  if (plan !== null) describePlan(plan);
+  print();
+  print(JSON.stringify(recipe, null, 2));
+}
+
+function describePlan(plan: RunPlan): void {
+  const { memory, batchSize, accumulate } = plan;
+  const { kept, recomputed } = memory.activations;
+  const passes = accumulate === 1 ? '' : ` (${accumulate} passes of ${batchSize})`;
+  print(`${plan.steps} steps of ${plan.effectiveBatch} samples${passes}, ${formatCount(plan.samples)} samples in all`);
+  print(`${plan.checkpoints} checkpoints, ${plan.evaluations} evaluations, ${plan.warmupSteps} steps of warm-up`);
+  print(`rate ${plan.learningRate.map(({ share, lr }) => `${lr.toPrecision(3)} at ${100 * share} %`).join(', ')}`);
+  print();
+  const rows = plan.parts.map(({ name, trained, total }) => [name, formatCount(trained), formatCount(total - trained)]);
+  const all = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
+  print(
+    formatTable(
+      [{ title: 'part' }, { title: 'trains', align: 'right' }, { title: 'frozen', align: 'right' }],
+      [...rows, all],
+    ),
+  );
+  print();
+  print(
+    formatTable(
+      [{ title: `memory on ${memory.device}` }, { title: 'bytes', align: 'right' }],
+      [
+        ['weights', formatBytes(memory.weights)],
+        ['gradients', formatBytes(memory.gradients)],
+        ['optimiser and f32 masters', formatBytes(memory.optimizer)],
+        ['averages', formatBytes(memory.averages)],
+        ['activations (estimate)', formatBytes(kept)],
+        ['sum', formatBytes(memory.total)],
+        ['with recompute (estimate)', formatBytes(memory.total - kept + recomputed)],
+        ['a checkpoint on disk', formatBytes(memory.checkpoint)],
+        ['all that are kept', formatBytes(memory.checkpoints)],
+      ],
+    ),
+  );
+}
+
+/** The steps as a bar under the lines of the log; on a terminal only, the lines say it all. */
+class TrainingBar {
+  readonly #total: number;
+  #progress: Progress | undefined;
+
+  constructor(total: number) {
+    this.#total = total;
+  }
+
+  update(step: number): void {
+    if (!isInteractive(process.stderr)) return;
+    this.#progress ??= new Progress({ label: 'training', total: this.#total, unit: 'steps', start: step });
+    this.#progress.update(step);
+  }
+
+  note(line: string): void {
+    if (this.#progress === undefined) note(line);
+    else this.#progress.note(line);
+  }
+
+  finish(): void {
+    this.#progress?.finish();
+  }
 }
 
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */

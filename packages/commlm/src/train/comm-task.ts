@@ -180,6 +180,11 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     return new CommTask(config, model);
   }
 
+  /** The task without any file, for a plan: on the meta device it has shapes and no weights. */
+  static outline(config: CommTrainConfig): CommTask {
+    return new CommTask(config, new Comm(config.model));
+  }
+
   openBatches(start: number): BatchSource<CommRawBatch> {
     const { batchSize, questions, mix, tokenizer, world, model } = this.#config;
     const options = {
