@@ -72,8 +72,9 @@ export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 export class SampleError extends CommError {
   readonly kind: ProblemKind;
 
+  /** @param where - empty where the message names the place itself */
   constructor(kind: ProblemKind, where: string, message: string, fix?: string, cause?: unknown) {
-    super(`${where}: ${message}`, {
+    super(where === '' || message.includes(where) ? message : `${where}: ${message}`, {
       code: `data/${kind}`,
       ...(fix === undefined ? {} : { fix }),
       ...(cause === undefined ? {} : { cause }),
@@ -82,17 +83,10 @@ export class SampleError extends CommError {
   }
 }
 
-/** Puts a foreign error of a sample into its place; what is no fault of the sample goes on as it is. */
+/** An error as one of its sample; what is no CommError is no fault of the sample and stays as it is. */
 export function asSampleError(error: unknown, kind: ProblemKind, where: string): unknown {
   if (error instanceof SampleError || !(error instanceof CommError)) return error;
-  const { message, fix } = error;
-  return new SampleError(
-    kind,
-    where,
-    message.startsWith(`${where}: `) ? message.slice(where.length + 2) : message,
-    fix,
-    error,
-  );
+  return new SampleError(kind, where, error.message, error.fix, error);
 }
 
 /** Coordinates of a mark as fractions of the square of its picture. */
