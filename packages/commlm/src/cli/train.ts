@@ -66,8 +66,11 @@ async function train(name: string, options: TrainOptions): Promise<void> {
 
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */
 async function withFolders(recipe: Recipe): Promise<Recipe> {
-  if (recipe.kind !== 'comm') return recipe;
   const { fetchFolder } = await import('./pull.js');
+  if (recipe.kind === 'stage') {
+    return { ...recipe, stage: { ...recipe.stage, model: await fetchFolder(recipe.stage.model) } };
+  }
+  if (recipe.kind !== 'comm') return recipe;
   const { from, encoders, tokenizer } = recipe.comm;
   const folders: string[] = [];
   // The towers are in the model that a stage starts from.

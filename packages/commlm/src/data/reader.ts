@@ -64,7 +64,7 @@ export class SampleReader {
   /** Reads the pictures of a sample and builds its example. */
   async prepare(sample: Sample): Promise<PreparedSample> {
     checkPictureCount(sample);
-    const { text, squares, overLong } = this.#settings;
+    const { squares } = this.#settings;
     let numBytes = 0;
     const pictures: PreparedPicture[] = [];
     for (const ref of sample.pictures) {
@@ -72,16 +72,35 @@ export class SampleReader {
       numBytes += size;
       pictures.push({ ref, image, ...makeSquares(image, squares) });
     }
-    const frames = pictures.map(({ frame }): Frame => frame);
-    const example = buildExample(sample, frames, text, overLong);
+    const example = this.example(
+      sample,
+      pictures.map(({ frame }) => frame),
+    );
     return { sample, example, pictures: pictures.slice(0, example.imageSlots.length), numBytes };
   }
 
-  async #picture({ store, key }: PictureRef, where: string): Promise<{ image: RgbImage; size: number }> {
-    const opened = this.#data.stores.get(store);
-    if (opened === undefined) {
-      throw new SampleError('picture', where, `there is no picture store "${store}".`, 'Name it in the recipe.');
+  /** The example of a sample whose pictures lie in these frames. */
+  example(sample: Sample, frames: readonly Frame[]): Example {
+    const { text, overLong } = this.#settings;
+    return buildExample(sample, frames, text, overLong);
+  }
+
+  /** Throws a SampleError for the first picture that is not there; reads none. */
+  async requirePictures({ pictures, where }: Sample): Promise<void> {
+    for (const { store, key } of pictures) {
+      if (await this.#store(store, where).has(key)) continue;
+      throw new SampleError('picture', where, `${store}/${key} is not there.`);
     }
+  }
+
+  #store(store: string, where: string): PictureStore {
+    const opened = this.#data.stores.get(store);
+    if (opened !== undefined) return opened;
+    throw new SampleError('picture', where, `there is no picture store "${store}".`, 'Name it in the recipe.');
+  }
+
+  async #picture({ store, key }: PictureRef, where: string): Promise<{ image: RgbImage; size: number }> {
+    const opened = this.#store(store, where);
     try {
       const bytes = await opened.read(key);
       return { image: await decodeImage(bytes), size: bytes.length };

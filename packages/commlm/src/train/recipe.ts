@@ -1,6 +1,7 @@
 /** Recipes: a whole run as one typed value, by name, with `--set path=value` on top. */
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import type { StageConfig } from '../config/stage.js';
 import type { ClipPretrainConfig } from './clip-task.js';
 import type { CommTrainConfig } from './comm-task.js';
 import type { DinoConfig } from './dino-task.js';
@@ -12,7 +13,8 @@ export type Recipe =
   | { readonly kind: 'tokenizer'; readonly about: string; readonly tokenizer: TokenizerRecipeConfig }
   | { readonly kind: 'clip'; readonly about: string; readonly loop: LoopConfig; readonly clip: ClipPretrainConfig }
   | { readonly kind: 'dinov2'; readonly about: string; readonly loop: LoopConfig; readonly dinov2: DinoConfig }
-  | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig };
+  | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig }
+  | { readonly kind: 'stage'; readonly about: string; readonly loop: LoopConfig; readonly stage: StageConfig };
 
 /** Every recipe by name, loaded when asked for. */
 export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: Recipe }>>> = {
@@ -22,6 +24,7 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-align': () => import('../recipes/tiny-align.js'),
   'tiny-stage1': () => import('../recipes/tiny-stage1.js'),
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
+  'tiny-own-data': () => import('../recipes/tiny-own-data.js'),
 };
 
 const wrong = (message: string, fix: string): CommError =>

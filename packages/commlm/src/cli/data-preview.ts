@@ -1,0 +1,152 @@
+// `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommError } from '../config/errors.js';
+import { setsOf } from '../config/mixture.js';
+import type { Place } from '../data/mixture.js';
+import type { Span } from '../data/preview.js';
+import type { PreparedSample } from '../data/reader.js';
+import type { LabelledBox } from '../images/draw.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { StageBatchOptions } from '../train/stage-batches.js';
+import { type RecipeOptions, stageOptions } from './data-recipe.js';
+import { writeFileAtomically } from './files.js';
+import { note, print, printJson, styleOf } from './output.js';
+
+/** Options of `data preview`. */
+export interface PreviewOptions extends RecipeOptions {
+  readonly count: number;
+  readonly start: number;
+  readonly only?: string;
+  readonly out?: string;
+}
+
+/** What a preview says of one sample. */
+interface PreviewedSample {
+  readonly id: string;
+  readonly set: string;
+  readonly where: string;
+  readonly tokens: number;
+  readonly learned: number;
+  readonly cut?: { readonly turns: number; readonly tokens: number };
+  readonly pictures: readonly {
+    readonly key: string;
+    readonly width: number;
+    readonly height: number;
+    readonly marks: readonly LabelledBox[];
+    readonly file?: string;
+  }[];
+  readonly spans: readonly Span[];
+}
+
+/** Prints samples. */
+export async function preview(name: string, options: PreviewOptions): Promise<void> {
+  const { batch } = await stageOptions(name, options.set);
+  const { openStageData } = await import('../train/stage-batches.js');
+  const { SampleError } = await import('../data/example.js');
+  const { Tokenizer } = await import('../text/tokenizer.js');
+  if (options.only !== undefined && !Object.hasOwn(batch.data.sets, options.only)) {
+    throw new CommError(`The recipe ${name} has no data set "${options.only}".`, {
+      code: 'data/unknown-set',
+      fix: `Choose one of ${setsOf(batch.mix).join(', ')}.`,
+      exitCode: 2,
+    });
+  }
+  const mix = options.only === undefined ? batch.mix : ({ kind: 'set', set: options.only } as const);
+  const { mixture, reader } = await openStageData({ ...batch, mix, shuffle: options.only === undefined });
+  const tokenizer = await Tokenizer.load(batch.tokenizer);
+  if (options.out !== undefined) mkdirSync(options.out, { recursive: true });
+  const samples: (PreviewedSample | { readonly set: string; readonly error: string })[] = [];
+  try {
+    for (let k = options.start; k < options.start + options.count; k++) {
+      const draw = mixture.at(k);
+      try {
+        const prepared = await reader.prepare(reader.sample(draw, draw.draw));
+        const shown = await describeSample(prepared, draw, tokenizer, batch, options.out);
+        samples.push(shown);
+        if (options.json !== true) printSample(k, shown);
+      } catch (error) {
+        if (!(error instanceof SampleError)) throw error;
+        samples.push({ set: draw.set, error: error.message });
+        if (options.json !== true) print(`#${k}  ${draw.set}  ${styleOf().red('fault')} ${error.message}\n`);
+      }
+    }
+  } finally {
+    await reader.close();
+  }
+  if (options.out !== undefined)
+    await writePage(
+      name,
+      options.out,
+      samples.filter((sample) => 'spans' in sample),
+    );
+  if (options.json === true) printJson({ recipe: name, samplesPerEpoch: mixture.length, samples });
+  else
+    note(
+      `${mixture.length} samples an epoch${options.out === undefined ? '' : `; ${join(options.out, 'index.html')} shows these`}`,
+    );
+}
+
+async function describeSample(
+  prepared: PreparedSample,
+  { set, index }: Place,
+  tokenizer: Tokenizer,
+  batch: StageBatchOptions,
+  out: string | undefined,
+): Promise<PreviewedSample> {
+  const { marksOnPicture, numLearned, spansOf } = await import('../data/preview.js');
+  const { drawBoxes } = await import('../images/draw.js');
+  const { sample, example } = prepared;
+  const pictures = [];
+  for (const [i, { ref, image }] of prepared.pictures.entries()) {
+    const marks = marksOnPicture(prepared, i);
+    const file = `${set}-${index}${i === 0 ? '' : `-${i + 1}`}.png`.replaceAll(/[^\w.-]/g, '_');
+    if (out !== undefined) writeFileAtomically(join(out, file), await drawBoxes(image, marks));
+    const { width, height } = image;
+    pictures.push({ key: `${ref.store}/${ref.key}`, width, height, marks, ...(out === undefined ? {} : { file }) });
+  }
+  return {
+    id: sample.id,
+    set,
+    where: sample.where,
+    tokens: example.ids.length,
+    learned: numLearned(example),
+    ...(example.cut === undefined ? {} : { cut: example.cut }),
+    pictures,
+    spans: spansOf(example.ids, example.labels, tokenizer, batch.model.imageTokens.patchId),
+  };
+}
+
+const headline = ({ tokens, learned, cut }: PreviewedSample): string =>
+  `${tokens} tokens, ${learned} learned${cut === undefined ? '' : `, cut: ${cut.turns} turns and ${cut.tokens} tokens`}`;
+
+function printSample(k: number, sample: PreviewedSample): void {
+  const { bold, cyan, dim, green } = styleOf();
+  const colour = green('x') !== 'x';
+  const paint = ({ kind, text, numTokens }: Span): string => {
+    if (kind === 'picture') return cyan(`[${text}: ${numTokens} tokens]`);
+    if (kind === 'learned') return colour ? green(text) : `\u27e6${text}\u27e7`;
+    return dim(text);
+  };
+  print(`${bold(`#${k}  ${sample.set}`)}  ${sample.where}  ${headline(sample)}`);
+  for (const { key, width, height, marks, file } of sample.pictures) {
+    print(
+      `  ${key}  ${width} x ${height}${marks.length === 0 ? '' : `, ${marks.length} marks`}${file === undefined ? '' : `  -> ${file}`}`,
+    );
+  }
+  print(`${sample.spans.map(paint).join('')}\n`);
+}
+
+async function writePage(name: string, out: string, samples: readonly PreviewedSample[]): Promise<void> {
+  const { previewPage } = await import('../data/preview.js');
+  const page = previewPage(
+    `Samples of ${name}`,
+    samples.map((sample) => ({
+      title: sample.id,
+      note: `${sample.where}, ${headline(sample)}`,
+      spans: sample.spans,
+      pictures: sample.pictures.flatMap(({ file }) => (file === undefined ? [] : [file])),
+    })),
+  );
+  writeFileAtomically(join(out, 'index.html'), page);
+}
