@@ -7,6 +7,7 @@ import type { WeightFormat } from '../weights/quantise.js';
 import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';
 import { BENCH_QUESTION, samplePicture } from './sample.js';
+import { type StackShape, trainSuite } from './train.js';
 
 /** One measured line. */
 export interface BenchRow {
@@ -32,6 +33,8 @@ export interface BenchOptions {
   readonly model?: string;
   /** The one number format of the suite `load`; int8 and bf16 by default. */
   readonly dtype?: WeightFormat;
+  /** Size of the model of the suite `train`. */
+  readonly stack?: StackShape;
   /** Called with lines to show while a suite runs. */
   readonly onNote?: (line: string) => void;
   readonly signal?: AbortSignal;
@@ -50,6 +53,7 @@ export const SUITES: Readonly<Record<string, { readonly summary: string; readonl
     summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth',
     run: loadSuite,
   },
+  train: { summary: 'training steps with recompute, beside transformers: time, memory, losses', run: trainSuite },
 };
 
 async function beside(
