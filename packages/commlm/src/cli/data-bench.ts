@@ -56,7 +56,7 @@ export async function bench(name: string, options: BenchOptions): Promise<void> 
       sums.samples += loaded.numSamples;
       sums.pictures += loaded.pictures.length;
       sums.bytes += loaded.numBytes;
-      sums.tokens += loaded.segments.filter((segment) => segment > 0).length;
+      sums.tokens += loaded.numFilled;
       sums.skipped += loaded.skipped.length;
       progress.update(i + 1);
     }

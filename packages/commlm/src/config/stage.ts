@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { DataSetConfig, PictureStoreConfig } from './data.js';
 import { CommError } from './errors.js';
 import { parseConfig } from './json.js';
+import { LoraConfig } from './lora.js';
 import { MixtureConfig, setsOf } from './mixture.js';
 import { SkipConfig } from './skip.js';
 
@@ -23,10 +24,15 @@ export type DataConfig = z.infer<typeof DataConfig>;
 export const StageConfig = z.strictObject({
   /** Model folder or hub id. */
   model: z.string().min(1),
-  dtype: z.enum(['f32', 'bf16']),
+  /** Number format of the weights while training; int8 for a frozen language model with an adapter. */
+  dtype: z.enum(['f32', 'bf16', 'int8']),
   device: z.union([z.enum(['cpu', 'mps', 'cuda']), z.templateLiteral(['cuda:', z.int().nonnegative()])]),
   /** What learns; everything else is frozen. */
-  trains: z.array(z.enum(STAGE_PARTS)).min(1),
+  trains: z.array(z.enum(STAGE_PARTS)),
+  /** An adapter that learns in place of the language model; null for none. */
+  lora: LoraConfig.nullable(),
+  /** Blocks of the language model between two kept states, the others are computed again for the backward pass; null keeps all. */
+  recompute: z.int().positive().nullable(),
   data: DataConfig,
   /** What the loss is measured on during training; null for nothing. */
   held: z.strictObject({ mix: MixtureConfig, samples: z.int().positive(), seed: z.int().nonnegative() }).nullable(),
@@ -48,7 +54,19 @@ export type StageConfig = z.infer<typeof StageConfig>;
 /** A checked stage: types and ranges, and every set that a mixture names is there. */
 export function parseStage(value: unknown): StageConfig {
   const stage = parseConfig(StageConfig, value, 'The recipe');
-  const { data, held } = stage;
+  const { data, held, lora, trains, dtype } = stage;
+  const fail = (message: string, fix: string): CommError =>
+    new CommError(message, { code: 'train/parts', fix, exitCode: 2 });
+  if (trains.length === 0 && lora === null) throw fail('The stage trains nothing.', 'List parts in stage.trains.');
+  if (lora !== null && trains.includes('languageModel')) {
+    throw fail(
+      'An adapter learns in place of the language model, which stage.trains lists too.',
+      'Leave one of them out.',
+    );
+  }
+  if (dtype === 'int8' && (lora === null || trains.includes('encoder'))) {
+    throw fail('Weights of 8 bits do not learn.', 'Set stage.dtype=bf16, or train an adapter (stage.lora).');
+  }
   for (const name of [data.mix, ...(held === null ? [] : [held.mix])].flatMap(setsOf)) {
     if (Object.hasOwn(data.sets, name)) continue;
     throw new CommError(`The mixture names the data set "${name}", which the recipe does not have.`, {

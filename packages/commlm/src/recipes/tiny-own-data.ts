@@ -27,6 +27,8 @@ export const recipe: Recipe = {
     dtype: 'f32',
     device: 'cpu',
     trains: ['languageModel', 'projector', 'merge', 'align'],
+    lora: null,
+    recompute: null,
     data: {
       stores: { images: { kind: 'folder', folder: 'data/own/images' } },
       sets: { own: { kind: 'llava', file: 'data/own/train.json', store: 'images' } },

@@ -48,6 +48,11 @@ export interface StageRawBatch extends RawBatch {
   readonly squares: readonly (Uint8Array | Float32Array)[];
   /** `store/key` of each picture. */
   readonly pictures: readonly string[];
+  /** File and line of each sample. */
+  readonly where: readonly string[];
+  /** Tokens that are learned, and tokens that are no padding. */
+  readonly numLearned: number;
+  readonly numFilled: number;
   readonly skipped: readonly Skipped[];
   /** Samples that were cut to fit. */
   readonly numCut: number;
@@ -111,6 +116,9 @@ export const createBatcher: CreateBatcher<StageBatchOptions> = async (options) =
         ),
       ),
       pictures: pictures.map(({ ref }) => `${ref.store}/${ref.key}`),
+      where: samples.map(({ sample }) => sample.where),
+      numLearned: rows.labels.filter((label) => label >= 0n).length,
+      numFilled: rows.segments.filter((segment) => segment > 0).length,
       skipped,
       numCut: samples.filter(({ example }) => example.cut !== undefined).length,
       numBytes: samples.reduce((sum, { numBytes }) => sum + numBytes, 0),

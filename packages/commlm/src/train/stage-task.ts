@@ -2,19 +2,22 @@
  * The stages on real data (2310.08825, section 5; Shikra, 2306.15195): a model made of published parts learns from a
  * mixture of data sets. Which parts learn is a list; what is frozen runs without a graph.
  */
+import { join } from 'node:path';
 import { type DType, type nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { type CommConfig, tokensPerImage } from '../config/model.js';
-import { parseStage, type StageConfig, type StagePart } from '../config/stage.js';
+import { parseStage, STAGE_PARTS, type StageConfig, type StagePart } from '../config/stage.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import { planSquares, type SquarePlan } from '../images/squares.js';
-import type { Comm } from '../models/comm.js';
+import type { Comm, CommBatch } from '../models/comm.js';
 import { saveCommFolder } from '../weights/comm-folder.js';
 import { describeModel, openModel } from '../weights/open-model.js';
 import { BatchPool } from './batch-pool.js';
 import { packedMask } from './comm-task.js';
 import type { BatchSource, TrainingTask } from './loop.js';
+import { addLora, mergedWeights, saveAdapter } from './lora.js';
 import { normalisePictures } from './pixels.js';
+import { Recompute, recomputedBackward } from './recompute.js';
 import type { StageBatchOptions, StageRawBatch } from './stage-batches.js';
 
 // Shapes: B rows, T tokens, P pictures of the batch, N visual tokens of one, E width of the language model.
@@ -78,9 +81,39 @@ function modulesOf(part: StagePart, { vision, projector, languageModel }: Comm):
   }
 }
 
+/** The parts that a stage trains and those that it only uses, by name. */
+function partsOf({ trains, lora }: StageConfig, model: Comm): Record<'trained' | 'frozen', Map<string, nn.Module>> {
+  const learns = (part: StagePart): boolean => trains.includes(part) || (part === 'languageModel' && lora !== null);
+  const named = (wanted: boolean): Map<string, nn.Module> =>
+    new Map(
+      STAGE_PARTS.filter((part) => learns(part) === wanted)
+        .flatMap((part) => modulesOf(part, model))
+        // A merge that only picks a level, or no alignment, has no weights.
+        .filter(([, module]) => module.numParameters() > 0),
+    );
+  return { trained: named(true), frozen: named(false) };
+}
+
+/** The loss of a batch and figures to log. */
+interface StageLosses {
+  readonly loss: Tensor;
+  readonly metrics: Readonly<Record<string, Tensor>>;
+}
+
+/** What the loop asks about a batch. */
+interface BatchFacts {
+  readonly weight: number;
+  readonly tokens: number;
+  readonly samples: readonly string[];
+}
+
 /** A stage as a task of the training loop. */
 export class StageTask implements TrainingTask<StageRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
+  /** Parts that are used and do not train. */
+  readonly frozen: ReadonlyMap<string, nn.Module>;
+  /** Where blocks are recomputed: adds the gradients of `scale` times the loss itself, and gives the loss. */
+  readonly backward?: (batch: StageRawBatch, step: number, scale: number) => StageLosses;
   readonly #config: StageConfig;
   readonly #model: Comm;
   readonly #options: StageBatchOptions;
@@ -93,11 +126,14 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     this.#options = options;
     this.#plan = planSquares(options.images);
     this.#log = log;
+    const { recompute, lora, trains } = config;
     model.requiresGrad_(false).train();
-    const parts = config.trains.flatMap((part) => modulesOf(part, model));
-    // A merge that only picks a level, or no alignment, has nothing to train.
-    this.parts = new Map(parts.filter(([, module]) => module.numParameters() > 0));
-    for (const module of this.parts.values()) module.requiresGrad_(true);
+    if (lora !== null) addLora(model.languageModel, lora, 'language_model.');
+    const { trained, frozen } = partsOf(config, model);
+    this.parts = trained;
+    this.frozen = frozen;
+    for (const part of trains) for (const [, module] of modulesOf(part, model)) module.requiresGrad_(true);
+    if (recompute !== null) this.backward = (batch, _step, scale) => this.#recomputed(batch, recompute, scale);
   }
 
   /** Opens the model of the recipe; what it holds beside the trained parts stays mapped. */
@@ -113,22 +149,18 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     return new CountedBatches(this.#options, { start, workers, ahead }, this.#log);
   }
 
-  loss(batch: StageRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
-    const { loss, numTokens } = this.#forward(batch);
-    const scalar = (value: number): Tensor => tensor([value]).squeeze(0);
-    return {
-      loss,
-      metrics: {
-        learned_tokens: scalar(numTokens),
-        tokens: scalar(batch.segments.filter((segment) => segment > 0).length),
-        loader_samples_per_second: scalar((this.#config.workers * batch.numSamples * 1000) / batch.ms),
-        cut_samples: scalar(batch.numCut),
-      },
-    };
+  loss(batch: StageRawBatch): StageLosses {
+    const { loss } = this.#model.loss(this.#toModel(batch));
+    return { loss, metrics: this.#metrics(batch) };
+  }
+
+  /** What the loop weighs, counts and names a batch by. */
+  describe({ numLearned, numFilled, where }: StageRawBatch): BatchFacts {
+    return { weight: numLearned, tokens: numFilled, samples: where };
   }
 
   /** Loss on the held-out mixture, a mean over its tokens. */
-  async evaluate(): Promise<Readonly<Record<string, number>>> {
+  async evaluate(_step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>> {
     const { held, batchSize } = this.#config;
     if (held === null) return {};
     const options = { ...this.#options, mix: held.mix, seed: held.seed };
@@ -139,13 +171,15 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     try {
       for (let index = 0; index < Math.ceil(held.samples / batchSize); index++) {
         const batch = await batches.next();
-        scope(() =>
+        signal?.throwIfAborted();
+        const { loss, numTokens } = scope(() =>
           noGrad(() => {
-            const { loss, numTokens } = this.#forward(batch);
-            sum += loss.item() * numTokens;
-            count += numTokens;
+            const result = this.#model.loss(this.#toModel(batch));
+            return { loss: result.loss.item(), numTokens: result.numTokens };
           }),
         );
+        sum += loss * numTokens;
+        count += numTokens;
       }
     } finally {
       this.#model.train();
@@ -154,38 +188,77 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     return { loss: sum / count };
   }
 
+  /** Writes the model, an adapter merged into it; the adapter itself lies in `adapter/`, alone where the weights have 8 bits. */
   export(folder: string): void {
-    const trained = [...this.#model.namedParameters()].filter(([, { requiresGrad }]) => requiresGrad);
-    const untrained = (this.#model.config.untrained ?? []).filter(
-      (part) => !trained.some(([key]) => key.startsWith(`${part}.`)),
+    const { dtype, lora, model: base } = this.#config;
+    const model = this.#model;
+    if (lora !== null) saveAdapter(join(folder, 'adapter'), model, { config: lora, base });
+    if (dtype === 'int8') return;
+    const learned = [...model.namedParameters()].filter(([, { requiresGrad }]) => requiresGrad);
+    const untrained = (model.config.untrained ?? []).filter(
+      (part) => !learned.some(([key]) => key.startsWith(`${part}.`)),
     );
-    saveCommFolder(folder, this.#model, { tokenizer: this.#options.tokenizer, dtype: this.#config.dtype, untrained });
-  }
-
-  #forward(batch: StageRawBatch): { loss: Tensor; numTokens: number } {
-    const { dtype, device } = this.#config;
-    const shape = [batch.numRows, batch.numTokens];
-    const place = (values: BigInt64Array | Int32Array): Tensor => tensor(values, { shape }).to({ device });
-    const packed = this.#config.packing === 'pack';
-    return this.#model.loss({
-      ids: place(batch.ids),
-      labels: place(batch.labels),
-      visual: this.#encode(batch),
-      // Padding stands behind everything, where a causal mask never looks.
-      ...(packed ? { positions: place(batch.positions), mask: packedMask(place(batch.segments), dtype) } : {}),
+    saveCommFolder(folder, model, {
+      tokenizer: this.#options.tokenizer,
+      dtype,
+      untrained,
+      ...(lora === null ? {} : { weights: mergedWeights(model) }),
     });
   }
 
+  #recomputed(batch: StageRawBatch, every: number, scale: number): StageLosses {
+    const encoders = this.#config.trains.includes('encoder') ? new Recompute({ every }) : undefined;
+    try {
+      const { loss } = recomputedBackward(this.#model, this.#toModel(batch, encoders), {
+        every,
+        scale,
+        ...(encoders === undefined ? {} : { encoders }),
+      });
+      return { loss, metrics: this.#metrics(batch) };
+    } finally {
+      encoders?.[Symbol.dispose]();
+    }
+  }
+
+  #metrics({ numLearned, numSamples, ms, numCut }: StageRawBatch): Record<string, Tensor> {
+    const scalar = (value: number): Tensor => tensor([value]).squeeze(0);
+    return {
+      learned_tokens: scalar(numLearned),
+      loader_samples_per_second: scalar((this.#config.workers * numSamples * 1000) / ms),
+      cut_samples: scalar(numCut),
+    };
+  }
+
+  #toModel(batch: StageRawBatch, encoders?: Recompute): CommBatch {
+    const { device, packing } = this.#config;
+    const shape = [batch.numRows, batch.numTokens];
+    const place = (values: BigInt64Array | Int32Array): Tensor => tensor(values, { shape }).to({ device });
+    return {
+      ids: place(batch.ids),
+      labels: place(batch.labels),
+      visual: this.#encode(batch, encoders),
+      // Padding stands behind everything, where a causal mask never looks.
+      ...(packing === 'pack'
+        ? { positions: place(batch.positions), mask: packedMask(place(batch.segments), this.#dtype) }
+        : {}),
+    };
+  }
+
+  /** What is computed in. */
+  get #dtype(): 'f32' | 'bf16' {
+    return this.#config.dtype === 'f32' ? 'f32' : 'bf16';
+  }
+
   /** Pictures to visual tokens float[P, N, E]; null when the batch shows none. Frozen encoders run without a graph. */
-  #encode(batch: StageRawBatch): Tensor | null {
+  #encode(batch: StageRawBatch, encoders?: Recompute): Tensor | null {
     const count = batch.pictures.length;
     if (count === 0) return null;
-    const { dtype, device } = this.#config;
+    const { device, trains } = this.#config;
     const pixels = this.#options.images.map((image, i) =>
-      pixelsOf(batch.squares[this.#plan.encoders[i]!]!, count, image, dtype).to({ device }),
+      pixelsOf(batch.squares[this.#plan.encoders[i]!]!, count, image, this.#dtype).to({ device }),
     );
-    const encode = (): Tensor[][] => this.#model.vision.encode(pixels);
-    const levels = this.#config.trains.includes('encoder') ? encode() : noGrad(encode);
+    const { vision } = this.#model;
+    const levels = trains.includes('encoder') ? vision.encode(pixels, encoders) : noGrad(() => vision.encode(pixels));
     return this.#model.fuseLevels(levels);
   }
 }
