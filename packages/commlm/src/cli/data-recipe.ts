@@ -28,6 +28,6 @@ export async function stageOptions(
   ]);
   const { parseStage } = await import('../config/stage.js');
   const stage = parseStage(recipe.stage);
-  const batch = describeStage({ ...stage, model: await fetchFolder(stage.model) });
+  const batch = describeStage({ ...stage, model: await fetchFolder(stage.model) }, recipe.loop.batchSize);
   return { batch, workers: stage.workers, ahead: stage.ahead };
 }

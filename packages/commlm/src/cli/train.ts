@@ -1,6 +1,8 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { StageConfig } from '../config/stage.js';
 import type { Recipe } from '../train/recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { note, printJson } from './output.js';
@@ -47,6 +49,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   const recipe = applySettings(await loadRecipe(name), options.set);
   if (options.dryRun === true) {
     printJson(recipe);
+    if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
   const out = options.out ?? join('runs', 'out', name);
@@ -62,6 +65,13 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   else
     note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
   if (!result.finished) process.exitCode = 130;
+}
+
+/** Says which files of a stage are not there; a plan needs none of them. */
+async function noteMissing(stage: StageConfig): Promise<void> {
+  const { missingData } = await import('../train/stage-files.js');
+  for (const path of missingData(stage)) note(`missing: ${path}`);
+  if (!existsSync(stage.model)) note(`missing: ${stage.model}, the model that the stage starts from`);
 }
 
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */

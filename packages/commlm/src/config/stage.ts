@@ -36,8 +36,6 @@ export const StageConfig = z.strictObject({
   data: DataConfig,
   /** What the loss is measured on during training; null for nothing. */
   held: z.strictObject({ mix: MixtureConfig, samples: z.int().positive(), seed: z.int().nonnegative() }).nullable(),
-  /** Samples of a batch. */
-  batchSize: z.int().positive(),
   /** Tokens of a row at most. */
   maxLength: z.int().positive(),
   /** `pad`: a sample a row. `pack`: as many samples behind each other in a row as have room; none sees another. */

@@ -2,14 +2,12 @@
 import type { Recipe } from '../train/recipe.js';
 import { STAGE_SKIP } from './stage.js';
 
-const batchSize = 16;
-
 export const recipe: Recipe = {
   kind: 'stage',
   about: 'comm-tiny goes on with your own data: a LLaVA JSON file and a folder of pictures',
   loop: {
     steps: 500,
-    batchSize,
+    batchSize: 16,
     lr: 2e-4,
     betas: [0.9, 0.95],
     weightDecay: 0,
@@ -36,7 +34,6 @@ export const recipe: Recipe = {
       seed: 31,
     },
     held: null,
-    batchSize,
     maxLength: 1024,
     packing: 'pad',
     groupBatches: 8,

@@ -15,7 +15,7 @@ async function runTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>, options: 
       return runTraining((await import('./comm-task.js')).CommTask.open(recipe.comm), recipe.loop, options);
     case 'stage':
       return runTraining(
-        (await import('./stage-task.js')).StageTask.open(recipe.stage, options.log),
+        (await import('./stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, options.log),
         recipe.loop,
         options,
       );

@@ -82,7 +82,6 @@ function stageOf(changes: Partial<StageConfig> = {}): StageConfig {
       seed: 1,
     },
     held: null,
-    batchSize: 6,
     maxLength: 160,
     packing: 'pad',
     groupBatches: 1,
@@ -120,9 +119,9 @@ const gradientsOf = (task: StageTask, run: () => unknown) => {
 };
 
 test('text alone, one picture, two: padded, packed and recomputed they give one loss and one gradient', async () => {
-  const padded = StageTask.open(stageOf(), () => {});
-  const packed = StageTask.open(stageOf({ packing: 'pack' }), () => {});
-  const recomputed = StageTask.open(stageOf({ recompute: 1 }), () => {});
+  const padded = StageTask.open(stageOf(), 6, () => {});
+  const packed = StageTask.open(stageOf({ packing: 'pack' }), 6, () => {});
+  const recomputed = StageTask.open(stageOf({ recompute: 1 }), 6, () => {});
   const [rows, fewer] = [await firstBatch(padded), await firstBatch(packed)];
   assert.equal(rows.numRows, 6);
   assert.ok(fewer.numRows < 6, `${fewer.numRows} rows`);
@@ -149,7 +148,7 @@ test('text alone, one picture, two: padded, packed and recomputed they give one 
 });
 
 test('what is listed trains and nothing else; the rest is listed as frozen', () => {
-  const task = StageTask.open(stageOf({ trains: ['projector'] }), () => {});
+  const task = StageTask.open(stageOf({ trains: ['projector'] }), 6, () => {});
   assert.deepEqual([...task.parts.keys()], ['projector']);
   assert.deepEqual(
     [...task.frozen.keys()],
@@ -173,13 +172,13 @@ test('what is listed trains and nothing else; the rest is listed as frozen', () 
 
 test('broken pictures count up to the limit; a recipe longer than the model is refused', async () => {
   const lines: string[] = [];
-  const tolerant = StageTask.open(stageOf(), (line) => lines.push(line));
+  const tolerant = StageTask.open(stageOf(), 6, (line) => lines.push(line));
   await firstBatch(tolerant);
   assert.match(lines.join('\n'), /skipped 1: .*rows\.json, entry 5.*gone\.png/);
   const strict = stageOf();
-  const task = StageTask.open({ ...strict, skip: { ...strict.skip, limit: 0 } }, () => {});
+  const task = StageTask.open({ ...strict, skip: { ...strict.skip, limit: 0 } }, 6, () => {});
   await assert.rejects(firstBatch(task), { code: 'data/too-many-skipped', message: /more than the 0 of the recipe/ });
-  assert.throws(() => StageTask.open(stageOf({ maxLength: 1000 }), () => {}), { code: 'train/max-length' });
+  assert.throws(() => StageTask.open(stageOf({ maxLength: 1000 }), 6, () => {}), { code: 'train/max-length' });
 });
 
 test('a run goes through the loop, is measured on held-out samples and clears the marks of what it trained', async () => {
@@ -187,7 +186,7 @@ test('a run goes through the loop, is measured on held-out samples and clears th
   const held = { mix: { kind: 'set', set: 'rows' }, samples: 6, seed: 3 } as const;
   const stage = stageOf({ held, trains: ['languageModel', 'projector'] });
   const losses: number[] = [];
-  const task = StageTask.open(stage, () => {});
+  const task = StageTask.open(stage, 6, () => {});
   const before = await task.evaluate(0);
   const log = (line: string): void => {
     const loss = /eval \d+\s+loss ([\d.]+)/.exec(line)?.[1];

@@ -24,9 +24,14 @@ import type { StageBatchOptions, StageRawBatch } from './stage-batches.js';
 
 const WORKER = new URL('./stage-batches.js', import.meta.url);
 
-/** What the data threads of a stage are told; `model` and `tokenizer` are those of its folder. */
-export function stageBatchOptions(config: StageConfig, model: CommConfig, tokenizer: string): StageBatchOptions {
-  const { data, batchSize, maxLength, packing, groupBatches, skip } = config;
+/** What the data threads of a stage are told; `model` and `tokenizer` are those of its folder, `batchSize` that of its loop. */
+export function stageBatchOptions(
+  config: StageConfig,
+  batchSize: number,
+  model: CommConfig,
+  tokenizer: string,
+): StageBatchOptions {
+  const { data, maxLength, packing, groupBatches, skip } = config;
   if (maxLength > model.textConfig.maxPositions) {
     throw new CommError(
       `maxLength is ${maxLength}, but the model reads at most ${model.textConfig.maxPositions} tokens.`,
@@ -58,9 +63,9 @@ export function stageBatchOptions(config: StageConfig, model: CommConfig, tokeni
 }
 
 /** Options for the data threads of a stage, without reading a weight. */
-export function describeStage(config: StageConfig): StageBatchOptions {
+export function describeStage(config: StageConfig, batchSize: number): StageBatchOptions {
   const { config: model, tokenizer } = describeModel(resolveModelFolder(config.model));
-  return stageBatchOptions(config, model, tokenizer);
+  return stageBatchOptions(config, batchSize, model, tokenizer);
 }
 
 /** The modules that a part names. */
@@ -137,11 +142,16 @@ export class StageTask implements TrainingTask<StageRawBatch> {
   }
 
   /** Opens the model of the recipe; what it holds beside the trained parts stays mapped. */
-  static open(config: StageConfig, log: (line: string) => void): StageTask {
+  static open(config: StageConfig, batchSize: number, log: (line: string) => void): StageTask {
     const stage = parseStage(config);
     const { dtype, device } = stage;
     const opened = openModel(resolveModelFolder(stage.model), { dtype, device });
-    return new StageTask(stage, opened.model, stageBatchOptions(stage, opened.config, opened.tokenizer), log);
+    return new StageTask(
+      stage,
+      opened.model,
+      stageBatchOptions(stage, batchSize, opened.config, opened.tokenizer),
+      log,
+    );
   }
 
   openBatches(start: number): BatchSource<StageRawBatch> {
@@ -161,7 +171,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
 
   /** Loss on the held-out mixture, a mean over its tokens. */
   async evaluate(_step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>> {
-    const { held, batchSize } = this.#config;
+    const { held } = this.#config;
     if (held === null) return {};
     const options = { ...this.#options, mix: held.mix, seed: held.seed };
     const batches = new BatchPool<StageRawBatch>(WORKER, options, { workers: 1, ahead: 2 });
@@ -169,7 +179,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     let sum = 0;
     let count = 0;
     try {
-      for (let index = 0; index < Math.ceil(held.samples / batchSize); index++) {
+      for (let index = 0; index < Math.ceil(held.samples / options.batchSize); index++) {
         const batch = await batches.next();
         signal?.throwIfAborted();
         const { loss, numTokens } = scope(() =>
