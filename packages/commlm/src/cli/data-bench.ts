@@ -3,7 +3,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { StageRawBatch } from '../train/stage-batches.js';
-import { type RecipeOptions, stageOptions } from './data-recipe.js';
+import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { formatBytes, formatCount, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -32,7 +32,7 @@ function consumedBy(run: string): number {
 
 /** Times the loading alone. */
 export async function bench(name: string, options: BenchOptions): Promise<void> {
-  const { batch, workers: own, ahead } = await stageOptions(name, options.set);
+  const { batch, workers: own, ahead } = await stageOptions(name, await recipeOf(name, options.set));
   const { BatchPool } = await import('../train/batch-pool.js');
   const consumed = options.run === undefined ? undefined : consumedBy(options.run);
   const workers = options.workers ?? own;

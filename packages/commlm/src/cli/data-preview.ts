@@ -8,8 +8,10 @@ import type { Span } from '../data/preview.js';
 import type { PreparedSample } from '../data/reader.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import type { CommRawBatch } from '../train/comm-task.js';
+import type { Recipe } from '../train/recipe.js';
 import type { StageBatchOptions } from '../train/stage-batches.js';
-import { type RecipeOptions, stageOptions } from './data-recipe.js';
+import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { writeFileAtomically } from './files.js';
 import { note, print, printJson, styleOf } from './output.js';
 
@@ -41,7 +43,12 @@ interface PreviewedSample {
 
 /** Prints samples. */
 export async function preview(name: string, options: PreviewOptions): Promise<void> {
-  const { batch } = await stageOptions(name, options.set);
+  const recipe = await recipeOf(name, options.set);
+  if (recipe.kind === 'comm') {
+    await previewWorld(name, recipe, options);
+    return;
+  }
+  const { batch } = await stageOptions(name, recipe);
   const { openStageData } = await import('../train/stage-batches.js');
   const { SampleError } = await import('../data/example.js');
   const { Tokenizer } = await import('../text/tokenizer.js');
@@ -121,20 +128,117 @@ const headline = ({ tokens, learned, cut }: PreviewedSample): string =>
   `${tokens} tokens, ${learned} learned${cut === undefined ? '' : `, cut: ${cut.turns} turns and ${cut.tokens} tokens`}`;
 
 function printSample(k: number, sample: PreviewedSample): void {
-  const { bold, cyan, dim, green } = styleOf();
-  const colour = green('x') !== 'x';
-  const paint = ({ kind, text, numTokens }: Span): string => {
-    if (kind === 'picture') return cyan(`[${text}: ${numTokens} tokens]`);
-    if (kind === 'learned') return colour ? green(text) : `\u27e6${text}\u27e7`;
-    return dim(text);
-  };
+  const { bold } = styleOf();
   print(`${bold(`#${k}  ${sample.set}`)}  ${sample.where}  ${headline(sample)}`);
   for (const { key, width, height, marks, file } of sample.pictures) {
-    print(
-      `  ${key}  ${width} x ${height}${marks.length === 0 ? '' : `, ${marks.length} marks`}${file === undefined ? '' : `  -> ${file}`}`,
-    );
+    const numMarks = marks.length === 0 ? '' : `, ${marks.length} marks`;
+    print(`  ${key}  ${width} x ${height}${numMarks}${file === undefined ? '' : `  -> ${file}`}`);
   }
-  print(`${sample.spans.map(paint).join('')}\n`);
+  print(`${paintSpans(sample.spans)}\n`);
+}
+
+/** Learned text in green, or in double brackets where there is no colour. */
+function paintSpans(spans: readonly Span[]): string {
+  const { cyan, dim, green } = styleOf();
+  const isPlain = green('x') === 'x';
+  return spans
+    .map(({ kind, text, numTokens }) => {
+      if (kind === 'picture') return cyan(`[${text}: ${numTokens} tokens]`);
+      if (kind === 'learned') return isPlain ? `\u27e6${text}\u27e7` : green(text);
+      return dim(text);
+    })
+    .join('');
+}
+
+/** Rows of the synthetic world, which a recipe of comm-tiny draws itself: several questions about one picture in a row. */
+async function previewWorld(
+  name: string,
+  { comm }: Extract<Recipe, { kind: 'comm' }>,
+  { count, start, only, out, json }: PreviewOptions,
+): Promise<void> {
+  if (only !== undefined) {
+    throw new CommError(`The recipe ${name} has no data sets; its scenes are drawn.`, {
+      code: 'data/no-data',
+      exitCode: 2,
+    });
+  }
+  const [{ createBatcher }, { tokensPerImage }, { fetchFolder }, { Tokenizer }] = await Promise.all([
+    import('../train/comm-batches.js'),
+    import('../config/model.js'),
+    import('./pull.js'),
+    import('../text/tokenizer.js'),
+  ]);
+  const folder = await fetchFolder(comm.tokenizer);
+  const tokenizer = await Tokenizer.load(folder);
+  const { model, batchSize, questions, mix, world } = comm;
+  const side = model.vision.encoders[0]!.image.size;
+  const batcher = await createBatcher({
+    ...{ side, tokensPerImage: tokensPerImage(model), batchSize, questions, mix, tokenizer: folder, world },
+  });
+  if (out !== undefined) mkdirSync(out, { recursive: true });
+  const rows: WorldRow[] = [];
+  for (let index = start; rows.length < count; index++) {
+    const batch = (await batcher(index)) as CommRawBatch;
+    rows.push(...(await worldRows(batch, index, { side, tokenizer, patchId: model.imageTokens.patchId, out })));
+  }
+  rows.length = count;
+  if (json === true) {
+    printJson({ recipe: name, rows });
+    return;
+  }
+  for (const { title, spans } of rows) print(`${styleOf().bold(title)}\n${paintSpans(spans)}\n`);
+  if (out === undefined) return;
+  const { previewPage } = await import('../data/preview.js');
+  const page = rows.map(({ title, spans, file }) => ({
+    title,
+    note: '',
+    spans,
+    pictures: file === undefined ? [] : [file],
+  }));
+  writeFileAtomically(join(out, 'index.html'), previewPage(`Rows of ${name}`, page));
+  note(`${join(out, 'index.html')} shows these`);
+}
+
+interface WorldRow {
+  readonly title: string;
+  readonly spans: readonly Span[];
+  readonly file?: string;
+}
+
+/** The rows of a batch that show one picture each, in the order of the pictures. */
+async function worldRows(
+  batch: CommRawBatch,
+  index: number,
+  settings: {
+    readonly side: number;
+    readonly tokenizer: Tokenizer;
+    readonly patchId: number;
+    readonly out: string | undefined;
+  },
+): Promise<WorldRow[]> {
+  const { spansOf } = await import('../data/preview.js');
+  const { encodePicture } = await import('../images/draw.js');
+  const { side, tokenizer, patchId, out } = settings;
+  const { numTokens, pictures } = batch;
+  const rows: WorldRow[] = [];
+  for (let r = 0; r < pictures.length / (side * side * 3); r++) {
+    const end =
+      batch.segments.subarray(r * numTokens, (r + 1) * numTokens).findLastIndex((segment) => segment >= 0) + 1;
+    const of = (values: BigInt64Array): number[] =>
+      [...values.subarray(r * numTokens, r * numTokens + end)].map(Number);
+    const title = `batch ${index}, picture ${r + 1}`;
+    const file = out === undefined ? undefined : `batch-${index}-${r + 1}.png`;
+    if (out !== undefined && file !== undefined) {
+      const data = pictures.subarray(r * side * side * 3, (r + 1) * side * side * 3);
+      writeFileAtomically(join(out, file), await encodePicture({ width: side, height: side, data }));
+    }
+    rows.push({
+      title,
+      spans: spansOf(of(batch.ids), of(batch.labels), tokenizer, patchId),
+      ...(file === undefined ? {} : { file }),
+    });
+  }
+  return rows;
 }
 
 async function writePage(name: string, out: string, samples: readonly PreviewedSample[]): Promise<void> {

@@ -1,5 +1,6 @@
 // The recipe argument of the `data` commands.
 import { CommError } from '../config/errors.js';
+import type { Recipe } from '../train/recipe.js';
 import type { StageBatchOptions } from '../train/stage-batches.js';
 
 /** Options that the three commands share. */
@@ -8,25 +9,29 @@ export interface RecipeOptions {
   readonly json?: boolean;
 }
 
-/** Options of the data threads for a recipe of a stage. */
+/** A recipe by name with its settings. */
+export async function recipeOf(name: string, settings: readonly string[]): Promise<Recipe> {
+  const { applySettings, loadRecipe } = await import('../train/recipe.js');
+  return applySettings(await loadRecipe(name), settings);
+}
+
+/** Options of the data threads for the recipe of a stage. */
 export async function stageOptions(
   name: string,
-  settings: readonly string[],
+  recipe: Recipe,
 ): Promise<{ batch: StageBatchOptions; workers: number; ahead: number }> {
-  const { applySettings, loadRecipe } = await import('../train/recipe.js');
-  const recipe = applySettings(await loadRecipe(name), settings);
   if (recipe.kind !== 'stage') {
     throw new CommError(`The recipe ${name} makes its data itself; it reads none.`, {
       code: 'data/no-data',
-      fix: 'Name the recipe of a stage, such as comm-nano-stage1.',
+      fix: 'Name the recipe of a stage, such as tiny-own-data.',
       exitCode: 2,
     });
   }
-  const [{ describeStage }, { fetchFolder }] = await Promise.all([
+  const [{ describeStage }, { fetchFolder }, { parseStage }] = await Promise.all([
     import('../train/stage-task.js'),
     import('./pull.js'),
+    import('../config/stage.js'),
   ]);
-  const { parseStage } = await import('../config/stage.js');
   const stage = parseStage(recipe.stage);
   const batch = describeStage({ ...stage, model: await fetchFolder(stage.model) }, recipe.loop.batchSize);
   return { batch, workers: stage.workers, ahead: stage.ahead };

@@ -1,7 +1,7 @@
 // `commlm data validate`: goes through the data sets of a recipe and prints every fault with file and line.
 import { setsOf } from '../config/mixture.js';
 import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/stage-check.js';
-import { type RecipeOptions, stageOptions } from './data-recipe.js';
+import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { formatCount, formatTable, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -19,7 +19,7 @@ const CHUNK = 64;
 
 /** Checks the data; exit code 1 when there is a fault. */
 export async function validate(name: string, options: ValidateOptions): Promise<void> {
-  const { batch, workers: own } = await stageOptions(name, options.set);
+  const { batch, workers: own } = await stageOptions(name, await recipeOf(name, options.set));
   const [{ BatchPool }, { openData }] = await Promise.all([
     import('../train/batch-pool.js'),
     import('../data/open-data.js'),

@@ -157,6 +157,7 @@ test('what is listed trains and nothing else; the rest is listed as frozen', () 
   const adapter = { rank: 2, alpha: 4, dropout: 0, targetModules: ['q_proj'], dtype: 'f32' } as const;
   const lora = StageTask.open(
     stageOf({ trains: ['merge'], lora: { ...adapter, targetModules: ['q_proj'] } }),
+    6,
     () => {},
   );
   assert.deepEqual([...lora.parts.keys()], ['languageModel', 'merge.0', 'merge.1']);
