@@ -2,7 +2,7 @@
 import type { Device } from './dtype.js';
 import { newHandle } from './handle.js';
 import { native } from './native.js';
-import { track } from './scope.js';
+import { scope, track } from './scope.js';
 import type { Tensor } from './tensor.js';
 
 /** A stream of random numbers of its own; pass it to `multinomial`, `randn` and other operators that take one. */
@@ -23,7 +23,8 @@ export class Generator {
 
   /** Continue exactly where `getState` was taken. */
   setState(state: Tensor): void {
-    native().setGeneratorState(this.generator, state.id);
+    // libtorch reads the bytes as wide words; those of a mapped file may begin anywhere.
+    scope(() => native().setGeneratorState(this.generator, state.clone().id));
   }
 }
 

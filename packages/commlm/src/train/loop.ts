@@ -1,40 +1,40 @@
 /**
  * The training loop that every recipe shares: batches in, AdamW steps out, checkpoints that resume bit for bit.
  *
- *     batch(step) -> task.loss -> backward -> clip -> AdamW (f32 masters behind bf16 weights) -> task.afterStep
+ *     batch(index) -> task.loss -> backward   x accumulate
+ *                  -> clip -> AdamW (f32 masters behind bf16 weights) -> task.afterStep -> average
  *
- * Batches are functions of the step, all other randomness is seeded by it, so that weights, optimiser state and the
- * step number are the whole state of a run.
+ * Batches are functions of their index; weights, optimiser state, generators and a few counters are the rest of the state
+ * of a run.
  */
 
 import { createHash } from 'node:crypto';
-import { appendFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { manualSeed, type nn, optim, reuseFreedMemory, scope, type Tensor } from '@commlm/torch';
+import {
+  type Device,
+  manualSeed,
+  type nn,
+  optim,
+  reuseFreedMemory,
+  rngState,
+  scope,
+  setRngState,
+  type Tensor,
+} from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { loadCheckpoint, saveCheckpoint } from './checkpoint.js';
+import { BOOKKEEPING, type LoopConfig } from '../config/train.js';
+import { type CheckpointFacts, loadCheckpoint, replaceFile, saveCheckpoint } from './checkpoint.js';
+import { explainFailure, isOutOfMemory } from './failure.js';
+import { Means } from './means.js';
+import { countParts, parameterGroups, trainedParameters } from './parameter-groups.js';
+import { recordStart } from './run-facts.js';
+import { lockRun } from './run-lock.js';
+import { RunLog } from './run-log.js';
+import { WeightAverage } from './weight-average.js';
 
-/** Hyperparameters of a stage. */
-export interface LoopConfig {
-  readonly steps: number;
-  readonly batchSize: number;
-  readonly lr: number;
-  readonly betas: readonly [number, number];
-  readonly weightDecay: number;
-  /** Share of the steps over which the rate rises from zero. */
-  readonly warmupRatio: number;
-  /** The cosine ends at this share of `lr`. */
-  readonly minLrRatio: number;
-  /** Gradients are scaled so that their joint norm is at most this. */
-  readonly clipNorm: number;
-  readonly seed: number;
-  /** Steps between two checkpoints, log lines and evaluations. */
-  readonly saveEvery: number;
-  readonly logEvery: number;
-  readonly evalEvery: number;
-  readonly keepLast: number;
-}
+export type { LoopConfig } from '../config/train.js';
 
 /** A stream of batches in order. */
 export interface BatchSource<Batch> {
@@ -44,22 +44,43 @@ export interface BatchSource<Batch> {
   close(): Promise<void>;
 }
 
+/** The scalar loss of a batch and figures to log (scalars). */
+export interface Losses {
+  readonly loss: Tensor;
+  readonly metrics: Readonly<Record<string, Tensor>>;
+}
+
+/** What a task knows of a batch without computing it. */
+export interface BatchFacts {
+  /** What its loss is a mean over (trained tokens), its weight among the batches of a step; absent: all weigh the same. */
+  readonly weight?: number;
+  /** Tokens in it, for the speed. */
+  readonly tokens?: number;
+  /** Where its samples come from, for an error that tells of it. */
+  readonly samples?: readonly string[];
+}
+
 /** What a recipe trains. */
 export interface TrainingTask<Batch> {
-  /** The parts that train, by name; all else is frozen. */
+  /** The parts that train, by name; what of them takes no gradient is frozen. */
   readonly parts: ReadonlyMap<string, nn.Module>;
-  /** Batches from step `start` on. */
+  /** Parts that are used and do not train, to be listed. */
+  readonly frozen?: ReadonlyMap<string, nn.Module>;
+  /** Batches from index `start` on; a step takes `accumulate` of them. */
   openBatches(start: number): BatchSource<Batch>;
-  /** The scalar loss of one batch and figures to log (scalars); runs inside a scope. */
-  loss(batch: Batch, step: number): { readonly loss: Tensor; readonly metrics: Readonly<Record<string, Tensor>> };
+  /** Losses of one batch; runs inside a scope. */
+  loss(batch: Batch, step: number): Losses;
+  /** In place of `loss` and its backward: adds the gradients of `scale * loss` itself and gives the unscaled loss (recompute). */
+  backward?(batch: Batch, step: number, scale: number): Losses;
+  describe?(batch: Batch): BatchFacts;
   /** State beside the trained parameters that a resumed run needs (an averaged teacher). */
   extraState?(): ReadonlyMap<string, Tensor>;
   /** Called when parameters and extra state were read from a checkpoint. */
   restored?(): void;
   /** Called after each optimiser step, e.g. to move an averaged teacher. */
   afterStep?(step: number): void;
-  /** Figures on unseen data. */
-  evaluate?(step: number): Promise<Readonly<Record<string, number>>>;
+  /** Figures on unseen data; throws the signal's reason when it is aborted. */
+  evaluate?(step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>>;
   /** Write the finished (or current) result. */
   export(folder: string): void;
 }
@@ -71,6 +92,8 @@ export interface RunOptions {
   readonly recipe: unknown;
   readonly resume: boolean;
   readonly log: (line: string) => void;
+  /** Told of the steps done: at the start and after each. */
+  readonly onStep?: (step: number) => void;
   /** Stop after a checkpoint when aborted. */
   readonly signal?: AbortSignal;
 }
@@ -81,35 +104,335 @@ export interface RunResult {
   readonly finished: boolean;
 }
 
-function parametersOf(parts: ReadonlyMap<string, nn.Module>): Map<string, nn.Parameter> {
-  const all = new Map<string, nn.Parameter>();
-  for (const [part, module] of parts) {
-    for (const [key, parameter] of module.namedParameters()) {
-      if (parameter.requiresGrad) all.set(`${part}.${key}`, parameter);
+/** Run a task to its last step, or until the signal; resumes from the newest sound checkpoint in `out` when asked to. */
+export async function runTraining<Batch>(
+  task: TrainingTask<Batch>,
+  config: LoopConfig,
+  options: RunOptions,
+): Promise<RunResult> {
+  const { out } = options;
+  let training: Training<Batch> | undefined;
+  try {
+    mkdirSync(out, { recursive: true });
+    using _lock = lockRun(out);
+    training = new Training(task, config, options);
+    return await training.run();
+  } catch (error) {
+    throw explainFailure(error, { out, step: training?.step ?? 0, batchSize: config.batchSize });
+  } finally {
+    training?.dispose();
+  }
+}
+
+/** What has to be the same in a run that goes on: the recipe without its bookkeeping. */
+function fingerprintOf(recipe: unknown): string {
+  const text = JSON.stringify(recipe, (key, value: unknown) => {
+    if (key !== 'loop' || typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).filter(([name]) => !(BOOKKEEPING as string[]).includes(name)));
+  });
+  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+}
+
+/** A run from its start or a checkpoint to its end. */
+class Training<Batch> {
+  step = 0;
+  readonly #task: TrainingTask<Batch>;
+  readonly #config: LoopConfig;
+  readonly #options: RunOptions;
+  readonly #accumulate: number;
+  readonly #fingerprint: string;
+  readonly #parameters: ReadonlyMap<string, nn.Parameter>;
+  readonly #optimizer: optim.AdamW;
+  readonly #average: WeightAverage | null;
+  readonly #schedule: optim.Schedule;
+  readonly #means = new Means();
+  #skipped = { total: 0, inARow: 0 };
+  #best: CheckpointFacts['best'] = null;
+  #evalDue = false;
+  /** Step of the newest checkpoint on disk. */
+  #savedAt = -1;
+
+  constructor(task: TrainingTask<Batch>, config: LoopConfig, options: RunOptions) {
+    this.#task = task;
+    this.#config = config;
+    this.#options = options;
+    this.#accumulate = config.accumulate ?? 1;
+    this.#fingerprint = fingerprintOf(options.recipe);
+    manualSeed(config.seed);
+    reuseFreedMemory();
+    this.#parameters = trainedParameters(task.parts);
+    const groups = parameterGroups(this.#parameters, config);
+    this.#optimizer = new optim.AdamW(groups, { lr: config.lr, betas: config.betas, masterWeights: true });
+    this.#average = config.ema === undefined ? null : new WeightAverage(this.#parameters, config.ema.decay);
+    const { steps, warmupRatio, minLrRatio } = config;
+    this.#schedule = optim.cosineWithWarmup({ steps, warmupRatio, minRatio: minLrRatio });
+    if (config.keepBest !== undefined && task.evaluate === undefined) {
+      throw new CommError('loop.keepBest is set, but this recipe evaluates nothing.', {
+        code: 'train/keep-best',
+        fix: 'Leave loop.keepBest out.',
+        exitCode: 2,
+      });
     }
   }
-  return all;
-}
 
-/** Matrices are decayed; norms, biases, scales and tokens are not. */
-function decayGroups(parameters: ReadonlyMap<string, nn.Parameter>, weightDecay: number): optim.AdamWGroup[] {
-  const isMatrix = (p: nn.Parameter): boolean => p.shape.filter((size) => size > 1).length >= 2;
-  const pick = (matrices: boolean): Map<string, nn.Parameter> =>
-    new Map([...parameters].filter(([, parameter]) => isMatrix(parameter) === matrices));
-  return [
-    { params: pick(true), weightDecay },
-    { params: pick(false), weightDecay: 0 },
-  ].filter(({ params }) => params.size > 0);
-}
+  async run(): Promise<RunResult> {
+    const { out, recipe, log, onStep, signal } = this.#options;
+    const { steps, seed, batchSize, logEvery, saveEvery, evalEvery } = this.#config;
+    this.#logParts();
+    if (this.#options.resume) this.#resume();
+    replaceFile(join(out, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
+    recordStart(out, { step: this.step, seed });
+    const runLog = new RunLog(out, this.step);
+    const batches = this.#task.openBatches(this.step * this.#accumulate);
+    const clock = new Clock(batches, this.step);
+    onStep?.(this.step);
+    try {
+      if (this.#evalDue) await this.#evaluate(runLog);
+      while (this.step < steps) {
+        const tokens = await this.#trainStep(batches);
+        if (tokens === null) break;
+        clock.tokens += tokens;
+        onStep?.(this.step);
+        const last = this.step === steps;
+        if (this.step % logEvery === 0 || last) {
+          const speed = clock.lap(this.step, batchSize * this.#accumulate);
+          const skipped = this.#config.skipNorm === undefined ? {} : { 'train/skipped': this.#skipped.total };
+          const means = this.#means.take();
+          runLog.record(this.step, {
+            ...means,
+            ...skipped,
+            'train/lr': this.#config.lr * this.#schedule(this.step - 1),
+            'train/samples_per_second': speed.samples,
+            ...(speed.tokens > 0 ? { 'train/tokens_per_second': speed.tokens } : {}),
+            'train/wait_share': speed.waitShare,
+          });
+          log(`step ${this.step}/${steps}  ${shown(means)}  ${speedLine(speed, steps - this.step)}`);
+        }
+        this.#evalDue = this.#task.evaluate !== undefined && (this.step % evalEvery === 0 || last);
+        if (this.#evalDue) {
+          await this.#evaluate(runLog);
+          clock.restart(this.step);
+        }
+        if (this.step % saveEvery === 0 || last || this.#best?.step === this.step) this.#save();
+      }
+      if (signal?.aborted === true) this.#save();
+      if (this.step < steps) return { step: this.step, finished: false };
+      await this.#withAverage(() => this.#task.export(join(out, 'result')));
+      return { step: this.step, finished: true };
+    } finally {
+      await batches.close();
+      await runLog.close(log);
+    }
+  }
 
-function* checkpointTensors(
-  task: TrainingTask<unknown>,
-  parameters: ReadonlyMap<string, Tensor>,
-  optimizer: optim.AdamW,
-): Generator<[string, Tensor]> {
-  for (const [key, tensor] of parameters) yield [`model.${key}`, tensor];
-  for (const [key, tensor] of task.extraState?.() ?? []) yield [`extra.${key}`, tensor];
-  for (const [key, tensor] of optimizer.stateDict()) yield [`optim.${key}`, tensor];
+  /** Frees the optimiser's state and the averages. */
+  dispose(): void {
+    this.#optimizer.dispose();
+    this.#average?.dispose();
+  }
+
+  #logParts(): void {
+    const { log } = this.#options;
+    const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`;
+    for (const { name, trained, total } of countParts(new Map([...this.#task.parts, ...(this.#task.frozen ?? [])]))) {
+      if (trained === total) log(`trains ${name}: ${millions(total)} parameters`);
+      else if (trained === 0) log(`frozen ${name}: ${millions(total)} parameters`);
+      else log(`trains ${name}: ${millions(trained)} of ${millions(total)} parameters`);
+    }
+  }
+
+  /** One step: the tokens it saw, or null when it was not taken because the run is to stop. */
+  async #trainStep(batches: BatchSource<Batch>): Promise<number | null> {
+    const { signal } = this.#options;
+    const micro: Batch[] = [];
+    while (micro.length < this.#accumulate) {
+      // Batches of a worker arrive in one turn of the event loop, up to a thousand; signals and timers need turns too.
+      await nextTurn();
+      if (signal?.aborted === true) return null;
+      const batch = await untilAbort(batches.next(), signal);
+      if (batch === null) return null;
+      micro.push(batch);
+    }
+    const facts = micro.map((batch) => this.#task.describe?.(batch) ?? {});
+    const weights = facts.map(({ weight = 1 }) => weight);
+    const total = weights.reduce((sum, weight) => sum + weight, 0);
+    const figures: Record<string, number> = {};
+    for (const [i, batch] of micro.entries()) {
+      if (i > 0) await nextTurn();
+      if (signal?.aborted === true) {
+        this.#optimizer.zeroGrad();
+        return null;
+      }
+      const share = total > 0 ? (weights[i] as number) / total : 1 / micro.length;
+      for (const [name, value] of Object.entries(this.#gradients(batch, share, facts[i] as BatchFacts, i))) {
+        figures[name] = (figures[name] ?? 0) + share * value;
+      }
+    }
+    this.#update(figures);
+    this.step++;
+    return facts.reduce((sum, { tokens = 0 }) => sum + tokens, 0);
+  }
+
+  /** Adds the gradients of one batch, scaled by its share of the step; its figures. */
+  #gradients(batch: Batch, share: number, facts: BatchFacts, place: number): Record<string, number> {
+    try {
+      return scope(() => {
+        const own = this.#task.backward?.(batch, this.step, share);
+        const { loss, metrics } = own ?? this.#task.loss(batch, this.step);
+        const value = loss.item();
+        if (!Number.isFinite(value)) this.#refuseLoss(value, facts, place);
+        if (own === undefined) (share === 1 ? loss : loss.mul(share)).backward();
+        const figures: Record<string, number> = { loss: value };
+        for (const [name, metric] of Object.entries(metrics)) figures[name] = metric.item();
+        return figures;
+      });
+    } catch (error) {
+      // The weights are those of the last step: nothing of it is lost.
+      if (isOutOfMemory(error)) {
+        this.#optimizer.zeroGrad();
+        this.#save();
+      }
+      throw error;
+    }
+  }
+
+  #refuseLoss(value: number, { samples = [] }: BatchFacts, place: number): never {
+    const index = this.step * this.#accumulate + place;
+    const where = samples.length === 0 ? '' : `: ${samples.slice(0, 8).join(', ')}${samples.length > 8 ? ', ...' : ''}`;
+    throw new CommError(`The loss is ${value} at step ${this.step + 1} (batch ${index}${where}).`, {
+      code: 'train/nan',
+      fix: 'Lower loop.lr or look at the data of that batch, then go on with --resume; the last checkpoint is sound.',
+    });
+  }
+
+  /** Clips and takes the step, or leaves it out where the norm of the gradients is beyond what the recipe takes. */
+  #update({ loss = 0, ...metrics }: Record<string, number>): void {
+    const { clipNorm, skipNorm } = this.#config;
+    const norm = optim.clipGradNorm(this.#parameters.values(), clipNorm);
+    const size = norm.item();
+    norm.dispose();
+    const named = Object.entries(metrics).map(([name, value]) => [`train/${name}`, value] as const);
+    const figures = { 'train/loss': loss, 'train/grad_norm': size, ...Object.fromEntries(named) };
+    if (skipNorm !== undefined && !(size <= skipNorm.above)) {
+      this.#skipped = { total: this.#skipped.total + 1, inARow: this.#skipped.inARow + 1 };
+      this.#optimizer.zeroGrad();
+      if (this.#skipped.inARow >= skipNorm.inARow) {
+        throw new CommError(
+          `${this.#skipped.inARow} updates in a row were left out, the last at step ${this.step + 1}: gradient norm ${size.toPrecision(3)}, above ${skipNorm.above}.`,
+          { code: 'train/skip-norm', fix: 'Lower loop.lr or raise loop.skipNorm.above; the last checkpoint is sound.' },
+        );
+      }
+      this.#means.add(Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value))));
+      return;
+    }
+    if (!Number.isFinite(size)) {
+      throw new CommError(`The gradient is not finite at step ${this.step + 1} (loss ${loss.toFixed(3)}).`, {
+        code: 'train/nan',
+        fix: 'Lower loop.lr, or leave out such updates with loop.skipNorm; the last checkpoint is sound.',
+      });
+    }
+    this.#skipped = { ...this.#skipped, inARow: 0 };
+    this.#optimizer.step(this.#schedule(this.step));
+    this.#optimizer.zeroGrad();
+    scope(() => this.#task.afterStep?.(this.step));
+    this.#average?.update(this.#optimizer.stateDict());
+    this.#means.add(figures);
+  }
+
+  async #evaluate(runLog: RunLog): Promise<void> {
+    const { out, log, signal } = this.#options;
+    const { evaluate } = this.#task;
+    let result: Readonly<Record<string, number>> = {};
+    try {
+      result = await this.#withAverage(() => evaluate?.call(this.#task, this.step, signal) ?? result);
+    } catch (error) {
+      // What was trained is kept, and the evaluation done again.
+      this.#save();
+      if (signal?.aborted === true) return;
+      throw error;
+    }
+    this.#evalDue = false;
+    runLog.record(this.step, Object.fromEntries(Object.entries(result).map(([name, v]) => [`eval/${name}`, v])));
+    log(`eval ${this.step}  ${shown(result)}`);
+    if (this.#isBest(result)) await this.#withAverage(() => this.#task.export(join(out, 'best')));
+    await runLog.draw(log);
+  }
+
+  #isBest(result: Readonly<Record<string, number>>): boolean {
+    const { keepBest } = this.#config;
+    if (keepBest === undefined) return false;
+    const value = result[keepBest.figure];
+    if (value === undefined) {
+      throw new CommError(`loop.keepBest.figure is "${keepBest.figure}", which the evaluation does not give.`, {
+        code: 'train/keep-best',
+        fix: `Choose one of ${Object.keys(result).join(', ')}.`,
+        exitCode: 2,
+      });
+    }
+    const sign = keepBest.better === 'higher' ? 1 : -1;
+    if (this.#best !== null && sign * value <= sign * this.#best.value) return false;
+    this.#best = { step: this.step, value };
+    return true;
+  }
+
+  #withAverage<T>(use: () => T | Promise<T>): Promise<T> {
+    return this.#average === null ? Promise.resolve(use()) : this.#average.during(use);
+  }
+
+  #devices(): Set<Device> {
+    return new Set<Device>(['cpu', ...[...this.#parameters.values()].map(({ device }) => device)]);
+  }
+
+  #save(): void {
+    if (this.#savedAt === this.step) return;
+    const facts: CheckpointFacts = {
+      step: this.step,
+      samples: this.step * this.#config.batchSize * this.#accumulate,
+      nextBatch: this.step * this.#accumulate,
+      recipe: this.#fingerprint,
+      pending: this.#means.state,
+      skipped: this.#skipped,
+      best: this.#best,
+      evalDue: this.#evalDue,
+    };
+    scope(() => saveCheckpoint(this.#options.out, facts, this.#state(), this.#config.keepLast));
+    this.#savedAt = this.step;
+  }
+
+  *#state(): Generator<[string, Tensor]> {
+    for (const [key, tensor] of this.#parameters) yield [`model.${key}`, tensor];
+    for (const [key, tensor] of this.#task.extraState?.() ?? []) yield [`extra.${key}`, tensor];
+    for (const [key, tensor] of this.#optimizer.stateDict()) yield [`optim.${key}`, tensor];
+    for (const [key, tensor] of this.#average?.state ?? []) yield [`average.${key}`, tensor];
+    for (const device of this.#devices()) yield [`rng.${device}`, rngState(device)];
+  }
+
+  #resume(): void {
+    const { out, log } = this.#options;
+    const saved = loadCheckpoint(out, log);
+    if (saved === null) return;
+    const { facts, tensors } = saved;
+    if (facts.recipe !== this.#fingerprint) {
+      throw new CommError(`The checkpoint in ${out} belongs to another recipe.`, {
+        code: 'train/recipe',
+        fix: 'Use the same recipe and settings, or another --out.',
+      });
+    }
+    restore(this.#parameters, pickPrefix(tensors, 'model.'), 'weight');
+    restore(this.#task.extraState?.() ?? new Map(), pickPrefix(tensors, 'extra.'), 'state');
+    restore(this.#average?.state ?? new Map(), pickPrefix(tensors, 'average.'), 'average');
+    this.#optimizer.loadStateDict(pickPrefix(tensors, 'optim.'));
+    this.#task.restored?.();
+    for (const [device, state] of pickPrefix(tensors, 'rng.')) setRngState(state, device as Device);
+    for (const tensor of tensors.values()) tensor.dispose();
+    this.step = facts.step;
+    this.#savedAt = facts.step;
+    this.#means.state = facts.pending;
+    this.#skipped = facts.skipped;
+    this.#best = facts.best;
+    this.#evalDue = facts.evalDue;
+    log(`resumed at step ${this.step}`);
+  }
 }
 
 function pickPrefix(tensors: ReadonlyMap<string, Tensor>, prefix: string): Map<string, Tensor> {
@@ -131,21 +454,60 @@ function restore(own: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Te
   }
 }
 
-/** Mean of each logged figure since the last line. */
-class Averages {
-  readonly #sums = new Map<string, number>();
-  #count = 0;
+/** What `promise` gives, or null as soon as the signal is aborted. */
+function untilAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
+  if (signal === undefined) return promise;
+  return new Promise((resolve, reject) => {
+    const stop = (): void => resolve(null);
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}
 
-  add(figures: Readonly<Record<string, number>>): void {
-    this.#count++;
-    for (const [name, value] of Object.entries(figures)) this.#sums.set(name, (this.#sums.get(name) ?? 0) + value);
+interface Speed {
+  /** A second. */
+  readonly samples: number;
+  readonly tokens: number;
+  /** Share of the time in which the trainer had no batch. */
+  readonly waitShare: number;
+  /** Seconds of a step. */
+  readonly stepSeconds: number;
+}
+
+/** Speed between two log lines. */
+class Clock {
+  tokens = 0;
+  readonly #batches: { readonly waitedMs: number };
+  #since = performance.now();
+  #step: number;
+  #waited: number;
+
+  constructor(batches: { readonly waitedMs: number }, step: number) {
+    this.#batches = batches;
+    this.#step = step;
+    this.#waited = batches.waitedMs;
   }
 
-  take(): Record<string, number> {
-    const out = Object.fromEntries([...this.#sums].map(([name, sum]) => [name, sum / this.#count]));
-    this.#sums.clear();
-    this.#count = 0;
-    return out;
+  /** The speed since the lap before; a step takes `samples`. */
+  lap(step: number, samples: number): Speed {
+    const seconds = (performance.now() - this.#since) / 1000;
+    const steps = step - this.#step;
+    const speed = {
+      samples: (steps * samples) / seconds,
+      tokens: this.tokens / seconds,
+      waitShare: (this.#batches.waitedMs - this.#waited) / 1000 / seconds,
+      stepSeconds: seconds / steps,
+    };
+    this.restart(step);
+    return speed;
+  }
+
+  /** Begins a lap, behind something that is not training. */
+  restart(step: number): void {
+    this.#since = performance.now();
+    this.#step = step;
+    this.#waited = this.#batches.waitedMs;
+    this.tokens = 0;
   }
 }
 
@@ -156,140 +518,12 @@ const shown = (figures: Readonly<Record<string, number>>): string =>
     )
     .join('  ');
 
-/** Run a task to its last step, or until the signal; resumes from the newest checkpoint in `out` when asked to. */
-export async function runTraining<Batch>(
-  task: TrainingTask<Batch>,
-  config: LoopConfig,
-  { out, recipe, resume, log, signal }: RunOptions,
-): Promise<RunResult> {
-  mkdirSync(out, { recursive: true });
-  const text = JSON.stringify(recipe, null, 2);
-  const fingerprint = createHash('sha256').update(text).digest('hex').slice(0, 16);
-  manualSeed(config.seed);
-  reuseFreedMemory();
-  const parameters = parametersOf(task.parts);
-  const groups = decayGroups(parameters, config.weightDecay);
-  const optimizer = new optim.AdamW(groups, { lr: config.lr, betas: config.betas, masterWeights: true });
-  const schedule = optim.cosineWithWarmup({
-    steps: config.steps,
-    warmupRatio: config.warmupRatio,
-    minRatio: config.minLrRatio,
-  });
-  for (const [name, module] of task.parts) {
-    log(`trains ${name}: ${(module.numParameters({ trainableOnly: true }) / 1e6).toFixed(2)} M parameters`);
-  }
-
-  let step = 0;
-  const saved = resume ? loadCheckpoint(out, log) : null;
-  if (saved !== null) {
-    if (saved.facts.recipe !== fingerprint) {
-      throw new CommError(`The checkpoint in ${out} belongs to another recipe.`, {
-        code: 'train/recipe',
-        fix: 'Use the same recipe and settings, or another --out.',
-      });
-    }
-    restore(parameters, pickPrefix(saved.tensors, 'model.'), 'weight');
-    restore(task.extraState?.() ?? new Map(), pickPrefix(saved.tensors, 'extra.'), 'state');
-    optimizer.loadStateDict(pickPrefix(saved.tensors, 'optim.'));
-    task.restored?.();
-    for (const tensor of saved.tensors.values()) tensor.dispose();
-    step = saved.facts.step;
-    log(`resumed at step ${step}`);
-  }
-  writeFileSync(join(out, 'recipe.json'), `${text}\n`);
-
-  const batches = task.openBatches(step);
-  const averages = new Averages();
-  const save = (): void => {
-    const facts = { step, samples: step * config.batchSize, recipe: fingerprint };
-    saveCheckpoint(
-      out,
-      facts,
-      checkpointTensors(task as TrainingTask<unknown>, parameters, optimizer),
-      config.keepLast,
-    );
-  };
-  const record = (figures: Readonly<Record<string, number>>): void =>
-    appendFileSync(join(out, 'metrics.jsonl'), `${JSON.stringify({ step, ...figures })}\n`);
-
-  let since = performance.now();
-  let waited = 0;
-  let lastLogged = step;
-  try {
-    while (step < config.steps) {
-      // Batches of a worker arrive in one turn of the event loop, up to a thousand; signals and timers need turns too.
-      await nextTurn();
-      if (signal?.aborted === true) break;
-      const batch = await batches.next();
-      const figures = trainStep(task, batch, step, optimizer, parameters, schedule(step), config.clipNorm);
-      step++;
-      averages.add(figures);
-      if (step % config.logEvery === 0 || step === config.steps) {
-        const seconds = (performance.now() - since) / 1000;
-        const rate = ((step - lastLogged) * config.batchSize) / seconds;
-        const means = averages.take();
-        record({
-          ...means,
-          'train/lr': config.lr * schedule(step - 1),
-          'train/samples_per_second': rate,
-          'train/wait_share': (batches.waitedMs - waited) / 1000 / seconds,
-        });
-        const left = (((config.steps - step) * config.batchSize) / rate / 60).toFixed(1);
-        log(`step ${step}/${config.steps}  ${shown(means)}  ${rate.toFixed(0)} samples/s  ${left} min left`);
-        since = performance.now();
-        waited = batches.waitedMs;
-        lastLogged = step;
-      }
-      const last = step === config.steps;
-      if (step % config.saveEvery === 0 || last) save();
-      if (task.evaluate !== undefined && (step % config.evalEvery === 0 || last)) {
-        const result = await task.evaluate(step);
-        record(Object.fromEntries(Object.entries(result).map(([name, value]) => [`eval/${name}`, value])));
-        log(`eval ${step}  ${shown(result)}`);
-        since = performance.now();
-        lastLogged = step;
-      }
-    }
-    if (signal?.aborted === true) save();
-    task.export(join(out, 'result'));
-  } finally {
-    await batches.close();
-    optimizer.dispose();
-  }
-  return { step, finished: step >= config.steps };
-}
-
-function trainStep<Batch>(
-  task: TrainingTask<Batch>,
-  batch: Batch,
-  step: number,
-  optimizer: optim.AdamW,
-  parameters: ReadonlyMap<string, nn.Parameter>,
-  lrFactor: number,
-  clipNorm: number,
-): Record<string, number> {
-  return scope(() => {
-    const { loss, metrics } = task.loss(batch, step);
-    const value = loss.item();
-    if (!Number.isFinite(value)) {
-      throw new CommError(`The loss is ${value} at step ${step + 1}.`, {
-        code: 'train/nan',
-        fix: 'Lower the learning rate or look at the data of that step; the last checkpoint is sound.',
-      });
-    }
-    loss.backward();
-    const norm = optim.clipGradNorm(parameters.values(), clipNorm).item();
-    if (!Number.isFinite(norm)) {
-      throw new CommError(`The gradient is not finite at step ${step + 1} (loss ${value.toFixed(3)}).`, {
-        code: 'train/nan',
-        fix: 'Lower the learning rate; the last checkpoint is sound.',
-      });
-    }
-    optimizer.step(lrFactor);
-    optimizer.zeroGrad();
-    task.afterStep?.(step);
-    const figures: Record<string, number> = { 'train/loss': value, 'train/grad_norm': norm };
-    for (const [name, metric] of Object.entries(metrics)) figures[`train/${name}`] = metric.item();
-    return figures;
-  });
+function speedLine({ samples, tokens, waitShare, stepSeconds }: Speed, stepsLeft: number): string {
+  const rate = (value: number): string => (value < 10 ? value.toPrecision(2) : value.toFixed(0));
+  return [
+    `${rate(samples)} samples/s`,
+    ...(tokens > 0 ? [`${rate(tokens)} tokens/s`] : []),
+    `${(100 * waitShare).toFixed(0)} % waiting`,
+    `${((stepsLeft * stepSeconds) / 60).toFixed(1)} min left`,
+  ].join('  ');
 }

@@ -1,0 +1,69 @@
+/** What a run was made with, beside it: `run.json` with one entry for each start. */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { versionInfo } from '@commlm/torch';
+import { replaceFile } from './checkpoint.js';
+
+/** One start of a run. */
+export interface RunStart {
+  readonly time: string;
+  /** Step that it began at. */
+  readonly step: number;
+  /** Commit of the code, with `+` behind it where files differ; null outside a clone. */
+  readonly commit: string | null;
+  /** SHA-256 of package-lock.json, null outside a clone. */
+  readonly lockHash: string | null;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly platform: string;
+}
+
+/** Adds this start to `run.json`; a run that begins anew replaces it. */
+export function recordStart(out: string, { step, seed }: { readonly step: number; readonly seed: number }): void {
+  const path = join(out, 'run.json');
+  const before =
+    step > 0 && existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { starts: RunStart[] }) : null;
+  const root = findRoot();
+  const start: RunStart = {
+    time: new Date().toISOString(),
+    step,
+    commit: root === null ? null : commitOf(root),
+    lockHash:
+      root === null
+        ? null
+        : createHash('sha256')
+            .update(readFileSync(join(root, 'package-lock.json')))
+            .digest('hex'),
+    versions: { commlm: ownVersion(), node: process.versions.node, libtorch: versionInfo().torch },
+    platform: `${process.platform} ${process.arch}`,
+  };
+  replaceFile(path, `${JSON.stringify({ seed, starts: [...(before?.starts ?? []), start] }, null, 2)}\n`);
+}
+
+/** The clone that this code runs from; null when it was installed as a package. */
+function findRoot(): string | null {
+  let folder = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(folder, '.git')) || !existsSync(join(folder, 'package-lock.json'))) {
+    const above = dirname(folder);
+    if (above === folder) return null;
+    folder = above;
+  }
+  return folder;
+}
+
+function commitOf(root: string): string | null {
+  const git = (...args: string[]): string =>
+    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    return `${git('rev-parse', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
+  } catch {
+    return null; // no git here, or no commit yet
+  }
+}
+
+function ownVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}
