@@ -14,7 +14,7 @@ import { saveCommFolder } from '../weights/comm-folder.js';
 import { describeModel, openModel } from '../weights/open-model.js';
 import { BatchPool } from './batch-pool.js';
 import { packedMask } from './comm-task.js';
-import type { BatchSource, TrainingTask } from './loop.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from './loop.js';
 import { addLora, mergedWeights, saveAdapter } from './lora.js';
 import { normalisePictures } from './pixels.js';
 import { Recompute, recomputedBackward } from './recompute.js';
@@ -99,26 +99,13 @@ function partsOf({ trains, lora }: StageConfig, model: Comm): Record<'trained' |
   return { trained: named(true), frozen: named(false) };
 }
 
-/** The loss of a batch and figures to log. */
-interface StageLosses {
-  readonly loss: Tensor;
-  readonly metrics: Readonly<Record<string, Tensor>>;
-}
-
-/** What the loop asks about a batch. */
-interface BatchFacts {
-  readonly weight: number;
-  readonly tokens: number;
-  readonly samples: readonly string[];
-}
-
 /** A stage as a task of the training loop. */
 export class StageTask implements TrainingTask<StageRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   /** Parts that are used and do not train. */
   readonly frozen: ReadonlyMap<string, nn.Module>;
   /** Where blocks are recomputed: adds the gradients of `scale` times the loss itself, and gives the loss. */
-  readonly backward?: (batch: StageRawBatch, step: number, scale: number) => StageLosses;
+  readonly backward?: (batch: StageRawBatch, step: number, scale: number) => Losses;
   readonly #config: StageConfig;
   readonly #model: Comm;
   readonly #options: StageBatchOptions;
@@ -159,7 +146,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     return new CountedBatches(this.#options, { start, workers, ahead }, this.#log);
   }
 
-  loss(batch: StageRawBatch): StageLosses {
+  loss(batch: StageRawBatch): Losses {
     const { loss } = this.#model.loss(this.#toModel(batch));
     return { loss, metrics: this.#metrics(batch) };
   }
@@ -216,7 +203,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     });
   }
 
-  #recomputed(batch: StageRawBatch, every: number, scale: number): StageLosses {
+  #recomputed(batch: StageRawBatch, every: number, scale: number): Losses {
     const encoders = this.#config.trains.includes('encoder') ? new Recompute({ every }) : undefined;
     try {
       const { loss } = recomputedBackward(this.#model, this.#toModel(batch, encoders), {
