@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Rebuilds the embedded model models/comm-tiny from nothing: tokenizer, both towers, the two stages, the figures.
-# Every step resumes after a kill: run the script again. Two cores take under four hours.
+# Every step resumes after a kill: run the script again. Two cores take a working day; a kill costs at most 250 steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,7 @@ wait "$clip"
 wait "$dino"
 run tiny-align
 run tiny-stage1
+run tiny-towers
 run tiny-stage2
 npx commlm eval world --model runs/out/tiny-stage2/result --count 1000 --out runs/out/tiny-eval
 npx commlm eval world --model runs/out/tiny-stage2/result --count 500 --style shift --out runs/out/tiny-eval-shift

@@ -49,6 +49,20 @@ test('a generator of one’s own does not disturb the default one', () => {
   });
 });
 
+test('a saved state continues wherever its bytes lie', () => {
+  scope(() => {
+    manualSeed(5);
+    const state = rngState();
+    const expected = rand([3]).tolist();
+    for (const offset of [1, 4, 8]) {
+      const shifted = zeros([state.numel + offset], { dtype: 'u8' }).narrow(0, offset, state.numel);
+      shifted.copy_(state);
+      setRngState(shifted);
+      assert.deepEqual(rand([3]).tolist(), expected);
+    }
+  });
+});
+
 test('a saved state continues with the same numbers', () => {
   scope(() => {
     manualSeed(5);

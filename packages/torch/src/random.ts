@@ -23,7 +23,7 @@ export class Generator {
 
   /** Continue exactly where `getState` was taken. */
   setState(state: Tensor): void {
-    // libtorch reads the bytes as wide words; those of a mapped file may begin anywhere.
+    // libtorch reads the bytes as a struct: they need its alignment, which a view into a mapped file may not have.
     scope(() => native().setGeneratorState(this.generator, state.clone().id));
   }
 }

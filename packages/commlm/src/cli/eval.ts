@@ -100,6 +100,8 @@ function table({ scenes, questions, withPicture, withGrey }: WorldResults, style
   const numVqa = Object.keys(withPicture.vqaByType).reduce((sum, type) => sum + (questions[type] ?? 0), 0);
   rows.push(['VQA accuracy', numVqa, percent(withPicture.vqa), percent(withGrey.vqa)]);
   for (const type of Object.keys(withPicture.vqaByType)) row(`  ${type}`, type, (f) => percent(f.vqaByType[type]));
+  row('last turn of three', 'dialogue', (f) => percent(f.dialogue));
+  row('about two pictures', 'pairs', (f) => percent(f.pairs));
   row('REC accuracy, IoU > 0.5', 'rec', (f) => percent(f.rec));
   row('REC mean IoU', 'rec', (f) => f.recMeanIou.toFixed(3));
   row('caption CIDEr', 'caption', (f) => f.captionCider.toFixed(3));

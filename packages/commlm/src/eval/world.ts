@@ -8,14 +8,14 @@ import {
   captionsFor,
   loadSpriteBank,
   makeScene,
+  pairTurnsFor,
   renderScene,
   type Scene,
   type StyleChoice,
   sceneSeed,
-  type Turn,
   turnsFor,
 } from '../data/world/index.js';
-import { writeTurn } from '../data/world-turns.js';
+import { type WrittenTurn, writeTurn } from '../data/world-turns.js';
 import type { Answerer } from '../generate/batch.js';
 import type { RgbImage } from '../images/decode.js';
 import { scoreCaptions } from './metrics/captions.js';
@@ -39,7 +39,7 @@ export interface WorldEvalOptions {
 /** One question with what was answered. */
 export interface WorldSample {
   readonly scene: number;
-  readonly type: Turn['type'];
+  readonly type: (typeof TYPES)[number];
   readonly question: string;
   readonly target: string;
   readonly answer: string;
@@ -52,6 +52,10 @@ export interface WorldFigures {
   readonly existenceYesRatio: number;
   readonly vqa: number;
   readonly vqaByType: Readonly<Record<string, number>>;
+  /** Questions with a one-phrase answer as the last turn of a conversation about the picture, whose answers before are true. */
+  readonly dialogue: number;
+  /** Questions with a one-phrase answer about two pictures. */
+  readonly pairs: number;
   readonly rec: number;
   readonly recMeanIou: number;
   readonly captionCider: number;
@@ -68,7 +72,9 @@ export interface WorldResults {
 
 /** Kinds of questions with a one-phrase answer, scored by equality. */
 const VQA_TYPES = ['object', 'color', 'count', 'position', 'relation', 'name-at'] as const;
-const TYPES = ['existence', ...VQA_TYPES, 'rec', 'caption'] as const;
+const TYPES = ['existence', ...VQA_TYPES, 'dialogue', 'pairs', 'rec', 'caption'] as const;
+/** Turns before the one that is asked in a conversation. */
+const TURNS_BEFORE = 2;
 const REFERENCES = 5;
 const GREY = 128;
 
@@ -76,9 +82,13 @@ interface Item {
   readonly scene: Scene;
   readonly index: number;
   readonly type: (typeof TYPES)[number];
-  readonly turn: Turn;
   readonly question: string;
   readonly target: string;
+  /** Where there is one to point at: its box in pixels of the scene. */
+  readonly box?: readonly number[];
+  readonly history?: readonly WrittenTurn[];
+  /** A second picture, shown behind that of `scene`. */
+  readonly second?: Scene;
 }
 
 /** The short answer in `The answer is X.`, lower case. */
@@ -93,27 +103,42 @@ const greyOf = ({ width, height }: RgbImage): RgbImage => ({
   data: new Uint8Array(width * height * 3).fill(GREY),
 });
 
-function itemsOf(scene: Scene, index: number): Item[] {
-  return TYPES.flatMap((type) => {
+/** One question of each type that the scene has an answer to; `second` is a scene to be shown beside it. */
+function itemsOf(scene: Scene, second: Scene, index: number): Item[] {
+  const single = (['existence', ...VQA_TYPES, 'rec', 'caption'] as const).flatMap((type): Item[] => {
     const [turn] = turnsFor(scene, scene.seed, { types: [type], max: 1 });
     if (turn === undefined || turn.type !== type) return [];
     const { question, answer } = writeTurn(turn, scene);
-    return [{ scene, index, type, turn, question, target: answer }];
+    const [box] = turn.boxes ?? [];
+    return [{ scene, index, type, question, target: answer, ...(box === undefined ? {} : { box }) }];
   });
+  return [...single, ...dialogueItem(scene, index), ...pairItem(scene, second, index)];
+}
+
+function dialogueItem(scene: Scene, index: number): Item[] {
+  const turns = turnsFor(scene, scene.seed + 1, { types: ['existence', ...VQA_TYPES], max: TURNS_BEFORE + 1 });
+  const written = turns.map((turn) => writeTurn(turn, scene));
+  const last = written.pop();
+  if (last === undefined || written.length === 0) return [];
+  return [{ scene, index, type: 'dialogue', question: last.question, target: last.answer, history: written }];
+}
+
+function pairItem(scene: Scene, second: Scene, index: number): Item[] {
+  const types = ['which', 'existence', 'both', 'count'] as const;
+  const [turn] = pairTurnsFor([scene, second], scene.seed, { max: 1, types });
+  if (turn === undefined) return [];
+  return [{ scene, second, index, type: 'pairs', question: turn.question, target: turn.answer }];
 }
 
 /** Ask every question with and without the picture, and score both. */
 export async function evaluateWorld(model: Answerer, options: WorldEvalOptions): Promise<WorldResults> {
   const bank = await loadSpriteBank();
+  const { style, size } = options;
+  const sceneAt = (index: number): Scene =>
+    makeScene(sceneSeed(options.seed, index), { bank, split: 'test', style, size });
   const items: Item[] = [];
   for (let index = 0; index < options.count; index++) {
-    const scene = makeScene(sceneSeed(options.seed, index), {
-      bank,
-      split: 'test',
-      style: options.style,
-      size: options.size,
-    });
-    items.push(...itemsOf(scene, index));
+    items.push(...itemsOf(sceneAt(index), sceneAt((index + 1) % options.count), index));
   }
   const answers: string[] = [];
   const greyAnswers: string[] = [];
@@ -121,22 +146,29 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
   for (let start = 0; start < items.length; start += options.batchSize) {
     options.signal?.throwIfAborted();
     const group = items.slice(start, start + options.batchSize);
-    for (const { scene, index } of group) {
-      if (pictures.has(index)) continue;
-      const picture = renderScene(scene, bank);
-      pictures.set(index, { picture, grey: greyOf(picture) });
+    for (const { scene, second } of group) {
+      for (const shown of second === undefined ? [scene] : [scene, second]) {
+        if (pictures.has(shown.seed)) continue;
+        const picture = renderScene(shown, bank);
+        pictures.set(shown.seed, { picture, grey: greyOf(picture) });
+      }
     }
     for (const [into, kind] of [
       [answers, 'picture'],
       [greyAnswers, 'grey'],
     ] as const) {
-      const requests = group.map(({ index, question }) => ({ images: [pictures.get(index)![kind]], question }));
+      const requests = group.map(({ scene, second, question, history }) => ({
+        images: (second === undefined ? [scene] : [scene, second]).map(({ seed }) => pictures.get(seed)![kind]),
+        question,
+        ...(history === undefined ? {} : { history }),
+      }));
       for (const result of await model.askBatch(requests, options.signal ? { signal: options.signal } : {})) {
         if (result instanceof CommError) throw result;
         into.push(result.answer);
       }
     }
-    for (const index of [...pictures.keys()]) if (index < (group.at(-1) as Item).index) pictures.delete(index);
+    const recent = new Set(group.slice(-2 * TYPES.length).flatMap(({ scene, second }) => [scene.seed, second?.seed]));
+    for (const seed of [...pictures.keys()]) if (!recent.has(seed)) pictures.delete(seed);
     options.onProgress?.(Math.min(items.length, start + options.batchSize), items.length);
   }
   const questions: Record<string, number> = {};
@@ -165,21 +197,23 @@ function figures(items: readonly Item[], answers: readonly string[]): WorldFigur
     existence.map(({ item }) => shortAnswer(item.target)),
     existence.map(({ answer }) => shortAnswer(answer)),
   );
+  const hits = (type: string): number =>
+    of(type).filter(({ item, answer }) => shortAnswer(item.target) === shortAnswer(answer)).length;
+  const share = (type: string): number => hits(type) / Math.max(1, of(type).length);
   const vqaByType: Record<string, number> = {};
   let right = 0;
   let asked = 0;
   for (const type of VQA_TYPES) {
-    const pairs = of(type);
-    if (pairs.length === 0) continue;
-    const hits = pairs.filter(({ item, answer }) => shortAnswer(item.target) === shortAnswer(answer)).length;
-    vqaByType[type] = hits / pairs.length;
-    right += hits;
-    asked += pairs.length;
+    const count = of(type).length;
+    if (count === 0) continue;
+    vqaByType[type] = share(type);
+    right += hits(type);
+    asked += count;
   }
   const rec = of('rec');
   const recScores = scoreRec(
-    rec.map(({ item: { scene, turn } }) => ({
-      box: turn.boxes![0] as unknown as [number, number, number, number],
+    rec.map(({ item: { scene, box } }) => ({
+      box: box as unknown as [number, number, number, number],
       width: scene.width,
       height: scene.height,
     })),
@@ -195,6 +229,8 @@ function figures(items: readonly Item[], answers: readonly string[]): WorldFigur
     existenceYesRatio: pope.yesRatio,
     vqa: asked === 0 ? 0 : right / asked,
     vqaByType,
+    dialogue: share('dialogue'),
+    pairs: share('pairs'),
     rec: recScores.accuracy,
     recMeanIou: recScores.meanIoU,
     captionCider: cider,

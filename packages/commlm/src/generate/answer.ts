@@ -24,6 +24,8 @@ export interface AskRequest extends DecodingSettings {
   /** The pictures, in the order of their `<image>` marks; without marks they stand in front of the question. */
   readonly images?: readonly Picture[];
   readonly question: string;
+  /** What was asked and answered before about these pictures, which then belong to the first of these questions. */
+  readonly history?: readonly { readonly question: string; readonly answer: string }[];
   /** System prompt in place of the one the model was trained with. */
   readonly system?: string;
   /** Aborting ends the answer between two tokens; the call rejects with the signal's reason. */

@@ -188,7 +188,7 @@ export class CommSession {
   /** Answers one question piece by piece; the pieces together are the answer's text, the return value the whole answer. */
   async *askStream(request: AskRequest): AsyncGenerator<AnswerDelta, Answer, void> {
     const decoded = await decodeAll(request.images ?? []);
-    const prepared = this.#prepare(decoded.images, request.question, request.system, decoded.ms);
+    const prepared = this.#prepare(request, decoded.images, decoded.ms);
     return yield* this.answerPrompt(prepared, request);
   }
 
@@ -213,7 +213,7 @@ export class CommSession {
         try {
           const decoded = await decodeAll(request.images ?? []);
           options.signal?.throwIfAborted();
-          const prepared = this.#prepare(decoded.images, request.question, request.system, decoded.ms);
+          const prepared = this.#prepare(request, decoded.images, decoded.ms);
           const text = new TextStream(this.tokenizer.stream(), request.stop ?? []);
           const embeds = embedPrompt(this.#comm, prepared.rendered);
           runs.push({ index, prepared, text, tokens: [], generate: this.#toGenerate(embeds, request, text) });
@@ -338,15 +338,15 @@ export class CommSession {
   }
 
   #prepare(
+    { question, history = [], system }: AskRequest,
     images: readonly RgbImage[],
-    question: string,
-    system: string | undefined,
     decodeMs: number,
   ): PreparedPrompt {
     if (typeof question !== 'string' || question.trim() === '') {
       throw new CommError('The question is empty.', { code: 'generate/empty-question', exitCode: 2 });
     }
-    return this.prepareTurns([{ question, images }], system, decodeMs);
+    const turns = [...history, { question }].map((turn, index) => ({ ...turn, images: index === 0 ? images : [] }));
+    return this.prepareTurns(turns, system, decodeMs);
   }
 
   #toGenerate(embeds: Tensor, settings: DecodingSettings, text: TextStream): GenerateRequest {

@@ -9,7 +9,7 @@ export const recipe: Recipe = {
   about: 'stage 1 of comm-tiny: naming, existence, pointing, captions on the synthetic world',
   loop: {
     ...TINY_LOOP,
-    steps: 4500,
+    steps: 6000,
     batchSize,
     lr: 1.5e-3,
     warmupRatio: 0.02,
@@ -42,6 +42,7 @@ export const recipe: Recipe = {
       patchPlaceWeight: 0.3,
       wordProbes: 12,
       edgeProbes: 8,
+      pairRows: 0,
     },
     world: { seed: 201, style: 'known', augment: 'light' },
   },

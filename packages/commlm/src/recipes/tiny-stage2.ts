@@ -1,4 +1,4 @@
-/** Stage 2 of comm-tiny: goes on from stage 1, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
+/** Stage 2 of comm-tiny: goes on with what the towers have learned, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
 import type { Recipe } from '../train/recipe.js';
 import { TINY_LOOP, TINY_MODEL } from './tiny.js';
 
@@ -20,14 +20,14 @@ export const recipe: Recipe = {
   comm: {
     ...TINY_MODEL,
     batchSize,
-    from: 'runs/out/tiny-stage1/result',
-    questions: 7,
+    from: 'runs/out/tiny-towers/result',
+    questions: 8,
     mix: {
       types: {
-        existence: 3,
+        existence: 2.5,
         object: 1,
-        color: 0.7,
-        count: 0.7,
+        color: 1,
+        count: 1.5,
         position: 1.5,
         relation: 1.5,
         rec: 5,
@@ -36,12 +36,13 @@ export const recipe: Recipe = {
         caption: 1,
         spot: 0.6,
       },
-      conversationShare: 0.1,
-      yesNoWeight: 3,
+      conversationShare: 0.15,
+      yesNoWeight: 2,
       patchNameWeight: 0.5,
       patchPlaceWeight: 0.3,
-      wordProbes: 12,
-      edgeProbes: 8,
+      wordProbes: 8,
+      edgeProbes: 12,
+      pairRows: 2,
     },
     world: { seed: 202, style: 'known', augment: 'light' },
   },

@@ -23,4 +23,5 @@ export const TINY_MODEL = {
   model: commTiny(TINY_VOCABULARY),
   encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
   tokenizer: 'runs/out/tiny-tokenizer/result',
-};
+  trains: ['fusion', 'projector', 'languageModel'],
+} as const;

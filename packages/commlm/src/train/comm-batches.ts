@@ -7,6 +7,7 @@ import {
   loadSpriteBank,
   NOUNS,
   objectAt,
+  pairTurnsFor,
   Random,
   type Scene,
   type SceneObject,
@@ -45,8 +46,10 @@ export interface TaskMix {
    * to the word and from the word to the answer, and neither is worth learning without the other; this teaches the first.
    */
   readonly wordProbes: number;
-  /** Likewise for where a thing is: `left`, `top`, `right` or `bottom` and a noun, to answer with the first digit of that edge. */
+  /** Like `wordProbes`, for where a thing is: `left`, `top`, `right` or `bottom` and a noun, to answer with the first digit of that edge. */
   readonly edgeProbes: number;
+  /** Rows a batch beside those of its pictures, each about two of them shown together. */
+  readonly pairRows: number;
 }
 
 /** What the data thread needs to know. */
@@ -131,9 +134,14 @@ interface Row {
   readonly labels: number[];
   readonly segments: number[];
   readonly positions: number[];
-  /** What each segment asks for; empty in a conversation. */
+  /** What each segment asks for; empty in a conversation and with two pictures. */
   readonly types: readonly (TurnType | undefined)[];
+  /** The pictures it shows, by their place in the batch. */
+  readonly pictures: readonly number[];
 }
+
+/** Questions about two pictures together; their longer prefix leaves room for so many. */
+const PAIR_QUESTIONS = 4;
 
 /** Tokens whose loss is logged: the place in this list plus one is written beside the token. */
 export const WATCHED = ['existence', 'rec_digit1', 'rec_digit2', 'name_at', 'word_probe', 'edge_probe'] as const;
@@ -210,8 +218,9 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     push(tokenizer.eosId as number, 0);
   };
 
-  const row = (scene: Scene, random: Random): Row => {
-    if (questions === 0) return { ids: [], labels: [], segments: [], positions: [], types: [] };
+  const row = (scene: Scene, picture: number, random: Random): Row => {
+    const pictures = [picture];
+    if (questions === 0) return { ids: [], labels: [], segments: [], positions: [], types: [], pictures };
     const drawn = turnsFor(scene, scene.seed, { types, weights: mix.types, max: questions });
     const turns = drawn.map((turn) => writeTurn(turn, scene));
     if (random.chance(mix.conversationShare)) {
@@ -227,12 +236,13 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         segments: ids.map(() => 0),
         positions: ids.map((_, t) => t),
         types: [],
+        pictures,
       };
     }
     const packed = renderPacked(turns, { tokenizer, imageTokens: tokensPerImage });
     const { ids, labels, segmentIds: segments, positions } = packed;
     const asked: Row['types'][number][] = [undefined, ...drawn.map(({ type }) => type)];
-    const packedRow = { ids, labels, segments, positions, types: asked };
+    const packedRow = { ids, labels, segments, positions, types: asked, pictures };
     if (mix.wordProbes > 0) {
       for (let t = 0; t < ids.length - 1; t++) {
         const noun = asked[segments[t] as number] === 'existence' ? nounOfId.get(ids[t] as number) : undefined;
@@ -243,10 +253,21 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     return packedRow;
   };
 
+  /** Two pictures of the batch behind one another, and questions about both. */
+  const pairRow = (scenes: readonly Scene[], random: Random): Row => {
+    const pictures = random.shuffle(scenes.map((_, i) => i)).slice(0, 2) as [number, number];
+    const pair = pictures.map((i) => scenes[i]) as [Scene, Scene];
+    const turns = pairTurnsFor(pair, pair[0].seed, { max: PAIR_QUESTIONS });
+    const imageTokens = [tokensPerImage, tokensPerImage];
+    const { ids, labels, segmentIds: segments, positions } = renderPacked(turns, { tokenizer, imageTokens });
+    return { ids, labels, segments, positions, types: [], pictures };
+  };
+
   return (index): CommRawBatch => {
     const random = new Random(index, `comm ${world.seed}`);
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const rows: Row[] = [];
+    const scenes: Scene[] = [];
     const patchNouns = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
     const patchColors = new BigInt64Array(batchSize * tokensPerImage).fill(-100n);
     const patchBoxes = new Float32Array(batchSize * tokensPerImage * 4);
@@ -259,7 +280,8 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         augment: world.augment as AugmentLevel,
       });
       pictures.set(pixels, i * side * side * 3);
-      rows.push(row(scene, random));
+      scenes.push(scene);
+      rows.push(row(scene, i, random));
       for (const [patch, object] of patchObjects(scene, bank, Math.sqrt(tokensPerImage)).entries()) {
         if (object === undefined) continue;
         const at = i * tokensPerImage + patch;
@@ -268,14 +290,20 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         if (object?.color !== undefined) patchColors[at] = BigInt(COLOR_NAMES.indexOf(object.color));
       }
     }
+    for (let i = 0; i < mix.pairRows; i++) rows.push(pairRow(scenes, random));
     const numTokens = Math.max(...rows.map(({ ids }) => ids.length));
-    const size = batchSize * numTokens;
+    const size = rows.length * numTokens;
     const batch = {
       pictures,
       patchNouns,
       patchColors,
       patchBoxes,
       patchWords,
+      shown: BigInt64Array.from(
+        rows.flatMap((row) => row.pictures),
+        BigInt,
+      ),
+      numRows: rows.length,
       numTokens,
       ids: new BigInt64Array(size),
       labels: new BigInt64Array(size).fill(-100n),

@@ -5,8 +5,11 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { Comm } from '../models/comm.js';
 import { smallComm } from '../models/sample-configs.js';
+import { renderConversation } from '../text/conversation.js';
+import { Tokenizer } from '../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../weights/comm-folder.js';
-import { CommTask } from './comm-task.js';
+import { createBatcher } from './comm-batches.js';
+import { type CommRawBatch, CommTask } from './comm-task.js';
 import { loadRecipe } from './recipe.js';
 
 test('a stage takes the model of its folder and clears the mark of what it trains, and of nothing else', async () => {
@@ -26,4 +29,31 @@ test('a stage takes the model of its folder and clears the mark of what it train
   } finally {
     rmSync(root, { recursive: true, force: true });
   }
+});
+
+test('rows about two pictures stand behind the others, and each question is the conversation of that question alone', async () => {
+  const stage = await loadRecipe('tiny-stage2');
+  assert.ok(stage.kind === 'comm');
+  const tokenizerFolder = new URL('../../../../models/comm-tiny', import.meta.url).pathname;
+  const options = { ...stage.comm, batchSize: 3, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
+  const batch = (await createBatcher({ ...options, mix: { ...stage.comm.mix, pairRows: 2 } }))(
+    0,
+  ) as unknown as CommRawBatch;
+  assert.equal(batch.numRows, 5);
+  assert.deepEqual([...batch.shown.subarray(0, 3)], [0n, 1n, 2n]);
+  assert.equal(batch.shown.length, 3 + 2 * 2);
+  for (const pair of [batch.shown.subarray(3, 5), batch.shown.subarray(5, 7)]) assert.notEqual(pair[0], pair[1]);
+
+  const tokenizer = await Tokenizer.load(tokenizerFolder);
+  const row = <T>(from: { subarray(a: number, b: number): Iterable<T> }): T[] => [
+    ...from.subarray(3 * batch.numTokens, 4 * batch.numTokens),
+  ];
+  const segments = row(batch.segments);
+  const ids = row(batch.ids).map(Number);
+  const own = ids.filter((_, t) => segments[t] === 0 || segments[t] === 1);
+  const text = tokenizer.decode(own);
+  const [, question = '', answer = ''] = /USER: +(.*) ASSISTANT: (.*)$/.exec(text) ?? [];
+  assert.ok(question !== '' && answer !== '', text);
+  const turn = { question: [{ picture: true }, ' ', { picture: true }, ` ${question}`] as const, answer };
+  assert.deepEqual(own, renderConversation([turn], { tokenizer, imageTokens: [64, 64] }).ids);
 });

@@ -24,11 +24,16 @@ import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
 import type { BatchSource, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
 
-// Shapes: B pictures, T tokens of a packed row, N visual tokens.
+// Shapes: B pictures, R rows (one a picture and one a pair), T tokens of a packed row, N visual tokens.
+
+/** What of a model can learn: a tower by its type, what lies between towers and language model, the language model. */
+export type TrainedPart = 'clip' | 'dinov2' | 'fusion' | 'projector' | 'languageModel';
 
 /** Settings of a stage. */
 export interface CommTrainConfig {
   readonly model: CommConfig;
+  /** What learns; all else is frozen, and towers among it run without a graph. */
+  readonly trains: readonly TrainedPart[];
   readonly batchSize: number;
   /** Folders of the finished towers, in the order of the encoders; not read when `from` is given. */
   readonly encoders: readonly string[];
@@ -53,8 +58,11 @@ export interface CommRawBatch extends RawBatch {
   /** [B * N, 4] box of the thing that each patch shows, shares of the padded square; 0 without one. */
   readonly patchBoxes: Float32Array;
   readonly patchWords: PatchWords;
+  /** The pictures that the rows show, row by row, as places in `pictures`. */
+  readonly shown: BigInt64Array;
+  readonly numRows: number;
   readonly numTokens: number;
-  /** [B, T] each, padded at the right with segment -1. */
+  /** [R, T] each, padded at the right with segment -1. */
   readonly ids: BigInt64Array;
   readonly labels: BigInt64Array;
   readonly positions: BigInt64Array;
@@ -111,8 +119,15 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     this.#model = model;
     this.#placeHead = new nn.Linear(model.config.textConfig.hiddenSize, 2 * Math.sqrt(model.tokensPerImage) + 4);
     this.#placeHead.to('bf16');
-    model.to('bf16').requiresGrad_(true).train();
-    for (const branch of model.vision.encoders) branch.vit.requiresGrad_(false);
+    const learns = (part: string): boolean => (config.trains as readonly string[]).includes(part);
+    model.to('bf16').train();
+    for (const { config: encoder, vit, merge, align } of model.vision.encoders) {
+      vit.requiresGrad_(learns(encoder.type));
+      merge.requiresGrad_(learns('fusion'));
+      align.requiresGrad_(learns('fusion'));
+    }
+    model.projector.requiresGrad_(learns('projector'));
+    model.languageModel.requiresGrad_(learns('languageModel'));
     this.parts = new Map<string, nn.Module>([
       ['vision', model.vision],
       ['projector', model.projector],
@@ -158,7 +173,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   loss(batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
-    const shape = [this.#config.batchSize, batch.numTokens];
+    const shape = [batch.numRows, batch.numTokens];
     const visual = this.#encode(batch);
     const patches = this.#readPatches(visual, batch);
     if (this.#config.questions === 0) return patches;
@@ -168,7 +183,8 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       positions: tensor(batch.positions, { shape }),
       weights: tensor(batch.weights, { shape }),
       mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
-      visual,
+      // A picture that several rows show is encoded once.
+      visual: visual.indexSelect(0, tensor(batch.shown)),
     });
     const metrics = { token_loss: tokenLosses.mean(), ...watchedLosses(batch, tokenLosses), ...patches.metrics };
     return { loss: loss.add(patches.loss), metrics };
@@ -246,6 +262,10 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     saveCommFolder(folder, this.#model, { tokenizer, dtype: 'bf16', untrained });
   }
 
+  #learns(part: string): boolean {
+    return (this.#config.trains as readonly string[]).includes(part);
+  }
+
   /** Whether weights of a part learn in this stage. */
   #trains(part: string): boolean {
     return [...this.#model.namedParameters()].some(
@@ -253,13 +273,16 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     );
   }
 
-  /** Frozen towers without graph, then fusion and projector with it. */
+  /** Towers, the frozen ones without graph, then fusion and projector with it. */
   #encode(batch: CommRawBatch): Tensor {
     const { encoders } = this.#config.model.vision;
     const pixels = encoders.map(({ image }) =>
       normalisePictures(batch.pictures, this.#config.batchSize, image.size, image, 'bf16'),
     );
-    const levels = noGrad(() => this.#model.vision.encode(pixels));
+    const levels = this.#model.vision.encoders.map((branch, i) => {
+      const encode = (): Tensor[] => branch.encode(pixels[i]!);
+      return this.#learns(branch.config.type) ? encode() : noGrad(encode);
+    });
     return this.#model.fuseLevels(levels);
   }
 }

@@ -23,6 +23,7 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-dinov2': () => import('../recipes/tiny-dinov2.js'),
   'tiny-align': () => import('../recipes/tiny-align.js'),
   'tiny-stage1': () => import('../recipes/tiny-stage1.js'),
+  'tiny-towers': () => import('../recipes/tiny-towers.js'),
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
   'tiny-own-data': () => import('../recipes/tiny-own-data.js'),
 };

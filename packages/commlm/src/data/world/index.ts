@@ -3,6 +3,7 @@
 export * from './augment.js';
 export * from './background.js';
 export * from './language.js';
+export * from './pairs.js';
 export * from './questions.js';
 export * from './random.js';
 export * from './render.js';

@@ -156,7 +156,7 @@ export function isPresent(scene: Scene, target: Target): boolean {
 }
 
 /** A thing that is not there: half of them easily confused with one that is, the others as frequent as in scenes. */
-function absentTarget(scene: Scene, rng: Random): Target {
+export function absentTarget(scene: Scene, rng: Random): Target {
   for (;;) {
     const target = rng.chance(0.5) ? confusableTarget(rng.pick(scene.objects), rng) : randomTarget(rng);
     if (!isPresent(scene, target)) return target;

@@ -1,0 +1,42 @@
+/**
+ * Between the two stages of comm-tiny: the CLIP-type tower itself learns what each patch shows and where that
+ * thing ends. Frozen towers are only as good as what they were taught; the word embeddings stand still, so that the
+ * language model goes on understanding what it reads.
+ */
+import type { Recipe } from '../train/recipe.js';
+import { TINY_LOOP, TINY_MODEL } from './tiny.js';
+
+const batchSize = 64;
+
+export const recipe: Recipe = {
+  kind: 'comm',
+  about: 'the CLIP-type tower of comm-tiny learns names, colours, places and edges at every patch',
+  loop: {
+    ...TINY_LOOP,
+    steps: 5000,
+    batchSize,
+    lr: 1e-3,
+    warmupRatio: 0.03,
+    minLrRatio: 0.02,
+    seed: 23,
+    saveEvery: 250,
+  },
+  comm: {
+    ...TINY_MODEL,
+    trains: ['clip', 'fusion', 'projector'],
+    batchSize,
+    from: 'runs/out/tiny-stage1/result',
+    questions: 0,
+    mix: {
+      types: {},
+      conversationShare: 0,
+      yesNoWeight: 1,
+      patchNameWeight: 1,
+      patchPlaceWeight: 1,
+      wordProbes: 0,
+      edgeProbes: 0,
+      pairRows: 0,
+    },
+    world: { seed: 203, style: 'known', augment: 'strong' },
+  },
+};
