@@ -51,6 +51,16 @@ export { Comm } from './models/comm.js';
 export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
 export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
 export { Tokenizer } from './text/tokenizer.js';
+export {
+  type BatchFacts,
+  type BatchSource,
+  type LoopConfig,
+  type Losses,
+  type RunOptions as TrainingOptions,
+  type RunResult as TrainingResult,
+  runTraining,
+  type TrainingTask,
+} from './train/loop.js';
 export { type AssembleOptions, type Assembly, type AssemblyFolders, assembleComm } from './weights/assemble.js';
 export {
   type LoadCommOptions,

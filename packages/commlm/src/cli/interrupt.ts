@@ -1,7 +1,7 @@
-// Ctrl-C: the first one asks the running command to stop cleanly, the second one ends the process; exit code 130.
+// Ctrl-C and SIGTERM: the first one asks the running command to stop cleanly, the second one ends the process; exit code 130 or 143.
 import { CommError } from '../config/errors.js';
 
-const EXIT_INTERRUPTED = 130;
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 let controller: AbortController | undefined;
 
 /**
@@ -15,15 +15,21 @@ export function interruptSignal(): AbortSignal {
 
 /** Starts listening for SIGINT and SIGTERM; called once by the entry of the command line. */
 export function listenForInterrupt(): void {
-  const onSignal = (): void => {
-    if (controller === undefined || controller.signal.aborted) process.exit(EXIT_INTERRUPTED);
-    controller.abort(interruptedError());
+  const onSignal = (name: keyof typeof EXIT_CODES): void => {
+    if (controller === undefined || controller.signal.aborted) process.exit(EXIT_CODES[name]);
+    controller.abort(interruptedError(EXIT_CODES[name]));
   };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
 }
 
-/** The error that an interrupted command ends with: exit code 130. */
-export function interruptedError(): CommError {
-  return new CommError('Interrupted.', { code: 'cli/interrupted', exitCode: EXIT_INTERRUPTED });
+/** The error that an interrupted command ends with: exit code 130 after Ctrl-C, 143 after SIGTERM. */
+export function interruptedError(exitCode: 130 | 143 = EXIT_CODES.SIGINT): CommError {
+  return new CommError('Interrupted.', { code: 'cli/interrupted', exitCode });
+}
+
+/** The exit code of a command that stopped cleanly because of the signal. */
+export function interruptExitCode(): number {
+  const reason: unknown = interruptSignal().reason;
+  return reason instanceof CommError ? reason.exitCode : EXIT_CODES.SIGINT;
 }

@@ -5,8 +5,8 @@ export interface CommErrorOptions {
   readonly code: string;
   /** What the user can do about it, as a full sentence or a command. */
   readonly fix?: string;
-  /** Process exit code when the error ends a command: 1 failed (default), 2 wrong usage, 130 interrupted. */
-  readonly exitCode?: 1 | 2 | 130;
+  /** Process exit code when the error ends a command: 1 failed (default), 2 wrong usage, 130 or 143 interrupted. */
+  readonly exitCode?: 1 | 2 | 130 | 143;
   readonly cause?: unknown;
 }
 
@@ -15,7 +15,7 @@ export class CommError extends Error {
   override readonly name = 'CommError';
   readonly code: string;
   readonly fix: string | undefined;
-  readonly exitCode: 1 | 2 | 130;
+  readonly exitCode: 1 | 2 | 130 | 143;
 
   constructor(message: string, options: CommErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
