@@ -1,6 +1,7 @@
 /** A training stage on real data as a value: the model, what of it learns, the mixture, how batches are made. */
 import { z } from 'zod';
-import { DataSetConfig, PictureStoreConfig } from './data.js';
+import { PictureStoreConfig } from './data.js';
+import { DataSetConfig } from './data-sets.js';
 import { CommError } from './errors.js';
 import { parseConfig } from './json.js';
 import { LoraConfig } from './lora.js';
