@@ -1,6 +1,8 @@
 /** Data sets and picture stores of a recipe as values. Every path is relative to the working folder. */
 import { z } from 'zod';
 
+export { DataSetConfig, type DataSetOf, TemplateConfig } from './data-sets.js';
+
 const path = z.string().min(1);
 
 /** Where pictures lie. The key of a picture is its path in the folder or archive, or what the key column of a table says. */

@@ -4,9 +4,18 @@ import type { DataSetConfig } from '../config/data-sets.js';
 import { type Drafts, dataSet } from './draft.js';
 import { dataPlace, unreadable } from './json-records.js';
 import type { DataSet } from './sample.js';
+import { openCaptionLines, openFlickrCaptions, openKarpathy } from './sets/captions.js';
+import { openChat } from './sets/chat.js';
+import { openClevr } from './sets/clevr.js';
 import { openCocoCaptions, openCocoInstances } from './sets/coco.js';
+import { openGpt4Gen } from './sets/gpt4gen.js';
+import { openGqa } from './sets/gqa.js';
 import { openLlava } from './sets/llava.js';
+import { openPointQaLocal, openPointQaTwice, openVisual7w } from './sets/pointing.js';
 import { openRefcoco, openRegionLines, openVisualGenome } from './sets/regions.js';
+import { openFlickrEntities, openSpotLines } from './sets/spot.js';
+import { openVcr } from './sets/vcr.js';
+import { openPope, openVqa, openVqaExplained, openVqaLines } from './sets/vqa.js';
 
 /** What a data set gets from the recipe around it. */
 export interface DataSetContext {
@@ -30,6 +39,10 @@ function defaultPicture(config: DataSetConfig): string {
   switch (config.kind) {
     case 'visual-genome':
       return config.imageData === undefined ? '{id}.jpg' : '{name}';
+    case 'flickr-entities':
+    case 'spot-lines':
+    case 'gqa':
+      return '{id}.jpg';
     default:
       return '{name}';
   }
@@ -47,8 +60,43 @@ function openDrafts(config: DataSetConfig): Promise<Drafts> {
       return openCocoInstances(config);
     case 'coco-captions':
       return openCocoCaptions(config);
+    case 'karpathy':
+      return openKarpathy(config);
+    case 'flickr-captions':
+      return openFlickrCaptions(config);
+    case 'caption-lines':
+      return openCaptionLines(config);
+    case 'flickr-entities':
+      return openFlickrEntities(config);
+    case 'spot-lines':
+      return openSpotLines(config);
+    case 'vqa':
+      return openVqa(config);
+    case 'vqa-lines':
+      return openVqaLines(config);
+    case 'vqa-e':
+    case 'vqa-x':
+      return openVqaExplained(config);
+    case 'pope':
+      return openPope(config);
+    case 'gqa':
+      return openGqa(config);
+    case 'clevr':
+      return openClevr(config);
+    case 'vcr':
+      return openVcr(config);
+    case 'pointqa-local':
+      return openPointQaLocal(config);
+    case 'pointqa-twice':
+      return openPointQaTwice(config);
+    case 'visual7w':
+      return openVisual7w(config);
     case 'llava':
       return openLlava(config);
+    case 'gpt4gen':
+      return openGpt4Gen(config);
+    case 'chat':
+      return openChat(config);
   }
 }
 
@@ -60,7 +108,13 @@ async function readExcluded(file: string): Promise<ReadonlySet<string>> {
   } catch (cause) {
     throw unreadable(file, cause);
   }
-  if (!text.trimStart().startsWith('[')) return new Set(text.split(/\r?\n/).map((line) => line.trim()).filter(Boolean));
+  if (!text.trimStart().startsWith('['))
+    return new Set(
+      text
+        .split(/\r?\n/)
+        .map((line) => line.trim())
+        .filter(Boolean),
+    );
   let names: unknown;
   try {
     names = JSON.parse(text);

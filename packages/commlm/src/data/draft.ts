@@ -160,7 +160,8 @@ export function asBox(value: unknown, form: 'corners' | 'size', place: Place, pi
 /** Two numbers as a point in pixels. */
 export function asPoint(value: unknown, place: Place): PixelPoint {
   const [x, y] = asNumbers(value, 2, place, 'x, y') as [number, number];
-  if (x < 0 || y < 0) throw place.error(`the point ${x}, ${y} lies outside of the picture.`, 'Points are in its pixels.');
+  if (x < 0 || y < 0)
+    throw place.error(`the point ${x}, ${y} lies outside of the picture.`, 'Points are in its pixels.');
   return [x, y];
 }
 
@@ -194,7 +195,8 @@ export function boxGroups(sequence: unknown, boxes: readonly PixelBox[], place: 
     const at = place.at(`group ${i + 1}`);
     const chosen = asList(group, at).map((index) => {
       const box = typeof index === 'number' ? boxes[index] : undefined;
-      if (box === undefined) throw at.error(`${JSON.stringify(index)} is not the index of one of ${boxes.length} boxes.`);
+      if (box === undefined)
+        throw at.error(`${JSON.stringify(index)} is not the index of one of ${boxes.length} boxes.`);
       return box;
     });
     if (chosen.length === 0) throw at.error('the group has no box.');

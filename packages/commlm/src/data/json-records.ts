@@ -142,13 +142,57 @@ export function unreadable(path: string, cause: unknown): Error {
   return dataPlace(path).error(problem, 'Correct the path, or put the file there.');
 }
 
+/** Lines of a text file by index. */
+export interface Lines {
+  readonly length: number;
+  /** @throws CommError `data/sample` when it is not UTF-8. */
+  text(index: number): string;
+}
+
+/** Opens a file of lines of text; blank lines at its end do not count. */
+export function openLines(path: string): Lines {
+  const file = new PositionedFile(path);
+  const { length, start, end } = findLines(file);
+  return {
+    length,
+    text: (index) => {
+      try {
+        return DECODER.decode(file.read(start(index), end(index))).replace(/\r$/, '');
+      } catch {
+        throw dataPlace(path, `line ${index + 1}`).error('the text is not valid UTF-8.', 'Save the file as UTF-8.');
+      }
+    },
+  };
+}
+
 /** Opens a JSON-lines file; blank lines at its end do not count. */
 export function openJsonLines(path: string): Records {
   const file = new PositionedFile(path);
+  const { length, start, end } = findLines(file);
+  if (firstByte(file) === OPEN_LIST) {
+    throw dataPlace(path, 'line 1').error(
+      'this is a JSON array, one object per line is needed.',
+      'Write one JSON object a line, or name the kind of data set that is read from JSON.',
+    );
+  }
+  return records(
+    length,
+    (index) => dataPlace(path, `line ${index + 1}`),
+    (index, place) => file.parse(start(index), end(index), place),
+  );
+}
+
+interface LineOffsets {
+  readonly length: number;
+  start(index: number): number;
+  end(index: number): number;
+}
+
+function findLines(file: PositionedFile): LineOffsets {
   const ends = new Offsets();
   let lastContent = 0;
   file.scan((bytes, offset) => {
-    if (offset === 0) refuseOtherFiles(bytes, path);
+    if (offset === 0) refuseOtherFiles(bytes, file.path);
     let from = 0;
     for (let at = bytes.indexOf(LINE_FEED); at >= 0; at = bytes.indexOf(LINE_FEED, from)) {
       ends.push(offset + at);
@@ -158,18 +202,13 @@ export function openJsonLines(path: string): Records {
     if (!isBlank(bytes, from, bytes.length)) lastContent = ends.length + 1;
   });
   ends.push(file.size);
-  if (lastContent === 0) throw dataPlace(path).error('the file is empty.', 'Download or write it again.');
-  if (lastContent > 0 && firstByte(file) === OPEN_LIST) {
-    throw dataPlace(path, 'line 1').error(
-      'this is a JSON array, one object per line is needed.',
-      'Write one JSON object a line, or name the kind of data set that is read from JSON.',
-    );
-  }
-  return records(
-    lastContent,
-    (index) => dataPlace(path, `line ${index + 1}`),
-    (index, place) => file.parse(index === 0 ? bomLength(file) : ends.at(index - 1) + 1, ends.at(index), place),
-  );
+  if (lastContent === 0) throw dataPlace(file.path).error('the file is empty.', 'Download or write it again.');
+  const first = bomLength(file);
+  return {
+    length: lastContent,
+    start: (index) => (index === 0 ? first : ends.at(index - 1) + 1),
+    end: (index) => ends.at(index),
+  };
 }
 
 function isBlank(bytes: Buffer, start: number, end: number): boolean {
@@ -407,7 +446,10 @@ export function openJson(path: string): JsonDocument {
     },
     members: () => {
       if (layout.root !== 'object') {
-        throw dataPlace(path).error('a JSON object is needed, but this is an array.', 'Check the kind of the data set.');
+        throw dataPlace(path).error(
+          'a JSON object is needed, but this is an array.',
+          'Check the kind of the data set.',
+        );
       }
       return membersOf(file, layout, keyAt);
     },

@@ -4,7 +4,17 @@
  */
 
 /** What a template asks for. */
-export const TEMPLATE_TASKS = ['rec', 'reg', 'gc', 'vqa', 'vqa-cot', 'vqa-bcot', 'vqa-pcot', 'caption', 'spot'] as const;
+export const TEMPLATE_TASKS = [
+  'rec',
+  'reg',
+  'gc',
+  'vqa',
+  'vqa-cot',
+  'vqa-bcot',
+  'vqa-pcot',
+  'caption',
+  'spot',
+] as const;
 export type TemplateTask = (typeof TEMPLATE_TASKS)[number];
 
 /** Placeholders that each sentence of a task holds exactly once. */

@@ -26,7 +26,9 @@ export class Templates {
 
   /** A sentence with what stands for its placeholders; `<image>` stays. */
   draw(random: Random, values: Readonly<Record<string, string>> = {}): string {
-    return random.pick(this.sentences).replace(/<expr>|<objs>|<question>/g, (placeholder) => values[placeholder] ?? placeholder);
+    return random
+      .pick(this.sentences)
+      .replace(/<expr>|<objs>|<question>/g, (placeholder) => values[placeholder] ?? placeholder);
   }
 }
 
@@ -49,11 +51,14 @@ async function readSentences(file: string): Promise<readonly string[]> {
     value = JSON.parse(await readFile(file, 'utf8'));
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new CommError(`${file}: ${missing ? 'there is no such file' : `it cannot be read as JSON: ${(cause as Error).message}`}.`, {
-      code: 'data/template',
-      fix: 'Templates are a JSON array of texts.',
-      cause,
-    });
+    throw new CommError(
+      `${file}: ${missing ? 'there is no such file' : `it cannot be read as JSON: ${(cause as Error).message}`}.`,
+      {
+        code: 'data/template',
+        fix: 'Templates are a JSON array of texts.',
+        cause,
+      },
+    );
   }
   if (!Array.isArray(value) || value.length === 0 || value.some((item) => typeof item !== 'string')) {
     throw new CommError(`${file}: a JSON array of texts is needed.`, {

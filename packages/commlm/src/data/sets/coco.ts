@@ -1,7 +1,16 @@
 /** COCO's `instances.json` and captions: pictures by id, things of a picture, captions. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox } from '../../images/frames.js';
-import { boxesMark, boxField, type Draft, type Drafts, type PictureName, type Size, sizeOf, textField } from '../draft.js';
+import {
+  boxesMark,
+  boxField,
+  type Draft,
+  type Drafts,
+  type PictureName,
+  type Size,
+  sizeOf,
+  textField,
+} from '../draft.js';
 import { type JsonDocument, openJson, type Records } from '../json-records.js';
 import { ById, type Id, idField, type Place } from '../place.js';
 import { loadTemplates } from '../templates.js';
@@ -31,7 +40,10 @@ export function readCocoPictures(document: JsonDocument): ReadonlyMap<Id, CocoPi
 export function pictureOf(pictures: ReadonlyMap<Id, CocoPicture>, id: Id, place: Place): CocoPicture {
   const picture = pictures.get(id);
   if (picture !== undefined) return picture;
-  throw place.error(`there is no image ${JSON.stringify(id)} in the file of instances.`, 'Use files that belong together.');
+  throw place.error(
+    `there is no image ${JSON.stringify(id)} in the file of instances.`,
+    'Use files that belong together.',
+  );
 }
 
 /** A box of the list `annotations`. */
@@ -59,7 +71,10 @@ export class CocoThings {
   thing(id: Id, from: Place): CocoThing {
     const index = this.#byId.values.get(id);
     if (index === undefined) {
-      throw from.error(`there is no annotation ${JSON.stringify(id)} in the file of instances.`, 'Use files that belong together.');
+      throw from.error(
+        `there is no annotation ${JSON.stringify(id)} in the file of instances.`,
+        'Use files that belong together.',
+      );
     }
     const place = this.#annotations.place(index);
     const annotation = this.#annotations.object(index);

@@ -40,7 +40,10 @@ function turnsOf(record: JsonObject, place: Place): SampleTurn[] {
     const from = stringField(message, 'from', at);
     const wanted = i % 2 === 0 ? 'human' : 'gpt';
     if (from !== wanted) {
-      throw at.error(`"from" is ${JSON.stringify(from)} where "${wanted}" is due.`, 'human and gpt take turns, human first.');
+      throw at.error(
+        `"from" is ${JSON.stringify(from)} where "${wanted}" is due.`,
+        'human and gpt take turns, human first.',
+      );
     }
     return stringField(message, 'value', at);
   });

@@ -2,7 +2,7 @@
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox } from '../../images/frames.js';
 import { asBox, boxesMark, boxField, type Drafts, type PictureName, type Size, sizeOf, textField } from '../draft.js';
-import { dataPlace, openJson, openJsonLines, type Records } from '../json-records.js';
+import { openJson, openJsonLines, type Records } from '../json-records.js';
 import { asObject, ById, type Id, idField, listField, numberField, type Place, stringField } from '../place.js';
 import { readRefEntries } from '../refs.js';
 import type { SampleTurn } from '../sample.js';
@@ -10,6 +10,7 @@ import { loadTemplates, type Templates } from '../templates.js';
 import type { Random } from '../world/random.js';
 import { CocoThings } from './coco.js';
 import { countParts } from './parts.js';
+import { requireSamples } from './splits.js';
 
 /** `rec` asks for the box of an expression; `reg` and `gc` for words about a box. */
 function regionTurn(
@@ -54,20 +55,6 @@ export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts>
       return { key, place, pictures: [picture], turns: [regionTurn(config.task, expression, box, templates, random)] };
     },
   };
-}
-
-/** Refuses splits that a file does not have. */
-export function requireSamples(
-  numSamples: number,
-  file: string,
-  splits: readonly string[] | undefined,
-  found: ReadonlySet<string>,
-): void {
-  if (numSamples > 0) return;
-  throw dataPlace(file).error(
-    splits === undefined ? 'the file holds no samples.' : `nothing is in the split ${splits.join(', ')}.`,
-    splits === undefined ? 'Check the file.' : `Its splits are ${[...found].join(', ') || 'none'}.`,
-  );
 }
 
 /** Shikra's REC, REG and GC lines. */

@@ -18,7 +18,6 @@ export {
   stringField,
 } from '../../data/place.js';
 
-
 const SIGNATURES: ReadonlyArray<readonly [bytes: readonly number[], name: string, fix: string]> = [
   [[0x1f, 0x8b], 'gzip data', 'Unpack it first.'],
   [[0x50, 0x4b, 0x03, 0x04], 'a zip archive or an Excel workbook', 'Unpack it, or export the sheet as text.'],
