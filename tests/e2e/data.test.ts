@@ -36,7 +36,7 @@ before(async () => {
     ...good.slice(0, 3),
     row('gone.png', '<image>\nWhat?', 'A.'),
     row('cut.png', '<image>\nWhat?', 'A.'),
-    row('a.png', 'What?', 'A.'),
+    row('a.png', '<image> and <image>?', 'A.'),
     { image: 'a.png', conversations: [{ from: 'gpt', value: 'A.' }] },
   ];
   writeFileSync(join(folder, 'bad.json'), JSON.stringify(bad));
@@ -88,7 +88,7 @@ test('validate is silent about good data and names each fault of bad ones', asyn
   assert.equal(bad.code, 1);
   assert.match(bad.stdout, /picture {2}\S*bad\.json\D+4\D.*gone\.png/);
   assert.match(bad.stdout, /picture {2}\S*bad\.json\D+5\D.*cut\.png: The picture is (damaged|cut off)/);
-  assert.match(bad.stdout, /image-count {2}\S*bad\.json\D+6: the sample has 0 <image> but 1 picture/);
+  assert.match(bad.stdout, /image-count {2}\S*bad\.json\D+6: the sample has 2 <image> but 1 picture/);
   assert.match(bad.stdout, /malformed {2}\S*bad\.json\D+7/);
   assert.match(bad.stdout, /2 picture, 1 image-count, 1 malformed in 7 samples/);
   const json = await commlm(['data', 'validate', 'tiny-own-data', ...settings('bad.json'), '--no-pictures', '--json']);
