@@ -15,6 +15,8 @@ export interface PeerInfo {
 export interface Measurement {
   /** Seconds. */
   readonly value: number;
+  /** Processor time of all threads in seconds, which other work on the machine hardly changes. */
+  readonly cpu?: number;
   /** Of a training step. */
   readonly loss?: number;
   /** The kernel's own peak of the resident memory of the process so far, in KiB. */

@@ -4,6 +4,7 @@ import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import { buildEncoder } from '../models/encoders.js';
 import type { WeightFormat } from '../weights/quantise.js';
+import { featureCacheSuite } from './feature-cache.js';
 import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';
 import { BENCH_QUESTION, samplePicture } from './sample.js';
@@ -53,6 +54,7 @@ export const SUITES: Readonly<Record<string, { readonly summary: string; readonl
     summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth',
     run: loadSuite,
   },
+  cache: { summary: 'levels of a frozen encoder: computed, and read from the feature cache', run: featureCacheSuite },
   train: { summary: 'training steps with recompute, beside transformers: time, memory, losses', run: trainSuite },
 };
 

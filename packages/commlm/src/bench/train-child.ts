@@ -7,6 +7,7 @@ import type { CommBatch } from '../models/comm.js';
 import { type DecodeOptions, Llama } from '../models/llama.js';
 import { recomputedBackward } from '../train/recompute.js';
 import { hfLanguageModel } from '../weights/hf-language.js';
+import type { Measurement } from './peer.js';
 import { peakKiB } from './resident.js';
 
 const [folder, dtype, lr] = process.argv.slice(2) as [string, 'f32' | 'bf16', string];
@@ -26,18 +27,24 @@ const model = {
   hidden: ({ ids }: CommBatch, options: Pick<DecodeOptions, 'run'> = {}) => llama.model.forward(ids, options),
 };
 
-function step(count: number): { value: number; loss: number } {
+function step(count: number): Measurement {
   return scope(() => {
     const ids = batches.select(0, count % batches.shape[0]!);
-    const start = performance.now();
+    const [start, before] = [performance.now(), process.cpuUsage()];
     const { loss } = recomputedBackward(model, { ids, labels: ids, visual: null });
     optimizer.step();
     optimizer.zeroGrad();
-    return { value: (performance.now() - start) / 1000, loss: loss.item() };
+    const { user, system } = process.cpuUsage(before);
+    return {
+      value: (performance.now() - start) / 1000,
+      cpu: (user + system) / 1e6,
+      loss: loss.item(),
+      peakKiB: peakKiB(),
+    };
   });
 }
 
 const say = (message: object): boolean => process.stdout.write(`${JSON.stringify(message)}\n`);
 say({ ready: true, versions: { libtorch: versionInfo().torch }, threads: numThreads() });
 let count = 0;
-for await (const _ of createInterface({ input: process.stdin })) say({ ...step(count++), peakKiB: peakKiB() });
+for await (const _ of createInterface({ input: process.stdin })) say(step(count++));

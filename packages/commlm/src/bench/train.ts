@@ -103,39 +103,26 @@ async function takeTurns(folder: string, dtype: string, steps: number, options: 
   return { ...turns, name: typeof other === 'string' ? other : versions.join(', ') };
 }
 
-/** Rows of one number format: time without the first step, which fills pools and makes the optimiser's state; memory. */
+/** Rows of one number format: without the first step, which fills pools and makes the optimiser's state. */
 function rowsOf({ ours, peer, name }: Turns, dtype: string): BenchRow[] {
-  const times = (side: readonly Measurement[]): number[] => side.slice(1).map(({ value }) => 1000 * value);
-  const peak = (side: readonly Measurement[]): number | null => {
-    const kib = side.at(-1)?.peakKiB;
-    return kib === undefined || kib === null ? null : kib / 1024;
+  const row = (what: string, unit: string, of: (m: Measurement) => number | null | undefined): BenchRow[] => {
+    const figures = (side: readonly Measurement[]): number[] => side.slice(1).flatMap((m) => of(m) ?? []);
+    const [mine, theirs] = [figures(ours), figures(peer)];
+    if (mine.length === 0) return [];
+    const beside =
+      theirs.length === 0
+        ? { peer: { name: 'transformers', note: name } }
+        : { peer: { name, value: median(theirs) }, ratio: median(mine.map((value, i) => value / theirs[i]!)) };
+    return [{ suite: 'train', what: `${what} in ${dtype}`, unit, ours: median(mine), ...beside }];
   };
-  const [mine, theirs] = [times(ours), times(peer)];
-  const [myPeak, theirPeak] = [peak(ours), peak(peer)];
-  const of = (value: number | null): Pick<BenchRow, 'peer'> => ({
-    peer: theirs.length === 0 ? { name: 'transformers', note: name } : { name, ...(value === null ? {} : { value }) },
-  });
+  const last = (side: readonly Measurement[]): Measurement[] => side.slice(-1);
   return [
-    {
-      suite: 'train',
-      what: `step in ${dtype}`,
-      unit: 'ms',
-      ours: median(mine),
-      ...of(median(theirs)),
-      ...(theirs.length === 0 ? {} : { ratio: median(mine.map((value, i) => value / theirs[i]!)) }),
-    },
-    ...(myPeak === null
-      ? []
-      : [
-          {
-            suite: 'train',
-            what: `peak resident memory in ${dtype}`,
-            unit: 'MiB',
-            ours: myPeak,
-            ...of(theirPeak),
-            ...(theirPeak === null ? {} : { ratio: myPeak / theirPeak }),
-          },
-        ]),
+    ...row('step', 'ms', ({ value }) => 1000 * value),
+    ...row('processor time of a step', 'ms', ({ cpu }) => (cpu === undefined ? null : 1000 * cpu)),
+    // The kernel's peak only grows: the last step has that of the run.
+    ...row('peak resident memory', 'MiB', (m) =>
+      [...last(ours), ...last(peer)].includes(m) && typeof m.peakKiB === 'number' ? m.peakKiB / 1024 : null,
+    ),
   ];
 }
 

@@ -2,8 +2,10 @@
  * Activation checkpointing (2016, 1604.06174) without callbacks into autograd: blocks keep their inputs only, and are
  * computed a second time when gradients come back.
  *
- *     forward     x0 -> [block 1] -> x1 -> [block 2] -> x2 -> head, loss      graphs of the blocks are dropped at once
- *     backward                       x1 -> [block 2] <- dx2 <----------'      then x0 -> [block 1] <- dx1, and so on
+ *     forward     x0 -> [block 1] -> x1 -> [block 2] -> x2 -> [block 3] -> x3 -> head, loss    graphs are dropped at once
+ *     backward                       x1 -> [block 2] <- dx2 <-[block 3]<- dx3 <-----------'    then block 1, and so on
+ *
+ * Only the last block's graph is kept, as its gradient comes first.
  *
  * Both passes do the very same arithmetic as the plain way, with gradients recorded, so that loss and gradients keep
  * their bits. The head and its cross-entropy run over a piece of the tokens at a time, forward and backward, so that
@@ -31,6 +33,8 @@ interface Segment {
   readonly to: number;
   readonly input: Tensor;
   readonly output: Tensor;
+  /** The output with its graph where it is kept: of the last segment, whose gradient comes first. */
+  readonly graph: Tensor | null;
   /** State of the random numbers in front of it, for dropout. */
   readonly random: Tensor;
 }
@@ -81,8 +85,11 @@ export class Recompute {
       if (!isKept(end)) continue;
       const before = states.get(start)!;
       const random = scope(() => keep(rngState(input.device)));
-      const output = scope(() => leafOf(runPart(blocks.slice(start, end), before)));
-      segments.push({ from: start, to: end, input: before, output, random });
+      const { output, graph } = scope(() => {
+        const out = runPart(blocks.slice(start, end), before);
+        return { output: leafOf(out), graph: end === deepest ? keep(out) : null };
+      });
+      segments.push({ from: start, to: end, input: before, output, graph, random });
       states.set(end, output);
       start = end;
     }
@@ -99,7 +106,9 @@ export class Recompute {
   dispose(): void {
     for (const { source, input, segments } of this.#runs) {
       for (const tensor of [source, input]) tensor?.dispose();
-      for (const { output, random } of segments) for (const tensor of [output, random]) tensor.dispose();
+      for (const { output, graph, random } of segments) {
+        for (const tensor of [output, graph, random]) tensor?.dispose();
+      }
     }
     this.#runs.length = 0;
   }
@@ -130,14 +139,15 @@ function backwardOf({ chain, source, input, segments }: Run): void {
   const { device } = input;
   const blocks = chain(input);
   const randomAfter = rngState(device);
-  for (const { from, to, input: before, output, random } of segments.toReversed()) {
+  for (const { from, to, input: before, output, graph, random } of segments.toReversed()) {
     scope(() => {
       const { grad } = output;
       // Null: nothing asked for this state, or nothing in front of it learns.
       if (grad === null) return;
       setRngState(random, device);
-      autograd.backward([runPart(blocks.slice(from, to), before)], [grad]);
+      autograd.backward([graph ?? runPart(blocks.slice(from, to), before)], [grad]);
     });
+    graph?.dispose();
     output.dispose();
   }
   setRngState(randomAfter, device);
