@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { StageConfig } from '../config/stage.js';
 import type { Recipe } from '../train/recipe.js';
-import { interruptSignal } from './interrupt.js';
-import { note, printJson } from './output.js';
+import { interruptExitCode, interruptSignal } from './interrupt.js';
+import { isInteractive, note, printJson } from './output.js';
+import { Progress } from './progress.js';
 
 interface TrainOptions {
   readonly out?: string;
@@ -54,17 +55,45 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   }
   const out = options.out ?? join('runs', 'out', name);
   const { runRecipe } = await import('../train/run.js');
+  const bar = new TrainingBar(recipe.kind === 'tokenizer' ? 0 : recipe.loop.steps);
+  const signal = interruptSignal();
   const result = await runRecipe(await withFolders(recipe), {
     out,
     recipe,
     resume: options.resume === true,
-    log: (line) => note(`${new Date().toISOString().slice(11, 19)} ${line}`),
-    signal: interruptSignal(),
-  });
+    log: (line) => bar.note(`${new Date().toISOString().slice(11, 19)} ${line}`),
+    onStep: (step) => bar.update(step),
+    signal,
+  }).finally(() => bar.finish());
   if (options.json === true) printJson({ out, ...result });
   else
     note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
-  if (!result.finished) process.exitCode = 130;
+  if (!result.finished) process.exitCode = interruptExitCode();
+}
+
+/** The steps as a bar under the lines of the log; on a terminal only, the lines say it all. */
+class TrainingBar {
+  readonly #total: number;
+  #progress: Progress | undefined;
+
+  constructor(total: number) {
+    this.#total = total;
+  }
+
+  update(step: number): void {
+    if (!isInteractive(process.stderr)) return;
+    this.#progress ??= new Progress({ label: 'training', total: this.#total, unit: 'steps', start: step });
+    this.#progress.update(step);
+  }
+
+  note(line: string): void {
+    if (this.#progress === undefined) note(line);
+    else this.#progress.note(line);
+  }
+
+  finish(): void {
+    this.#progress?.finish();
+  }
 }
 
 /** Says which files of a stage are not there; a plan needs none of them. */

@@ -44,8 +44,13 @@ export function curvePoints(lines: readonly MetricsLine[]): Point[] {
 
 function specOf(points: readonly Point[]): TopLevelSpec {
   const x = { field: 'step', type: 'quantitative', title: 'step', axis: { grid: false } } as const;
-  const color = { field: 'loss', type: 'nominal', title: null, legend: { orient: 'top', columns: 4 } } as const;
-  const scale = { type: 'log', nice: true } as const;
+  const color = {
+    field: 'loss',
+    type: 'nominal',
+    title: null,
+    legend: { orient: 'top', columns: 4, symbolOpacity: 1, symbolType: 'stroke' },
+  } as const;
+  const scale = { type: 'log', nice: false, padding: 8 } as const;
   const axis = { tickCount: 6, format: '~g' } as const;
   const line = (field: string, opacity: number, strokeWidth: number) =>
     ({

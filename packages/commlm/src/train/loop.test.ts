@@ -1,12 +1,15 @@
 /** The training loop: a run that was stopped and resumed ends with the bytes of one that was not. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
-import { io, manualSeed, nn, type Tensor, tensor } from '@commlm/torch';
+import { after, test } from 'node:test';
+import { io, manualSeed, nn, type Tensor, TorchError, tensor } from '@commlm/torch';
+import type { CommError } from '../config/errors.js';
 import { listCheckpoints } from './checkpoint.js';
-import { type BatchSource, type LoopConfig, runTraining, type TrainingTask } from './loop.js';
+import { type BatchFacts, type BatchSource, type LoopConfig, runTraining, type TrainingTask } from './loop.js';
+import { lockRun } from './run-lock.js';
+import { readMetrics } from './run-log.js';
 
 const CONFIG: LoopConfig = {
   steps: 40,
@@ -88,7 +91,15 @@ function run(
   return { task, done };
 }
 
-const folder = (): string => mkdtempSync(join(tmpdir(), 'commlm-loop-'));
+const folders: string[] = [];
+const folder = (): string => {
+  const path = mkdtempSync(join(tmpdir(), 'commlm-loop-'));
+  folders.push(path);
+  return path;
+};
+after(() => {
+  for (const path of folders) rmSync(path, { recursive: true, force: true });
+});
 const bytes = (out: string): Buffer => readFileSync(join(out, 'result.safetensors'));
 
 test('a stopped and resumed run equals an uninterrupted one, bit for bit', async () => {
@@ -150,4 +161,215 @@ test('the loss falls', async () => {
   const losses = lines.map((line) => (JSON.parse(line) as { 'train/loss': number })['train/loss']);
   assert.ok((losses.at(-1) as number) < 0.5 * (losses[0] as number), losses.join(' '));
   rmSync(out, { recursive: true });
+});
+
+interface Rows {
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Fits y = sum(x) in f32; the rows of a batch follow from where it begins. */
+class RowsTask implements TrainingTask<Rows> {
+  readonly net = new nn.Linear(4, 1);
+  readonly head = new nn.Linear(1, 1);
+  readonly parts = new Map<string, nn.Module>([
+    ['net', this.net],
+    ['head', this.head],
+  ]);
+  readonly exported: string[] = [];
+  /** Rows of batch i, one after the other in a cycle. */
+  readonly #sizes: readonly number[];
+  readonly #evaluations: number[];
+
+  constructor(sizes: readonly number[], evaluations: readonly number[] = []) {
+    this.#sizes = sizes;
+    this.#evaluations = [...evaluations];
+  }
+
+  openBatches(start: number): BatchSource<Rows> {
+    let index = start;
+    const before = (at: number): number =>
+      Array.from({ length: at }, (_, i) => this.#sizes[i % this.#sizes.length] as number).reduce((a, b) => a + b, 0);
+    const next = async (): Promise<Rows> => {
+      const at = index++;
+      return { first: before(at), count: this.#sizes[at % this.#sizes.length] as number };
+    };
+    return { waitedMs: 0, next, close: async () => {} };
+  }
+
+  loss({ first, count }: Rows): { loss: Tensor; metrics: Record<string, Tensor> } {
+    const x = tensor(
+      Float32Array.from({ length: 4 * count }, (_, i) => Math.sin(4 * first + i)),
+      { shape: [count, 4] },
+    );
+    const y = this.head.forward(this.net.forward(x)).squeeze(1);
+    return { loss: y.sub(x.sum(1)).pow(2).mean(), metrics: {} };
+  }
+
+  describe({ first, count }: Rows): BatchFacts {
+    return { weight: count, tokens: count, samples: [`row ${first}`] };
+  }
+
+  async evaluate(): Promise<Record<string, number>> {
+    return { score: this.#evaluations.shift() ?? 0 };
+  }
+
+  export(path: string): void {
+    this.exported.push(path);
+  }
+
+  get weights(): number[] {
+    return [...this.net.parameters(), ...this.head.parameters()].flatMap((p) => [
+      ...(p.detach().toArray() as Float32Array),
+    ]);
+  }
+}
+
+async function train(task: TrainingTask<Rows>, changes: Partial<LoopConfig>, out = folder()): Promise<string[]> {
+  const lines: string[] = [];
+  const config = { ...CONFIG, steps: 6, ...changes };
+  await runTraining(task, config, { out, recipe: { loop: config }, resume: true, log: (line) => lines.push(line) });
+  return lines;
+}
+
+const rows = (sizes: readonly number[], evaluations?: readonly number[]): RowsTask => {
+  manualSeed(3);
+  return new RowsTask(sizes, evaluations);
+};
+
+test('uneven batches that add up are the one large batch, to rounding', async () => {
+  const [large, small] = [rows([12]), rows([2, 7, 3])];
+  await train(large, { batchSize: 12 });
+  await train(small, { batchSize: 4, accumulate: 3 });
+  for (const [i, weight] of small.weights.entries()) assert.ok(Math.abs(weight - (large.weights[i] as number)) < 1e-5);
+});
+
+test('a task that runs its own backward gets the share of its batch', async () => {
+  const [plain, own] = [rows([2, 6]), rows([2, 6])];
+  const shares: number[] = [];
+  const backward: NonNullable<TrainingTask<Rows>['backward']> = (batch, _step, scale) => {
+    shares.push(scale);
+    const losses = own.loss(batch);
+    losses.loss.mul(scale).backward();
+    return losses;
+  };
+  await train(plain, { accumulate: 2 });
+  await train(Object.assign(own, { backward }), { accumulate: 2 });
+  assert.deepEqual(shares.slice(0, 2), [0.25, 0.75]);
+  assert.deepEqual(own.weights, plain.weights);
+});
+
+test('a part learns at its own rate; a factor that nothing takes is refused', async () => {
+  const task = rows([4]);
+  const before = task.weights;
+  await train(task, { steps: 1, warmupRatio: 0, lr: 0.01, weightDecay: 0, lrFactors: { head: 0.1 } });
+  const moved = task.weights.map((weight, i) => Math.abs(weight - (before[i] as number)));
+  assert.ok(Math.abs((moved[0] as number) - 0.01) < 1e-4, `${moved}`);
+  assert.ok(Math.abs((moved[5] as number) - 0.001) < 1e-5, `${moved}`);
+  await assert.rejects(train(rows([4]), { lrFactors: { haed: 0.1 } }), /lrFactors names "haed"/);
+});
+
+test('what is exported with an average is the average, and the weights come back', async () => {
+  const [plain, task] = [rows([4]), rows([4])];
+  let exported: number[] = [];
+  task.export = () => {
+    exported = task.weights;
+  };
+  await train(plain, {});
+  await train(task, { ema: { decay: 0.9 } });
+  assert.deepEqual(task.weights, plain.weights);
+  assert.notDeepEqual(exported, plain.weights);
+  // With a decay of next to nothing the average is the weights.
+  const close = rows([4]);
+  close.export = () => {
+    exported = close.weights;
+  };
+  await train(close, { ema: { decay: 1e-9 } });
+  for (const [i, weight] of exported.entries()) assert.ok(Math.abs(weight - (plain.weights[i] as number)) < 1e-6);
+});
+
+test('updates beyond the norm are left out and counted, and too many in a row end the run', async () => {
+  const task = rows([4]);
+  const before = task.weights;
+  const skipNorm = { above: 1e-9, inARow: 4 };
+  await assert.rejects(train(task, { skipNorm }), /4 updates in a row were left out, the last at step 4/);
+  assert.deepEqual(task.weights, before);
+  const out = folder();
+  await train(rows([4]), { skipNorm: { above: 1e9, inARow: 1 }, logEvery: 1 }, out);
+  assert.match(readFileSync(join(out, 'metrics.jsonl'), 'utf8'), /"train\/skipped":0/);
+});
+
+test('the best evaluation keeps its checkpoint and its result', async () => {
+  const [out, task] = [folder(), rows([4], [0.3, 0.9, 0.5, 0.7, 0.2, 0.1])];
+  await train(task, { evalEvery: 1, saveEvery: 1, keepLast: 2, keepBest: { figure: 'score', better: 'higher' } }, out);
+  assert.deepEqual(
+    listCheckpoints(out).map((path) => Number(path.split('-').at(-1))),
+    [6, 5, 2],
+  );
+  assert.deepEqual(
+    task.exported.map((path) => path.slice(out.length + 1)),
+    ['best', 'best', 'result'],
+  );
+  const keepBest = { figure: 'scroe', better: 'higher' } as const;
+  await assert.rejects(train(rows([4]), { evalEvery: 1, keepBest }), /"scroe", which the evaluation does not give/);
+});
+
+test('a bit that flipped in a checkpoint is found, and the lines behind the one before are cut off', async () => {
+  const [out, whole] = [folder(), folder()];
+  const changes = { saveEvery: 2, logEvery: 1 };
+  await train(rows([4]), changes, whole);
+  await train(rows([4]), changes, out);
+  const path = join(out, 'checkpoint-6', 'state.safetensors');
+  const bytes = readFileSync(path);
+  bytes[bytes.length - 6000] = (bytes[bytes.length - 6000] as number) ^ 1;
+  writeFileSync(path, bytes);
+  const lines = await train(rows([4]), changes, out);
+  assert.ok(
+    lines.some((line) => /checkpoint-6 is damaged .*checksum/.test(line)),
+    lines.join('\n'),
+  );
+  assert.ok(lines.includes('resumed at step 4'));
+  const trained = (folder: string) => readMetrics(folder).filter((line) => 'train/loss' in line);
+  const steps = (folder: string): number[] => trained(folder).map(({ step }) => step);
+  assert.deepEqual(steps(out), [1, 2, 3, 4, 5, 6]);
+  const losses = (folder: string): unknown[] => trained(folder).map((line) => line['train/loss' as 'step']);
+  assert.deepEqual(losses(out), losses(whole));
+});
+
+test('one process trains in a folder; the lock of one that is gone is taken over', async () => {
+  const out = folder();
+  const lock = lockRun(out);
+  await assert.rejects(train(rows([4]), {}, out), /trains in/);
+  lock[Symbol.dispose]();
+  // The id of this process, begun at another time.
+  writeFileSync(join(out, 'train.lock'), JSON.stringify({ pid: process.pid, host: hostname(), began: '0' }));
+  await train(rows([4]), {}, out);
+  assert.ok(!existsSync(join(out, 'train.lock')));
+});
+
+test('a full disk leaves the checkpoint before and says what to do', async () => {
+  const [out, task] = [folder(), rows([4])];
+  const extraState = (): ReadonlyMap<string, Tensor> => {
+    if (listCheckpoints(out).length > 0) throw Object.assign(new Error('no space left'), { code: 'ENOSPC' });
+    return new Map();
+  };
+  await assert.rejects(train(Object.assign(task, { extraState }), { saveEvery: 2 }, out), (error: CommError) => {
+    assert.equal(error.code, 'train/disk-full');
+    return /disk of .* is full; step 4/.test(error.message);
+  });
+  assert.deepEqual(
+    readdirSync(out).filter((name) => name.startsWith('checkpoint')),
+    ['checkpoint-2'],
+  );
+});
+
+test('too little memory saves the last step', async () => {
+  const [out, task] = [folder(), rows([4])];
+  const plain = task.loss.bind(task);
+  task.loss = (batch) => {
+    if (batch.first >= 12) throw new TorchError('not enough memory', 'ERR_TORCH_OOM');
+    return plain(batch);
+  };
+  await assert.rejects(train(task, {}, out), /not enough memory for step 4/);
+  assert.match(listCheckpoints(out)[0] ?? '', /checkpoint-3$/);
 });

@@ -7,7 +7,6 @@ import { packedMask } from './comm-task.js';
 import { randomCrop } from './crops.js';
 import { koleo, sinkhorn } from './dino-task.js';
 import { normalisePictures } from './pixels.js';
-import { applySettings } from './recipe.js';
 
 test('sinkhorn assigns every row once and uses the prototypes evenly', () => {
   scope(() => {
@@ -75,17 +74,4 @@ test('pictures are normalised as (x / 255 - mean) / std, channels first', () => 
     near(blue?.[0]?.[0], 4);
     near(red?.[0]?.[1], (0.4 - 0.5) / 0.5);
   });
-});
-
-test('a setting changes a known field of the right type and nothing else', () => {
-  const recipe = { loop: { steps: 5, lr: 0.1 }, name: 'x', from: null as string | null };
-  assert.deepEqual(applySettings(recipe, ['loop.steps=7', 'from=a/b']), {
-    loop: { steps: 7, lr: 0.1 },
-    name: 'x',
-    from: 'a/b',
-  });
-  assert.equal(recipe.loop.steps, 5);
-  assert.throws(() => applySettings(recipe, ['loop.step=7']), /no "loop.step"/);
-  assert.throws(() => applySettings(recipe, ['loop.steps=many']), /takes a number/);
-  assert.throws(() => applySettings(recipe, ['nonsense']), /not path=value/);
 });

@@ -1,11 +1,12 @@
 /** Recipes: a whole run as one typed value, by name, with `--set path=value` on top. */
+import type { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import type { StageConfig } from '../config/stage.js';
+import { LoopConfig } from '../config/train.js';
 import type { ClipPretrainConfig } from './clip-task.js';
 import type { CommTrainConfig } from './comm-task.js';
 import type { DinoConfig } from './dino-task.js';
-import type { LoopConfig } from './loop.js';
 import type { TokenizerRecipeConfig } from './tokenizer-run.js';
 
 /** What a recipe module exports under the name `recipe`. */
@@ -57,37 +58,100 @@ function parseValue(text: string): unknown {
   }
 }
 
-/** A copy of `recipe` with each `path=value` applied: the path has to exist and the type to stay. */
+/** Schemas of a recipe's sections; what a section may hold beyond what is written. Others keep their own fields. */
+const SECTIONS: Readonly<Record<string, z.ZodType>> = { loop: LoopConfig };
+
+type Shape = { def: { shape?: Record<string, Shape>; innerType?: Shape; type: string } };
+
+/** The schema of a field, or undefined where none tells of it. */
+function schemaAt(path: readonly string[]): Shape | undefined {
+  const [section = '', ...rest] = path;
+  let at = SECTIONS[section] as unknown as Shape | undefined;
+  for (const key of rest) at = plain(at)?.def.shape?.[key];
+  return plain(at);
+}
+
+const plain = (schema: Shape | undefined): Shape | undefined =>
+  schema?.def.innerType === undefined ? schema : plain(schema.def.innerType);
+
+/** A copy of `recipe` with each `path=value` applied: the field has to exist, or to be an optional one, and the type to stay. */
 export function applySettings<R extends object>(recipe: R, settings: readonly string[]): R {
   const copy = structuredClone(recipe);
   for (const setting of settings) {
     const split = setting.indexOf('=');
     if (split < 1) throw wrong(`"${setting}" is not path=value.`, 'Write for example --set loop.steps=100.');
     const path = setting.slice(0, split).split('.');
-    const value = parseValue(setting.slice(split + 1));
-    let at = copy as Record<string, unknown>;
-    for (const [depth, key] of path.entries()) {
-      if (typeof at !== 'object' || at === null || !(key in at)) {
-        const near = typeof at === 'object' && at !== null ? nearestName(key, Object.keys(at)) : undefined;
-        const where = path.slice(0, depth + 1).join('.');
-        throw wrong(
-          `The recipe has no "${where}".`,
-          near === undefined ? 'See --dry-run for its fields.' : `Did you mean "${near}"?`,
-        );
-      }
-      if (depth < path.length - 1) {
-        at = at[key] as Record<string, unknown>;
-        continue;
-      }
-      const before = at[key];
-      if (before !== null && (typeof before !== typeof value || Array.isArray(before) !== Array.isArray(value))) {
-        throw wrong(
-          `"${path.join('.')}" takes a ${typeof before}, not ${JSON.stringify(value)}.`,
-          'Give a value of that type.',
-        );
-      }
-      at[key] = value;
-    }
+    setField(copy as Record<string, unknown>, path, parseValue(setting.slice(split + 1)));
   }
+  checkSections(copy);
   return copy;
+}
+
+function setField(recipe: Record<string, unknown>, path: readonly string[], value: unknown): void {
+  let at = recipe;
+  for (const [depth, key] of path.entries()) {
+    const here = path.slice(0, depth + 1);
+    const last = depth === path.length - 1;
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) {
+      const schema = schemaAt(here);
+      if (schema === undefined) throw unknownField(here, at);
+      at[key] = last ? undefined : {};
+    }
+    if (!last) {
+      // The keys of a record are names of the user's.
+      if (schemaAt(here)?.def.type === 'record') {
+        (at[key] as Record<string, unknown>)[path.slice(depth + 1).join('.')] = value;
+        return;
+      }
+      at = at[key] as Record<string, unknown>;
+      continue;
+    }
+    checkType(here, at[key], value);
+    at[key] = value;
+  }
+}
+
+function checkType(path: readonly string[], before: unknown, value: unknown): void {
+  if (before === null || before === undefined) return;
+  if (typeof before === typeof value && Array.isArray(before) === Array.isArray(value)) return;
+  throw wrong(
+    `"${path.join('.')}" takes a ${typeof before}, not ${JSON.stringify(value)}.`,
+    'Give a value of that type.',
+  );
+}
+
+function unknownField(path: readonly string[], at: unknown): CommError {
+  const own = typeof at === 'object' && at !== null ? Object.keys(at) : [];
+  const optional = Object.keys(schemaAt(path.slice(0, -1))?.def.shape ?? {});
+  const near = nearestName(path.at(-1) as string, new Set([...own, ...optional]));
+  return wrong(
+    `The recipe has no "${path.join('.')}".`,
+    near === undefined ? 'See --dry-run for its fields.' : `Did you mean "${near}"?`,
+  );
+}
+
+/** Checks the sections that have a schema, and that no field says what another one says otherwise. */
+function checkSections(recipe: object): void {
+  const sections = recipe as Record<string, Record<string, unknown> | string>;
+  for (const [name, schema] of Object.entries(SECTIONS)) {
+    if (sections[name] === undefined) continue;
+    const issue = schema.safeParse(sections[name]).error?.issues[0];
+    if (issue === undefined) continue;
+    if (issue.code === 'unrecognized_keys') {
+      const path = [name, ...issue.path.map(String)];
+      const parent = path.slice(1).reduce<unknown>((at, key) => (at as Record<string, unknown>)[key], sections[name]);
+      throw unknownField([...path, issue.keys[0] as string], parent);
+    }
+    throw wrong(`"${[name, ...issue.path].join('.')}" is not valid: ${issue.message}.`, 'Give a value in that range.');
+  }
+  const { loop, ...others } = sections;
+  if (typeof loop !== 'object') return;
+  for (const [name, section] of Object.entries(others)) {
+    const own = typeof section === 'object' ? section['batchSize'] : undefined;
+    if (own === undefined || own === loop['batchSize']) continue;
+    throw wrong(
+      `loop.batchSize is ${loop['batchSize']}, but ${name}.batchSize is ${own}.`,
+      `Set both, as in --set loop.batchSize=${own} --set ${name}.batchSize=${own}.`,
+    );
+  }
 }
