@@ -28,7 +28,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   eval: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate'],
   study: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'train', 'eval'],
   serve: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate'],
-  bench: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'eval'],
+  bench: ['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'train', 'eval'],
   cli: [
     ...['config', 'models', 'text', 'images', 'weights', 'data', 'generate', 'train', 'eval', 'study', 'serve'],
     ...['bench', 'recipes', 'hub'],

@@ -1030,7 +1030,7 @@ napi_value setDeterministic(napi_env env, napi_callback_info info) {
 napi_value reuseFreedMemory(napi_env env, napi_callback_info) {
   return guarded(env, [&]() -> napi_value {
 #ifdef __GLIBC__
-    mallopt(M_MMAP_MAX, 0);
+    mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, -1);
 #endif
     return undefined(env);

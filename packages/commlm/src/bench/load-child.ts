@@ -1,7 +1,7 @@
 // One load and one answer in a process of its own, whose memory the suite `load` watches. Prints one line of JSON.
-import { readFileSync } from 'node:fs';
 import { numThreads } from '@commlm/torch';
 import type { WantedFormat } from '../weights/quantise.js';
+import { peakKiB } from './resident.js';
 import { BENCH_QUESTION, samplePicture } from './sample.js';
 
 /** What the child measures; the rest comes from watching it. */
@@ -25,11 +25,6 @@ const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
 };
-
-function peakKiB(): number | null {
-  if (process.platform !== 'linux') return null;
-  return Number(/VmHWM:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
-}
 
 const [model, dtype, maxNewTokens] = process.argv.slice(2) as [string, WantedFormat, string];
 const { loadModel } = await import('../generate/session.js');

@@ -1,7 +1,7 @@
 """The Python side of `commlm bench`: measures one thing each time it is asked, so that both sides take turns.
 
-Started as `python3 peer.py SUITE THREADS`. Prints one JSON line when ready, then one line of JSON for each line on
-stdin: {"value": seconds}. Ends when stdin closes. Needs torch, and transformers for the suite `vit`.
+Started as `python3 peer.py SUITE THREADS [...]`. Prints one JSON line when ready, then one line of JSON for each line on
+stdin: {"value": seconds, ...}. Ends when stdin closes. Needs torch, and transformers for the suites `vit` and `train`.
 """
 
 import json
@@ -49,6 +49,45 @@ def vit_suite(torch):
     return run
 
 
+def train_suite(torch):
+    """A step of LlamaForCausalLM: checkpointed blocks, fused AdamW; bf16 by autocast, as the Trainer does it."""
+    from pathlib import Path
+
+    from safetensors.torch import load_file
+    from transformers import LlamaForCausalLM
+
+    folder, dtype, lr = Path(sys.argv[3]), sys.argv[4], float(sys.argv[5])
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).train()
+    model.config.use_cache = False
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    batches = load_file(folder / "batches.safetensors")["ids"]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, betas=(0.9, 0.999), weight_decay=0.01, fused=True)
+    count = 0
+
+    def run():
+        nonlocal count
+        ids = batches[count % len(batches)]
+        count += 1
+        start, cpu = time.perf_counter(), time.process_time()
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == "bf16"):
+            loss = model(input_ids=ids, labels=ids).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        return {"value": seconds, "cpu": cpu, "loss": loss.item(), "peakKiB": peak_kib()}
+
+    return run
+
+
+def peak_kib():
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    except OSError:
+        return None
+
+
 def main():
     suite, threads = sys.argv[1], int(sys.argv[2])
     try:
@@ -56,19 +95,20 @@ def main():
 
         torch.set_num_threads(threads)
         versions = {"torch": torch.__version__}
-        if suite == "vit":
+        if suite in ("vit", "train"):
             # Only the model is measured: a torchvision that does not fit this torch would keep transformers from loading.
             sys.modules["torchvision"] = None
             import transformers
 
             versions["transformers"] = transformers.__version__
-        run = {"call": call_suite, "vit": vit_suite}[suite](torch)
+        run = {"call": call_suite, "vit": vit_suite, "train": train_suite}[suite](torch)
     except ImportError as error:
         say({"missing": str(error)})
         return
     say({"ready": True, "versions": versions, "threads": torch.get_num_threads()})
     for _ in sys.stdin:
-        say({"value": run()})
+        measured = run()
+        say(measured if isinstance(measured, dict) else {"value": measured})
 
 
 main()

@@ -1,4 +1,4 @@
-// The process that runs a peer's side of a suite: it waits while we measure, and the other way round.
+// A process that runs one side of a suite, a peer's or ours: it waits while the other measures.
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -11,12 +11,23 @@ export interface PeerInfo {
   readonly threads: number;
 }
 
-interface PeerMessage {
+/** One measurement. */
+export interface Measurement {
+  /** Seconds. */
+  readonly value: number;
+  /** Processor time of all threads in seconds, which other work on the machine hardly changes. */
+  readonly cpu?: number;
+  /** Of a training step. */
+  readonly loss?: number;
+  /** The kernel's own peak of the resident memory of the process so far, in KiB. */
+  readonly peakKiB?: number | null;
+}
+
+interface PeerMessage extends Partial<Measurement> {
   readonly ready?: boolean;
   readonly missing?: string;
   readonly versions?: Record<string, string>;
   readonly threads?: number;
-  readonly value?: number;
 }
 
 /** A running peer. */
@@ -32,8 +43,18 @@ export class Peer {
   }
 
   /** Starts the peer of a suite with Python at `python`; a text that says what is missing when it cannot run. */
-  static async start(python: string, suite: 'call' | 'vit', numThreads: number): Promise<Peer | string> {
-    const child = spawn(python, [SCRIPT, suite, String(numThreads)], {
+  static start(
+    python: string,
+    suite: 'call' | 'vit' | 'train',
+    numThreads: number,
+    args: readonly string[] = [],
+  ): Promise<Peer | string> {
+    return Peer.spawn(python, [SCRIPT, suite, String(numThreads), ...args], numThreads);
+  }
+
+  /** The same for any program that speaks as `peer.py` does. */
+  static async spawn(program: string, args: readonly string[], numThreads: number): Promise<Peer | string> {
+    const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, OMP_NUM_THREADS: String(numThreads), TRANSFORMERS_VERBOSITY: 'error' },
     });
@@ -56,13 +77,13 @@ export class Peer {
     return `failed (${errors.trim().split('\n').at(-1) ?? 'no output'})`;
   }
 
-  /** Measures once; seconds. */
-  async measure(): Promise<number> {
+  /** Measures once. */
+  async measure(): Promise<Measurement> {
     this.#process.stdin.write('\n');
     const line = await this.#lines.next();
-    const value = line.done ? undefined : (JSON.parse(line.value) as PeerMessage).value;
+    const { value, ...rest } = line.done ? {} : (JSON.parse(line.value) as PeerMessage);
     if (value === undefined) throw new Error('the peer process ended in the middle of a measurement');
-    return value;
+    return { value, ...rest };
   }
 
   [Symbol.dispose](): void {
@@ -79,11 +100,10 @@ export async function compare(
   const mine: number[] = [];
   const theirs: number[] = [];
   for (let round = -1; round < rounds; round++) {
-    // Idle threads of either side spin for a moment after a parallel region; let them go to sleep.
     await pause(50);
     const a = ours();
     await pause(50);
-    const b = await peer?.measure();
+    const b = (await peer?.measure())?.value;
     if (round < 0) continue;
     mine.push(a);
     if (b !== undefined) theirs.push(b);
@@ -95,7 +115,8 @@ export async function compare(
   };
 }
 
-const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+/** Idle threads of one side spin for a moment after a parallel region; lets them go to sleep. */
+export const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The middle value; the mean of the two middle ones for an even count. */
 export function median(values: readonly number[]): number {

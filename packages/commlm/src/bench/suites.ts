@@ -4,9 +4,11 @@ import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import { buildEncoder } from '../models/encoders.js';
 import type { WeightFormat } from '../weights/quantise.js';
+import { featureCacheSuite } from './feature-cache.js';
 import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';
 import { BENCH_QUESTION, samplePicture } from './sample.js';
+import { type StackShape, trainSuite } from './train.js';
 
 /** One measured line. */
 export interface BenchRow {
@@ -32,6 +34,8 @@ export interface BenchOptions {
   readonly model?: string;
   /** The one number format of the suite `load`; int8 and bf16 by default. */
   readonly dtype?: WeightFormat;
+  /** Size of the model of the suite `train`. */
+  readonly stack?: StackShape;
   /** Called with lines to show while a suite runs. */
   readonly onNote?: (line: string) => void;
   readonly signal?: AbortSignal;
@@ -50,6 +54,8 @@ export const SUITES: Readonly<Record<string, { readonly summary: string; readonl
     summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth',
     run: loadSuite,
   },
+  cache: { summary: 'levels of a frozen encoder: computed, and read from the feature cache', run: featureCacheSuite },
+  train: { summary: 'training steps with recompute, beside transformers: time, memory, losses', run: trainSuite },
 };
 
 async function beside(

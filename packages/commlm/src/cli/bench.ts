@@ -1,13 +1,14 @@
 // `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchRow } from '../bench/suites.js';
+import type { StackShape } from '../bench/train.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson, styleOf } from './output.js';
 
-const NAMES = ['call', 'vit', 'tiny', 'memory', 'load'];
+const NAMES = ['call', 'vit', 'tiny', 'memory', 'load', 'cache', 'train'];
 
 interface BenchCommandOptions {
   readonly model?: string;
@@ -16,6 +17,7 @@ interface BenchCommandOptions {
   readonly rounds: number;
   readonly generations: number;
   readonly dtype?: 'f32' | 'bf16' | 'f16' | 'int8';
+  readonly stack?: StackShape;
   readonly json?: boolean;
 }
 
@@ -24,7 +26,7 @@ export function register(program: Command): void {
   program
     .command('bench')
     .description('Measure speed and memory on this machine.')
-    .argument('[suite...]', 'call, vit, tiny, memory, load (default: all)', collectSuites, [])
+    .argument('[suite...]', `${NAMES.join(', ')} (default: all)`, collectSuites, [])
     .option(
       '-m, --model <folder>',
       'model of the suites tiny, memory and load (default: the embedded models/comm-tiny)',
@@ -44,6 +46,11 @@ export function register(program: Command): void {
         'int8',
       ]),
     )
+    .option(
+      '--stack <width,blocks,rows,tokens>',
+      'size of the model and the batch of the suite train (default: 1024,4,1,640)',
+      stackShape,
+    )
     .option('--json', 'print one JSON document in place of the table')
     .addHelpText(
       'after',
@@ -56,6 +63,9 @@ export function register(program: Command): void {
         '  memory   2,000 answers: resident memory and live tensors stay flat',
         '  load     a model opened and asked once in a process of its own: time to the first operator, peak resident',
         '           memory (anonymous and mapped), share of the memory bandwidth while decoding',
+        '  cache    levels of a frozen encoder for one picture: computed, and read from the feature cache',
+        '  train    50 steps in f32 and --rounds in bf16 of a Vicuna-shaped stack of blocks with recompute, beside',
+        '           transformers: time, peak resident memory, losses',
         '',
         'Both sides use the same number of threads and are measured in turns; figures are medians.',
       ].join('\n'),
@@ -71,6 +81,14 @@ function collectSuites(name: string, before: string[]): string[] {
     );
   }
   return [...before, name];
+}
+
+/** Width,blocks,rows,tokens; heads are 128 wide. */
+function stackShape(text: string): StackShape {
+  const [hiddenSize, numLayers, batchSize, numTokens, ...rest] = text.split(',').map(wholeNumber(1));
+  if (numTokens === undefined || rest.length > 0) throw new InvalidArgumentError('Give four numbers, as 1024,4,1,640.');
+  if (hiddenSize! % 128 !== 0) throw new InvalidArgumentError('The width must be a multiple of 128.');
+  return { hiddenSize: hiddenSize!, numLayers: numLayers!, batchSize: batchSize!, numTokens };
 }
 
 async function bench(wanted: readonly string[], options: BenchCommandOptions): Promise<void> {
@@ -103,6 +121,7 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
         generations: options.generations,
         ...(options.model === undefined ? {} : { model: options.model }),
         ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
+        ...(options.stack === undefined ? {} : { stack: options.stack }),
         onNote: (line) => note(`  ${line}`),
         signal: interruptSignal(),
       })),

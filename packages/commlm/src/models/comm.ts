@@ -29,6 +29,12 @@ export interface CommBatch {
   readonly mask?: Tensor;
 }
 
+/** Options of `Comm.loss`. */
+export interface LossOptions {
+  /** Weighted mean over the learned tokens (default), or their weighted sum. */
+  readonly reduction?: 'mean' | 'sum';
+}
+
 /** What `Comm.loss` gives. */
 export interface CommLoss {
   /** Scalar f32 with gradient: weighted mean over the learned tokens, or their weighted sum. */
@@ -87,30 +93,26 @@ export class Comm extends nn.Module {
   }
 
   /** Next-token cross-entropy over the learned labels; the head runs on those positions only. */
-  loss(batch: CommBatch, { reduction = 'mean' }: { reduction?: 'mean' | 'sum' } = {}): CommLoss {
+  loss(batch: CommBatch, { reduction = 'mean' }: LossOptions = {}): CommLoss {
     return scope(() => {
-      const { ids, labels, visual, weights } = batch;
-      const hidden_BTE = this.languageModel.model.forward(this.embed(ids, visual), decodeOptions(batch));
-      // Position t predicts token t + 1; the last one predicts nothing.
-      const targets = shiftLeft(labels, IGNORE_LABEL).flatten();
-      const learned_M = nonzero(targets.ne(IGNORE_LABEL)).squeeze(1);
-      const numTokens = learned_M.shape[0]!;
-      if (numTokens === 0) {
-        throw new CommError('The batch has no token to learn.', {
-          code: 'train/no-labels',
-          fix: 'Check the label mask, or skip samples whose answer was cut away.',
-        });
-      }
-      const logits_MV = this.languageModel.logits(hidden_BTE.flatten(0, 1).indexSelect(0, learned_M));
-      const losses_M = F.crossEntropy(logits_MV.to('f32'), targets.indexSelect(0, learned_M), { reduction: 'none' });
-      const tokenLosses = losses_M.detach();
-      if (weights === undefined) {
-        return { loss: reduction === 'sum' ? losses_M.sum() : losses_M.mean(), numTokens, tokenLosses };
-      }
-      const weights_M = shiftLeft(weights.to('f32'), 0).flatten().indexSelect(0, learned_M);
-      const sum = losses_M.mul(weights_M).sum();
-      return { loss: reduction === 'sum' ? sum : sum.div(weights_M.sum()), numTokens, tokenLosses };
+      const hidden_BTE = this.hidden(batch);
+      const { places, targets, weights } = learnedTokens(batch);
+      const logits_MV = this.languageModel.logits(hidden_BTE.flatten(0, 1).indexSelect(0, places));
+      const losses_M = F.crossEntropy(logits_MV.to('f32'), targets, { reduction: 'none' });
+      const loss = reduceLosses(losses_M, weights, reduction);
+      return { loss, numTokens: targets.shape[0]!, tokenLosses: losses_M.detach() };
     });
+  }
+
+  /** Hidden states of a batch behind the last norm, ready for the head: float[B, T, E]. */
+  hidden({ ids, visual, positions, mask }: CommBatch, { run }: Pick<DecodeOptions, 'run'> = {}): Tensor {
+    return scope(() =>
+      this.languageModel.model.forward(this.embed(ids, visual), {
+        ...(positions === undefined ? {} : { positions }),
+        ...(mask === undefined ? {} : { mask }),
+        ...(run === undefined ? {} : { run }),
+      }),
+    );
   }
 
   /** Logits at every position: i64[B, T] and float[P, N, E] -> float[B, T, V]. */
@@ -174,7 +176,41 @@ function shiftLeft(x_BT: Tensor, fill: number): Tensor {
   return cat([x_BT.narrow(1, 1, numTokens - 1), last], 1);
 }
 
-const decodeOptions = ({ positions, mask }: CommBatch): DecodeOptions => ({
-  ...(positions === undefined ? {} : { positions }),
-  ...(mask === undefined ? {} : { mask }),
-});
+/** Where a batch has a token to learn, M of them. */
+export interface LearnedTokens {
+  /** i64[M], flat places in [B * T] of the positions that predict them. */
+  readonly places: Tensor;
+  /** i64[M]. */
+  readonly targets: Tensor;
+  /** f32[M]; null where all count the same. */
+  readonly weights: Tensor | null;
+}
+
+/** What the head has to predict, and where; throws a CommError for a batch without a label. */
+export function learnedTokens({ labels, weights }: CommBatch): LearnedTokens {
+  return scope(() => {
+    // Position t predicts token t + 1; the last one predicts nothing.
+    const next = shiftLeft(labels, IGNORE_LABEL).flatten();
+    const places = nonzero(next.ne(IGNORE_LABEL)).squeeze(1);
+    if (places.shape[0] === 0) {
+      throw new CommError('The batch has no token to learn.', {
+        code: 'train/no-labels',
+        fix: 'Check the label mask, or skip samples whose answer was cut away.',
+      });
+    }
+    return {
+      places,
+      targets: next.indexSelect(0, places),
+      weights: weights === undefined ? null : shiftLeft(weights.to('f32'), 0).flatten().indexSelect(0, places),
+    };
+  });
+}
+
+/** Losses of the learned tokens to one: their (weighted) mean or sum. */
+export function reduceLosses(losses_M: Tensor, weights_M: Tensor | null, reduction: 'mean' | 'sum'): Tensor {
+  return scope(() => {
+    if (weights_M === null) return reduction === 'sum' ? losses_M.sum() : losses_M.mean();
+    const sum = losses_M.mul(weights_M).sum();
+    return reduction === 'sum' ? sum : sum.div(weights_M.sum());
+  });
+}

@@ -13,7 +13,7 @@ import {
 } from '../config/model.js';
 import { activate } from './activation.js';
 import { buildEncoder } from './encoders.js';
-import { type Grid, initLinears, type ViT } from './vit.js';
+import { type Grid, initLinears, type LevelOptions, type ViT } from './vit.js';
 
 // Shapes: B images, N patches, D encoder width, M merged width, L levels.
 
@@ -214,6 +214,9 @@ export function buildFusion(encoder: EncoderConfig): { readonly merge: LevelMerg
   return { merge, align };
 }
 
+/** Options of `encode`: how the blocks are run, see `LevelOptions`. */
+export type EncodeOptions = Pick<LevelOptions, 'run'>;
+
 /** One encoder with its levels, merge and alignment. */
 export class VisualBranch extends nn.Module {
   readonly config: EncoderConfig;
@@ -231,8 +234,9 @@ export class VisualBranch extends nn.Module {
   }
 
   /** The levels that the merge reads: float[B, C, H, W] -> float[B, N, D] x L. Frozen encoders leave no graph behind. */
-  encode(pixels_BCHW: Tensor): Tensor[] {
-    return this.vit.forward(pixels_BCHW, this.#levels, { applyFinalNorm: this.config.applyFinalNorm });
+  encode(pixels_BCHW: Tensor, { run }: EncodeOptions = {}): Tensor[] {
+    const { applyFinalNorm } = this.config;
+    return this.vit.forward(pixels_BCHW, this.#levels, { applyFinalNorm, ...(run === undefined ? {} : { run }) });
   }
 
   /** Merge, then alignment: float[B, N, D] x L -> float[B, N, M]; throws a CommError when the number of levels differs. */
@@ -272,9 +276,9 @@ export class VisionModel extends nn.Module {
   }
 
   /** Levels of every encoder: one float[B, C, H, W] an encoder -> one list of float[B, N, D] an encoder. */
-  encode(pixels: readonly Tensor[]): Tensor[][] {
+  encode(pixels: readonly Tensor[], options: EncodeOptions = {}): Tensor[][] {
     this.#checkCount(pixels.length);
-    return this.encoders.map((branch, i) => branch.encode(pixels[i]!));
+    return this.encoders.map((branch, i) => branch.encode(pixels[i]!, options));
   }
 
   /** Levels of every encoder, e.g. from a cache of frozen features, to the visual tokens: float[B, N, W]. */

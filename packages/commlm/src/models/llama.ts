@@ -4,6 +4,7 @@ import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { activate } from './activation.js';
 import { attend } from './attention.js';
+import { type Block, type RunBlocks, runBlocks } from './blocks.js';
 import type { KeyValueCache } from './kv-cache.js';
 import { buildNorm, type Norm } from './rms-norm.js';
 import { Rope, type Rotation, rotate } from './rope.js';
@@ -201,6 +202,8 @@ export interface DecodeOptions {
   readonly mask?: Tensor;
   /** Past tokens; the new ones are added. */
   readonly cache?: KeyValueCache;
+  /** How the blocks are run; another way than the plain one recomputes them for gradients, without a cache. */
+  readonly run?: RunBlocks;
 }
 
 /** The decoder without its head; keys are those of transformers' `model.*`. */
@@ -236,15 +239,14 @@ export class LlamaModel extends nn.Module {
   /** Hidden states behind the last norm: token ids i64[B, T] or embeddings float[B, T, E] -> float[B, T, E]. */
   forward(input: Tensor, options: DecodeOptions = {}): Tensor {
     return scope(() => {
-      let x_BTE = input.dtype === 'i64' ? this.embed(input) : input;
-      const context = this.context(x_BTE, options);
-      for (const [index, layer] of this.layers.entries()) {
-        const previous = x_BTE;
-        x_BTE = scope(() => layer.forward(previous, context, index));
-        if (previous !== input) previous.dispose();
-      }
+      const x_BTE = input.dtype === 'i64' ? this.embed(input) : input;
+      const chain = (input_BTE: Tensor): Block[] => {
+        const context = this.context(input_BTE, options);
+        return this.layers.map((layer, i) => (y_BTE) => layer.forward(y_BTE, context, i));
+      };
+      const [last_BTE] = (options.run ?? runBlocks)(x_BTE, chain, [this.layers.length]);
       options.cache?.advance(x_BTE.shape[1]!);
-      return this.norm.forward(x_BTE);
+      return this.norm.forward(last_BTE!);
     });
   }
 

@@ -11,6 +11,7 @@ import {
 } from '../config/model.js';
 import { activate } from './activation.js';
 import { attend } from './attention.js';
+import { type Chain, type RunBlocks, runBlocks } from './blocks.js';
 import { PatchRope } from './patch-rope.js';
 
 // Shapes: B images, C channels, N patches, S tokens (CLS, registers, patches), D width, H heads, K width of a head.
@@ -228,6 +229,8 @@ export interface LevelOptions {
   readonly keepSpecial?: boolean;
   /** Applies the final norm to the level of the last block. */
   readonly applyFinalNorm?: boolean;
+  /** How the blocks are run; another way than the plain one recomputes them for gradients. */
+  readonly run?: RunBlocks;
 }
 
 /** Output of the whole encoder behind its final norm. */
@@ -285,25 +288,14 @@ export class ViT extends nn.Module {
   forward(
     pixels_BCHW: Tensor,
     levels: readonly number[],
-    { keepSpecial = false, applyFinalNorm = false }: LevelOptions = {},
+    { keepSpecial = false, applyFinalNorm = false, run = runBlocks }: LevelOptions = {},
   ): Tensor[] {
     const { numLayers } = this.config;
     const wanted = resolveLevels([...levels], numLayers);
-    const deepest = Math.max(...wanted);
     return scope(() => {
-      const states = new Map<number, Tensor>();
-      let x_BSD = scope(() => this.embed(pixels_BCHW));
-      const rope = this.#ropeFor(pixels_BCHW, x_BSD);
-      for (let level = 0; ; level++) {
-        if (wanted.includes(level)) states.set(level, x_BSD);
-        if (level === deepest) break;
-        const input = x_BSD;
-        x_BSD = scope(() => this.blocks[level]!.forward(input, rope));
-        if (!states.has(level)) input.dispose();
-      }
-      return wanted.map((level) => {
-        const state = states.get(level)!;
-        const out = applyFinalNorm && level === numLayers ? this.norm.forward(state) : state;
+      const x_BSD = scope(() => this.embed(pixels_BCHW));
+      return run(x_BSD, this.#chain(pixels_BCHW), wanted).map((state, i) => {
+        const out = applyFinalNorm && wanted[i] === numLayers ? this.norm.forward(state) : state;
         return keepSpecial ? out : this.#patches(out);
       });
     });
@@ -312,14 +304,9 @@ export class ViT extends nn.Module {
   /** All tokens of the last block behind the final norm, for pre-training; `mask` is bool[B, N], true where the mask token stands in. */
   forwardTokens(pixels_BCHW: Tensor, { mask = null }: { mask?: Tensor | null } = {}): ViTTokens {
     return scope(() => {
-      let x_BSD = scope(() => this.embed(pixels_BCHW, mask));
-      const rope = this.#ropeFor(pixels_BCHW, x_BSD);
-      for (const block of this.blocks) {
-        const input = x_BSD;
-        x_BSD = scope(() => block.forward(input, rope));
-        input.dispose();
-      }
-      const y_BSD = this.norm.forward(x_BSD);
+      const x_BSD = scope(() => this.embed(pixels_BCHW, mask));
+      const [last_BSD] = runBlocks(x_BSD, this.#chain(pixels_BCHW), [this.blocks.length]);
+      const y_BSD = this.norm.forward(last_BSD!);
       return { cls: this.clsToken === null ? null : y_BSD.select(1, 0), patches: this.#patches(y_BSD) };
     });
   }
@@ -365,11 +352,20 @@ export class ViT extends nn.Module {
     return pixels_BCHW.narrow(2, 0, rows * patchSize).narrow(3, 0, columns * patchSize);
   }
 
-  /** The rotation of queries and keys for these pixels; null without rotary positions. */
-  #ropeFor(pixels_BCHW: Tensor, x_BSD: Tensor): PatchRope | null {
+  /** The blocks for pixels of that size. */
+  #chain(pixels_BCHW: Tensor): Chain {
+    const grid = this.#gridOf(pixels_BCHW);
+    return (input_BSD) => {
+      const rope = this.#ropeFor(grid, input_BSD);
+      return this.blocks.map((block) => (x_BSD) => block.forward(x_BSD, rope));
+    };
+  }
+
+  /** The rotation of queries and keys on that grid; null without rotary positions. */
+  #ropeFor(grid: Grid, x_BSD: Tensor): PatchRope | null {
     const { rope, hiddenSize, numHeads } = this.config;
     if (rope === undefined) return null;
-    return new PatchRope(rope, hiddenSize / numHeads, this.#gridOf(pixels_BCHW), this.numSpecial, x_BSD);
+    return new PatchRope(rope, hiddenSize / numHeads, grid, this.numSpecial, x_BSD);
   }
 
   #maskPatches(patches_BND: Tensor, mask_BN: Tensor): Tensor {

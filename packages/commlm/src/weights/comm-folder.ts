@@ -81,16 +81,25 @@ export interface SaveCommOptions {
   readonly maxShardBytes?: number;
   /** Parts that are marked as untrained, in place of those that the model's config marks. */
   readonly untrained?: readonly string[];
+  /** Written in place of the model's own tensors, e.g. with adapters merged in. */
+  readonly weights?: readonly StoredWeight[];
 }
 
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */
 export function saveCommFolder(folder: string, model: Comm, options: SaveCommOptions = {}): void {
-  const weights = [...model.stateDict()].map(
-    ([key, tensor]): StoredWeight => ({ key, shape: tensor.shape, dtype: tensor.dtype, load: () => tensor.detach() }),
-  );
+  const own = (): StoredWeight[] =>
+    [...model.stateDict()].map(([key, tensor]) => ({
+      ...{ key, shape: tensor.shape, dtype: tensor.dtype },
+      load: () => tensor.detach(),
+    }));
   const { untrained: marked, ...config } = model.config;
   const untrained = [...(options.untrained ?? marked ?? [])];
-  writeCommFolder(folder, untrained.length === 0 ? config : { ...config, untrained }, weights, options);
+  writeCommFolder(
+    folder,
+    untrained.length === 0 ? config : { ...config, untrained },
+    options.weights ?? own(),
+    options,
+  );
 }
 
 /** A weight that is not read yet. */

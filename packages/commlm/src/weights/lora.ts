@@ -180,7 +180,7 @@ function planChanges(model: WeightSource, files: WeightFiles, config: LoraConfig
 }
 
 /** W + scale * B A (transposed for embeddings) in f32, in the dtype of W. */
-function merged(weight: Tensor, a: Tensor, b: Tensor, scale: number, transpose: boolean): Tensor {
+export function mergeFactors(weight: Tensor, a: Tensor, b: Tensor, scale: number, transpose = false): Tensor {
   return scope(() =>
     noGrad(() => {
       const delta = b.to('f32').matmul(a.to('f32')).mul(scale);
@@ -222,7 +222,13 @@ export function withLora(model: WeightSource, folder: string): WeightSource {
       return scope(() =>
         change.kind === 'replace'
           ? files.tensor(change.key).to(model.info(key).dtype)
-          : merged(model.tensor(key), files.tensor(change.a), files.tensor(change.b), change.scale, change.transpose),
+          : mergeFactors(
+              model.tensor(key),
+              files.tensor(change.a),
+              files.tensor(change.b),
+              change.scale,
+              change.transpose,
+            ),
       );
     },
     close: () => {

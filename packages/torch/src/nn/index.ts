@@ -7,6 +7,7 @@ export * as init from './init.js';
 export { Int8Linear, quantizeRows } from './int8-linear.js';
 export { LayerScale } from './layer-scale.js';
 export { Linear } from './linear.js';
+export { LoraLinear, type LoraOptions } from './lora-linear.js';
 export { Mlp, type MlpOptions } from './mlp.js';
 export { type Layer, Module, type ModuleTarget } from './module.js';
 export { BatchNorm2d, type BatchNorm2dOptions, LayerNorm, type LayerNormOptions, RmsNorm } from './norm.js';

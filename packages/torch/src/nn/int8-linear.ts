@@ -1,5 +1,5 @@
-/** The fully connected layer with 8-bit weights, for inference. */
-import { noGrad } from '../autograd.js';
+/** The fully connected layer with 8-bit weights, which stay as they are. */
+import { isGradEnabled, noGrad } from '../autograd.js';
 import { linear } from '../functional.js';
 import { untypedOp } from '../ops.js';
 import { scope } from '../scope.js';
@@ -31,7 +31,8 @@ export function quantizeRows(weight: Tensor): { weight: Tensor; scale: Tensor } 
 
 /**
  * `x W^T + b` like {@link Linear}, with the weight in 8 bits and activations as they come: `float[*, in]` to
- * `float[*, out]`. Weight `i8[out, in]`, scale `bf16[out]`. Not trainable.
+ * `float[*, out]`. Weight `i8[out, in]`, scale `bf16[out]`. Not trainable itself; gradients reach its input, for which the
+ * graph holds the weight in the input's dtype.
  */
 export class Int8Linear extends Module {
   readonly weight: Parameter;
@@ -68,7 +69,8 @@ export class Int8Linear extends Module {
 
   /** `float[*, in]` to `float[*, out]`. */
   forward(x: Tensor): Tensor {
-    if (x.device === 'cpu') return int8LinearOp(x, this.weight, this.scale, this.bias);
+    if (x.device === 'cpu' && !(x.requiresGrad && isGradEnabled()))
+      return int8LinearOp(x, this.weight, this.scale, this.bias);
     return scope(() => {
       const product = linear(x, this.weight.to(x.dtype)).mul_(this.scale.to(x.dtype));
       return this.bias === null ? product : product.add_(this.bias.to(x.dtype));

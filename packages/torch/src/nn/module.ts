@@ -159,7 +159,8 @@ export abstract class Module {
 
   /**
    * Puts other modules in the place of those below this one: `change` is asked for each, outermost first, and hands back
-   * the module itself to keep it. What was replaced is disposed of; it must not be shared.
+   * the module itself to keep it. What was replaced is disposed of, without the tensors that its successor took over;
+   * it must not be shared.
    */
   replaceModules(change: (module: Module, key: string) => Module, prefix = ''): void {
     const keys = keysOf(this.constructor);
@@ -171,8 +172,11 @@ export abstract class Module {
         const next = change(value, key);
         if (next === value) value.replaceModules(change, key);
         else {
-          value.dispose();
-          next.training = value.training;
+          const kept = new Set<Parameter | Buffer>([...next.parameters(), ...next.namedBuffers().values()]);
+          for (const module of value.modules()) {
+            for (const [, held] of walk(module)) if (!(held instanceof Module) && !kept.has(held)) held.dispose();
+          }
+          next.train(value.training);
           holder[name] = next;
         }
       }

@@ -11,7 +11,7 @@ const copyAllOp = op('aten::_foreach_copy_');
 const zerosLikeOp = op('aten::zeros_like');
 
 /** Most gradient elements that are held in f32 at once when master weights are used. */
-const BUCKET_ELEMENTS = 2 ** 26;
+const BUCKET_ELEMENTS = 2 ** 24;
 
 /** Hyperparameters; a parameter group may have its own. */
 export interface AdamWHyperparameters {

@@ -6,6 +6,7 @@ import {
   ById,
   type Id,
   idField,
+  type JsonObject,
   listField,
   Place,
   readBytes,
@@ -60,30 +61,36 @@ function dropNonAscii(text: string): string {
   return text.replace(/[^\u0000-\u007f]/g, '');
 }
 
-/** Reads the sentences of every region (`ref_id`), optionally of one split, in the order of the file. */
-export async function readRegionReferences(
-  path: string,
-  options: { readonly split?: string } = {},
-): Promise<ReadonlyMap<Id, readonly string[]>> {
+/** One region: what is said about it, and the ids that lead to its box and picture. */
+export interface Ref {
+  readonly id: Id;
+  readonly split: string;
+  readonly sentences: readonly string[];
+  /** Where the entry stands in the file, for errors. */
+  readonly place: Place;
+  readonly entry: JsonObject;
+}
+
+/** The regions of a file in its order, optionally of one split. */
+export async function readRefs(path: string, options: { readonly split?: string } = {}): Promise<readonly Ref[]> {
   const place = new Place(path);
   const { root, decode } = await readRoot(path);
   const entries = asList(root, place);
-  const regions = new ById<readonly string[]>('region');
+  const regions = new ById<Ref>('region');
   const splits = new Set<string>();
   entries.forEach((value, i) => {
     const at = place.at(`entry ${i + 1}`);
     const entry = asObject(value, at);
-    if (options.split !== undefined) {
-      const split = stringField(entry, 'split', at);
-      splits.add(split);
-      if (split !== options.split) return;
-    }
+    const split = options.split === undefined && !('split' in entry) ? '' : stringField(entry, 'split', at);
+    splits.add(split);
+    if (options.split !== undefined && split !== options.split) return;
     const sentences = listField(entry, 'sentences', at).map((sentence, k) => {
       const sentenceAt = at.at(`sentences[${k}]`);
       return dropNonAscii(decode(stringField(asObject(sentence, sentenceAt), 'sent', sentenceAt)));
     });
     if (sentences.length === 0) throw at.error('the region has no sentences.');
-    regions.add(idField(entry, 'ref_id', at), sentences, at);
+    const id = idField(entry, 'ref_id', at);
+    regions.add(id, { id, split, sentences, place: at, entry }, at);
   });
   if (regions.values.size === 0) {
     throw place.error(
@@ -92,5 +99,13 @@ export async function readRegionReferences(
       options.split === undefined ? undefined : 'score/no-split',
     );
   }
-  return regions.values;
+  return [...regions.values.values()];
+}
+
+/** Reads the sentences of every region (`ref_id`), optionally of one split, in the order of the file. */
+export async function readRegionReferences(
+  path: string,
+  options: { readonly split?: string } = {},
+): Promise<ReadonlyMap<Id, readonly string[]>> {
+  return new Map((await readRefs(path, options)).map(({ id, sentences }) => [id, sentences]));
 }

@@ -1,0 +1,18 @@
+/** Low-rank adapters: which layers get one, and how large it is. */
+import { z } from 'zod';
+
+/** What trains in place of a frozen language model (LoRA, 2106.09685); names and meanings are PEFT's. */
+export const LoraConfig = z.strictObject({
+  rank: z.int().positive(),
+  /** The correction counts alpha / rank. */
+  alpha: z.number().positive(),
+  dropout: z.number().min(0).lt(1),
+  /**
+   * Layers that are adapted: a list of names, each the whole name of a layer or its end behind a dot (`q_proj`), a text
+   * that is a regular expression of whole names, or `all-linear`: every linear layer but the head.
+   */
+  targetModules: z.union([z.literal('all-linear'), z.string().min(1), z.array(z.string().min(1)).min(1)]),
+  /** Dtype of the factors. bf16 ones have f32 masters in the optimiser. */
+  dtype: z.enum(['f32', 'bf16']),
+});
+export type LoraConfig = z.infer<typeof LoraConfig>;
