@@ -4,7 +4,7 @@ import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import type { CommError } from '../../config/errors.js';
-import { pictureError, reasonOf } from '../fault.js';
+import { noPicture, pictureError, reasonOf } from '../fault.js';
 import type { PictureStore } from '../sample.js';
 import { expandBraces } from './tar.js';
 
@@ -51,9 +51,7 @@ export async function openParquet(patterns: readonly string[], columns: ParquetC
   return {
     read: async (key) => {
       const found = rows.get(key);
-      if (found === undefined) {
-        throw pictureError(`${place}, ${key}`, 'no row has this key.', { fix: keyHint(rows, columns) });
-      }
+      if (found === undefined) throw noPicture(place, key, rows.keys());
       const { group, row } = found;
       if (last?.group !== group) last = { group, bytes: group.table.pictures(columns.image, group) };
       const bytes = (await last.bytes)[row - group.rowStart];
@@ -65,11 +63,6 @@ export async function openParquet(patterns: readonly string[], columns: ParquetC
     has: async (key) => rows.has(key),
     close,
   };
-}
-
-function keyHint(rows: ReadonlyMap<string, Located>, { key }: ParquetColumns): string {
-  const [first] = rows.keys();
-  return `Keys are what the column ${key ?? 'path of the pictures'} holds, such as ${first ?? 'none'}.`;
 }
 
 async function addRows(table: Table, columns: ParquetColumns, rows: Map<string, Located>): Promise<void> {

@@ -1,5 +1,5 @@
 /** Pictures in base64 in a table of text: a column of keys and a column of pictures, parted by tabs. */
-import { pictureError } from '../fault.js';
+import { noPicture, pictureError } from '../fault.js';
 import { type Lines, openLines } from '../json-records.js';
 import type { PictureStore } from '../sample.js';
 
@@ -35,10 +35,7 @@ export async function openTable(file: string, columns: TableColumns): Promise<Pi
   return {
     async read(key) {
       const row = byKey.get(key);
-      if (row === undefined) {
-        const [first] = byKey.keys();
-        throw pictureError(`${file}, ${key}`, 'no row has this key.', { fix: `Keys are such as ${first ?? 'none'}.` });
-      }
+      if (row === undefined) throw noPicture(file, key, byKey.keys());
       const text = cellsOf(lines, row)[imageAt]!;
       if (/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return Buffer.from(text, 'base64');
       throw pictureError(`${file}, line ${row.first + 1}`, 'the picture is not base64.', {
