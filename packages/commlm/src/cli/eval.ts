@@ -1,114 +1,117 @@
-// `commlm eval <benchmark...>`: generate answers and score them. `world` measures whether a model looks at all.
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
-import { type Command, Option } from 'commander';
+// `commlm eval <benchmark...>`: generate answers and score them, with our engine or any OpenAI-style endpoint.
+import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommError } from '../config/errors.js';
-import type { WorldFigures, WorldResults } from '../eval/world.js';
-import { writeFileAtomically } from './files.js';
-import { interruptSignal } from './interrupt.js';
-import { openSession } from './open-session.js';
-import { addModelOptions, type ModelOptions, wholeNumber } from './options.js';
-import { printJson } from './output.js';
-import { Progress } from './progress.js';
+import type { BenchmarkOptions } from './eval-benchmarks.js';
+import { addCompare } from './eval-compare.js';
+import { addReport } from './eval-report.js';
+import type { WorldOptions } from './eval-world.js';
+import { addModelOptions, realNumber, wholeNumber } from './options.js';
 
-interface EvalOptions extends ModelOptions {
-  readonly count: number;
-  readonly seed: number;
-  readonly style: 'known' | 'shift';
-  readonly size: number;
-  readonly batchSize: number;
-  readonly out?: string;
-  readonly json?: boolean;
-}
+type EvalOptions = Omit<BenchmarkOptions, 'out'> & WorldOptions;
 
-const BENCHMARKS = ['world'];
+/** Options that mean something to `world` alone, and to everything else alone. */
+const WORLD_ONLY = ['count', 'style', 'size'] as const;
+const BENCHMARKS_ONLY = [
+  ...(['data', 'file', 'split', 'subset', 'prompts', 'coordinates', 'reader', 'limit', 'numShards', 'shard'] as const),
+  ...(['blind', 'maxNewTokens', 'temperature', 'topP', 'endpoint', 'endpointModel', 'endpointKeyEnv'] as const),
+  'concurrency',
+] as const;
+
+const HELP = `
+Benchmarks:
+  refcoco, refcoco+, refcocog, reg          boxes for phrases, phrases for boxes
+  pope, mme, mmbench, mmvp                  yes or no, and choices
+  coco-caption, flickr30k                   captions
+  vqav2, okvqa, textvqa, gqa, scienceqa     short answers
+  world                                     whether a model looks: unseen scenes, each question with a grey picture too
+
+The published files are looked for below --data by their own names; --file names others. A run that was stopped goes on
+where it was when the same command is given again. docs/evaluation.md tells what is read and how it is asked.
+
+Examples:
+  commlm world out/world --split test --count 100
+  commlm eval pope refcoco reg coco-caption vqav2 mme mmbench --data out/world --out out/eval
+  commlm eval pope --data pope --file pope.images=val2014 --out out/pope --endpoint http://localhost:8000/v1
+  commlm eval world --count 1000 --out out/eval-world
+  commlm eval compare out/before out/after`;
+
+const collect = (text: string, before: readonly string[] | undefined): string[] => [...(before ?? []), text];
 
 /** Adds the command `eval`. */
 export function register(program: Command): void {
   const command = program
     .command('eval')
-    .description('Generate answers for a benchmark and score them.')
-    .argument('<benchmark>', `one of: ${BENCHMARKS.join(', ')}`)
-    .option('--count <n>', 'scenes of the held-out split', wholeNumber(1, 1_000_000), 1000)
-    .option('--seed <n>', 'stream of scenes', wholeNumber(0, 1_000_000), 900)
-    .addOption(new Option('--style <name>', 'drawing styles').choices(['known', 'shift']).default('known'))
-    .option('--size <px>', 'long side of the pictures', wholeNumber(32, 4096), 256)
-    .option('--batch-size <n>', 'questions answered together', wholeNumber(1, 4096), 64)
-    .option('--out <folder>', 'write results.json and samples_<benchmark>.jsonl there')
-    .option('--json', 'print the figures as one JSON document');
-  addModelOptions(command);
-  command
-    .addHelpText(
-      'after',
-      [
-        '',
-        'Every question is asked with its picture and with a grey one in its place: a model that looks is far better with',
-        'the picture than with the grey one.',
-        '',
-        'Example:',
-        '  commlm eval world --count 1000 --out out/eval',
-      ].join('\n'),
+    .description('Generate answers for benchmarks and score them as their official tools do.')
+    .argument('<benchmark...>', 'pope, refcoco, reg, coco-caption, vqav2, mme, mmbench, ..., or world')
+    .option('--data <folder>', 'where the annotation files and pictures are')
+    .option('--out <folder>', 'results.json, samples_<benchmark>.jsonl and the record of answers go there')
+    .option('--file <benchmark.role=path>', 'a file or a folder of pictures by name, once for each', collect)
+    .option('--split <benchmark=names>', 'splits or subtasks, joined by commas', collect)
+    .option('--subset', 'accept published files that hold a part of their entries; the result is marked partial')
+    .option(
+      '--limit <n>',
+      'first questions of each split or subtask alone; the result is marked partial',
+      wholeNumber(1),
     )
-    .action((benchmark: string, options: EvalOptions) => evaluate(benchmark, options));
+    .option('--prompts <name|file>', 'shikra, llava, general or a JSON file (default: by model; general for endpoints)')
+    .addOption(
+      new Option('--coordinates <frame>', 'frame of boxes in place of that of the prompts').choices([
+        ...['shikra', 'square', 'relative', 'thousandths', 'pixels'],
+      ]),
+    )
+    .option('--reader <benchmark=name>', 'how answers are read, as in score; the default is the official way', collect)
+    .option('--blind', 'ask everything again with grey pictures, and print those figures beside')
+    .option('--max-new-tokens <n>', 'longest answer in tokens (default: 128)', wholeNumber(1))
+    .option('--temperature <t>', '0 takes the likeliest token each time (default)', realNumber(0, 100))
+    .option('--top-p <p>', 'share of the probability that sampling draws from', realNumber(0, 1, true))
+    .option('--seed <n>', 'seed of the sampling (default: 0); world: stream of scenes (default: 900)', wholeNumber(0))
+    .option('--batch-size <n>', 'questions answered together', wholeNumber(1, 4096), 64)
+    .option('--num-shards <k>', 'ask a part; scored by the run that finds all parts done', wholeNumber(1, 100_000))
+    .option('--shard <i>', 'which part, from 0', wholeNumber(0, 99_999))
+    .option('--endpoint <url>', 'ask an OpenAI-style server, as in http://localhost:8000/v1', endpointUrl)
+    .option('--endpoint-model <name>', "the server's name of the model")
+    .option('--endpoint-key-env <variable>', 'environment variable that holds the key')
+    .option('--concurrency <n>', 'endpoint: requests at a time (default: 8)', wholeNumber(1, 1024))
+    .option('--count <n>', 'world: scenes of the held-out split (default: 1000)', wholeNumber(1, 1_000_000))
+    .addOption(new Option('--style <name>', 'world: drawing styles (default: known)').choices(['known', 'shift']))
+    .option('--size <px>', 'world: long side of the pictures (default: 256)', wholeNumber(32, 4096))
+    .option('--json', 'print the results as one JSON document');
+  addModelOptions(command);
+  command.enablePositionalOptions();
+  addCompare(command);
+  addReport(command);
+  command.addHelpText('after', HELP).action((names: string[], options: EvalOptions) => run(names, options));
 }
 
-async function evaluate(benchmark: string, options: EvalOptions): Promise<void> {
-  if (!BENCHMARKS.includes(benchmark)) {
-    throw new CommError(`There is no benchmark "${benchmark}".`, {
-      code: 'eval/benchmark',
-      exitCode: 2,
-      fix: `Choose one of ${BENCHMARKS.join(', ')}.`,
-    });
+function endpointUrl(text: string): string {
+  if (!URL.canParse(text) || !/^https?:$/.test(new URL(text).protocol)) {
+    throw new InvalidArgumentError('It must be an address such as http://localhost:8000/v1.');
   }
-  const { evaluateWorld } = await import('../eval/world.js');
-  using model = await openSession(options);
-  let progress: Progress | undefined;
-  const { count, seed, style, size, batchSize } = options;
-  const results = await evaluateWorld(model, {
-    count,
-    seed,
-    style,
-    size,
-    batchSize,
-    signal: interruptSignal(),
-    onProgress: (done, total) => {
-      progress ??= new Progress({ label: 'asking', total, unit: 'questions' });
-      progress.update(done);
-    },
-  });
-  progress?.finish();
-  const { samples, ...summary } = results;
-  const report = { benchmark, model: model.name, settings: { count, seed, style, size, split: 'test' }, ...summary };
-  if (options.out !== undefined) {
-    mkdirSync(options.out, { recursive: true });
-    await writeFileAtomically(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
-    const lines = samples.map((sample) => `${JSON.stringify(sample)}\n`).join('');
-    await writeFileAtomically(join(options.out, `samples_${benchmark}.jsonl`), lines);
-  }
-  if (options.json === true) printJson(report);
-  else process.stdout.write(table(results, style));
+  return text;
 }
 
-function table({ scenes, questions, withPicture, withGrey }: WorldResults, style: string): string {
-  const percent = (share: number | undefined): string => (share === undefined ? '-' : `${(share * 100).toFixed(1)} %`);
-  const rows: (readonly [string, number, string, string])[] = [];
-  const row = (name: string, type: string, figure: (f: WorldFigures) => string): void => {
-    rows.push([name, questions[type] ?? 0, figure(withPicture), figure(withGrey)]);
-  };
-  row('existence accuracy', 'existence', (f) => percent(f.existence));
-  row('existence says yes', 'existence', (f) => percent(f.existenceYesRatio));
-  const numVqa = Object.keys(withPicture.vqaByType).reduce((sum, type) => sum + (questions[type] ?? 0), 0);
-  rows.push(['VQA accuracy', numVqa, percent(withPicture.vqa), percent(withGrey.vqa)]);
-  for (const type of Object.keys(withPicture.vqaByType)) row(`  ${type}`, type, (f) => percent(f.vqaByType[type]));
-  row('last turn of three', 'dialogue', (f) => percent(f.dialogue));
-  row('about two pictures', 'pairs', (f) => percent(f.pairs));
-  row('REC accuracy, IoU > 0.5', 'rec', (f) => percent(f.rec));
-  row('REC mean IoU', 'rec', (f) => f.recMeanIou.toFixed(3));
-  row('caption CIDEr', 'caption', (f) => f.captionCider.toFixed(3));
-  const lines = rows.map(
-    ([name, n, picture, grey]) =>
-      `${name.padEnd(26)}${String(n).padStart(7)}${picture.padStart(12)}${grey.padStart(12)}`,
-  );
-  const head = `${''.padEnd(26)}${'count'.padStart(7)}${'picture'.padStart(12)}${'grey'.padStart(12)}`;
-  return [`${scenes} unseen scenes, ${style} styles`, head, ...lines, ''].join('\n');
+function usageError(message: string, fix: string): CommError {
+  return new CommError(message, { code: 'eval/usage', exitCode: 2, fix });
+}
+
+function refuse(options: EvalOptions, names: readonly (keyof EvalOptions)[], why: string): void {
+  const given = names.find((name) => options[name] !== undefined);
+  if (given === undefined) return;
+  const flag = `--${given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+  throw usageError(`${flag} has no effect ${why}.`, `Leave out ${flag}.`);
+}
+
+async function run(names: readonly string[], options: EvalOptions): Promise<void> {
+  if (names.includes('world')) {
+    if (names.length > 1) throw usageError('world is evaluated on its own.', 'Name it alone.');
+    refuse(options, BENCHMARKS_ONLY, 'on world, which makes its own scenes');
+    const { evaluateWorldCommand } = await import('./eval-world.js');
+    return evaluateWorldCommand(options);
+  }
+  refuse(options, WORLD_ONLY, 'but on world');
+  const { data, out } = options;
+  if (data === undefined) throw usageError('The data folder is missing.', 'Name it with --data FOLDER.');
+  if (out === undefined) throw usageError('The folder of the results is missing.', 'Name it with --out FOLDER.');
+  const { evaluateBenchmarks } = await import('./eval-benchmarks.js');
+  return evaluateBenchmarks(names, { ...options, data, out });
 }

@@ -46,6 +46,8 @@ test('a bad file is exit code 1 and no figure, a bad option exit code 2', () => 
   assert.equal(bad.status, 1);
   assert.match(bad.stderr, /cut\.jsonl, line 1, column \d+: not valid JSON/);
   assert.ok(!bad.stdout.includes('accuracy'));
+  const plain = run('pope', '--predictions', join(folder, 'cut.jsonl'), '--annotations', questions);
+  assert.deepEqual([plain.status, plain.stdout], [1, '']);
   assert.equal(run('pope', '--predictions', answers).status, 2);
   assert.equal(run('poop', '--predictions', answers).status, 2);
   assert.equal(run('pope', '--predictions', answers, '--annotations', questions, '--reader', 'judge').status, 2);

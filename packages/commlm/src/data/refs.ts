@@ -4,7 +4,7 @@ import { Parser } from 'pickleparser';
 import { dataPlace, openJson, unreadable } from './json-records.js';
 import { asList, asObject, type JsonObject, type Place } from './place.js';
 
-/** First bytes of a pickled list: protocol 2 and above, protocol 0, protocol 1. JSON starts with none of them but blanks. */
+/** First bytes of a pickled list: protocol 2 and above, protocol 0, protocol 1. JSON starts with none of them. */
 const PICKLE_STARTS: ReadonlySet<number | undefined> = new Set([0x80, 0x28, 0x5d]);
 const PROTOCOL_0_START = 0x28;
 
@@ -25,12 +25,24 @@ export function readRefEntries(path: string): RefEntry[] {
   } catch (cause) {
     throw unreadable(path, cause);
   }
-  // A JSON array begins as a pickle of protocol 1 does, `]` against `[`: those two differ.
-  if (!PICKLE_STARTS.has(bytes[0])) {
+  if (!isPickle(bytes)) {
     const records = openJson(path).elements();
     return Array.from({ length: records.length }, (_, i) => ({ entry: records.object(i), place: records.place(i) }));
   }
   const place = dataPlace(path);
+  return asList(readPickle(bytes, place), place).map((value, i) => {
+    const at = place.at(`entry ${i + 1}`);
+    return { entry: asObject(value, at), place: at };
+  });
+}
+
+/** Whether the bytes begin as a pickled list does and no JSON text. */
+export function isPickle(bytes: Uint8Array): boolean {
+  return PICKLE_STARTS.has(bytes[0]);
+}
+
+/** The plain value of a pickle. @throws CommError at `place` when it is damaged or holds an object of a class. */
+export function readPickle(bytes: Uint8Array, place: Place): unknown {
   let root: unknown;
   try {
     root = new Parser({ nameResolver: { resolve: refuseClass } }).parse<unknown>(bytes);
@@ -38,10 +50,7 @@ export function readRefEntries(path: string): RefEntry[] {
     const reason = cause instanceof Error ? cause.message : 'unknown fault';
     throw place.error(`the pickle cannot be read: ${reason}`, 'Use the refs file as published, or write it as JSON.');
   }
-  return asList(bytes[0] === PROTOCOL_0_START ? unescaped(root) : root, place).map((value, i) => {
-    const at = place.at(`entry ${i + 1}`);
-    return { entry: asObject(value, at), place: at };
-  });
+  return bytes[0] === PROTOCOL_0_START ? unescaped(root) : root;
 }
 
 /** A refs file holds plain lists, dictionaries, numbers and texts; anything else in a pickle is not read. */

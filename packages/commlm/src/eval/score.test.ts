@@ -314,6 +314,10 @@ test('MMBench: circular and vanilla, JSON and TSV predictions, both readers', as
   assert.equal(exact.metrics['vanilla'], 0.5);
   assert.deepEqual(exact.metrics['circularByL2Category'], { coarse: 1, fine: 0 });
   assert.deepEqual(exact.perItem[2], { index: 2, parsed: null, hit: false });
+  assert.deepEqual(exact.notes, [
+    '2 questions in 3 rows.',
+    '1 questions have fewer rows than options, so circular is no full CircularEval for them.',
+  ]);
   const table = ['index\tprediction', ...CHOICES.map(({ index, prediction }) => `${index}\t${prediction}`)].join('\n');
   const old = await score(
     'mmbench',
@@ -375,6 +379,12 @@ const mmbench = (predictions: Content, annotations: Content = MMBENCH): Files =>
 const gqa = (predictions: Content, annotations: Content = GQA): Files => ({ predictions, annotations });
 const science = (predictions: Content, annotations: Content = PROBLEMS): Files => ({ predictions, annotations });
 const mmvp = (predictions: Content, annotations: Content = MMVP): Files => ({ predictions, annotations });
+const TEXT_VQA = { data: [10, 11].map((id) => ({ question_id: id, answers: Array.from({ length: 10 }, () => 'a') })) };
+const REGIONS = [
+  { ref_id: 5, sentences: [{ sent: 'left man' }] },
+  { ref_id: 6, sentences: [{ sent: 'red car' }] },
+];
+const reg = (predictions: Content): Files => ({ predictions, annotations: REGIONS });
 const first = VQA.annotations[0] as object;
 
 const DAMAGES: readonly Damage[] = [
@@ -645,9 +655,247 @@ const DAMAGES: readonly Damage[] = [
     mmvp(LETTERS.split('\n')[0] as string),
     /1 of 2 questions have no prediction: 2/,
   ],
+  // More damage of prediction files, benchmark by benchmark.
+  [
+    'a caption cut inside a character',
+    'flickr30k',
+    captions(Buffer.from('[{"image_id": 1, "caption": "caf\xc3', 'latin1')),
+    /line 1: .*not valid UTF-8/,
+  ],
+  [
+    'a caption with a raw line feed',
+    'coco-caption',
+    captions('[{"image_id": 1, "caption": "a\nb"}]'),
+    /line 1, column 29: not valid JSON/,
+  ],
+  [
+    'a wrong escape',
+    'coco-caption',
+    captions('[{"image_id": 1, "caption": "a\\x41"}]'),
+    /line 1, column \d+: not valid JSON/,
+  ],
+  ['a comment', 'coco-caption', captions('[] // none'), /line 1, column 4: .*after the end/],
+  [
+    'a caption under another name',
+    'coco-caption',
+    captions([{ image_id: 1, text: 'a' }]),
+    /entry 1: the field "caption" is missing; found image_id, text/,
+  ],
+  [
+    'results inside an object',
+    'coco-caption',
+    captions({ results: CAPTIONS }),
+    /predictions\.json: a list is needed, but this is an object/,
+  ],
+  ['a list of lists', 'coco-caption', captions([[1, 'a']]), /entry 1: an object is needed, but this is a list/],
+  [
+    'an id that is a truth value',
+    'coco-caption',
+    captions([{ image_id: true, caption: 'a' }]),
+    /"image_id" must be a whole number or a text, but is a boolean/,
+  ],
+  [
+    'an id that is null',
+    'vqav2',
+    vqa([{ question_id: null, answer: 'a' }]),
+    /"question_id" must be a whole number or a text, but is null/,
+  ],
+  [
+    'an id with an exponent',
+    'vqav2',
+    vqa('[{"question_id": 1e-3, "answer": "a"}]'),
+    /"question_id" must be a whole number/,
+  ],
+  [
+    'ids as text',
+    'vqav2',
+    vqa(ANSWERS.map((a) => ({ ...a, question_id: String(a.question_id) }))),
+    /question "11" is not in/,
+  ],
+  [
+    'the same question twice',
+    'vqav2',
+    vqa([...ANSWERS, ANSWERS[1]]),
+    /entry 3: question 10 is there already, at entry 2/,
+  ],
+  [
+    'an answer as a list of texts',
+    'okvqa',
+    vqa([{ question_id: 10, answer: ['yes'] }]),
+    /"answer" must be a text, but is a list/,
+  ],
+  [
+    'an answer under the name of the field of humans',
+    'okvqa',
+    vqa([{ question_id: 10, answers: 'yes' }]),
+    /entry 1: the field "answer" is missing; found question_id, answers/,
+  ],
+  ['a number', 'vqav2', vqa('7'), /predictions\.json: a list is needed, but this is a number/],
+  [
+    'an answer that is null',
+    'textvqa',
+    { predictions: [{ question_id: 10, answer: null }], annotations: TEXT_VQA },
+    /entry 1: "answer" must be a text, but is null/,
+  ],
+  [
+    'a question that is not known',
+    'textvqa',
+    { predictions: [...ANSWERS, { question_id: 12, answer: '' }], annotations: TEXT_VQA },
+    /entry 3: question 12 is not in/,
+  ],
+  ['no sentence', 'reg', reg([{ ref_id: 5, caption: 'a' }]), /entry 1: the field "sent" is missing/],
+  [
+    'a region twice',
+    'reg',
+    reg([
+      { ref_id: 5, sent: 'a' },
+      { ref_id: 5, sent: 'b' },
+    ]),
+    /entry 2: region 5 is there already/,
+  ],
+  [
+    'a region that is not known',
+    'reg',
+    reg([
+      { ref_id: 5, sent: 'a' },
+      { ref_id: 9, sent: 'b' },
+    ]),
+    /entry 2: region 9 is not in/,
+  ],
+  ['a region left out', 'reg', reg([{ ref_id: 5, sent: 'a' }]), /1 of 2 regions have no prediction: 6/],
+  [
+    'an answer that is a number',
+    'pope',
+    pope(lines({ question: 'a', answer: 1 }, { question: 'b', answer: 'no' })),
+    /line 1: "answer" must be a text, but is a number/,
+  ],
+  [
+    'an answer that is null',
+    'pope',
+    pope(lines({ question_id: 1, text: null }, { question_id: 2, text: 'no' })),
+    /line 1: "text" must be a text, but is null/,
+  ],
+  [
+    'ids on some lines alone',
+    'pope',
+    pope(lines({ question_id: 1, text: 'no' }, { text: 'no' })),
+    /line 1: the field "question" is missing/,
+  ],
+  [
+    'an id that is not known',
+    'pope',
+    pope(lines({ question_id: 1, text: 'no' }, { question_id: 3, text: 'no' })),
+    /line 2: question 3 is not in/,
+  ],
+  ['an id left out', 'pope', pope(lines({ question_id: 1, text: 'no' })), /1 of 2 questions have no prediction: 2/],
+  ['two objects on a line', 'pope', pope(POPE_ANSWERS.replace('\n', '')), /line 1, column \d+: not valid JSON/],
+  ['an indented object', 'pope', pope('{\n"question": "a",\n"answer": "b"\n}'), /line 1, column \d+: not valid JSON/],
+  [
+    'a line that is a text',
+    'refcoco',
+    rec(`"[0,0,1,1]"\n${lines({ answer: '' })}`),
+    /line 1: an object is needed, but this is a text/,
+  ],
+  ['more boxes than phrases', 'refcoco', rec(BOXES + BOXES), /4 predictions, but .* has 2 entries/],
+  [
+    'boxes under another name',
+    'refcoco+',
+    rec(lines({ box: '[0,0,1,1]' }, { box: '' })),
+    /line 1: the field "answer" is missing; found box/,
+  ],
+  ['a list of answers', 'refcocog', rec('[{"answer": "a"}]'), /line 1: this is a JSON array/],
+  [
+    'a row that is not known',
+    'mmbench',
+    mmbench([...CHOICES, { index: 9, prediction: 'A' }]),
+    /entry 4: row 9 is not in/,
+  ],
+  ['a row twice', 'mmbench', mmbench([...CHOICES, CHOICES[0]]), /entry 4: row 1 is there already, at entry 1/],
+  [
+    'an index as text',
+    'mmbench',
+    mmbench([{ index: '1', prediction: 'A' }]),
+    /entry 1: "index" must be a number, but is a text/,
+  ],
+  [
+    'an index below zero',
+    'mmbench',
+    mmbench([{ index: -1, prediction: 'A' }]),
+    /entry 1: "index" must be a whole number, but is -1/,
+  ],
+  [
+    'a prediction that is null',
+    'mmbench',
+    mmbench([{ index: 1, prediction: null }]),
+    /entry 1: "prediction" must be a text, but is null/,
+  ],
+  [
+    'no prediction column',
+    'mmbench',
+    mmbench('index\tanswer\n1\tA\n'),
+    /line 1: the column "prediction" is missing; found "index", "answer"/,
+  ],
+  [
+    'commas in the place of tabs',
+    'mmbench',
+    mmbench('index,prediction\n1,A\n'),
+    /line 1: the column "index" is missing/,
+  ],
+  ['a cell too many', 'mmbench', mmbench('index\tprediction\n1\tA\tB\n'), /line 2: 3 cells, but the head line has 2/],
+  [
+    'a column twice',
+    'mmbench',
+    mmbench('index\tprediction\tprediction\n1\tA\tB\n'),
+    /line 1: the column "prediction" is there twice/,
+  ],
+  ['no id', 'gqa', gqa([{ prediction: 'a' }]), /entry 1: the field "questionId" is missing/],
+  [
+    'an answer under another name',
+    'gqa',
+    gqa([{ questionId: '0001', answer: 'a' }]),
+    /entry 1: the field "prediction" is missing/,
+  ],
+  [
+    'a question twice',
+    'gqa',
+    gqa([...GQA_PREDICTIONS, GQA_PREDICTIONS[0]]),
+    /entry 3: question "0001" is there already, at entry 1/,
+  ],
+  [
+    'a question that is not known',
+    'gqa',
+    gqa([...GQA_PREDICTIONS, { questionId: '0009', prediction: '' }]),
+    /entry 3: question "0009" is not in/,
+  ],
+  ['predictions keyed by id', 'gqa', gqa({ '0001': 'yes' }), /a list is needed, but this is an object/],
+  ['no text', 'scienceqa', science(lines({ question_id: '1', answer: 'A' })), /line 1: the field "text" is missing/],
+  [
+    'a text that is a number',
+    'scienceqa',
+    science(lines({ question_id: '1', text: 1 })),
+    /line 1: "text" must be a text, but is a number/,
+  ],
+  [
+    'a problem that is not known',
+    'scienceqa',
+    science(lines({ question_id: '77', text: 'A' })),
+    /line 1: problem "77" is not in the split/,
+  ],
+  ['a letter twice', 'mmvp', mmvp(LETTERS + LETTERS), /line 3: question 1 is there already/],
+  [
+    'a row that is not known',
+    'mmvp',
+    mmvp(`${LETTERS}${lines({ question_id: 3, text: 'A' })}`),
+    /line 3: question 3 is not in/,
+  ],
+  ['an id in words', 'mmvp', mmvp(lines({ question_id: 'one', text: 'A' })), /line 1: question "one" is not in/],
 ];
 
-assert.ok(DAMAGES.length >= 50);
+/** The annotations above; where they are given the damage is in the predictions. */
+const INTACT: readonly Content[] = [COCO, VQA, TEXT_VQA, REGIONS, POPE, REC, MMBENCH, GQA, PROBLEMS, MMVP];
+const ofPredictions = DAMAGES.filter(([, , files, , options]) => !options && INTACT.includes(files.annotations));
+assert.ok(ofPredictions.length >= 50);
+assert.equal(new Set(DAMAGES.map(([name, benchmark]) => `${benchmark}: ${name}`)).size, DAMAGES.length);
 
 for (const [name, benchmark, files, message, options] of DAMAGES) {
   test(`${benchmark}: ${name} is an error`, async () => {

@@ -16,7 +16,7 @@ import { readTextVqaAnnotations, readVqaAnnotations } from './formats/vqa.js';
 import { scoreTokenizedCaptions, tokenizeCaptions } from './metrics/captions.js';
 import { type GqaReader, scoreGqa } from './metrics/gqa.js';
 import { MeteorScorer } from './metrics/meteor.js';
-import { type MmbenchReader, scoreMmbench } from './metrics/mmbench.js';
+import { type MmbenchReader, type MmbenchRow, ROTATION_STEP, scoreMmbench } from './metrics/mmbench.js';
 import {
   COGNITION,
   type MmeFigures,
@@ -97,7 +97,7 @@ async function scoreCaptionSet(
 ): Promise<Scored> {
   const tokenized = tokenizeCaptions(references, predictions);
   const meteor = await openMeteor(request);
-  const { perItem, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
+  const { perItem, bleuCounts: _counts, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
   const spice =
     request.spiceCommand === undefined
       ? undefined
@@ -258,8 +258,20 @@ async function scoreMmbenchFiles(request: Request): Promise<Scored> {
     count: rows.length,
     metrics: { circular, vanilla, circularByL2Category, circularByCategory },
     perItem,
-    notes: [`${numQuestions} questions in ${rows.length} rows.`],
+    notes: [`${numQuestions} questions in ${rows.length} rows.`, ...lackingRotations(rows)],
   };
+}
+
+/** A table without all rotations gives a `circular` that is too high; it says so. */
+function lackingRotations(rows: readonly MmbenchRow[]): readonly string[] {
+  const numRows = new Map<number, number>();
+  for (const { index } of rows) numRows.set(index % ROTATION_STEP, (numRows.get(index % ROTATION_STEP) ?? 0) + 1);
+  const lacking = rows.filter(
+    ({ index, options }) => index < ROTATION_STEP && (numRows.get(index) as number) < Object.keys(options).length,
+  );
+  return lacking.length === 0
+    ? []
+    : [`${lacking.length} questions have fewer rows than options, so circular is no full CircularEval for them.`];
 }
 
 async function scoreRecFiles(request: Request): Promise<Scored> {
@@ -348,7 +360,7 @@ export const SCORE_BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   },
   mme: {
     summary: 'a folder of yes-or-no results',
-    readers: ['official'],
+    readers: ['official', 'lmms-eval'],
     needsAnnotations: false,
     score: scoreMmeFiles,
   },

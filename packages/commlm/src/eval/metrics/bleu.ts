@@ -11,9 +11,12 @@ const DENOMINATOR_OFFSET = 1e-9;
 export interface BleuScores {
   readonly corpus: readonly number[];
   readonly perCaption: ReadonlyArray<readonly number[]>;
+  /** What `corpus` is the BLEU of the sum of. */
+  readonly counts: readonly BleuCounts[];
 }
 
-interface BleuCounts {
+/** Statistics of a caption or a corpus: they add up. Index n - 1 is of n-grams. */
+export interface BleuCounts {
   length: number;
   referenceLength: number;
   readonly correct: number[];
@@ -62,7 +65,8 @@ function countMatches(
   return { length: candidate.length, referenceLength: closestLength(references, candidate.length), correct, guessed };
 }
 
-function bleuOf(counts: BleuCounts): number[] {
+/** BLEU-1..4 of statistics. */
+export function bleuOf(counts: BleuCounts): number[] {
   const ratio = (counts.length + NUMERATOR_OFFSET) / (counts.referenceLength + DENOMINATOR_OFFSET);
   const brevity = ratio < 1 ? Math.exp(1 - 1 / ratio) : 1;
   const scores: number[] = [];
@@ -88,7 +92,7 @@ export function bleu(
     correct: new Array<number>(MAX_ORDER).fill(0),
     guessed: new Array<number>(MAX_ORDER).fill(0),
   };
-  const perCaption = candidates.map((candidate, i) => {
+  const perCaptionCounts = candidates.map((candidate, i) => {
     const counts = countMatches(references[i] ?? [], candidate, index, limits);
     total.length += counts.length;
     total.referenceLength += counts.referenceLength;
@@ -96,7 +100,7 @@ export function bleu(
       total.correct[k] = (total.correct[k] as number) + (counts.correct[k] as number);
       total.guessed[k] = (total.guessed[k] as number) + (counts.guessed[k] as number);
     }
-    return bleuOf(counts);
+    return counts;
   });
-  return { corpus: bleuOf(total), perCaption };
+  return { corpus: bleuOf(total), perCaption: perCaptionCounts.map(bleuOf), counts: perCaptionCounts };
 }

@@ -1,5 +1,5 @@
 /** All caption metrics over one set of images: tokenised once, scored together. */
-import { bleu } from './bleu.js';
+import { type BleuCounts, bleu } from './bleu.js';
 import { cider } from './cider.js';
 import type { MeteorScorer } from './meteor.js';
 import { NgramIndex } from './ngrams.js';
@@ -18,6 +18,8 @@ export type CaptionFigures = Readonly<Record<CaptionMetricName, number>> & { rea
 /** Scores of the set, and of each image in the order of the references. */
 export type CaptionScores<Id> = CaptionFigures & {
   readonly perItem: ReadonlyArray<CaptionFigures & { readonly id: Id }>;
+  /** Additive statistics of BLEU, in the order of `perItem`. */
+  readonly bleuCounts: readonly BleuCounts[];
 };
 
 /** The captions of a set as tokens, parallel to `ids`. */
@@ -107,5 +109,6 @@ export function scoreTokenizedCaptions<Id>(
         meteorScores?.perCaption[i],
       ),
     })),
+    bleuCounts: bleuScores.counts,
   };
 }

@@ -2,7 +2,7 @@
  * MMBench: multiple choice under rotation of the options (CircularEval) and without (vanilla), with the two rule-based
  * readers that figures in papers come from. No judge model: an answer that no rule reads is wrong.
  */
-import { splitWords } from './python-text.js';
+import { CASELESS_I, CASELESS_S, SPACE, splitWords } from './python-text.js';
 
 /** `exact` is the exact-matching reader of today's toolkit, `2023` the one of COMM's time. */
 export type MmbenchReader = 'exact' | '2023';
@@ -37,7 +37,7 @@ const REFUSALS = [
   'Cannot determine the answer',
 ];
 const MARKS_TO_BLANK = /[.()[\],:;!*#{}]/g;
-const STATED_ANSWER = /(?:correct\s+)?answer\s+is\s+\**([ABCD])\**/i;
+const STATED_ANSWER = new RegExp(`an${CASELESS_S}wer${SPACE}+${CASELESS_I}${CASELESS_S}${SPACE}+\\**([ABCD])`, 'i');
 const NUM_LAST_WORDS = 4;
 
 function readLetterExact(answer: string, letters: readonly string[]): string | null {

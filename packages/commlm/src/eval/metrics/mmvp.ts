@@ -1,5 +1,5 @@
 /** MMVP: two pictures that look alike to CLIP, one question; a pair counts when both answers are right. */
-import { trim } from './python-text.js';
+import { CASELESS_I, CASELESS_S, SPACE, trim } from './python-text.js';
 
 /** Fractions of one over pairs and over single questions, and the reading of each answer. */
 export interface MmvpScores {
@@ -10,12 +10,12 @@ export interface MmvpScores {
 
 /** Tried in this order; the last takes any A or B at the end of a word. */
 const LETTER_PATTERNS = [
-  /^\s*\(?([AB])\)?\.?\s*$/i,
-  /^\s*\(?([AB])\)?[.\s]/i,
-  /answer\s+is\s+\(?([AB])\)?/i,
-  /option\s+\(?([AB])\)?/i,
-  /\(?([AB])\)?(?:\s|$)/i,
-];
+  '^\\(?([AB])\\)?\\.?$',
+  `^\\(?([AB])\\)?(?:\\.|${SPACE})`,
+  `an${CASELESS_S}wer${SPACE}+${CASELESS_I}${CASELESS_S}${SPACE}+\\(?([AB])`,
+  `opt${CASELESS_I}on${SPACE}+\\(?([AB])`,
+  `([AB])\\)?(?:${SPACE}|$)`,
+].map((pattern) => new RegExp(pattern, 'i'));
 
 /** The option that an answer names by the rules of lmms-eval, null for none. */
 export function parseMmvpAnswer(answer: string): 'A' | 'B' | null {

@@ -3,6 +3,7 @@
  * from text in the padded square and the target goes through the same text, rounding included.
  */
 import { formatFixed, parseBoxes } from '../../text/boxes.js';
+import { asciiDigits, SPACE } from './python-text.js';
 
 /** Corners x1, y1, x2, y2. */
 export type CornerBox = readonly [x1: number, y1: number, x2: number, y2: number];
@@ -37,7 +38,7 @@ export interface RecScores {
 
 /** The box of an answer: exactly one bracket holding exactly one box, else null. */
 export function parseRecAnswer(answer: string): CornerBox | null {
-  const brackets = parseBoxes(answer);
+  const brackets = parseBoxes(asciiDigits(answer));
   const boxes = brackets[0];
   return brackets.length === 1 && boxes?.length === 1 ? (boxes[0] as CornerBox) : null;
 }
@@ -69,11 +70,11 @@ export function boxIou(a: CornerBox, b: CornerBox): number {
 
 const NO_BOX: CornerBox = [0, 0, 0, 0];
 
-const LOOSE_NUMBER = String.raw`\s*(-?\d+(?:\.\d+)?)`;
-const LOOSE_BOX = new RegExp(`\\[${[LOOSE_NUMBER, LOOSE_NUMBER, LOOSE_NUMBER, LOOSE_NUMBER].join(',')}\\s*\\]`);
+const LOOSE_NUMBER = `${SPACE}*(-?\\d+(?:\\.\\d+)?)`;
+const LOOSE_BOX = new RegExp(`\\[${[LOOSE_NUMBER, LOOSE_NUMBER, LOOSE_NUMBER, LOOSE_NUMBER].join(',')}${SPACE}*\\]`);
 
 function parseLooseBox(answer: string): CornerBox | null {
-  const numbers = LOOSE_BOX.exec(answer)?.slice(1, 5).map(Number);
+  const numbers = LOOSE_BOX.exec(asciiDigits(answer))?.slice(1, 5).map(Number);
   return numbers === undefined ? null : (numbers as unknown as CornerBox);
 }
 

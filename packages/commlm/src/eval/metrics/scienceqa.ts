@@ -1,4 +1,5 @@
 /** ScienceQA accuracy with the reader of LLaVA; an answer it cannot read and a missing one are wrong. */
+import { trim } from './python-text.js';
 
 /** `llava` as in LLaVA's tables; `lmms-eval` takes a letter in either case, or a capital before a full stop. */
 export type ScienceQaReader = 'llava' | 'lmms-eval';
@@ -32,7 +33,7 @@ function readLlava(text: string): string | null {
 }
 
 function readLmmsEval(text: string): string | null {
-  const answer = text.trim();
+  const answer = trim(text);
   if (answer.length === 1 && LETTERS.includes(answer.toUpperCase())) return answer.toUpperCase();
   return /^[A-E]\./.test(answer) ? answer.charAt(0) : null;
 }

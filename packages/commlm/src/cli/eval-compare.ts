@@ -1,0 +1,97 @@
+// `commlm eval compare A B`: is the difference between two runs real, and which answers changed.
+import type { Command } from 'commander';
+import type { BenchmarkComparison, Change, Comparison } from '../eval/compare.js';
+import { wholeNumber } from './options.js';
+import { formatTable, note, print, printJson } from './output.js';
+
+interface CompareOptions {
+  readonly benchmark?: readonly string[];
+  readonly resamples: number;
+  readonly seed: number;
+  readonly show: number;
+  readonly json?: boolean;
+}
+
+const LEVEL = 0.95;
+
+/** Adds `compare` below `eval`. */
+export function addCompare(command: Command): void {
+  command
+    .command('compare')
+    .description('compare two folders of results on the same data: intervals, p-values and what changed')
+    .argument('<a>', 'folder of results to compare with')
+    .argument('<b>', 'folder of results that is compared')
+    .option('--benchmark <names>', 'these alone, joined by commas; default all that both have', (text) =>
+      text.split(','),
+    )
+    .option('--resamples <n>', 'draws of the paired bootstrap', wholeNumber(100, 1_000_000), 2000)
+    .option('--seed <n>', 'seed of the draws', wholeNumber(0, 1_000_000), 0)
+    .option('--show <n>', 'changed answers to list for each benchmark; --json has all', wholeNumber(0, 1_000_000), 10)
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', '\nExample:\n  commlm eval compare out/before out/after')
+    .action(async (a: string, b: string, options: CompareOptions) => {
+      const { compareResults } = await import('../eval/compare.js');
+      const { benchmark, resamples, seed } = options;
+      const comparison = await compareResults({
+        ...{ a, b, resamples, seed, level: LEVEL },
+        ...(benchmark === undefined ? {} : { benchmarks: benchmark }),
+      });
+      if (options.json === true) printJson(comparison);
+      else printComparison(comparison, options.show);
+    });
+}
+
+const signed = (value: number): string => `${value > 0 ? '+' : ''}${digits(value)}`;
+const digits = (value: number): string => value.toFixed(Math.abs(value) < 10 ? 4 : 2);
+const pValue = (p: number): string => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
+
+function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: number): void {
+  print(`A  ${a.folder}  ${a.model}`);
+  print(`B  ${b.folder}  ${b.model}`);
+  print();
+  const isWhole = ([name]: readonly [string, unknown]): boolean => !name.includes('.');
+  const rows = benchmarks.flatMap(({ benchmark, figures }) =>
+    Object.entries(figures)
+      .filter(isWhole)
+      .map(([name, { a: before, b: after, difference, low, high, p }]) => [
+        benchmark,
+        name,
+        digits(before),
+        digits(after),
+        signed(difference),
+        low === null || high === null ? '' : `${signed(low)} .. ${signed(high)}`,
+        p === null ? '' : pValue(p),
+      ]),
+  );
+  const right = (title: string) => ({ title, align: 'right' as const });
+  const columns = [right('A'), right('B'), right('B - A'), right('95 % interval'), right('p')];
+  print(formatTable([{ title: 'benchmark' }, { title: 'figure' }, ...columns], rows));
+  for (const each of benchmarks) printChanges(each, show);
+  note(
+    `Paired bootstrap of ${bootstrap.resamples} draws, seed ${bootstrap.seed}. --json has the figures of splits and kinds.`,
+  );
+}
+
+function printChanges({ benchmark, mcnemar, changes, notes }: BenchmarkComparison, show: number): void {
+  print();
+  const count = (kind: Change['kind']): number => changes.filter((change) => change.kind === kind).length;
+  print(`${benchmark}: ${count('lost')} lost, ${count('gained')} gained from A to B`);
+  if (mcnemar !== null) {
+    const { units, onlyA, onlyB, p } = mcnemar;
+    print(`  McNemar: of ${units}, right in A alone ${onlyA}, in B alone ${onlyB}, exact p ${pValue(p)}`);
+  }
+  for (const { kind, id, prompt, target, a, b } of changes.slice(0, show)) {
+    print(`  ${kind.padEnd(6)} ${id}: ${oneLine(prompt)}`);
+    print(`         wanted ${oneLine(typeof target === 'string' ? target : JSON.stringify(target))}`);
+    print(`         A ${oneLine(a.answer)}`);
+    print(`         B ${oneLine(b.answer)}`);
+  }
+  if (changes.length > show) print(`  and ${changes.length - show} more; --show ${changes.length} lists them`);
+  for (const line of notes) note(`${benchmark}: ${line}`);
+}
+
+/** A text on one line of bounded length. */
+function oneLine(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > 160 ? `${line.slice(0, 157)}...` : line;
+}

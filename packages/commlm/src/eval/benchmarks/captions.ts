@@ -1,0 +1,156 @@
+/** Captions of whole pictures: COCO and Flickr30k, from Karpathy's splits or a COCO captions file. */
+import { type CaptionReferences, readCaptionReferences } from '../formats/captions.js';
+import { asObject, type Id, idField, listField, Place, readJson, stringField } from '../formats/files.js';
+import { bleuOf } from '../metrics/bleu.js';
+import { scoreCaptions } from '../metrics/captions.js';
+import {
+  addSums,
+  type Benchmark,
+  type EvalItem,
+  type GroupSums,
+  type ItemScore,
+  type LoadedBenchmark,
+  type Scored,
+  share,
+} from './benchmark.js';
+import type { DataFolder } from './data-folder.js';
+
+const KARPATHY_SPLIT = 'test';
+/** Pictures in Karpathy's test splits. */
+const SIZES = { 'dataset_coco.json': 5000, 'dataset_flickr30k.json': 1000 };
+const MAX_ORDER = 4;
+
+/** Scores captions of pictures or regions, each item against the references of its id. */
+export function scoreCaptionItems(
+  items: readonly EvalItem[],
+  answers: readonly string[],
+  references: ReadonlyMap<Id, readonly string[]>,
+): Scored {
+  const wanted = new Map(items.map(({ id }) => [id, references.get(id) as readonly string[]]));
+  const { perItem, bleuCounts, ...figures } = scoreCaptions(
+    wanted,
+    new Map(items.map(({ id }, i) => [id, answers[i] as string])),
+  );
+  const scores = perItem.map((item, i): ItemScore => {
+    const counts = bleuCounts[i] as (typeof bleuCounts)[number];
+    return {
+      parsed: answers[i] as string,
+      target: wanted.get(item.id) as readonly string[],
+      correct: null,
+      score: item.CIDEr,
+      figures: {
+        CIDEr: item.CIDEr,
+        'ROUGE-L': item['ROUGE-L'],
+        bleu: [counts.length, counts.referenceLength, ...counts.correct, ...counts.guessed],
+      },
+    };
+  });
+  return { figures: figures as Readonly<Record<string, number>>, items: scores };
+}
+
+/** Statistics of one caption: 1, CIDEr, ROUGE-L, and those of BLEU. */
+export const captionSums: Benchmark['sums'] = (unit) =>
+  addSums(
+    unit.map(({ figures }) => [
+      1,
+      figures['CIDEr'] as number,
+      figures['ROUGE-L'] as number,
+      ...(figures['bleu'] as readonly number[]),
+    ]),
+  );
+
+/**
+ * Figures from such sums. The document frequencies of CIDEr are those of the whole set: drawing pictures anew changes the
+ * mean, not the weights of the n-grams.
+ */
+export function captionFigures(sums: ArrayLike<number>): Record<string, number> {
+  const [count, cider, rouge, length, referenceLength, ...matches] = Array.from(sums);
+  const bleus = bleuOf({
+    length: length ?? 0,
+    referenceLength: referenceLength ?? 0,
+    correct: matches.slice(0, MAX_ORDER),
+    guessed: matches.slice(MAX_ORDER),
+  });
+  return {
+    CIDEr: share(cider, count),
+    ...Object.fromEntries(bleus.map((bleu, i) => [`BLEU-${i + 1}`, bleu])),
+    'ROUGE-L': share(rouge, count),
+  };
+}
+
+interface CaptionFile {
+  readonly references: CaptionReferences;
+  /** Where each picture may lie below the folders of pictures. */
+  readonly names: ReadonlyMap<Id, readonly string[]>;
+}
+
+/** A Karpathy file has its sentences in "images", a COCO file has "annotations". */
+async function readCaptionFile(path: string, folder: DataFolder): Promise<CaptionFile> {
+  const place = new Place(path);
+  const root = asObject(await readJson(path), place);
+  const images = listField(root, 'images', place).map((value, i) => asObject(value, place.at(`images[${i}]`)));
+  if (!('annotations' in root)) {
+    const found = [...new Set(images.map((image, i) => stringField(image, 'split', place.at(`images[${i}]`))))];
+    const [split = KARPATHY_SPLIT] = folder.chooseSplits(found, [KARPATHY_SPLIT]);
+    const names = new Map<Id, readonly string[]>();
+    images.forEach((image, i) => {
+      const at = place.at(`images[${i}]`);
+      const name = stringField(image, 'filename', at);
+      const id = idField(image, 'cocoid' in image ? 'cocoid' : 'imgid', at);
+      names.set(id, 'filepath' in image ? [`${stringField(image, 'filepath', at)}/${name}`, name] : [name]);
+    });
+    return { references: await readCaptionReferences(path, { split }), names };
+  }
+  folder.refuseSplits();
+  const names = new Map(
+    images.map((image, i) => {
+      const at = place.at(`images[${i}]`);
+      return [idField(image, 'id', at), [stringField(image, 'file_name', at)]];
+    }),
+  );
+  return { references: await readCaptionReferences(path), names };
+}
+
+async function load(folder: DataFolder): Promise<LoadedBenchmark> {
+  const path = folder.need('captions');
+  const { references, names } = await readCaptionFile(path, folder);
+  folder.checkCount(path, references.size, 'pictures', folder.choices.splits === undefined ? SIZES : {});
+  const ids = [...references.keys()];
+  const keys = folder.findPictures(ids.map((id) => ({ id, names: names.get(id) as readonly string[] })));
+  const items = ids.map((id, i): EvalItem => ({ id, unit: id, picture: keys[i] as string, words: {} }));
+  return { items, score: (some, answers) => scoreCaptionItems(some, answers, references) };
+}
+
+const SHARED = {
+  prompt: 'caption',
+  readers: ['official'],
+  load,
+  sums: captionSums,
+  figures: (sums: GroupSums) => captionFigures(addSums(sums.values())),
+} as const;
+
+export const COCO_CAPTION: Benchmark = {
+  ...SHARED,
+  name: 'coco-caption',
+  summary: 'captions, COCO Karpathy test (5,000 pictures)',
+  roles: [
+    {
+      role: 'captions',
+      names: [
+        ...['dataset_coco.json', 'captions_val2014.json', 'annotations/captions_val2014.json'],
+        ...['captions_val2017.json', 'annotations/captions_val2017.json', 'captions.json'],
+      ],
+    },
+    { role: 'images', names: ['val2014', 'val2017', 'coco', 'coco/val2014', 'images'] },
+  ],
+};
+
+export const FLICKR30K: Benchmark = {
+  ...SHARED,
+  name: 'flickr30k',
+  summary: 'captions, Flickr30k Karpathy test (1,000 pictures)',
+  roles: [
+    { role: 'captions', names: ['dataset_flickr30k.json', 'flickr30k_captions.json'] },
+    { role: 'images', names: ['flickr30k-images', 'flickr30k_images', 'flickr30k', 'images'] },
+  ],
+};

@@ -1,0 +1,104 @@
+/** MMBench: multiple choice under rotation, from the published table with its pictures inside. */
+import { readTable } from '../formats/files.js';
+import { readMmbenchRows } from '../formats/mmbench.js';
+import { type MmbenchReader, type MmbenchRow, ROTATION_STEP, scoreMmbench } from '../metrics/mmbench.js';
+import {
+  addSums,
+  type Benchmark,
+  type EvalItem,
+  type ItemScore,
+  type LoadedBenchmark,
+  type Scored,
+  share,
+} from './benchmark.js';
+import { optionLines } from './choices.js';
+import type { DataFolder } from './data-folder.js';
+import { readTablePictures, tablePicture } from './pictures.js';
+
+type MmbenchItem = EvalItem & { readonly row: MmbenchRow };
+
+/** The data frame's word for an empty cell. */
+const NO_HINT = new Set(['', 'nan']);
+
+function score(items: readonly MmbenchItem[], answers: readonly string[], reader: MmbenchReader): Scored {
+  const rows = items.map(({ row }) => row);
+  const { perItem, circular, vanilla, circularByL2Category } = scoreMmbench(
+    rows,
+    new Map(rows.map(({ index }, i) => [index, answers[i] as string])),
+    { reader },
+  );
+  const byCategory = Object.entries(circularByL2Category).map(([name, figure]) => [`${name}.circular`, figure]);
+  return {
+    figures: { circular, vanilla, ...Object.fromEntries(byCategory) },
+    items: perItem.map(
+      ({ index, parsed, hit }, i): ItemScore => ({
+        parsed,
+        target: (rows[i] as MmbenchRow).answer,
+        correct: hit,
+        score: hit ? 1 : 0,
+        figures: { hit: hit ? 1 : 0, first: index < ROTATION_STEP ? 1 : 0 },
+      }),
+    ),
+  };
+}
+
+async function load(folder: DataFolder): Promise<LoadedBenchmark> {
+  folder.refuseSplits();
+  const path = folder.need('table');
+  const rows = await readMmbenchRows(path);
+  const questions = rows.filter(({ index }) => index < ROTATION_STEP).length;
+  folder.checkCount(path, questions, 'questions', SIZES);
+  const table = await readTable(path, '\t', ['index', 'question', 'image']);
+  await readTablePictures(path); // every row has a picture that can be read as base64, or this throws
+  const key = folder.keyOf(path);
+  const items = rows.map((row, i): MmbenchItem => {
+    const cells = (table[i] as (typeof table)[number]).cells;
+    const hint = cells.get('hint') ?? '';
+    return {
+      id: row.index,
+      unit: row.index % ROTATION_STEP,
+      picture: tablePicture(key, row.index),
+      words: {
+        question: cells.get('question') as string,
+        hint: NO_HINT.has(hint) ? '' : hint,
+        options: optionLines(Object.entries(row.options)),
+      },
+      row,
+      ...(row.l2Category === undefined ? {} : { kind: row.l2Category }),
+    };
+  });
+  // Rotations of one question follow each other, so that a part of the table is a part of the questions.
+  const order = new Map<number, MmbenchItem[]>();
+  for (const item of items) order.set(item.unit as number, [...(order.get(item.unit as number) ?? []), item]);
+  return {
+    items: [...order.values()].flat(),
+    score: (some, answers, reader) => score(some as MmbenchItem[], answers, reader as MmbenchReader),
+  };
+}
+
+/** Questions of the English development tables, which have their answers; rotations are not counted. */
+const SIZES = { 'MMBench_DEV_EN.tsv': 1164, 'mmbench_dev_en_20231003.tsv': 1164 };
+
+export const MMBENCH: Benchmark = {
+  name: 'mmbench',
+  summary: 'multiple choice under rotation of the options, dev',
+  prompt: 'mmbench',
+  readers: ['exact', '2023'],
+  roles: [
+    {
+      role: 'table',
+      names: ['MMBench_DEV_EN.tsv', 'mmbench_dev_en_20231003.tsv', 'mmbench_dev_20230712.tsv', 'mmbench.tsv'],
+    },
+  ],
+  load,
+  // Questions, right in all rotations, right in the first one.
+  sums: (unit) => [
+    1,
+    unit.every(({ figures }) => figures['hit'] === 1) ? 1 : 0,
+    unit.some(({ figures }) => figures['hit'] === 1 && figures['first'] === 1) ? 1 : 0,
+  ],
+  figures: (sums) => {
+    const [count, circular, vanilla] = addSums(sums.values());
+    return { circular: share(circular, count), vanilla: share(vanilla, count) };
+  },
+};

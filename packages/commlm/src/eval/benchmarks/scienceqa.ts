@@ -1,0 +1,101 @@
+/** ScienceQA: school questions with choices, about half of them with a picture. */
+import { asObject, listField, Place, readJson, stringField } from '../formats/files.js';
+import { readScienceQaProblems } from '../formats/scienceqa.js';
+import { type ScienceQaProblem, type ScienceQaReader, scoreScienceQa } from '../metrics/scienceqa.js';
+import { addSums, type Benchmark, type EvalItem, type LoadedBenchmark, type Scored, share } from './benchmark.js';
+import { letterOptions } from './choices.js';
+import type { DataFolder } from './data-folder.js';
+
+const DEFAULT_SPLIT = 'test';
+const SIZES = { test: 4241 };
+
+type ScienceItem = EvalItem & { readonly problem: ScienceQaProblem };
+
+async function load(folder: DataFolder): Promise<LoadedBenchmark> {
+  const path = folder.need('problems');
+  const splitFile = folder.find('splits');
+  const split = folder.choices.splits?.[0] ?? DEFAULT_SPLIT;
+  const problems = await readScienceQaProblems(path, { split, ...(splitFile === undefined ? {} : { splitFile }) });
+  folder.checkCount(split, problems.length, 'problems', SIZES);
+  const place = new Place(path);
+  const root = asObject(await readJson(path), place);
+  const entries = problems.map((problem) => {
+    const at = place.at(`problem ${JSON.stringify(problem.id)}`);
+    return { problem, at, entry: asObject(root[problem.id], at) };
+  });
+  const withPicture = entries.filter(({ problem }) => problem.hasImage);
+  const keys = folder.findPictures(
+    withPicture.map(({ problem: { id }, entry, at }) => {
+      const name = stringField(entry, 'image', at);
+      return { id, names: [`${split}/${id}/${name}`, `${id}/${name}`] };
+    }),
+  );
+  const pictures = new Map(withPicture.map(({ problem }, i) => [problem.id, keys[i] as string]));
+  const items = entries.map(({ problem, entry, at }): ScienceItem => {
+    const choices = listField(entry, 'choices', at);
+    choices.forEach((choice, i) => {
+      if (typeof choice !== 'string') throw at.error(`choices[${i}] must be a text.`);
+    });
+    return {
+      id: problem.id,
+      unit: problem.id,
+      picture: pictures.get(problem.id) ?? null,
+      words: {
+        question: stringField(entry, 'question', at),
+        hint: 'hint' in entry ? stringField(entry, 'hint', at) : '',
+        options: letterOptions(choices as readonly string[]),
+      },
+      kind: problem.hasImage ? 'image' : 'text',
+      problem,
+    };
+  });
+  return { items, score: (some, answers, reader) => score(some as ScienceItem[], answers, reader as ScienceQaReader) };
+}
+
+function score(items: readonly ScienceItem[], answers: readonly string[], reader: ScienceQaReader): Scored {
+  const { perItem, accuracy, imageAccuracy } = scoreScienceQa(
+    items.map(({ problem }) => problem),
+    new Map(items.map(({ problem }, i) => [problem.id, answers[i] as string])),
+    { reader },
+  );
+  return {
+    figures: { accuracy, ...(imageAccuracy === null ? {} : { imageAccuracy }) },
+    items: perItem.map(({ parsed, hit }, i) => {
+      const { answer, hasImage } = (items[i] as ScienceItem).problem;
+      const figures = { hit: hit ? 1 : 0, image: hasImage ? 1 : 0 };
+      const target = String.fromCharCode('A'.charCodeAt(0) + answer);
+      return { parsed, target, correct: hit, score: hit ? 1 : 0, figures };
+    }),
+  };
+}
+
+export const SCIENCEQA: Benchmark = {
+  name: 'scienceqa',
+  summary: 'ScienceQA test, with and without pictures',
+  prompt: 'scienceqa',
+  readers: ['llava', 'lmms-eval'],
+  roles: [
+    { role: 'problems', names: ['problems.json', 'scienceqa/problems.json', 'ScienceQA/data/scienceqa/problems.json'] },
+    {
+      role: 'splits',
+      names: ['pid_splits.json', 'scienceqa/pid_splits.json', 'ScienceQA/data/scienceqa/pid_splits.json'],
+    },
+    { role: 'images', names: ['images', 'scienceqa/images', 'ScienceQA/images', 'scienceqa'] },
+  ],
+  load,
+  // Problems, right, problems with a picture, with a picture and right.
+  sums: (unit) =>
+    addSums(
+      unit.map(({ figures: { hit, image } }) => [
+        1,
+        hit as number,
+        image as number,
+        (hit as number) * (image as number),
+      ]),
+    ),
+  figures: (sums) => {
+    const [count, hits, numImages = 0, imageHits] = addSums(sums.values());
+    const imageAccuracy = share(imageHits, numImages) * 100;
+    return { accuracy: share(hits, count) * 100, ...(numImages > 0 ? { imageAccuracy } : {}) };
+  },
+};

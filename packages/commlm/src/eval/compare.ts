@@ -1,0 +1,236 @@
+/** Two folders of results over the same data: which differences are real, and which answers changed. */
+import { CommError } from '../config/errors.js';
+import { unitsOf } from './benchmarks/benchmark.js';
+import { findBenchmark } from './benchmarks/index.js';
+import type { Id } from './formats/files.js';
+import { readResults, readSamples } from './read-results.js';
+import type { BenchmarkResult, EvalResults, EvalSample } from './results.js';
+import { mcnemarExact, type PairedOptions, pairedBootstrap } from './significance.js';
+
+/** One figure of both runs; interval and p-value are null for figures that are not resampled. */
+export interface FigureComparison {
+  readonly a: number;
+  readonly b: number;
+  /** B - A. */
+  readonly difference: number;
+  readonly low: number | null;
+  readonly high: number | null;
+  readonly p: number | null;
+}
+
+/** Units that are right in one run alone: a question, both questions of an MME picture, all rotations of MMBench. */
+export interface McNemar {
+  readonly units: number;
+  readonly onlyA: number;
+  readonly onlyB: number;
+  readonly p: number;
+}
+
+/** A question whose score changed: `lost` from right to wrong or to a lower score, `gained` the other way. */
+export interface Change {
+  readonly kind: 'lost' | 'gained';
+  readonly id: Id;
+  readonly group?: string;
+  readonly picture: string | null;
+  readonly prompt: string;
+  readonly target: EvalSample['target'];
+  readonly a: { readonly answer: string; readonly score: number };
+  readonly b: { readonly answer: string; readonly score: number };
+}
+
+/** One benchmark of both folders. */
+export interface BenchmarkComparison {
+  readonly benchmark: string;
+  readonly reader: string;
+  readonly count: number;
+  /** By name, the main one first. */
+  readonly figures: Readonly<Record<string, FigureComparison>>;
+  /** Null where answers are not simply right or wrong. */
+  readonly mcnemar: McNemar | null;
+  readonly changes: readonly Change[];
+  readonly notes: readonly string[];
+}
+
+/** What `eval compare --json` prints. */
+export interface Comparison {
+  readonly a: { readonly folder: string; readonly model: string };
+  readonly b: { readonly folder: string; readonly model: string };
+  readonly bootstrap: PairedOptions;
+  readonly benchmarks: readonly BenchmarkComparison[];
+}
+
+/** What is compared. */
+export interface CompareRequest extends PairedOptions {
+  readonly a: string;
+  readonly b: string;
+  /** All that both folders have when left out. */
+  readonly benchmarks?: readonly string[];
+}
+
+function refusal(benchmark: string, why: string, fix: string): CommError {
+  return new CommError(`The results of ${benchmark} cannot be compared: ${why}.`, { code: 'eval/not-comparable', fix });
+}
+
+/** Both must have answered the same questions, read in the same way. */
+function requireSame(a: BenchmarkResult, b: BenchmarkResult): void {
+  const { benchmark } = a;
+  const hashes = ({ data }: BenchmarkResult): string[] => data.map(({ role, sha256 }) => `${role} ${sha256}`).sort();
+  const [hashesA, hashesB] = [hashes(a), hashes(b)];
+  const differing = hashesA.find((hash) => !hashesB.includes(hash)) ?? hashesB.find((hash) => !hashesA.includes(hash));
+  if (differing !== undefined) {
+    throw refusal(
+      benchmark,
+      `the data differ, in their file of ${differing.split(' ')[0]}`,
+      'Evaluate both models on the same files.',
+    );
+  }
+  if (a.reader !== b.reader) {
+    throw refusal(benchmark, `one was read as ${a.reader}, the other as ${b.reader}`, 'Use one --reader for both.');
+  }
+  if (a.count !== b.count) {
+    throw refusal(benchmark, `${a.count} questions here, ${b.count} there`, 'Use the same --limit for both.');
+  }
+}
+
+function pairSamples(
+  benchmark: string,
+  a: readonly EvalSample[],
+  b: readonly EvalSample[],
+): Map<EvalSample, EvalSample> {
+  const keyOf = ({ id, group }: EvalSample): string => JSON.stringify([group ?? '', id]);
+  const byKey = new Map(b.map((sample) => [keyOf(sample), sample]));
+  return new Map(
+    a.map((sample) => {
+      const twin = byKey.get(keyOf(sample));
+      if (twin !== undefined) return [sample, twin] as const;
+      throw refusal(
+        benchmark,
+        `question ${JSON.stringify(sample.id)} is in one alone`,
+        'Use the same --limit for both.',
+      );
+    }),
+  );
+}
+
+function changesOf(pairs: ReadonlyMap<EvalSample, EvalSample>): Change[] {
+  const changes: Change[] = [];
+  for (const [a, b] of pairs) {
+    if (a.score === b.score) continue;
+    changes.push({
+      kind: b.score < a.score ? 'lost' : 'gained',
+      id: a.id,
+      ...(a.group === undefined ? {} : { group: a.group }),
+      picture: a.picture,
+      prompt: b.prompt,
+      target: a.target,
+      a: { answer: a.answer, score: a.score },
+      b: { answer: b.answer, score: b.score },
+    });
+  }
+  const size = ({ a, b }: Change): number => Math.abs(a.score - b.score);
+  return changes.sort((one, other) => size(other) - size(one));
+}
+
+/** Right or wrong by the benchmark's own word; a box that moves without crossing the line changed nothing. */
+function flipsOf(pairs: ReadonlyMap<EvalSample, EvalSample>): Map<EvalSample, EvalSample> {
+  return new Map([...pairs].filter(([a, b]) => a.correct === null || b.correct === null || a.correct !== b.correct));
+}
+
+function mcnemarOf(
+  units: readonly { readonly samples: readonly EvalSample[] }[],
+  pairs: ReadonlyMap<EvalSample, EvalSample>,
+): McNemar | null {
+  let onlyA = 0;
+  let onlyB = 0;
+  for (const { samples } of units) {
+    const twins = samples.map((sample) => pairs.get(sample) as EvalSample);
+    if ([...samples, ...twins].some(({ correct }) => correct === null)) return null;
+    const isRightA = samples.every(({ correct }) => correct);
+    const isRightB = twins.every(({ correct }) => correct);
+    if (isRightA && !isRightB) onlyA++;
+    if (isRightB && !isRightA) onlyB++;
+  }
+  return { units: units.length, onlyA, onlyB, p: mcnemarExact(onlyA, onlyB) };
+}
+
+async function compareBenchmark(
+  a: BenchmarkResult,
+  b: BenchmarkResult,
+  request: CompareRequest,
+): Promise<BenchmarkComparison> {
+  requireSame(a, b);
+  const name = a.benchmark;
+  const benchmark = findBenchmark(name);
+  if (benchmark === undefined) throw refusal(name, 'this version does not know the benchmark', 'Update commlm.');
+  const pairs = pairSamples(name, await readSamples(request.a, a), await readSamples(request.b, b));
+  const units = unitsOf([...pairs.keys()]);
+  const paired = units.map(({ group, samples }) => ({
+    group,
+    a: benchmark.sums(samples),
+    b: benchmark.sums(samples.map((sample) => pairs.get(sample) as EvalSample)),
+  }));
+  const differences = pairedBootstrap(paired, benchmark.figures, request);
+  const figures = Object.entries(a.figures).flatMap(([figure, { value }]): [string, FigureComparison][] => {
+    const other = b.figures[figure]?.value;
+    if (other === undefined) return [];
+    const { low = null, high = null, p = null } = differences.get(figure) ?? {};
+    return [[figure, { a: value, b: other, difference: other - value, low, high, p }]];
+  });
+  const isSamePrompt = JSON.stringify(a.prompt) === JSON.stringify(b.prompt);
+  return {
+    benchmark: name,
+    reader: a.reader,
+    count: a.count,
+    figures: Object.fromEntries(figures),
+    mcnemar: mcnemarOf(units, pairs),
+    changes: changesOf(flipsOf(pairs)),
+    notes: [
+      ...(isSamePrompt ? [] : ['The prompts differ, so the difference is not of the models alone.']),
+      ...(a.partial ? [`A part of the data: ${a.count} of ${a.total} questions.`] : []),
+    ],
+  };
+}
+
+/** Names of the benchmarks that both have, or the ones asked for. */
+function commonBenchmarks(a: EvalResults, b: EvalResults, request: CompareRequest): readonly string[] {
+  const [ofA, ofB] = [a, b].map(({ benchmarks }) => benchmarks.map(({ benchmark }) => benchmark)) as [
+    string[],
+    string[],
+  ];
+  const wanted = request.benchmarks ?? ofA.filter((name) => ofB.includes(name));
+  for (const name of wanted) {
+    const lacking = ofA.includes(name) ? (ofB.includes(name) ? undefined : request.b) : request.a;
+    if (lacking !== undefined)
+      throw refusal(
+        name,
+        `${lacking} has none`,
+        `It has ${(lacking === request.a ? ofA : ofB).join(', ') || 'nothing'}.`,
+      );
+  }
+  if (wanted.length > 0) return wanted;
+  throw new CommError('The two folders have no benchmark in common.', {
+    code: 'eval/not-comparable',
+    fix: `${request.a} has ${ofA.join(', ') || 'none'}; ${request.b} has ${ofB.join(', ') || 'none'}.`,
+  });
+}
+
+/**
+ * Compares two folders of results, B against A.
+ *
+ * @throws CommError when their data, readers or questions differ
+ */
+export async function compareResults(request: CompareRequest): Promise<Comparison> {
+  const [a, b] = [await readResults(request.a), await readResults(request.b)];
+  const benchmarks: BenchmarkComparison[] = [];
+  for (const name of commonBenchmarks(a, b, request)) {
+    const [ofA, ofB] = [a, b].map((results) => results.benchmarks.find(({ benchmark }) => benchmark === name));
+    benchmarks.push(await compareBenchmark(ofA as BenchmarkResult, ofB as BenchmarkResult, request));
+  }
+  const { resamples, seed, level } = request;
+  return {
+    a: { folder: request.a, model: a.run.model.name },
+    b: { folder: request.b, model: b.run.model.name },
+    bootstrap: { resamples, seed, level },
+    benchmarks,
+  };
+}

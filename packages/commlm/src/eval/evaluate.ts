@@ -1,0 +1,396 @@
+/** A whole run of `eval`: read the data, ask what was not asked yet, score, and write the folder of results. */
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { CommError } from '../config/errors.js';
+import { AnswerLog, answerKey, firstDifference, type LoggedAnswer, type LogHead, readAnswers } from './answer-log.js';
+import { type Benchmark, type EvalItem, type LoadedBenchmark, unitsOf } from './benchmarks/benchmark.js';
+import { type DataChoices, DataFolder } from './benchmarks/data-folder.js';
+import { BENCHMARKS } from './benchmarks/index.js';
+import { PictureReader } from './benchmarks/pictures.js';
+import { BOOTSTRAP, bootstrapIntervals } from './bootstrap.js';
+import { type EvalPrompt, fillPrompt, type PromptSet, readAnswer } from './prompts.js';
+import type { AskedQuestion, Respondent } from './respondent.js';
+import {
+  type BenchmarkResult,
+  type DataFileFacts,
+  type EvalFigure,
+  type EvalResults,
+  type EvalRun,
+  type EvalSample,
+  type EvaluatedModel,
+  RESULTS_VERSION,
+} from './results.js';
+
+/** A part of a run: shard `index` of `count`, from 0. */
+export interface Shard {
+  readonly index: number;
+  readonly count: number;
+}
+
+/** What is evaluated, and how. */
+export interface EvalRequest {
+  readonly benchmarks: readonly Benchmark[];
+  readonly data: string;
+  readonly out: string;
+  readonly model: EvaluatedModel;
+  readonly prompts: PromptSet;
+  readonly decoding: { readonly temperature: number; readonly topP: number; readonly seed: number };
+  readonly maxNewTokens: number;
+  readonly blind: boolean;
+  /** Units of each group that are asked, the first ones. */
+  readonly limit?: number;
+  readonly shard?: Shard;
+  /** By benchmark. */
+  readonly readers: ReadonlyMap<string, string>;
+  /** By benchmark. */
+  readonly choices: ReadonlyMap<string, DataChoices>;
+  /** Version of this software, and its commit where it is known. */
+  readonly commlm: string;
+  readonly commit: string | null;
+  /** Called once, when there is something to ask. */
+  readonly openRespondent: () => Promise<Respondent>;
+  /** Writes a file whole or not at all. */
+  readonly writeFile: (path: string, content: string) => void;
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/** How a run ended: with results, or as a shard whose others are not done. */
+export type EvalOutcome =
+  | { readonly kind: 'results'; readonly results: EvalResults }
+  | { readonly kind: 'shard'; readonly unfinished: readonly string[] };
+
+/** A benchmark with everything that is known before a question is asked. */
+interface Task {
+  readonly benchmark: Benchmark;
+  readonly reader: string;
+  readonly loaded: LoadedBenchmark;
+  /** What this run asks, shards of it included. */
+  readonly items: readonly EvalItem[];
+  readonly prompt: EvalPrompt;
+  readonly facts: readonly DataFileFacts[];
+  readonly published: boolean;
+  readonly partial: boolean;
+}
+
+/** The reader of a benchmark. @throws CommError for one that it does not have */
+export function readerOf(benchmark: Benchmark, named: string | undefined): string {
+  const reader = named ?? benchmark.readers[0];
+  if (benchmark.readers.includes(reader)) return reader;
+  throw new CommError(`${benchmark.name} has no reader "${reader}".`, {
+    code: 'eval/usage',
+    exitCode: 2,
+    fix: `Use one of ${benchmark.readers.join(', ')}.`,
+  });
+}
+
+/** The first `limit` units of each group; units stay whole. */
+function limitItems(items: readonly EvalItem[], limit: number | undefined): readonly EvalItem[] {
+  if (limit === undefined) return items;
+  const taken = new Map<string, number>();
+  const chosen = unitsOf(items).filter(({ group }) => {
+    const count = (taken.get(group) ?? 0) + 1;
+    taken.set(group, count);
+    return count <= limit;
+  });
+  return chosen.flatMap(({ samples }) => samples);
+}
+
+/** The units of a shard: consecutive ones, so that questions about one picture mostly stay together. */
+function shardItems(items: readonly EvalItem[], { index, count }: Shard): readonly EvalItem[] {
+  const units = unitsOf(items);
+  const start = Math.floor((units.length * index) / count);
+  const end = Math.floor((units.length * (index + 1)) / count);
+  return units.slice(start, end).flatMap(({ samples }) => samples);
+}
+
+async function loadTask(benchmark: Benchmark, request: EvalRequest): Promise<Task> {
+  const reader = readerOf(benchmark, request.readers.get(benchmark.name));
+  const folder = new DataFolder(request.data, benchmark, request.choices.get(benchmark.name));
+  const loaded = await benchmark.load(folder);
+  const items = limitItems(loaded.items, request.limit);
+  return {
+    benchmark,
+    reader,
+    loaded,
+    items,
+    prompt: request.prompts.prompts[benchmark.prompt],
+    facts: await folder.facts(),
+    published: folder.published,
+    partial: folder.partial || items.length < loaded.items.length,
+  };
+}
+
+function runOf(request: EvalRequest): EvalRun {
+  const { model, prompts, decoding, blind, limit, commlm, commit, data, out } = request;
+  return {
+    model,
+    prompts: { name: prompts.name, version: prompts.version },
+    decoding,
+    bootstrap: { ...BOOTSTRAP },
+    blind,
+    limit: limit ?? null,
+    dataFolder: relative(resolve(out), resolve(data)).replaceAll('\\', '/') || '.',
+    commlm,
+    commit,
+  };
+}
+
+/** What makes a run this run: not where the data lie, and not the commit, or no change of a document could be resumed over. */
+function identityOf({ dataFolder: _place, commit: _commit, ...run }: EvalRun): LogHead {
+  return run;
+}
+
+/** What the answers to a benchmark depend on; the reader is not among it, so reading anew asks nothing anew. */
+function headOf(task: Task, request: EvalRequest, shard: Shard | undefined): LogHead {
+  return {
+    ...identityOf(runOf(request)),
+    benchmark: task.benchmark.name,
+    prompt: task.prompt,
+    maxNewTokens: request.maxNewTokens,
+    data: task.facts.map(({ role, sha256 }) => ({ role, sha256 })),
+    count: task.items.length,
+    shard: shard === undefined ? null : `${shard.index}-of-${shard.count}`,
+  };
+}
+
+function logName(benchmark: string, shard: Shard | undefined): string {
+  return shard === undefined
+    ? `answers_${benchmark}.jsonl`
+    : `answers_${benchmark}.${shard.index}-of-${shard.count}.jsonl`;
+}
+
+const LOG_NAME = /^answers_(.+?)(?:\.(\d+)-of-(\d+))?\.jsonl$/;
+
+function foreignFolder(out: string, why: string): CommError {
+  return new CommError(`The folder ${out} holds another run: ${why}.`, {
+    code: 'eval/foreign-run',
+    fix: 'Name another folder with --out.',
+  });
+}
+
+/** Makes the folder, or checks that what it holds is of this run: same model, prompts, decoding, limit and sharding. */
+function claimFolder(request: EvalRequest): void {
+  const { out, shard, benchmarks } = request;
+  mkdirSync(out, { recursive: true });
+  const identity = identityOf(runOf(request));
+  const names = readdirSync(out);
+  const logs = names.filter((name) => LOG_NAME.test(name));
+  if (logs.length === 0 && names.includes('results.json')) {
+    throw foreignFolder(out, 'it has a results.json and no record of answers');
+  }
+  for (const name of logs) {
+    const [, benchmark, , count] = LOG_NAME.exec(name) as RegExpExecArray;
+    const [line = ''] = readFileSync(join(out, name), 'utf8').split('\n', 1);
+    const head = headLine(line);
+    if (head === undefined) continue; // cut off by a kill before anything was asked: it is written again
+    const own = Object.fromEntries(Object.keys(identity).map((key) => [key, head[key]]));
+    const difference = firstDifference(own, identity);
+    if (difference !== undefined) throw foreignFolder(out, `in ${name}, ${difference}`);
+    if (!benchmarks.some((each) => each.name === benchmark)) continue;
+    if (Number(count ?? 0) !== (shard?.count ?? 0)) {
+      throw foreignFolder(out, `${name} is ${count === undefined ? 'not sharded' : `of ${count} shards`}`);
+    }
+  }
+}
+
+function headLine(line: string): Record<string, unknown> | undefined {
+  try {
+    return (JSON.parse(line) as { run?: Record<string, unknown> }).run;
+  } catch {
+    return undefined;
+  }
+}
+
+/** One question of a task, seen or blind. */
+interface Pending {
+  readonly task: Task;
+  readonly question: AskedQuestion;
+}
+
+function pendingOf(
+  task: Task,
+  items: readonly EvalItem[],
+  log: AnswerLog,
+  blind: boolean,
+  reader: PictureReader,
+): Pending[] {
+  const variants = blind ? [false, true] : [false];
+  return items.flatMap((item) =>
+    variants
+      .filter((variant) => !(variant && item.picture === null))
+      .filter((variant) => !log.answers.has(answerKey(item.id, variant)))
+      .map((variant) => {
+        const { picture } = item;
+        const question: AskedQuestion = {
+          id: item.id,
+          text: fillPrompt(task.prompt, item),
+          ...(picture === null ? {} : { picture: () => reader.read(picture) }),
+          blind: variant,
+        };
+        return { task, question };
+      }),
+  );
+}
+
+const numAnswers = (items: readonly EvalItem[], blind: boolean): number =>
+  items.reduce((sum, { picture }) => sum + (blind && picture !== null ? 2 : 1), 0);
+
+/** Asks everything that the logs of this run, or of its shard, do not have. */
+async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<void> {
+  const { shard, blind, out, signal, onProgress } = request;
+  const reader = new PictureReader(resolve(request.data));
+  const logs: AnswerLog[] = [];
+  try {
+    const plans = tasks.map((task) => {
+      const items = shard === undefined ? task.items : shardItems(task.items, shard);
+      const log = new AnswerLog(join(out, logName(task.benchmark.name, shard)), headOf(task, request, shard));
+      logs.push(log);
+      return { log, pending: pendingOf(task, items, log, blind, reader), total: numAnswers(items, blind) };
+    });
+    const total = plans.reduce((sum, plan) => sum + plan.total, 0);
+    let done = total - plans.reduce((sum, { pending }) => sum + pending.length, 0);
+    if (done === total) return;
+    const respondent = await request.openRespondent();
+    onProgress?.(done, total);
+    for (const { log, pending } of plans) {
+      const questions = pending.map(({ question }) => question);
+      for await (const replies of respondent.answer(questions, signal)) {
+        log.append(
+          replies.map(({ index, answer, finishReason }): LoggedAnswer => {
+            const { id, blind: isBlind } = questions[index] as AskedQuestion;
+            return { id, ...(isBlind ? { blind: true as const } : {}), answer, finishReason };
+          }),
+        );
+        done += replies.length;
+        onProgress?.(done, total);
+      }
+    }
+  } finally {
+    for (const log of logs) log.close();
+  }
+}
+
+/** The answers of all shards, or which shards are not complete. */
+function gatherAnswers(
+  task: Task,
+  request: EvalRequest,
+): { readonly answers: ReadonlyMap<string, LoggedAnswer>; readonly unfinished: readonly string[] } {
+  const { shard, out, blind } = request;
+  const shards =
+    shard === undefined ? [undefined] : Array.from({ length: shard.count }, (_, index) => ({ ...shard, index }));
+  const answers = new Map<string, LoggedAnswer>();
+  const unfinished: string[] = [];
+  for (const each of shards) {
+    const name = logName(task.benchmark.name, each);
+    const items = each === undefined ? task.items : shardItems(task.items, each);
+    const found = readAnswers(join(out, name), headOf(task, request, each));
+    for (const [key, answer] of found) answers.set(key, answer);
+    if (found.size < numAnswers(items, blind)) unfinished.push(name);
+  }
+  return { answers, unfinished };
+}
+
+function withIntervals(
+  task: Task,
+  figures: Readonly<Record<string, number>>,
+  samples: readonly EvalSample[],
+): Record<string, EvalFigure> {
+  const units = unitsOf(samples).map(({ group, samples: unit }) => ({ group, sums: task.benchmark.sums(unit) }));
+  const intervals = bootstrapIntervals(units, task.benchmark.figures);
+  return Object.fromEntries(
+    Object.entries(figures).map(([name, value]) => {
+      const { low = null, high = null } = intervals.get(name) ?? {};
+      return [name, { value, low, high }];
+    }),
+  );
+}
+
+/** Scores the answers with the pictures or with the grey ones; a question without a picture has the same answer in both. */
+function scoreAnswers(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, blind: boolean) {
+  const { items, prompt, reader, loaded } = task;
+  const raw = items.map(({ id, picture }) => answers.get(answerKey(id, blind && picture !== null)) as LoggedAnswer);
+  const texts = raw.map(({ answer }, i) => readAnswer(prompt, answer, items[i] as EvalItem, reader));
+  const scored = loaded.score(items, texts, reader);
+  const samples = scored.items.map((score, i): EvalSample => {
+    const item = items[i] as EvalItem;
+    const blindAnswer = answers.get(answerKey(item.id, true))?.answer;
+    return {
+      id: item.id,
+      unit: item.unit,
+      ...(item.group === undefined ? {} : { group: item.group }),
+      picture: item.picture,
+      prompt: fillPrompt(prompt, item),
+      answer: (raw[i] as LoggedAnswer).answer,
+      ...(blindAnswer === undefined ? {} : { blindAnswer }),
+      ...(item.kind === undefined ? {} : { kind: item.kind }),
+      ...score,
+    };
+  });
+  const numCut = raw.filter(({ finishReason }) => finishReason === 'length').length;
+  return { figures: withIntervals(task, scored.figures, samples), samples, numCut, notes: scored.notes ?? [] };
+}
+
+function scoreTask(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, request: EvalRequest): BenchmarkResult {
+  const { benchmark, reader, loaded, items, prompt, facts, published, partial } = task;
+  const { figures, samples, numCut, notes } = scoreAnswers(task, answers, false);
+  const samplesName = `samples_${benchmark.name}.jsonl`;
+  request.writeFile(join(request.out, samplesName), samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  const part = `A part: ${items.length} of ${loaded.items.length} questions were asked; not comparable with the whole.`;
+  const subset = 'The data files hold a part of what was published.';
+  return {
+    benchmark: benchmark.name,
+    reader,
+    count: items.length,
+    total: loaded.items.length,
+    partial,
+    published: published && !partial,
+    figures,
+    ...(request.blind ? { blind: scoreAnswers(task, answers, true).figures } : {}),
+    numCut,
+    prompt,
+    maxNewTokens: request.maxNewTokens,
+    data: facts,
+    samples: samplesName,
+    notes: [
+      ...(items.length < loaded.items.length ? [part] : []),
+      ...(partial && items.length === loaded.items.length ? [subset] : []),
+      ...notes,
+    ],
+  };
+}
+
+/** Results of other benchmarks of the same run that the folder holds already. */
+function otherResults(path: string, run: EvalRun, names: ReadonlySet<string>): readonly BenchmarkResult[] {
+  if (!existsSync(path)) return [];
+  const before = JSON.parse(readFileSync(path, 'utf8')) as EvalResults;
+  const isSameRun = firstDifference(identityOf(before.run), identityOf(run)) === undefined;
+  return isSameRun ? before.benchmarks.filter(({ benchmark }) => !names.has(benchmark)) : [];
+}
+
+/**
+ * Evaluates. A run that was stopped goes on where it was, and ends with the same bytes.
+ *
+ * @throws CommError for data that are not whole, a folder of another run, and questions that cannot be answered
+ */
+export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
+  const tasks: Task[] = [];
+  for (const benchmark of request.benchmarks) tasks.push(await loadTask(benchmark, request));
+  claimFolder(request);
+  await askAll(tasks, request);
+  const gathered = tasks.map((task) => ({ task, ...gatherAnswers(task, request) }));
+  const unfinished = gathered.flatMap((each) => each.unfinished);
+  if (unfinished.length > 0) return { kind: 'shard', unfinished };
+  const run = runOf(request);
+  const path = join(request.out, 'results.json');
+  const own = gathered.map(({ task, answers }) => scoreTask(task, answers, request));
+  const others = otherResults(path, run, new Set(own.map(({ benchmark }) => benchmark)));
+  const order = (name: string): number => BENCHMARKS.findIndex((benchmark) => benchmark.name === name);
+  const results: EvalResults = {
+    version: RESULTS_VERSION,
+    run,
+    benchmarks: [...own, ...others].sort((a, b) => order(a.benchmark) - order(b.benchmark)),
+  };
+  request.writeFile(path, `${JSON.stringify(results, undefined, 2)}\n`);
+  return { kind: 'results', results };
+}
