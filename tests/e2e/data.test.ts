@@ -88,9 +88,9 @@ test('validate is silent about good data and names each fault of bad ones', asyn
   assert.equal(bad.code, 1);
   assert.match(bad.stdout, /picture {2}\S*bad\.json\D+4\D.*gone\.png/);
   assert.match(bad.stdout, /picture {2}\S*bad\.json\D+5\D.*cut\.png: The picture is (damaged|cut off)/);
-  assert.match(bad.stdout, /malformed {2}\S*bad\.json\D+6: 2 <image> in the text, but 1 pictures/);
+  assert.match(bad.stdout, /image-count {2}\S*bad\.json\D+6: 2 <image> in the text, but 1 pictures/);
   assert.match(bad.stdout, /malformed {2}\S*bad\.json\D+7/);
-  assert.match(bad.stdout, /2 picture, 2 malformed in 7 samples/);
+  assert.match(bad.stdout, /2 picture, 1 image-count, 1 malformed in 7 samples/);
   const json = await commlm(['data', 'validate', 'tiny-own-data', ...settings('bad.json'), '--no-pictures', '--json']);
   assert.equal(json.code, 1);
   const { faults, kinds } = JSON.parse(json.stdout) as { faults: number; kinds: Record<string, number> };

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { setsOf } from '../config/mixture.js';
+import type { WrittenTurn } from '../data/example.js';
 import type { Place } from '../data/mixture.js';
 import type { Span } from '../data/preview.js';
 import type { PreparedSample } from '../data/reader.js';
@@ -30,6 +31,8 @@ interface PreviewedSample {
   readonly where: string;
   readonly tokens: number;
   readonly learned: number;
+  /** Questions and answers with all coordinates written out. */
+  readonly turns: readonly WrittenTurn[];
   readonly cut?: { readonly turns: number; readonly tokens: number };
   readonly pictures: readonly {
     readonly key: string;
@@ -118,6 +121,7 @@ async function describeSample(
     where: sample.where,
     tokens: example.ids.length,
     learned: numLearned(example),
+    turns: example.turns,
     ...(example.cut === undefined ? {} : { cut: example.cut }),
     pictures,
     spans: spansOf(example.ids, example.labels, tokenizer, batch.model.imageTokens.patchId),

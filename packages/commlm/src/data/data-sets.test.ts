@@ -282,7 +282,7 @@ describe('faults', () => {
         (error: unknown) => {
           assert.ok(error instanceof CommError, String(error));
           assert.match(error.message, message);
-          assert.equal(error.code, 'data/sample');
+          assert.equal(error.code, message.source.includes('<image>') ? 'data/image-count' : 'data/sample');
           assert.ok(error.message.includes(dirname(at('x'))));
           return true;
         },

@@ -88,6 +88,7 @@ function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sa
     throw place.error(
       `${numShown} <image> in the text, but ${draft.pictures.length} pictures.`,
       'Give one picture for each <image>.',
+      'data/image-count',
     );
   }
   for (const turn of turns) checkMarks(turn, draft.pictures.length, place);

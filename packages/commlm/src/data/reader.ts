@@ -1,4 +1,5 @@
 /** Samples of opened data sets with their pictures, made ready: what the loader, the preview and the check have in common. */
+import { CommError } from '../config/errors.js';
 import { decodeImage, type RgbImage } from '../images/decode.js';
 import type { Frame } from '../images/frames.js';
 import { makeSquares, type SquarePlan, type Squares } from '../images/squares.js';
@@ -57,7 +58,8 @@ export class SampleReader {
     try {
       return this.#data.sets.get(set)!.sample(index, draw);
     } catch (error) {
-      throw asSampleError(error, 'malformed', '');
+      const isCount = error instanceof CommError && error.code === 'data/image-count';
+      throw asSampleError(error, isCount ? 'image-count' : 'malformed', '');
     }
   }
 

@@ -27,6 +27,7 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-towers': () => import('../recipes/tiny-towers.js'),
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
   'tiny-own-data': () => import('../recipes/tiny-own-data.js'),
+  'tiny-overfit': () => import('../recipes/tiny-overfit.js'),
   'comm-nano-stage1': () => import('../recipes/comm-nano-stage1.js'),
   'comm-nano-stage2': () => import('../recipes/comm-nano-stage2.js'),
   'comm-7b-stage1': () => import('../recipes/comm-7b-stage1.js'),
