@@ -298,17 +298,26 @@ class LayoutWalker {
     }
   }
 
-  /** Goes to the end of a text; returns where to go on. */
+  /** Goes to the end of a text; returns where to go on. `from` lies within the text. */
   #skipText(bytes: Buffer, from: number): number {
-    for (let i = from; i < bytes.length; i++) {
-      if (this.#escaped) this.#escaped = false;
-      else if (bytes[i] === BACKSLASH) this.#escaped = true;
-      else if (bytes[i] === QUOTE) {
+    let start = this.#escaped ? from + 1 : from;
+    this.#escaped = false;
+    for (;;) {
+      const quote = bytes.indexOf(QUOTE, start);
+      const end = quote < 0 ? bytes.length : quote;
+      let backslashes = 0;
+      while (end - backslashes > start && bytes[end - backslashes - 1] === BACKSLASH) backslashes++;
+      const isEscaped = backslashes % 2 === 1;
+      if (quote < 0) {
+        this.#escaped = isEscaped;
+        return bytes.length;
+      }
+      start = quote + 1;
+      if (!isEscaped) {
         this.#inText = false;
-        return i + 1;
+        return start;
       }
     }
-    return bytes.length;
   }
 
   #token(byte: number, at: number): void {
