@@ -4,7 +4,7 @@
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { findJsonFault } from './json-fault.js';
-import { asObject, type JsonObject, Place } from './place.js';
+import { asObject, type Id, idField, type JsonObject, Place } from './place.js';
 
 const CODE = 'data/sample';
 const CHUNK = 1 << 22;
@@ -36,7 +36,7 @@ export interface Records {
 
 /** Members of the root object by their keys. */
 export interface Members extends Records {
-  /** Index of a key, or undefined. */
+  /** Index of a key, or undefined. @throws CommError `data/sample` when a key is there twice. */
   find(key: string): number | undefined;
   key(index: number): string;
 }
@@ -298,17 +298,26 @@ class LayoutWalker {
     }
   }
 
-  /** Goes to the end of a text; returns where to go on. */
+  /** Goes to the end of a text; returns where to go on. `from` lies within the text. */
   #skipText(bytes: Buffer, from: number): number {
-    for (let i = from; i < bytes.length; i++) {
-      if (this.#escaped) this.#escaped = false;
-      else if (bytes[i] === BACKSLASH) this.#escaped = true;
-      else if (bytes[i] === QUOTE) {
+    let start = this.#escaped ? from + 1 : from;
+    this.#escaped = false;
+    for (;;) {
+      const quote = bytes.indexOf(QUOTE, start);
+      const end = quote < 0 ? bytes.length : quote;
+      let backslashes = 0;
+      while (end - backslashes > start && bytes[end - backslashes - 1] === BACKSLASH) backslashes++;
+      const isEscaped = backslashes % 2 === 1;
+      if (quote < 0) {
+        this.#escaped = isEscaped;
+        return bytes.length;
+      }
+      start = quote + 1;
+      if (!isEscaped) {
         this.#inText = false;
-        return i + 1;
+        return start;
       }
     }
-    return bytes.length;
   }
 
   #token(byte: number, at: number): void {
@@ -457,16 +466,45 @@ export function openJson(path: string): JsonDocument {
 }
 
 function membersOf(file: PositionedFile, layout: Layout, keyAt: (index: number) => string): Members {
-  const { length } = layout.memberStarts;
-  const byKey = new Map<string, number>();
-  for (let i = 0; i < length; i++) {
-    const key = keyAt(i);
-    if (byKey.has(key)) throw dataPlace(file.path, `key "${key}"`).error('the key is there twice.', 'Remove one.');
-    byKey.set(key, i);
-  }
   const place = (index: number): Place => dataPlace(file.path, `key "${keyAt(index)}"`);
-  const members = records(length, place, (index, at) =>
+  const members = records(layout.memberStarts.length, place, (index, at) =>
     file.parse(layout.memberColons.at(index) + 1, layout.memberEnds.at(index), at),
   );
-  return { ...members, key: keyAt, find: (key) => byKey.get(key) };
+  let byKey: ReadonlyMap<string, number> | undefined;
+  return {
+    ...members,
+    key: keyAt,
+    find: (key) => {
+      byKey ??= indexByKey(members, keyAt);
+      return byKey.get(key);
+    },
+  };
+}
+
+function indexByKey(members: Records, keyAt: (index: number) => string): ReadonlyMap<string, number> {
+  const byKey = new Map<string, number>();
+  for (let i = 0; i < members.length; i++) {
+    const key = keyAt(i);
+    if (byKey.has(key)) throw members.place(i).error('the key is there twice.', 'Remove one of the two.');
+    byKey.set(key, i);
+  }
+  return byKey;
+}
+
+/** Records by the id in a field. @throws CommError `data/sample` for the second of a kind; `noun` says what ids name. */
+export function indexById(records: Records, field: string, noun: string): ReadonlyMap<Id, number> {
+  const byId = new Map<Id, number>();
+  for (let i = 0; i < records.length; i++) {
+    const place = records.place(i);
+    const id = idField(records.object(i), field, place);
+    const first = byId.get(id);
+    if (first !== undefined) {
+      throw place.error(
+        `${noun} ${JSON.stringify(id)} is there already, at ${records.place(first).detail}.`,
+        'Remove one of the two.',
+      );
+    }
+    byId.set(id, i);
+  }
+  return byId;
 }

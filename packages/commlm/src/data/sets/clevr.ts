@@ -2,8 +2,8 @@
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelPoint } from '../../images/frames.js';
 import { asPoint, type Drafts, objectAt, pointsMark, textField } from '../draft.js';
-import { openJson, type Records } from '../json-records.js';
-import { asList, asObject, ById, type Id, idField, type JsonObject, listField, type Place } from '../place.js';
+import { indexById, openJson, type Records } from '../json-records.js';
+import { asList, asObject, type Id, idField, type JsonObject, listField, type Place } from '../place.js';
 import type { Mark } from '../sample.js';
 import { loadTemplates } from '../templates.js';
 
@@ -119,18 +119,15 @@ function objectsOf(
 /** Scenes by `image_index`. */
 class Scenes {
   readonly #records: Records;
-  readonly #byIndex = new ById<number>('scene');
+  readonly #byIndex: ReadonlyMap<Id, number>;
 
   constructor(records: Records) {
     this.#records = records;
-    for (let i = 0; i < records.length; i++) {
-      const place = records.place(i);
-      this.#byIndex.add(idField(records.object(i), 'image_index', place), i, place);
-    }
+    this.#byIndex = indexById(records, 'image_index', 'scene');
   }
 
   find(imageIndex: Id, from: Place): Scene {
-    const index = this.#byIndex.values.get(imageIndex);
+    const index = this.#byIndex.get(imageIndex);
     if (index === undefined) throw from.error(`there is no scene ${imageIndex}.`, 'Use files of one split.');
     return new Scene(this.#records.object(index), this.#records.place(index));
   }

@@ -11,7 +11,7 @@ import {
   sizeOf,
   textField,
 } from '../draft.js';
-import { type JsonDocument, openJson, type Records } from '../json-records.js';
+import { indexById, type JsonDocument, openJson, type Records } from '../json-records.js';
 import { ById, type Id, idField, type Place } from '../place.js';
 import { loadTemplates } from '../templates.js';
 
@@ -56,20 +56,17 @@ export interface CocoThing {
 export class CocoThings {
   readonly pictures: ReadonlyMap<Id, CocoPicture>;
   readonly #annotations: Records;
-  readonly #byId = new ById<number>('annotation');
+  readonly #byId: ReadonlyMap<Id, number>;
 
   constructor(document: JsonDocument) {
     this.pictures = readCocoPictures(document);
     this.#annotations = document.list('annotations');
-    for (let i = 0; i < this.#annotations.length; i++) {
-      const place = this.#annotations.place(i);
-      this.#byId.add(idField(this.#annotations.object(i), 'id', place), i, place);
-    }
+    this.#byId = indexById(this.#annotations, 'id', 'annotation');
   }
 
   /** @throws CommError `data/sample` at `from` when there is none of that id. */
   thing(id: Id, from: Place): CocoThing {
-    const index = this.#byId.values.get(id);
+    const index = this.#byId.get(id);
     if (index === undefined) {
       throw from.error(
         `there is no annotation ${JSON.stringify(id)} in the file of instances.`,

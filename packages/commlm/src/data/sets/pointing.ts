@@ -13,8 +13,8 @@ import {
   sizeOf,
   textField,
 } from '../draft.js';
-import { openJson, openJsonLines, type Records } from '../json-records.js';
-import { asObject, ById, idField, type JsonObject, listField, numberField, type Place, stringField } from '../place.js';
+import { indexById, openJson, openJsonLines, type Records } from '../json-records.js';
+import { asObject, type Id, type JsonObject, listField, numberField, type Place, stringField } from '../place.js';
 import { loadTemplates, type Templates } from '../templates.js';
 import type { Random } from '../world/random.js';
 import { countParts } from './parts.js';
@@ -155,18 +155,15 @@ function openPublished(config: DataSetOf<'visual7w'>, templates: Templates): Dra
 /** Boxes by `box_id`. */
 class Boxes {
   readonly #records: Records;
-  readonly #byId = new ById<number>('box');
+  readonly #byId: ReadonlyMap<Id, number>;
 
   constructor(records: Records) {
     this.#records = records;
-    for (let i = 0; i < records.length; i++) {
-      const place = records.place(i);
-      this.#byId.add(idField(records.object(i), 'box_id', place), i, place);
-    }
+    this.#byId = indexById(records, 'box_id', 'box');
   }
 
   box(id: unknown, from: Place): PixelBox {
-    const index = this.#byId.values.get(id as number | string);
+    const index = this.#byId.get(id as Id);
     if (index === undefined) throw from.error(`there is no box ${JSON.stringify(id)}.`, 'Use the file as published.');
     const place = this.#records.place(index);
     const record: JsonObject = this.#records.object(index);

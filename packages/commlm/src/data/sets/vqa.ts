@@ -1,18 +1,8 @@
 /** Questions about pictures with short answers: VQAv2, OK-VQA, VQA-E, VQA-X, POPE, and Shikra's lines. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import { type Drafts, type PictureName, textField } from '../draft.js';
-import { openJson, openJsonLines } from '../json-records.js';
-import {
-  asList,
-  asObject,
-  ById,
-  type Id,
-  idField,
-  type JsonObject,
-  listField,
-  type Place,
-  stringField,
-} from '../place.js';
+import { indexById, openJson, openJsonLines } from '../json-records.js';
+import { asList, asObject, type Id, idField, type JsonObject, listField, type Place, stringField } from '../place.js';
 import { loadTemplates } from '../templates.js';
 import { openArrayOrLines } from './llava.js';
 
@@ -20,11 +10,7 @@ import { openArrayOrLines } from './llava.js';
 export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
   const questions = openJson(config.questions).list('questions');
   const annotations = openJson(config.annotations).list('annotations');
-  const annotationOf = new ById<number>('question');
-  for (let i = 0; i < annotations.length; i++) {
-    const place = annotations.place(i);
-    annotationOf.add(idField(annotations.object(i), 'question_id', place), i, place);
-  }
+  const annotationOf = indexById(annotations, 'question_id', 'question');
   const templates = await loadTemplates('vqa', config.templates);
   return {
     length: questions.length,
@@ -32,7 +18,7 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
       const place = questions.place(index);
       const question = questions.object(index);
       const id = idField(question, 'question_id', place);
-      const found = annotationOf.values.get(id);
+      const found = annotationOf.get(id);
       if (found === undefined) {
         throw place.error(
           `question ${JSON.stringify(id)} has no annotation in ${config.annotations}.`,
@@ -42,7 +28,7 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
       const answer = shortAnswer(annotations.object(found), annotations.place(found));
       const asked = templates.draw(random, { '<question>': textField(question, 'question', place) });
       return {
-        key: String(id),
+        key: String(index + 1),
         place,
         pictures: [{ id: idField(question, 'image_id', place) }],
         turns: [{ question: asked, answer: `The answer is ${answer}.`, marks: [] }],
