@@ -1,6 +1,8 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { StageConfig } from '../config/stage.js';
 import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
@@ -50,6 +52,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   const out = options.out ?? join('runs', 'out', name);
   if (options.dryRun === true) {
     await showPlan(recipe, out, options.json === true);
+    if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
   const { runRecipe } = await import('../train/run.js');
@@ -143,10 +146,20 @@ class TrainingBar {
   }
 }
 
+/** Says which files of a stage are not there; a plan needs none of them. */
+async function noteMissing(stage: StageConfig): Promise<void> {
+  const { missingData } = await import('../train/stage-files.js');
+  for (const path of missingData(stage)) note(`missing: ${path}`);
+  if (!existsSync(stage.model)) note(`missing: ${stage.model}, the model that the stage starts from`);
+}
+
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */
 async function withFolders(recipe: Recipe): Promise<Recipe> {
-  if (recipe.kind !== 'comm') return recipe;
   const { fetchFolder } = await import('./pull.js');
+  if (recipe.kind === 'stage') {
+    return { ...recipe, stage: { ...recipe.stage, model: await fetchFolder(recipe.stage.model) } };
+  }
+  if (recipe.kind !== 'comm') return recipe;
   const { from, encoders, tokenizer } = recipe.comm;
   const folders: string[] = [];
   // The towers are in the model that a stage starts from.

@@ -4,17 +4,34 @@
  * A batch is a pure function of its index, so a resumed run asks for index k and gets what the first run got there.
  */
 import { Worker } from 'node:worker_threads';
+import { CommError } from '../config/errors.js';
 
-/** A batch as it crosses the thread boundary: numbers, strings and typed arrays. */
+/** A batch as it crosses the thread boundary: numbers, strings, plain objects, typed arrays and lists of them. */
 export type RawBatch = Record<string, unknown>;
 
 /** What a worker module exports under the name `createBatcher`. */
-export type CreateBatcher<Options> = (options: Options) => Promise<(index: number) => RawBatch>;
+export type CreateBatcher<Options> = (options: Options) => Promise<(index: number) => RawBatch | Promise<RawBatch>>;
 
-interface Reply {
-  readonly index: number;
+/** An error as it crosses the thread boundary; with a code it was a CommError. */
+export interface ReplyError {
+  readonly message: string;
+  readonly stack?: string;
+  readonly code?: string;
+  readonly fix?: string;
+}
+
+/** What a worker answers; without an index it could not even start. */
+export interface Reply {
+  readonly index?: number;
   readonly batch?: RawBatch;
-  readonly error?: string;
+  readonly error?: ReplyError;
+}
+
+function toError({ message, stack, code, fix }: ReplyError): Error {
+  if (code !== undefined) return new CommError(message, { code, ...(fix === undefined ? {} : { fix }) });
+  const error = new Error(message);
+  if (stack !== undefined) error.stack = stack;
+  return error;
 }
 
 const ENTRY = new URL('./batch-worker.js', import.meta.url);
@@ -24,7 +41,7 @@ export class BatchPool<Batch extends RawBatch> {
   /** Milliseconds that `next` has waited for a batch so far. */
   waitedMs = 0;
   readonly #workers: Worker[];
-  readonly #ready = new Map<number, Batch>();
+  readonly #ready = new Map<number, Batch | Error>();
   readonly #waiting = new Map<number, { resolve: (batch: Batch) => void; reject: (error: Error) => void }>();
   readonly #ahead: number;
   #failure: Error | undefined;
@@ -58,6 +75,7 @@ export class BatchPool<Batch extends RawBatch> {
     const ready = this.#ready.get(index);
     if (ready !== undefined) {
       this.#ready.delete(index);
+      if (ready instanceof Error) throw ready;
       return ready;
     }
     const since = performance.now();
@@ -83,18 +101,21 @@ export class BatchPool<Batch extends RawBatch> {
   }
 
   #receive(reply: Reply): void {
-    if (reply.error !== undefined) {
-      this.#fail(new Error(reply.error));
+    const { index, error } = reply;
+    if (index === undefined) {
+      this.#fail(toError(error ?? { message: 'A data thread gave no batch.' }));
       return;
     }
-    const batch = reply.batch as Batch;
-    const waiting = this.#waiting.get(reply.index);
+    // A batch that fails ahead of time fails when its turn comes, so that a run always ends at the same step.
+    const made = error === undefined ? (reply.batch as Batch) : toError(error);
+    const waiting = this.#waiting.get(index);
     if (waiting === undefined) {
-      this.#ready.set(reply.index, batch);
-    } else {
-      this.#waiting.delete(reply.index);
-      waiting.resolve(batch);
+      this.#ready.set(index, made);
+      return;
     }
+    this.#waiting.delete(index);
+    if (made instanceof Error) waiting.reject(made);
+    else waiting.resolve(made);
   }
 
   #fail(error: Error): void {

@@ -79,7 +79,7 @@ export function packedMask(segments_BT: Tensor, dtype: 'f32' | 'bf16'): Tensor {
     const asker = segments_BT.unsqueeze(2);
     const seen = segments_BT.unsqueeze(1);
     const open = asker.eq(seen).logicalOr(seen.eq(0)).tril();
-    const bias = zeros([rows, length, length], { dtype });
+    const bias = zeros([rows, length, length], { dtype, device: segments_BT.device });
     return where(open, bias, bias.add(Number.NEGATIVE_INFINITY)).unsqueeze(1);
   });
 }

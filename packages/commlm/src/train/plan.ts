@@ -1,7 +1,11 @@
 /** What a recipe would do, from shapes alone: no data, no weights; the model is built without memory. */
+import { existsSync } from 'node:fs';
 import { type DType, nn, optim } from '@commlm/torch';
-import { tokensPerImage } from '../config/model.js';
+import { type CommConfig, tokensPerImage } from '../config/model.js';
+import { ASSEMBLED } from '../config/presets.js';
 import { numPatches, numSpecialPositions } from '../config/vision.js';
+import { resolveModelFolder } from '../generate/model-folder.js';
+import { describeModel } from '../weights/open-model.js';
 import {
   type ActivationBytes,
   commActivations,
@@ -58,6 +62,7 @@ const sum = (values: Iterable<number>): number => [...values].reduce((total, val
 
 /** What a plan asks of a task. */
 type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState' | 'evaluate'>;
+type StageRecipe = Extract<Recipe, { kind: 'stage' }>;
 
 /** Plans a run. */
 export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
@@ -80,7 +85,7 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
     parts,
     trained,
     frozen: sum(parts.map((part) => part.total)) - trained,
-    memory: memoryOf(task, modules, loop, activationsOf(recipe)),
+    memory: memoryOf(recipe.kind === 'stage' ? recipe.stage.device : 'cpu', task, modules, loop, activationsOf(recipe)),
   };
 }
 
@@ -99,7 +104,17 @@ async function outline(recipe: LoopRecipe): Promise<Outline> {
       const { CommTask } = await import('./comm-task.js');
       return nn.onMeta(() => CommTask.outline(recipe.comm));
     }
+    case 'stage': {
+      const { StageTask } = await import('./stage-task.js');
+      return nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe)));
+    }
   }
+}
+
+/** The model of a stage: as its folder says, or as its parts will make it. */
+function shapeOf({ stage, assembled }: StageRecipe): CommConfig {
+  if (assembled !== undefined && !existsSync(stage.model)) return ASSEMBLED[assembled]();
+  return describeModel(resolveModelFolder(stage.model)).config;
 }
 
 function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['learningRate'] {
@@ -111,6 +126,7 @@ function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['lea
 }
 
 function memoryOf(
+  device: string,
   task: Outline,
   modules: ReadonlyMap<string, nn.Module>,
   loop: LoopConfig,
@@ -125,7 +141,7 @@ function memoryOf(
   const averages = extra + (loop.ema === undefined ? 0 : sum(trained.map(({ numel }) => 4 * numel)));
   const checkpoint = gradients + optimizer + averages;
   return {
-    device: 'cpu',
+    device,
     weights,
     gradients,
     optimizer,
@@ -171,6 +187,21 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
         vitActivations(encoder.vit, small),
         { kept: head, recomputed: head },
       ]);
+    }
+    case 'stage': {
+      // The longest rows that the stage takes, one picture each: what the run has to have room for.
+      const { maxLength, trains, device, dtype } = recipe.stage;
+      const rows = recipe.loop.batchSize;
+      return commActivations(shapeOf(recipe), {
+        itemBytes: dtype === 'f32' ? 4 : 2,
+        device,
+        rows,
+        tokens: maxLength,
+        pictures: rows,
+        learned: maxLength,
+        blocks: true,
+        trainsEncoder: () => trains.includes('encoder'),
+      });
     }
     case 'comm': {
       const { model, batchSize, questions, mix, trains } = recipe.comm;

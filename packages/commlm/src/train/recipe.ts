@@ -2,6 +2,8 @@
 import type { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import type { ASSEMBLED } from '../config/presets.js';
+import type { StageConfig } from '../config/stage.js';
 import { LoopConfig } from '../config/train.js';
 import type { ClipPretrainConfig } from './clip-task.js';
 import type { CommTrainConfig } from './comm-task.js';
@@ -13,7 +15,15 @@ export type Recipe =
   | { readonly kind: 'tokenizer'; readonly about: string; readonly tokenizer: TokenizerRecipeConfig }
   | { readonly kind: 'clip'; readonly about: string; readonly loop: LoopConfig; readonly clip: ClipPretrainConfig }
   | { readonly kind: 'dinov2'; readonly about: string; readonly loop: LoopConfig; readonly dinov2: DinoConfig }
-  | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig };
+  | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig }
+  | {
+      readonly kind: 'stage';
+      readonly about: string;
+      readonly loop: LoopConfig;
+      readonly stage: StageConfig;
+      /** What the model of the recipe is put together as: its shape, for a plan made before the model. */
+      readonly assembled?: keyof typeof ASSEMBLED;
+    };
 
 /** Every recipe by name, loaded when asked for. */
 export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: Recipe }>>> = {
@@ -24,6 +34,12 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-stage1': () => import('../recipes/tiny-stage1.js'),
   'tiny-towers': () => import('../recipes/tiny-towers.js'),
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
+  'tiny-own-data': () => import('../recipes/tiny-own-data.js'),
+  'tiny-overfit': () => import('../recipes/tiny-overfit.js'),
+  'comm-nano-stage1': () => import('../recipes/comm-nano-stage1.js'),
+  'comm-nano-stage2': () => import('../recipes/comm-nano-stage2.js'),
+  'comm-7b-stage1': () => import('../recipes/comm-7b-stage1.js'),
+  'comm-7b-stage2': () => import('../recipes/comm-7b-stage2.js'),
 };
 
 const wrong = (message: string, fix: string): CommError =>
