@@ -2,19 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { golden, readGolden } from './golden.js';
-import {
-  cat,
-  generator,
-  manualSeed,
-  rand,
-  randint,
-  randn,
-  randperm,
-  rngState,
-  scope,
-  setRngState,
-  zeros,
-} from './index.js';
+import { generator, manualSeed, rand, randint, randn, randperm, rngState, scope, setRngState, zeros } from './index.js';
 import { expectClose } from './testing.js';
 
 test('the seed gives PyTorch’s numbers', () => {
@@ -87,9 +75,6 @@ test('a state survives its bytes', () => {
     const state = rngState();
     const expected = rand([3]).tolist();
     setRngState(state.clone());
-    assert.deepEqual(rand([3]).tolist(), expected);
-    // In a file a state may begin at any byte.
-    setRngState(cat([zeros([3], { dtype: 'u8' }), state]).narrow(0, 3, state.numel));
     assert.deepEqual(rand([3]).tolist(), expected);
     assert.throws(() => setRngState(zeros([3], { dtype: 'u8' })));
     assert.throws(() => setRngState(zeros([3])));

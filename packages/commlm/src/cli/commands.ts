@@ -27,6 +27,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'convert', summary: 'write a model of another layout as ours', load: () => import('./convert.js') },
   { name: 'pull', summary: 'download a model into the shared Hugging Face cache', load: () => import('./pull.js') },
   { name: 'train', summary: 'train by a recipe', load: () => import('./train.js') },
+  { name: 'data', summary: "look at, check and time a recipe's data", load: () => import('./data.js') },
   { name: 'world', summary: 'write synthetic scenes in real file formats', load: () => import('./world.js') },
   { name: 'score', summary: 'score predictions made by anything', load: () => import('./score.js') },
   { name: 'eval', summary: 'generate and score on a benchmark', load: () => import('./eval.js') },

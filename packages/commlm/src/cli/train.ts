@@ -1,9 +1,12 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { StageConfig } from '../config/stage.js';
+import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
-import { isInteractive, note, printJson } from './output.js';
+import { formatBytes, formatCount, formatTable, isInteractive, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface TrainOptions {
@@ -28,8 +31,8 @@ export function register(program: Command): void {
       [],
     )
     .option('--resume', 'go on from the newest checkpoint in the folder')
-    .option('--dry-run', 'print the resolved recipe and train nothing')
-    .option('--json', 'print how the run ended as one JSON document')
+    .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
+    .option('--json', 'print how the run ended, or the plan, as one JSON document')
     .addHelpText(
       'after',
       [
@@ -46,11 +49,12 @@ export function register(program: Command): void {
 async function train(name: string, options: TrainOptions): Promise<void> {
   const { applySettings, loadRecipe } = await import('../train/recipe.js');
   const recipe = applySettings(await loadRecipe(name), options.set);
+  const out = options.out ?? join('runs', 'out', name);
   if (options.dryRun === true) {
-    printJson(recipe);
+    await showPlan(recipe, out, options.json === true);
+    if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
-  const out = options.out ?? join('runs', 'out', name);
   const { runRecipe } = await import('../train/run.js');
   const bar = new TrainingBar(recipe.kind === 'tokenizer' ? 0 : recipe.loop.steps);
   const signal = interruptSignal();
@@ -66,6 +70,55 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   else
     note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
   if (!result.finished) process.exitCode = interruptExitCode();
+}
+
+/** What a run would do: steps, what trains, memory, schedule, then the recipe. */
+async function showPlan(recipe: Recipe, out: string, json: boolean): Promise<void> {
+  const plan = recipe.kind === 'tokenizer' ? null : await (await import('../train/plan.js')).planRun(recipe);
+  if (json) {
+    printJson({ out, plan, recipe });
+    return;
+  }
+  print(recipe.about);
+  print(`writes into ${out}`);
+  if (plan !== null) describePlan(plan);
+  print();
+  print(JSON.stringify(recipe, null, 2));
+}
+
+function describePlan(plan: RunPlan): void {
+  const { memory, batchSize, accumulate } = plan;
+  const { kept, recomputed } = memory.activations;
+  const passes = accumulate === 1 ? '' : ` (${accumulate} passes of ${batchSize})`;
+  print(`${plan.steps} steps of ${plan.effectiveBatch} samples${passes}, ${formatCount(plan.samples)} samples in all`);
+  print(`${plan.checkpoints} checkpoints, ${plan.evaluations} evaluations, ${plan.warmupSteps} steps of warm-up`);
+  print(`rate ${plan.learningRate.map(({ share, lr }) => `${lr.toPrecision(3)} at ${100 * share} %`).join(', ')}`);
+  print();
+  const rows = plan.parts.map(({ name, trained, total }) => [name, formatCount(trained), formatCount(total - trained)]);
+  const all = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
+  print(
+    formatTable(
+      [{ title: 'part' }, { title: 'trains', align: 'right' }, { title: 'frozen', align: 'right' }],
+      [...rows, all],
+    ),
+  );
+  print();
+  print(
+    formatTable(
+      [{ title: `memory on ${memory.device}` }, { title: 'bytes', align: 'right' }],
+      [
+        ['weights', formatBytes(memory.weights)],
+        ['gradients', formatBytes(memory.gradients)],
+        ['optimiser and f32 masters', formatBytes(memory.optimizer)],
+        ['averages', formatBytes(memory.averages)],
+        ['activations (estimate)', formatBytes(kept)],
+        ['sum', formatBytes(memory.total)],
+        ['with recompute (estimate)', formatBytes(memory.total - kept + recomputed)],
+        ['a checkpoint on disk', formatBytes(memory.checkpoint)],
+        ['all that are kept', formatBytes(memory.checkpoints)],
+      ],
+    ),
+  );
 }
 
 /** The steps as a bar under the lines of the log; on a terminal only, the lines say it all. */
@@ -93,10 +146,20 @@ class TrainingBar {
   }
 }
 
+/** Says which files of a stage are not there; a plan needs none of them. */
+async function noteMissing(stage: StageConfig): Promise<void> {
+  const { missingData } = await import('../train/stage-files.js');
+  for (const path of missingData(stage)) note(`missing: ${path}`);
+  if (!existsSync(stage.model)) note(`missing: ${stage.model}, the model that the stage starts from`);
+}
+
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */
 async function withFolders(recipe: Recipe): Promise<Recipe> {
-  if (recipe.kind !== 'comm') return recipe;
   const { fetchFolder } = await import('./pull.js');
+  if (recipe.kind === 'stage') {
+    return { ...recipe, stage: { ...recipe.stage, model: await fetchFolder(recipe.stage.model) } };
+  }
+  if (recipe.kind !== 'comm') return recipe;
   const { from, encoders, tokenizer } = recipe.comm;
   const folders: string[] = [];
   // The towers are in the model that a stage starts from.

@@ -260,3 +260,26 @@ export const commTiny = ({
     mlpBias: false,
   },
 });
+
+/** The language model of SmolLM2 360M (its published config.json). */
+export const smolLm2_360m = ({ vocabSize = 49_152 } = {}): LlamaConfig => ({
+  ...vicuna7b({ vocabSize, maxPositions: 8192 }),
+  hiddenSize: 960,
+  intermediateSize: 2560,
+  numLayers: 32,
+  numHeads: 15,
+  numKvHeads: 5,
+  headDim: 64,
+  ropeTheta: 100_000,
+  tieWordEmbeddings: true,
+});
+
+/** COMM for one GPU: the vision of comm-7b before SmolLM2 360M. */
+export const commNano = (): CommConfig => ({
+  ...comm7b(),
+  imageTokens: { kind: 'wrapped', patchId: 49_152, startId: 49_153, endId: 49_154 },
+  textConfig: smolLm2_360m({ vocabSize: 49_155 }),
+});
+
+/** Shapes of models that are put together from published parts, by the name that `convert --recipe` knows them under. */
+export const ASSEMBLED = { 'comm-7b': comm7b, 'comm-nano': commNano } as const;

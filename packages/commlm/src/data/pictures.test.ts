@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { crc32, deflateRawSync, gzipSync } from 'node:zlib';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import tar from 'tar-stream';
 import type { PictureStoreConfig } from '../config/data.js';
 import { openPictureStore } from './pictures.js';
@@ -121,4 +122,82 @@ test('damaged, packed and repeated tars are refused', async () => {
 test('braces in the name of an archive stand for all numbers', () => {
   assert.deepEqual(expandBraces('a-{08..10}.tar'), ['a-08.tar', 'a-09.tar', 'a-10.tar']);
   assert.deepEqual(expandBraces('a.tar'), ['a.tar']);
+});
+
+/** Rows of `{bytes, path}` in groups of two, beside a column of ids, as Hugging Face's data sets are. */
+function parquetOf(keys: readonly string[]): Uint8Array {
+  const image = keys.map((key) => ({ bytes: new Uint8Array(bytesOf(key)), path: key }));
+  const buffer = parquetWriteBuffer({
+    columnData: [
+      { name: 'id', data: keys.map((_, i) => i) },
+      { name: 'image', data: image },
+    ],
+    schema: [
+      { name: 'root', num_children: 2 },
+      { name: 'id', type: 'INT32', repetition_type: 'REQUIRED' },
+      { name: 'image', num_children: 2, repetition_type: 'OPTIONAL' },
+      { name: 'bytes', type: 'BYTE_ARRAY', repetition_type: 'OPTIONAL' },
+      { name: 'path', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+    ],
+    rowGroupSize: 2,
+  });
+  return new Uint8Array(buffer);
+}
+
+test('parquet gives the pictures of all its row groups, by path or by another column', async () => {
+  const file = join(folder, 'a.parquet');
+  await writeFile(file, parquetOf(KEYS));
+  const byPath: PictureStoreConfig = { kind: 'parquet', files: [file], image: 'image' };
+  await readsAll(byPath, KEYS);
+  await readsAll(byPath, [...KEYS].reverse());
+  const store = await openPictureStore({ ...byPath, key: 'id' });
+  assert.deepEqual(Buffer.from(await store.read('2')), bytesOf(KEYS[2]!));
+  await store.close();
+});
+
+test('a parquet file that is damaged, lacks a column or repeats a key is refused', async () => {
+  const refused = async (name: string, bytes: Uint8Array, message: RegExp, more: object = {}): Promise<void> => {
+    const file = join(folder, name);
+    await writeFile(file, bytes);
+    const opening = openPictureStore({ kind: 'parquet', files: [file], image: 'image', ...more });
+    await assert.rejects(opening, { code: 'data/picture', message });
+  };
+  const whole = parquetOf(KEYS);
+  await refused('cut.parquet', whole.subarray(0, whole.length - 20), /cut\.parquet: it cannot be read as parquet/);
+  await refused('other.parquet', whole, /there is no column "picture"/, { image: 'picture' });
+  await refused('plain.parquet', whole, /id: the column is no struct of bytes and path/, { image: 'id' });
+  await refused('twice.parquet', parquetOf(['a.jpg', 'b.jpg', 'a.jpg']), /a\.jpg: the key is there twice/);
+});
+
+test('a table of base64 gives its pictures, by the names or the numbers of its columns', async () => {
+  const rows = KEYS.map((key, i) => [
+    String(i),
+    i === 1 ? '"two\nlines ""quoted"""' : 'text',
+    key,
+    bytesOf(key).toString('base64'),
+  ]);
+  const named = join(folder, 'named.tsv');
+  await writeFile(named, [['index', 'question', 'key', 'image'], ...rows].map((row) => `${row.join('\t')}\n`).join(''));
+  await readsAll({ kind: 'tsv', file: named, columns: { key: 'key', image: 'image' } }, KEYS);
+  const bare = join(folder, 'bare.tsv');
+  await writeFile(bare, rows.map((row) => `${row.join('\t')}\n`).join(''));
+  await readsAll({ kind: 'tsv', file: bare, columns: { key: 2, image: 3 } }, KEYS);
+  const opening = (columns: { key: string; image: string }) => openPictureStore({ kind: 'tsv', file: named, columns });
+  await assert.rejects(opening({ key: 'id', image: 'image' }), /line 1: there is no column "id"/);
+  const wrong = await opening({ key: 'key', image: 'question' });
+  await assert.rejects(wrong.read(KEYS[1]!), {
+    code: 'data/picture',
+    message: /named\.tsv, line 3: the picture is not base64/,
+  });
+});
+
+test('a missing picture is told of with the nearest key', async () => {
+  const file = join(folder, 'near.zip');
+  await writeFile(file, zipOf(KEYS));
+  const store = await openPictureStore({ kind: 'zip', file });
+  await assert.rejects(store.read('val/a.jpg'), {
+    fix: 'There is train/a.jpg: correct "picture" of the data set, the form of its keys.',
+  });
+  await assert.rejects(store.read('z.jpg'), { fix: /Keys are such as train\/a\.jpg/ });
+  await store.close();
 });

@@ -2,6 +2,8 @@
 import type { PictureStoreConfig } from '../config/data.js';
 import type { PictureStore } from './sample.js';
 import { openFolder } from './stores/folder.js';
+import { openParquet } from './stores/parquet.js';
+import { openTable } from './stores/table.js';
 import { openTar } from './stores/tar.js';
 import { openZipStore } from './stores/zip.js';
 
@@ -14,5 +16,12 @@ export async function openPictureStore(config: PictureStoreConfig): Promise<Pict
       return await openZipStore(config.file);
     case 'tar':
       return await openTar(config.files);
+    case 'parquet':
+      return await openParquet(config.files, {
+        image: config.image,
+        ...(config.key === undefined ? {} : { key: config.key }),
+      });
+    case 'tsv':
+      return await openTable(config.file, config.columns);
   }
 }

@@ -9,7 +9,7 @@ export const recipe: Recipe = {
   about: 'stage 2 of comm-tiny: dialogue, pointing and existence raised to half of the mix',
   loop: {
     ...TINY_LOOP,
-    steps: 3200,
+    steps: 3000,
     batchSize,
     lr: 1.5e-3,
     warmupRatio: 0.02,
@@ -35,6 +35,8 @@ export const recipe: Recipe = {
         'name-at': 1.2,
         caption: 1,
         spot: 0.6,
+        exact: 0.6,
+        choice: 1,
       },
       conversationShare: 0.15,
       yesNoWeight: 2,

@@ -4,8 +4,8 @@
  */
 import { Template } from '@huggingface/jinja';
 import { CommError } from '../config/errors.js';
-import type { ImageSlot } from './conversation.js';
-import type { Tokenizer } from './tokenizer.js';
+import { IGNORE_LABEL, type ImageSlot } from './conversation.js';
+import type { Tokenizer, TokenPart } from './tokenizer.js';
 
 /** A piece of a message in the form that templates expect. */
 export type ChatPart = { readonly type: 'text'; readonly text: string } | { readonly type: 'image' };
@@ -28,6 +28,8 @@ export interface ChatTemplateOptions {
   readonly contents?: 'parts' | 'text';
   /** Puts the begin token in front where the tokenizer does so by itself and the template does not; false by default. */
   readonly begin?: boolean;
+  /** Labels the assistant's messages and the special token behind each, for training; nothing is labelled by default. */
+  readonly learnAnswers?: boolean;
 }
 
 /** Text of a chat; throws `text/no-chat-template` or `text/chat-template`. */
@@ -74,6 +76,8 @@ function namedTokens(tokenizer: Tokenizer): Record<string, string> {
 /** Ids of a chat with its pictures. */
 export interface RenderedChat {
   readonly ids: number[];
+  /** The id where it is learned, else -100; not shifted. */
+  readonly labels: number[];
   readonly imageSlots: ImageSlot[];
 }
 
@@ -85,7 +89,10 @@ export interface ChatImages {
   readonly imageTokens: readonly number[];
 }
 
-/** Renders and encodes a chat; throws `text/image-count` when the template's picture tokens are not one a picture. */
+/**
+ * Renders and encodes a chat; throws `text/image-count` when the template's picture tokens are not one a picture, and with
+ * `learnAnswers` `text/answer-end` when no special token ends an answer.
+ */
 export function encodeChat(
   messages: readonly ChatMessage[],
   tokenizer: Tokenizer,
@@ -93,23 +100,32 @@ export function encodeChat(
   options: ChatTemplateOptions = {},
 ): RenderedChat {
   const imageId = images.imageId ?? tokenizer.addedTokens.get('<image>');
-  const guard = new SpellingGuard(messages, tokenizer, options.contents);
+  const guard = new SpellingGuard(messages, tokenizer, options);
   const text = renderChatTemplate(guard.messages, tokenizer, options);
-  const parts = tokenizer
-    .splitSpecial(text)
-    .flatMap((part) => (typeof part === 'string' ? guard.restore(part, imageId) : [part]));
-  const rendered: RenderedChat = { ids: [], imageSlots: [] };
+  const parts = guard.splitAnswers(text).flatMap(({ text: piece, learned }) =>
+    tokenizer
+      .splitSpecial(piece)
+      .flatMap((part) => (typeof part === 'string' ? guard.restore(part, imageId) : [part]))
+      .map((token): ChatToken => ({ token, learned })),
+  );
+  if (options.learnAnswers) learnEnds(parts);
+  const rendered: RenderedChat = { ids: [], labels: [], imageSlots: [] };
+  const push = (id: number, learned: boolean): void => {
+    rendered.ids.push(id);
+    rendered.labels.push(learned ? id : IGNORE_LABEL);
+  };
   // A template may write the begin token itself; otherwise the tokenizer puts it in front, where that is its way.
-  if (options.begin && tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0] !== tokenizer.bosId)
-    rendered.ids.push(tokenizer.bosId);
-  for (const id of tokenizer.encodeParts(parts).ids) {
+  if (options.begin && tokenizer.addsBos && tokenizer.bosId !== undefined && parts[0]?.token !== tokenizer.bosId)
+    push(tokenizer.bosId, false);
+  const encoded = tokenizer.encodeParts(parts.map(({ token }) => token));
+  for (const [index, id] of encoded.ids.entries()) {
     if (id !== imageId) {
-      rendered.ids.push(id);
+      push(id, parts[encoded.parts[index] as number]?.learned === true);
       continue;
     }
     const length = images.imageTokens[rendered.imageSlots.length] ?? 0;
     rendered.imageSlots.push({ start: rendered.ids.length, length });
-    for (let i = 0; i < length; i++) rendered.ids.push(id);
+    for (let i = 0; i < length; i++) push(id, false);
   }
   if (rendered.imageSlots.length !== images.imageTokens.length) {
     throw new CommError(
@@ -118,6 +134,28 @@ export function encodeChat(
     );
   }
   return rendered;
+}
+
+/** A part of a rendered chat, and whether it is the model's own. */
+interface ChatToken {
+  readonly token: TokenPart;
+  learned: boolean;
+}
+
+/** The special token behind an answer, and a space before it, are the model's too: it has to learn where to end. */
+function learnEnds(parts: readonly ChatToken[]): void {
+  const ends = parts.flatMap(({ learned }, i) => (!learned && parts[i - 1]?.learned === true ? [i] : []));
+  for (const first of ends) {
+    const token = parts[first]!.token;
+    const last = typeof token === 'string' && token.trim() === '' ? first + 1 : first;
+    if (typeof parts[last]?.token !== 'number') {
+      throw new CommError(`The chat template puts the text ${JSON.stringify(token)} behind an answer.`, {
+        code: 'text/answer-end',
+        fix: 'Training needs a template that ends each answer with a special token.',
+      });
+    }
+    for (let i = first; i <= last; i++) parts[i]!.learned = true;
+  }
 }
 
 /**
@@ -129,13 +167,20 @@ class SpellingGuard {
   readonly #stand: readonly { readonly spelling: string; readonly mark: string; readonly declared: boolean }[];
   /** Stands for a picture in a content that is one text. */
   readonly #picture: string;
+  /** Stand around an answer that is learned. */
+  readonly #answer: { readonly start: string; readonly end: string } | undefined;
 
-  constructor(messages: readonly ChatMessage[], tokenizer: Tokenizer, contents?: 'parts' | 'text') {
+  constructor(
+    messages: readonly ChatMessage[],
+    tokenizer: Tokenizer,
+    { contents, learnAnswers = false }: Pick<ChatTemplateOptions, 'contents' | 'learnAnswers'>,
+  ) {
     const all = JSON.stringify(messages);
     // A private-use letter that no message has marks what is taken out.
     let fence = '\u{f0000}';
     while (all.includes(fence)) fence = String.fromCodePoint((fence.codePointAt(0) ?? 0) + 1);
     this.#picture = `${fence}picture${fence}`;
+    this.#answer = learnAnswers ? { start: `${fence}answer${fence}`, end: `${fence}end${fence}` } : undefined;
     this.#stand = [...tokenizer.addedTokens.keys()]
       .filter((spelling) => tokenizer.isSpecial(tokenizer.addedTokens.get(spelling) ?? -1))
       .toSorted((a, b) => b.length - a.length)
@@ -144,7 +189,28 @@ class SpellingGuard {
         mark: `${fence}${index}${fence}`,
         declared: tokenizer.isDeclaredSpecial(tokenizer.addedTokens.get(spelling) ?? -1),
       }));
-    this.messages = messages.map(({ role, content }) => ({ role, content: this.#content(content, contents, role) }));
+    this.messages = messages.map(({ role, content }) => {
+      const hidden = this.#content(content, contents, role);
+      return { role, content: role === 'assistant' ? this.#markAnswer(hidden) : hidden };
+    });
+  }
+
+  /** A rendered chat cut at the borders of its learned answers; one piece without them. */
+  splitAnswers(text: string): { readonly text: string; readonly learned: boolean }[] {
+    const answer = this.#answer;
+    if (answer === undefined) return [{ text, learned: false }];
+    return text
+      .split(answer.start)
+      .flatMap((piece, i) => {
+        const [first = '', ...rest] = piece.split(answer.end);
+        return i === 0
+          ? [{ text: piece, learned: false }]
+          : [
+              { text: first, learned: true },
+              { text: rest.join(''), learned: false },
+            ];
+      })
+      .filter((piece) => piece.text !== '');
   }
 
   /** The text as its messages had it, pictures as their id. */
@@ -167,6 +233,18 @@ class SpellingGuard {
       return given.map((part) => (part.type === 'text' ? this.#hide(part.text, role) : this.#picture)).join('');
     }
     return given.map((part) => (part.type === 'text' ? { ...part, text: this.#hide(part.text, role) } : part));
+  }
+
+  #markAnswer(content: ChatMessage['content']): ChatMessage['content'] {
+    const answer = this.#answer;
+    if (answer === undefined) return content;
+    if (typeof content === 'string') return answer.start + content + answer.end;
+    const mark = { type: 'text', text: '' } as const;
+    const marked = [{ ...mark, text: answer.start }, ...content, { ...mark, text: answer.end }];
+    // As one text where it is one, since some templates put something between two.
+    return content.every((part) => part.type === 'text')
+      ? [{ ...mark, text: answer.start + content.map((part) => part.text).join('') + answer.end }]
+      : marked;
   }
 
   #hide(text: string, role: string): string {

@@ -72,6 +72,8 @@ export function saveCheckpoint(
   tensors: Iterable<[string, Tensor]>,
   keepLast: number,
 ): string {
+  // A run that goes on with fewer of them, because the disk was full, makes room first.
+  prune(run, facts, keepLast);
   const target = join(run, `checkpoint-${facts.step}`);
   const temporary = `${target}.part`;
   rmSync(temporary, { recursive: true, force: true });
@@ -89,11 +91,14 @@ export function saveCheckpoint(
   rmSync(target, { recursive: true, force: true });
   renameSync(temporary, target);
   syncFolder(run);
-  const best = facts.best === null ? null : join(run, `checkpoint-${facts.best.step}`);
-  for (const old of listCheckpoints(run).slice(keepLast)) {
-    if (old !== best) rmSync(old, { recursive: true, force: true });
-  }
+  prune(run, facts, keepLast);
   return target;
+}
+
+function prune(run: string, { best }: CheckpointFacts, keepLast: number): void {
+  for (const old of listCheckpoints(run).slice(keepLast)) {
+    if (best === null || old !== join(run, `checkpoint-${best.step}`)) rmSync(old, { recursive: true, force: true });
+  }
 }
 
 /** The newest sound checkpoint, with its tensors mapped; null when there is none. A damaged one is set aside, and `warn` is told. */

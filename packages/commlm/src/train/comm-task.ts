@@ -15,7 +15,7 @@ import { join } from 'node:path';
 import { cat, F, nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
-import { Comm } from '../models/comm.js';
+import { Comm, IGNORE_LABEL } from '../models/comm.js';
 import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
 import { isOwnEncoder, loadEncoder } from '../weights/encoder-folder.js';
 import { loadHfEncoder } from '../weights/hf-folder.js';
@@ -79,8 +79,27 @@ export function packedMask(segments_BT: Tensor, dtype: 'f32' | 'bf16'): Tensor {
     const asker = segments_BT.unsqueeze(2);
     const seen = segments_BT.unsqueeze(1);
     const open = asker.eq(seen).logicalOr(seen.eq(0)).tril();
-    const bias = zeros([rows, length, length], { dtype });
+    const bias = zeros([rows, length, length], { dtype, device: segments_BT.device });
     return where(open, bias, bias.add(Number.NEGATIVE_INFINITY)).unsqueeze(1);
+  });
+}
+
+/** How much the first and the second digit of an edge count, read from a visual token. */
+const DIGIT_WEIGHTS = [0.25, 0.1];
+const DIGIT_CLASSES = 10;
+
+/**
+ * The first digits of all edges, -100 where a patch shows nothing: shares of the square [n] -> one array a digit. An edge at
+ * 1.000 counts as 0.999.
+ */
+function edgeDigits(boxes: Float32Array): BigInt64Array[] {
+  const hasBox = (i: number): boolean => boxes[i - (i % 4) + 2]! > 0;
+  return DIGIT_WEIGHTS.map((_, place) => {
+    const unit = 10 ** (2 - place);
+    return BigInt64Array.from(boxes, (share, i) => {
+      const thousandths = Math.min(999, Math.round(1000 * share));
+      return BigInt(hasBox(i) ? Math.floor(thousandths / unit) % 10 : IGNORE_LABEL);
+    });
   });
 }
 
@@ -111,13 +130,16 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly #config: CommTrainConfig;
   readonly #model: Comm;
-  /** Reads row, column and box from a visual token; dropped after training. */
+  /** Reads row, column, box and the digits of its edges from a visual token; dropped after training. */
   readonly #placeHead: nn.Linear;
 
   private constructor(config: CommTrainConfig, model: Comm) {
     this.#config = config;
     this.#model = model;
-    this.#placeHead = new nn.Linear(model.config.textConfig.hiddenSize, 2 * Math.sqrt(model.tokensPerImage) + 4);
+    this.#placeHead = new nn.Linear(
+      model.config.textConfig.hiddenSize,
+      2 * Math.sqrt(model.tokensPerImage) + 4 + 4 * DIGIT_CLASSES * DIGIT_WEIGHTS.length,
+    );
     this.#placeHead.to('bf16');
     const learns = (part: string): boolean => (config.trains as readonly string[]).includes(part);
     model.to('bf16').train();
@@ -156,6 +178,11 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       scope(() => model.vision.encoders[i]!.vit.loadStateDict(towerWeights(folder)));
     }
     return new CommTask(config, model);
+  }
+
+  /** The task without any file, for a plan: on the meta device it has shapes and no weights. */
+  static outline(config: CommTrainConfig): CommTask {
+    return new CommTask(config, new Comm(config.model));
   }
 
   openBatches(start: number): BatchSource<CommRawBatch> {
@@ -203,7 +230,10 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     };
   }
 
-  /** Row and column of each patch as classes, and the box of what it shows (mean absolute error, shares of the square). */
+  /**
+   * Row and column of each patch as classes, and the box of what it shows: its edges as numbers (mean absolute error, shares of
+   * the square) and as the digits that an answer spells, which the language model then copies instead of computing them.
+   */
   #placePatches(tokens: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const numTokens = tokens.shape[0]!;
     const side = Math.sqrt(this.#model.tokensPerImage);
@@ -224,7 +254,16 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       .mul(shown)
       .sum()
       .div(shown.sum().clamp(1));
-    return { loss: place.add(error.mul(BOX_ERROR_WEIGHT)), metrics: { place_loss: place, box_error: error } };
+    const digits = edgeDigits(batch.patchBoxes).map((labels, i) => {
+      const start = 2 * side + 4 + i * 4 * DIGIT_CLASSES;
+      const logits = read.narrow(1, start, 4 * DIGIT_CLASSES).reshape(4 * numTokens, DIGIT_CLASSES);
+      return F.crossEntropy(logits, tensor(labels), { reduction: 'sum' }).div(shown.sum().mul(4).clamp(1));
+    });
+    const spelled = digits.map((loss, i) => loss.mul(DIGIT_WEIGHTS[i]!)).reduce((sum, loss) => sum.add(loss));
+    return {
+      loss: place.add(error.mul(BOX_ERROR_WEIGHT)).add(spelled.mul(4)),
+      metrics: { place_loss: place, box_error: error, edge_digit1: digits[0]!, edge_digit2: digits[1]! },
+    };
   }
 
   /**

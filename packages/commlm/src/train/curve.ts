@@ -7,7 +7,7 @@ import { replaceFile } from './checkpoint.js';
 import type { MetricsLine } from './run-log.js';
 
 /** Weight of the past in the smoothed line. */
-const SMOOTHING = 0.9;
+const SMOOTHING = 0.7;
 /** Most points of a line; what lies between is passed over. */
 const MAX_POINTS = 1000;
 /** Pixels of the picture for each unit of the drawing. */
@@ -23,18 +23,19 @@ interface Point {
 /** Figures that are losses, by their names: `train/loss`, `train/token_loss`, `eval/held/loss`. */
 const isLoss = (name: string): boolean => /(^|[/_])loss$/.test(name);
 
-/** Points of every loss, smoothed in the logarithm, without bias towards the first value. */
+/** Points of every loss, those of training smoothed in the logarithm, without bias towards the first value. */
 export function curvePoints(lines: readonly MetricsLine[]): Point[] {
   const names = [...new Set(lines.flatMap((line) => Object.keys(line).filter(isLoss)))];
   return names.flatMap((name) => {
+    const past = name.startsWith('eval/') ? 0 : SMOOTHING;
     let sum = 0;
     let weight = 0;
     const points: Point[] = [];
     for (const line of lines) {
       const value = line[name];
       if (value === undefined || value === null || !(value > 0)) continue;
-      sum = SMOOTHING * sum + (1 - SMOOTHING) * Math.log(value);
-      weight = SMOOTHING * weight + (1 - SMOOTHING);
+      sum = past * sum + (1 - past) * Math.log(value);
+      weight = past * weight + (1 - past);
       points.push({ step: line.step, loss: name, value, smooth: Math.exp(sum / weight) });
     }
     const stride = Math.ceil(points.length / MAX_POINTS);

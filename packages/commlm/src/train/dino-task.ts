@@ -122,6 +122,7 @@ class Network {
 /** Self-distillation as a task of the training loop. */
 export class DinoTask implements TrainingTask<DinoBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
+  readonly frozen: ReadonlyMap<string, nn.Module>;
   readonly #config: DinoConfig;
   readonly #log: (line: string) => void;
   readonly #student: Network;
@@ -156,6 +157,7 @@ export class DinoTask implements TrainingTask<DinoBatch> {
         : { cls: centre(numPrototypes), patch: centre(patchHead?.numPrototypes ?? numPrototypes) };
     this.#copyToTeacher();
     this.parts = this.#student.parts;
+    this.frozen = new Map([...this.#teacher.parts].map(([name, module]) => [`teacher.${name}`, module]));
   }
 
   openBatches(start: number): BatchSource<DinoBatch> {

@@ -1,6 +1,8 @@
 /** What ends a run from outside, in words: a full disk, a folder that cannot be written, too little memory. */
+import { basename } from 'node:path';
 import { TorchError } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
+import { listCheckpoints } from './checkpoint.js';
 
 /** Where a run was when it failed. */
 export interface Place {
@@ -25,13 +27,13 @@ export function explainFailure(error: unknown, { out, step, batchSize }: Place):
       cause: error,
     });
   }
-  switch ((error as NodeJS.ErrnoException).code) {
+  switch (codeOf(error)) {
     case 'ENOSPC':
     case 'EDQUOT':
     case 'EFBIG':
       return new CommError(`The disk of ${out} is full; step ${step} could not be written.`, {
         code: 'train/disk-full',
-        fix: 'The checkpoint before is whole: make room, or keep fewer with --set loop.keepLast=1, then go on with --resume.',
+        fix: `Make room, or keep fewer checkpoints with --set loop.keepLast=1, then go on with --resume${before(out)}.`,
         cause: error,
       });
     case 'EACCES':
@@ -45,4 +47,15 @@ export function explainFailure(error: unknown, { out, step, batchSize }: Place):
     default:
       return error;
   }
+}
+
+/** The checkpoint that a run can go on from, in words; nothing where there is none. */
+function before(out: string): string {
+  const newest = listCheckpoints(out)[0];
+  return newest === undefined ? '' : ` from ${basename(newest)}, which is whole`;
+}
+
+/** The system's code; making a folder on a read-only file system fails with one of its own in Node. */
+function codeOf({ code, syscall }: NodeJS.ErrnoException): string | undefined {
+  return code === 'ENOENT' && syscall === 'mkdir' ? 'EROFS' : code;
 }

@@ -183,9 +183,9 @@ test('an adapter learns through the loop, and its checkpoints hold nothing else'
   model.requiresGrad_(false);
   addLora(model.languageModel, lora({ targetModules: 'all-linear' }), PREFIX);
   const frozen = scope(() => model.languageModel.model.embedTokens.weight.detach().to('f64').sum().item());
-  const task: TrainingTask<null> = {
+  const task: TrainingTask<object> = {
     parts: new Map([['languageModel', model.languageModel]]),
-    openBatches: () => ({ waitedMs: 0, next: async () => null, close: async () => {} }),
+    openBatches: () => ({ waitedMs: 0, next: async () => ({}), close: async () => {} }),
     loss: () => ({ loss: model.loss({ ids: ids(), labels: ids(), visual: null }).loss, metrics: {} }),
     export: () => {},
   };

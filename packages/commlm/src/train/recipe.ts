@@ -2,7 +2,9 @@
 import type { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import type { ASSEMBLED } from '../config/presets.js';
 import { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } from '../config/pretrain.js';
+import type { StageConfig } from '../config/stage.js';
 import { LoopConfig } from '../config/train.js';
 import type { CommTrainConfig } from './comm-task.js';
 import type { TokenizerRecipeConfig } from './tokenizer-run.js';
@@ -15,7 +17,15 @@ export type Recipe =
   | { readonly kind: 'mae'; readonly about: string; readonly loop: LoopConfig; readonly mae: MaeConfig }
   | { readonly kind: 'deit'; readonly about: string; readonly loop: LoopConfig; readonly deit: DeitConfig }
   | { readonly kind: 'lm'; readonly about: string; readonly loop: LoopConfig; readonly lm: LmConfig }
-  | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig };
+  | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig }
+  | {
+      readonly kind: 'stage';
+      readonly about: string;
+      readonly loop: LoopConfig;
+      readonly stage: StageConfig;
+      /** What the model of the recipe is put together as: its shape, for a plan made before the model. */
+      readonly assembled?: keyof typeof ASSEMBLED;
+    };
 
 /** Every recipe by name, loaded when asked for. */
 export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: Recipe }>>> = {
@@ -33,6 +43,12 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'dinov2-vit-l14': () => import('../recipes/dinov2-vit-l14.js'),
   'mae-vit-l16': () => import('../recipes/mae-vit-l16.js'),
   'deit3-vit-l16': () => import('../recipes/deit3-vit-l16.js'),
+  'tiny-own-data': () => import('../recipes/tiny-own-data.js'),
+  'tiny-overfit': () => import('../recipes/tiny-overfit.js'),
+  'comm-nano-stage1': () => import('../recipes/comm-nano-stage1.js'),
+  'comm-nano-stage2': () => import('../recipes/comm-nano-stage2.js'),
+  'comm-7b-stage1': () => import('../recipes/comm-7b-stage1.js'),
+  'comm-7b-stage2': () => import('../recipes/comm-7b-stage2.js'),
 };
 
 const wrong = (message: string, fix: string): CommError =>
@@ -156,11 +172,13 @@ function checkSections(recipe: object): void {
   const { loop, ...others } = sections;
   if (typeof loop !== 'object') return;
   for (const [name, section] of Object.entries(others)) {
-    const own = typeof section === 'object' ? section['batchSize'] : undefined;
-    if (own === undefined || own === loop['batchSize']) continue;
-    throw wrong(
-      `loop.batchSize is ${loop['batchSize']}, but ${name}.batchSize is ${own}.`,
-      `Set both, as in --set loop.batchSize=${own} --set ${name}.batchSize=${own}.`,
-    );
+    for (const field of ['batchSize', 'steps']) {
+      const own = typeof section === 'object' ? section[field] : undefined;
+      if (own === undefined || own === loop[field]) continue;
+      throw wrong(
+        `loop.${field} is ${loop[field]}, but ${name}.${field} is ${own}.`,
+        `Set both, as in --set loop.${field}=${own} --set ${name}.${field}=${own}.`,
+      );
+    }
   }
 }

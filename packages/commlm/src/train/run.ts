@@ -23,6 +23,12 @@ async function runTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>, options: 
       return runTraining(new (await import('./lm-task.js')).LmTask(recipe.lm), recipe.loop, options);
     case 'comm':
       return runTraining((await import('./comm-task.js')).CommTask.open(recipe.comm), recipe.loop, options);
+    case 'stage':
+      return runTraining(
+        (await import('./stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, options.log),
+        recipe.loop,
+        options,
+      );
   }
 }
 

@@ -23,7 +23,10 @@ export async function openFolder(folder: string): Promise<PictureStore> {
         return await readFile(pathOf(key));
       } catch (error) {
         if ((error as Error).name === 'CommError') throw error;
-        throw pictureError(`${folder}, ${key}`, reasonOf(error), { cause: error });
+        throw pictureError(`${folder}, ${key}`, reasonOf(error), {
+          cause: error,
+          fix: 'Put it there, or correct "picture" of the data set, the form of its keys.',
+        });
       }
     },
     has: async (key) => (await stat(pathOf(key)).catch(() => undefined))?.isFile() ?? false,

@@ -1,6 +1,6 @@
 /** Pictures in tar archives (WebDataset shards): the headers are walked once, a picture is one positioned read. */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { pictureError, reasonOf } from '../fault.js';
+import { noPicture, pictureError, reasonOf } from '../fault.js';
 import type { PictureStore } from '../sample.js';
 import { writeWhole } from '../world/atomic-file.js';
 
@@ -45,7 +45,7 @@ export async function openTar(patterns: readonly string[]): Promise<PictureStore
   return {
     async read(key) {
       const found = members.get(key);
-      if (found === undefined) throw pictureError(`${patterns.join(', ')}, ${key}`, 'the archive has no such member.');
+      if (found === undefined) throw noPicture(patterns.join(', '), key, members.keys());
       return await readExactly(handles[found.shard]!, found.offset, found.size, `${files[found.shard]}, ${key}`);
     },
     has: async (key) => members.has(key),

@@ -1,7 +1,7 @@
 /** Pictures in a zip archive, read where they lie. */
 import { promisify } from 'node:util';
 import yauzl, { type Entry, type ZipFile } from 'yauzl';
-import { pictureError, reasonOf } from '../fault.js';
+import { noPicture, pictureError, reasonOf } from '../fault.js';
 import type { PictureStore } from '../sample.js';
 
 const openZip = promisify<string, yauzl.Options, ZipFile>(yauzl.open);
@@ -19,7 +19,7 @@ export async function openZipStore(file: string): Promise<PictureStore> {
   return {
     async read(key) {
       const entry = entries.get(key);
-      if (entry === undefined) throw pictureError(`${file}, ${key}`, 'the archive has no such member.');
+      if (entry === undefined) throw noPicture(file, key, entries.keys());
       try {
         return await readEntry(zip, entry);
       } catch (error) {

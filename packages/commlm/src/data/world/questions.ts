@@ -50,6 +50,8 @@ export const TURN_TYPES = [
   'name-at',
   'caption',
   'spot',
+  'exact',
+  'choice',
 ] as const;
 export type TurnType = (typeof TURN_TYPES)[number];
 
@@ -91,6 +93,9 @@ const DEFAULT_WEIGHTS: Readonly<Record<TurnType, number>> = {
   'name-at': 2,
   caption: 1,
   spot: 2,
+  // Benchmarks ask like this, people do not: only where a mix names them.
+  exact: 0,
+  choice: 0,
 };
 
 type Maker = (scene: Scene, rng: Random, before: readonly Turn[]) => Turn | undefined;
@@ -318,6 +323,60 @@ function countTurn(scene: Scene, rng: Random, objs: string, fits: (object: Scene
   return { type: 'count', question: ask(rng, 'count', { objs }), ...framed(String(number)), objects };
 }
 
+/** MME's way to ask for a number: is it exactly this one? */
+function exact(scene: Scene, rng: Random): Turn {
+  const item = rng.pick(scene.objects);
+  const number = scene.objects.filter(({ noun }) => noun === item.noun).length;
+  const truth = rng.chance(0.5);
+  const asked = truth ? number : number > 1 && rng.chance(0.5) ? number - 1 : number + 1;
+  const what = asked === 1 ? `Is there exactly one ${item.noun}` : `Are there exactly ${asked} ${pluralOf(item.noun)}`;
+  const suffix = rng.chance(0.7) ? ' Please answer yes or no.' : '';
+  return { type: 'exact', question: `${what} in this image?${suffix}`, ...yesNo(truth) };
+}
+
+const LETTERS = ['A', 'B', 'C', 'D'] as const;
+
+/** MMBench's way: four options with letters, one of them right. */
+function choice(scene: Scene, rng: Random): Turn | undefined {
+  const drawn = choiceOf(scene, rng);
+  if (drawn === undefined) return undefined;
+  const options = rng.shuffle([drawn.right, ...rng.shuffle(drawn.wrong).slice(0, LETTERS.length - 1)]);
+  const lines = options.map((option, i) => `${LETTERS[i]}. ${option}`).join('\n');
+  return {
+    type: 'choice',
+    question: `Question: ${drawn.question}\nOptions:\n${lines}\nPlease select the correct answer from the options above.`,
+    ...framed(LETTERS[options.indexOf(drawn.right)] as string),
+  };
+}
+
+function choiceOf(scene: Scene, rng: Random): { question: string; right: string; wrong: string[] } | undefined {
+  const way = rng.int(4);
+  if (way === 0) {
+    const item = rng.pick(scene.objects);
+    const number = scene.objects.filter(({ noun }) => noun === item.noun).length;
+    const others = [0, 1, 2, 3, 4].filter((other) => other !== number);
+    return {
+      question: `How many ${pluralOf(item.noun)} are there in the picture?`,
+      right: String(number),
+      wrong: others.map(String),
+    };
+  }
+  const shape = scene.objects.find(
+    ({ color, noun }) => color !== undefined && scene.objects.filter((other) => other.noun === noun).length === 1,
+  );
+  if (way === 1) {
+    if (shape?.color === undefined) return undefined;
+    const wrong = COLOR_NAMES.filter((name) => name !== shape.color);
+    return { question: `What color is the ${shape.noun}?`, right: shape.color, wrong };
+  }
+  const absent = NOUNS.filter(({ name }) => !isPresent(scene, { noun: name }));
+  return {
+    question: 'Which of these things is in the picture?',
+    right: withArticle(rng.pick(scene.objects).noun),
+    wrong: absent.map(({ name }) => withArticle(name)),
+  };
+}
+
 function position(scene: Scene, rng: Random): Turn | undefined {
   const item = rng.pick(scene.objects);
   const name = uniqueName(scene, item);
@@ -467,4 +526,6 @@ const MAKERS: Readonly<Record<TurnType, Maker>> = {
   'name-at': nameAt,
   caption,
   spot,
+  exact,
+  choice,
 };

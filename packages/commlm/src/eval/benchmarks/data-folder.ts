@@ -63,32 +63,30 @@ export class DataFolder {
     }
   }
 
-  /** Path of a file, or undefined when it is not there. @throws CommError when the user named it and it is not there */
+  /** Path of a file, or undefined when it is not there; not noted as read. @throws CommError when the user named it and it is not there */
   find(role: string): string | undefined {
     const named = this.choices.files?.get(role);
     if (named !== undefined) {
-      if (existsSync(named)) return this.#note(role, resolve(named));
+      if (existsSync(named)) return resolve(named);
       throw new CommError(`There is no file ${named}, named as ${this.benchmark.name}.${role}.`, {
         code: 'eval/no-data',
         fix: 'Check --file.',
       });
     }
     const name = this.#role(role).names.find((candidate) => existsSync(join(this.root, candidate)));
-    return name === undefined ? undefined : this.#note(role, join(this.root, name));
+    return name === undefined ? undefined : join(this.root, name);
   }
 
   /** Path of a file that must be there. @throws CommError that says what was looked for */
   need(role: string): string {
-    const path = this.find(role);
-    if (path !== undefined) return path;
-    throw this.#nothingFound([role]);
+    return this.needOneOf([role]).path;
   }
 
   /** The first of several layouts that is there. @throws CommError that says what was looked for */
   needOneOf(roles: readonly string[]): { readonly role: string; readonly path: string } {
     for (const role of roles) {
       const path = this.find(role);
-      if (path !== undefined) return { role, path };
+      if (path !== undefined) return { role, path: this.#note(role, path) };
     }
     throw this.#nothingFound(roles);
   }
@@ -114,7 +112,7 @@ export class DataFolder {
     return path;
   }
 
-  /** Notes a file inside a folder that was found as a whole. */
+  /** Notes a file that is read: one inside a folder that was found as a whole, or one that need not be there. */
   noteFile(role: string, path: string): void {
     this.#read.set(path, role);
   }

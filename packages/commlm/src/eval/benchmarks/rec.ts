@@ -32,7 +32,7 @@ function load(dataSet: string, by: 'unc' | 'umd'): Benchmark['load'] {
     const items =
       published.length > 0
         ? await loadPublishedLines(dataSet, by, sizes, published, folder)
-        : folder.find('refs') === undefined || folder.find('lines') !== undefined
+        : folder.find('lines') !== undefined || folder.find('refs') === undefined
           ? await loadOwnLines(Object.keys(sizes), folder)
           : await loadSentences(sizes, folder);
     return { items, score: (some, answers, reader) => score(some as RecItem[], answers, reader as RecReader) };

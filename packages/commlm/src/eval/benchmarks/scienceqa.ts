@@ -14,6 +14,7 @@ type ScienceItem = EvalItem & { readonly problem: ScienceQaProblem };
 async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const path = folder.need('problems');
   const splitFile = folder.find('splits');
+  if (splitFile !== undefined) folder.noteFile('splits', splitFile);
   const split = folder.choices.splits?.[0] ?? DEFAULT_SPLIT;
   const problems = await readScienceQaProblems(path, { split, ...(splitFile === undefined ? {} : { splitFile }) });
   folder.checkCount(split, problems.length, 'problems', SIZES);

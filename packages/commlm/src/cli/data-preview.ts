@@ -1,0 +1,260 @@
+// `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { CommError } from '../config/errors.js';
+import { setsOf } from '../config/mixture.js';
+import type { WrittenTurn } from '../data/example.js';
+import type { Place } from '../data/mixture.js';
+import type { Span } from '../data/preview.js';
+import type { PreparedSample } from '../data/reader.js';
+import type { LabelledBox } from '../images/draw.js';
+import type { Tokenizer } from '../text/tokenizer.js';
+import type { CommRawBatch } from '../train/comm-task.js';
+import type { Recipe } from '../train/recipe.js';
+import type { StageBatchOptions } from '../train/stage-batches.js';
+import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
+import { writeFileAtomically } from './files.js';
+import { note, print, printJson, styleOf } from './output.js';
+
+/** Options of `data preview`. */
+export interface PreviewOptions extends RecipeOptions {
+  readonly count: number;
+  readonly start: number;
+  readonly only?: string;
+  readonly out?: string;
+}
+
+/** What a preview says of one sample. */
+interface PreviewedSample {
+  readonly id: string;
+  readonly set: string;
+  readonly where: string;
+  readonly tokens: number;
+  readonly learned: number;
+  /** Questions and answers with all coordinates written out. */
+  readonly turns: readonly WrittenTurn[];
+  readonly cut?: { readonly turns: number; readonly tokens: number };
+  readonly pictures: readonly {
+    readonly key: string;
+    readonly width: number;
+    readonly height: number;
+    readonly marks: readonly LabelledBox[];
+    readonly file?: string;
+  }[];
+  readonly spans: readonly Span[];
+}
+
+/** Prints samples. */
+export async function preview(name: string, options: PreviewOptions): Promise<void> {
+  const recipe = await recipeOf(name, options.set);
+  if (recipe.kind === 'comm') {
+    await previewWorld(name, recipe, options);
+    return;
+  }
+  const { batch } = await stageOptions(name, recipe);
+  const { openStageData } = await import('../train/stage-batches.js');
+  const { SampleError } = await import('../data/example.js');
+  const { Tokenizer } = await import('../text/tokenizer.js');
+  if (options.only !== undefined && !Object.hasOwn(batch.data.sets, options.only)) {
+    throw new CommError(`The recipe ${name} has no data set "${options.only}".`, {
+      code: 'data/unknown-set',
+      fix: `Choose one of ${setsOf(batch.mix).join(', ')}.`,
+      exitCode: 2,
+    });
+  }
+  const mix = options.only === undefined ? batch.mix : ({ kind: 'set', set: options.only } as const);
+  const { mixture, reader } = await openStageData({ ...batch, mix, shuffle: options.only === undefined });
+  const tokenizer = await Tokenizer.load(batch.tokenizer);
+  if (options.out !== undefined) mkdirSync(options.out, { recursive: true });
+  const samples: (PreviewedSample | { readonly set: string; readonly error: string })[] = [];
+  try {
+    for (let k = options.start; k < options.start + options.count; k++) {
+      const draw = mixture.at(k);
+      try {
+        const prepared = await reader.prepare(reader.sample(draw, draw.draw));
+        const shown = await describeSample(prepared, draw, tokenizer, batch, options.out);
+        samples.push(shown);
+        if (options.json !== true) printSample(k, shown);
+      } catch (error) {
+        if (!(error instanceof SampleError)) throw error;
+        samples.push({ set: draw.set, error: error.message });
+        if (options.json !== true) print(`#${k}  ${draw.set}  ${styleOf().red('fault')} ${error.message}\n`);
+      }
+    }
+  } finally {
+    await reader.close();
+  }
+  if (options.out !== undefined)
+    await writePage(
+      name,
+      options.out,
+      samples.filter((sample) => 'spans' in sample),
+    );
+  if (options.json === true) printJson({ recipe: name, samplesPerEpoch: mixture.length, samples });
+  else
+    note(
+      `${mixture.length} samples an epoch${options.out === undefined ? '' : `; ${join(options.out, 'index.html')} shows these`}`,
+    );
+}
+
+async function describeSample(
+  prepared: PreparedSample,
+  { set, index }: Place,
+  tokenizer: Tokenizer,
+  batch: StageBatchOptions,
+  out: string | undefined,
+): Promise<PreviewedSample> {
+  const { marksOnPicture, numLearned, spansOf } = await import('../data/preview.js');
+  const { drawBoxes } = await import('../images/draw.js');
+  const { sample, example } = prepared;
+  const pictures = [];
+  for (const [i, { ref, image }] of prepared.pictures.entries()) {
+    const marks = marksOnPicture(prepared, i);
+    const file = `${set}-${index}${i === 0 ? '' : `-${i + 1}`}.png`.replaceAll(/[^\w.-]/g, '_');
+    if (out !== undefined) writeFileAtomically(join(out, file), await drawBoxes(image, marks));
+    const { width, height } = image;
+    pictures.push({ key: `${ref.store}/${ref.key}`, width, height, marks, ...(out === undefined ? {} : { file }) });
+  }
+  return {
+    id: sample.id,
+    set,
+    where: sample.where,
+    tokens: example.ids.length,
+    learned: numLearned(example),
+    turns: example.turns,
+    ...(example.cut === undefined ? {} : { cut: example.cut }),
+    pictures,
+    spans: spansOf(example.ids, example.labels, tokenizer, batch.model.imageTokens.patchId),
+  };
+}
+
+const headline = ({ tokens, learned, cut }: PreviewedSample): string =>
+  `${tokens} tokens, ${learned} learned${cut === undefined ? '' : `, cut: ${cut.turns} turns and ${cut.tokens} tokens`}`;
+
+function printSample(k: number, sample: PreviewedSample): void {
+  const { bold } = styleOf();
+  print(`${bold(`#${k}  ${sample.set}`)}  ${sample.where}  ${headline(sample)}`);
+  for (const { key, width, height, marks, file } of sample.pictures) {
+    const numMarks = marks.length === 0 ? '' : `, ${marks.length} marks`;
+    print(`  ${key}  ${width} x ${height}${numMarks}${file === undefined ? '' : `  -> ${file}`}`);
+  }
+  print(`${paintSpans(sample.spans)}\n`);
+}
+
+/** Learned text in green, or in double brackets where there is no colour. */
+function paintSpans(spans: readonly Span[]): string {
+  const { cyan, dim, green } = styleOf();
+  const isPlain = green('x') === 'x';
+  return spans
+    .map(({ kind, text, numTokens }) => {
+      if (kind === 'picture') return cyan(`[${text}: ${numTokens} tokens]`);
+      if (kind === 'learned') return isPlain ? `\u27e6${text}\u27e7` : green(text);
+      return dim(text);
+    })
+    .join('');
+}
+
+/** Rows of the synthetic world, which a recipe of comm-tiny draws itself: several questions about one picture in a row. */
+async function previewWorld(
+  name: string,
+  { comm }: Extract<Recipe, { kind: 'comm' }>,
+  { count, start, only, out, json }: PreviewOptions,
+): Promise<void> {
+  if (only !== undefined) {
+    throw new CommError(`The recipe ${name} has no data sets; its scenes are drawn.`, {
+      code: 'data/no-data',
+      exitCode: 2,
+    });
+  }
+  const [{ createBatcher }, { tokensPerImage }, { fetchFolder }, { Tokenizer }] = await Promise.all([
+    import('../train/comm-batches.js'),
+    import('../config/model.js'),
+    import('./pull.js'),
+    import('../text/tokenizer.js'),
+  ]);
+  const folder = await fetchFolder(comm.tokenizer);
+  const tokenizer = await Tokenizer.load(folder);
+  const { model, batchSize, questions, mix, world } = comm;
+  const side = model.vision.encoders[0]!.image.size;
+  const batcher = await createBatcher({
+    ...{ side, tokensPerImage: tokensPerImage(model), batchSize, questions, mix, tokenizer: folder, world },
+  });
+  if (out !== undefined) mkdirSync(out, { recursive: true });
+  const rows: WorldRow[] = [];
+  for (let index = start; rows.length < count; index++) {
+    const batch = (await batcher(index)) as CommRawBatch;
+    rows.push(...(await worldRows(batch, index, { side, tokenizer, patchId: model.imageTokens.patchId, out })));
+  }
+  rows.length = count;
+  if (json === true) {
+    printJson({ recipe: name, rows });
+    return;
+  }
+  for (const { title, spans } of rows) print(`${styleOf().bold(title)}\n${paintSpans(spans)}\n`);
+  if (out === undefined) return;
+  const { previewPage } = await import('../data/preview.js');
+  const page = rows.map(({ title, spans, file }) => ({
+    title,
+    note: '',
+    spans,
+    pictures: file === undefined ? [] : [file],
+  }));
+  writeFileAtomically(join(out, 'index.html'), previewPage(`Rows of ${name}`, page));
+  note(`${join(out, 'index.html')} shows these`);
+}
+
+interface WorldRow {
+  readonly title: string;
+  readonly spans: readonly Span[];
+  readonly file?: string;
+}
+
+/** The rows of a batch that show one picture each, in the order of the pictures. */
+async function worldRows(
+  batch: CommRawBatch,
+  index: number,
+  settings: {
+    readonly side: number;
+    readonly tokenizer: Tokenizer;
+    readonly patchId: number;
+    readonly out: string | undefined;
+  },
+): Promise<WorldRow[]> {
+  const { spansOf } = await import('../data/preview.js');
+  const { encodePicture } = await import('../images/draw.js');
+  const { side, tokenizer, patchId, out } = settings;
+  const { numTokens, pictures } = batch;
+  const rows: WorldRow[] = [];
+  for (let r = 0; r < pictures.length / (side * side * 3); r++) {
+    const end =
+      batch.segments.subarray(r * numTokens, (r + 1) * numTokens).findLastIndex((segment) => segment >= 0) + 1;
+    const of = (values: BigInt64Array): number[] =>
+      [...values.subarray(r * numTokens, r * numTokens + end)].map(Number);
+    const title = `batch ${index}, picture ${r + 1}`;
+    const file = out === undefined ? undefined : `batch-${index}-${r + 1}.png`;
+    if (out !== undefined && file !== undefined) {
+      const data = pictures.subarray(r * side * side * 3, (r + 1) * side * side * 3);
+      writeFileAtomically(join(out, file), await encodePicture({ width: side, height: side, data }));
+    }
+    rows.push({
+      title,
+      spans: spansOf(of(batch.ids), of(batch.labels), tokenizer, patchId),
+      ...(file === undefined ? {} : { file }),
+    });
+  }
+  return rows;
+}
+
+async function writePage(name: string, out: string, samples: readonly PreviewedSample[]): Promise<void> {
+  const { previewPage } = await import('../data/preview.js');
+  const page = previewPage(
+    `Samples of ${name}`,
+    samples.map((sample) => ({
+      title: sample.id,
+      note: `${sample.where}, ${headline(sample)}`,
+      spans: sample.spans,
+      pictures: sample.pictures.flatMap(({ file }) => (file === undefined ? [] : [file])),
+    })),
+  );
+  writeFileAtomically(join(out, 'index.html'), page);
+}

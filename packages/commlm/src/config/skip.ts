@@ -1,0 +1,21 @@
+/** What a training does with samples that are not as they should be. */
+import { z } from 'zod';
+
+const ErrorOrSkip = z.enum(['error', 'skip']);
+
+/** `error` stops the run with file and line; `skip` takes the next sample of the same set in its place and counts it. */
+export const SkipConfig = z.strictObject({
+  /** A picture that is missing or cannot be decoded. */
+  picture: ErrorOrSkip,
+  /** A line that the reader of its data set refuses. */
+  malformed: ErrorOrSkip,
+  /** As many `<image>` as pictures are needed. */
+  'image-count': ErrorOrSkip,
+  /** More tokens than the recipe's maxLength; `truncate` drops turns and the end of the last answer, never a picture, and skips what does not fit even so. */
+  'too-long': z.enum(['error', 'skip', 'truncate']),
+  /** No token to learn. */
+  untrained: ErrorOrSkip,
+  /** Different samples that may be skipped in a run; one more is an error. */
+  limit: z.int().nonnegative(),
+});
+export type SkipConfig = z.infer<typeof SkipConfig>;

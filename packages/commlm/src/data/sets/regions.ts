@@ -1,0 +1,128 @@
+/** Regions and what is said about them: RefCOCO, RefCOCO+, RefCOCOg, Visual Genome, and Shikra's lines of both. */
+import type { DataSetOf } from '../../config/data-sets.js';
+import type { PixelBox } from '../../images/frames.js';
+import { asBox, boxesMark, boxField, type Drafts, type PictureName, type Size, sizeOf, textField } from '../draft.js';
+import { openJson, openJsonLines, type Records } from '../json-records.js';
+import { asObject, ById, type Id, idField, listField, numberField, type Place, stringField } from '../place.js';
+import { readRefEntries } from '../refs.js';
+import type { SampleTurn } from '../sample.js';
+import { loadTemplates, type Templates } from '../templates.js';
+import type { Random } from '../world/random.js';
+import { CocoThings } from './coco.js';
+import { countParts } from './parts.js';
+import { requireSamples } from './splits.js';
+
+/** `rec` asks for the box of an expression; `reg` and `gc` for words about a box. */
+function regionTurn(
+  task: 'rec' | 'reg' | 'gc',
+  expression: string,
+  box: PixelBox,
+  templates: Templates,
+  random: Random,
+): SampleTurn {
+  const marks = [boxesMark(box)];
+  return task === 'rec'
+    ? { question: templates.draw(random, { '<expr>': expression }), answer: 'Answer: <boxes> .', marks }
+    : { question: templates.draw(random, { '<objs>': '<boxes>' }), answer: expression, marks };
+}
+
+/** One sample for each sentence of a region. */
+export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts> {
+  const things = new CocoThings(openJson(config.instances));
+  const seen = new ById<true>('region');
+  const found = new Set<string>();
+  const items = readRefEntries(config.refs).flatMap(({ entry, place }) => {
+    seen.add(idField(entry, 'ref_id', place), true, place);
+    if (config.splits !== undefined) {
+      const split = stringField(entry, 'split', place);
+      found.add(split);
+      if (!config.splits.includes(split)) return [];
+    }
+    const annotation = idField(entry, 'ann_id', place);
+    return listField(entry, 'sentences', place).map((sentence, k) => {
+      const at = place.at(`sentences[${k}]`);
+      const key = `${place.detail.replace(/\D+/g, '')}.${k + 1}`;
+      return { key, place: at, annotation, expression: textField(asObject(sentence, at), 'sent', at) };
+    });
+  });
+  requireSamples(items.length, config.refs, config.splits, found);
+  const templates = await loadTemplates(config.task, config.templates);
+  return {
+    length: items.length,
+    draft: (index, random) => {
+      const { key, place, annotation, expression } = items[index]!;
+      const { picture, box } = things.thing(annotation, place);
+      return { key, place, pictures: [picture], turns: [regionTurn(config.task, expression, box, templates, random)] };
+    },
+  };
+}
+
+/** Shikra's REC, REG and GC lines. */
+export async function openRegionLines(config: DataSetOf<'region-lines'>): Promise<Drafts> {
+  const lines = openJsonLines(config.file);
+  const templates = await loadTemplates(config.task, config.templates);
+  return {
+    length: lines.length,
+    draft: (index, random) => {
+      const place = lines.place(index);
+      const line = lines.object(index);
+      const box = boxField(line, 'bbox', 'corners', place, sizeOf(line));
+      const turn = regionTurn(config.task, textField(line, 'expression', place), box, templates, random);
+      const pictures = [{ name: textField(line, 'img_path', place) }];
+      return { key: String(index + 1), place, pictures, turns: [turn] };
+    },
+  };
+}
+
+/** Regions of Visual Genome: one sample for each. */
+export async function openVisualGenome(config: DataSetOf<'visual-genome'>): Promise<Drafts> {
+  const records = openJson(config.regions).elements();
+  const details = config.imageData === undefined ? undefined : readImageData(config.imageData);
+  const regionsOf = (i: number): readonly unknown[] => listField(records.object(i), 'regions', records.place(i));
+  const parts = countParts(records, (i) => regionsOf(i).length);
+  const templates = await loadTemplates(config.task, config.templates);
+  const pictureAt = (i: number): GenomePicture => {
+    const place = records.place(i);
+    const id = idField(records.object(i), 'id', place);
+    return details === undefined ? { id } : detailOf(details, id, place);
+  };
+  return {
+    length: parts.length,
+    pictures: (index) => [pictureAt(parts.at(index).record)],
+    draft: (index, random) => {
+      const { record, part } = parts.at(index);
+      const place = records.place(record).at(`regions[${part}]`);
+      const region = asObject(regionsOf(record)[part], place);
+      const picture = pictureAt(record);
+      const numbers = ['x', 'y', 'width', 'height'].map((name) => numberField(region, name, place));
+      const box = asBox(numbers, 'size', place, picture.size);
+      const turn = regionTurn(config.task, textField(region, 'phrase', place), box, templates, random);
+      return { key: `${record + 1}.${part + 1}`, place, pictures: [picture], turns: [turn] };
+    },
+  };
+}
+
+interface GenomePicture extends PictureName {
+  readonly size?: Size;
+}
+
+/** `image_data.json`: the folder and name of a picture are the last two parts of its address. */
+function readImageData(path: string): ReadonlyMap<Id, GenomePicture> {
+  const records: Records = openJson(path).elements();
+  const pictures = new ById<GenomePicture>('image');
+  for (let i = 0; i < records.length; i++) {
+    const place = records.place(i);
+    const record = records.object(i);
+    const id = idField(record, 'image_id', place);
+    const name = textField(record, 'url', place).split('/').slice(-2).join('/');
+    const size = sizeOf(record);
+    pictures.add(id, { id, name, ...(size === undefined ? {} : { size }) }, place);
+  }
+  return pictures.values;
+}
+
+function detailOf(details: ReadonlyMap<Id, GenomePicture>, id: Id, place: Place): GenomePicture {
+  const picture = details.get(id);
+  if (picture !== undefined) return picture;
+  throw place.error(`image ${JSON.stringify(id)} is not in the image data.`, 'Use files of one version.');
+}

@@ -1,0 +1,175 @@
+// A run as a whole, with a respondent that knows the answers: nothing is asked twice, shards and limits, blind questions.
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { findBenchmark } from './benchmarks/index.js';
+import { type EvalOutcome, type EvalRequest, evaluate } from './evaluate.js';
+import { loadPrompts } from './prompts.js';
+import type { Respondent } from './respondent.js';
+import type { EvalResults } from './results.js';
+import { tableLines, tableNotes } from './table.js';
+
+const root = mkdtempSync(join(tmpdir(), 'commlm-evaluate-'));
+after(() => rmSync(root, { recursive: true }));
+
+const data = join(root, 'data');
+const NUM_QUESTIONS = 10;
+mkdirSync(join(data, 'images'), { recursive: true });
+writeFileSync(join(data, 'images', 'a.jpg'), 'x');
+for (const split of ['random', 'popular', 'adversarial']) {
+  const lines = Array.from({ length: NUM_QUESTIONS }, (_, i) => ({
+    ...{ question_id: i + 1, image: 'a.jpg', text: `Is there a ${split} thing ${i}?`, label: i % 2 ? 'no' : 'yes' },
+  }));
+  writeFileSync(join(data, `pope_${split}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+}
+
+/** Says yes to every question but those about things 1 and 4; to blind ones always. */
+class Known implements Respondent {
+  readonly asked: string[] = [];
+  readonly #dieAfter: number;
+
+  constructor(dieAfter = Number.POSITIVE_INFINITY) {
+    this.#dieAfter = dieAfter;
+  }
+
+  async *answer(questions: Parameters<Respondent['answer']>[0]): ReturnType<Respondent['answer']> {
+    // Backwards, as an endpoint may.
+    for (const index of questions.map((_, i) => i).reverse()) {
+      const { id, text, blind } = questions[index] as (typeof questions)[number];
+      if (this.asked.length >= this.#dieAfter) throw new Error('killed');
+      this.asked.push(`${id}${blind ? ' blind' : ''}`);
+      const isNo = !blind && /thing [14]\?/.test(text);
+      yield [{ index, answer: isNo ? 'The answer is no.' : 'The answer is yes.', finishReason: 'stop' }];
+    }
+  }
+}
+
+let numRuns = 0;
+const newOut = (): string => join(root, `out-${numRuns++}`);
+
+function run(respondent: Respondent, out: string, more: Partial<EvalRequest> = {}): Promise<EvalOutcome> {
+  return evaluate({
+    benchmarks: [findBenchmark('pope') as NonNullable<ReturnType<typeof findBenchmark>>],
+    data,
+    out,
+    model: { kind: 'endpoint', name: 'known', url: 'http://localhost' },
+    prompts: loadPrompts('shikra'),
+    decoding: { temperature: 0, topP: 1, seed: 0 },
+    maxNewTokens: 8,
+    blind: false,
+    readers: new Map(),
+    choices: new Map(),
+    commlm: '0',
+    commit: null,
+    openRespondent: async () => respondent,
+    writeFile: writeFileSync,
+    ...more,
+  });
+}
+
+function resultsOf(outcome: EvalOutcome): EvalResults {
+  assert.equal(outcome.kind, 'results');
+  return (outcome as Extract<EvalOutcome, { kind: 'results' }>).results;
+}
+
+const filesOf = (out: string): Record<string, string> =>
+  Object.fromEntries(
+    readdirSync(out)
+      .filter((name) => !name.startsWith('answers_'))
+      .map((name) => [name, readFileSync(join(out, name), 'utf8')]),
+  );
+
+test('a killed run goes on without asking twice, and leaves the same bytes', async () => {
+  const whole = newOut();
+  const undisturbed = new Known();
+  const [pope] = resultsOf(await run(undisturbed, whole)).benchmarks;
+  assert.equal(undisturbed.asked.length, 3 * NUM_QUESTIONS);
+  // Of ten, yes to all but 1 and 4: right are 0 2 6 8 and 1.
+  assert.equal(pope?.figures['accuracy']?.value, 0.5);
+  assert.deepEqual([pope?.count, pope?.partial, pope?.published], [30, false, false]);
+  const { value, low, high } = pope?.figures['random.f1'] ?? { value: 0, low: 0, high: 0 };
+  assert.ok((low as number) < value && value < (high as number));
+
+  const out = newOut();
+  const asked: string[] = [];
+  for (const dieAfter of [4, 1, 7, 100]) {
+    const respondent = new Known(dieAfter);
+    await run(respondent, out).catch((error: Error) => assert.equal(error.message, 'killed'));
+    asked.push(...respondent.asked);
+  }
+  assert.equal(asked.length, 3 * NUM_QUESTIONS);
+  assert.equal(new Set(asked).size, asked.length);
+  assert.deepEqual(filesOf(out), filesOf(whole));
+
+  const again = new Known();
+  assert.deepEqual(
+    resultsOf(await run(again, out, { readers: new Map([['pope', 'lmms-eval']]) })).benchmarks[0]?.reader,
+    'lmms-eval',
+  );
+  assert.deepEqual(again.asked, []);
+});
+
+test('shards add up to the whole', async () => {
+  const whole = newOut();
+  await run(new Known(), whole);
+  const out = newOut();
+  const asked: string[] = [];
+  for (const index of [2, 0, 1, 3]) {
+    const respondent = new Known();
+    const outcome = await run(respondent, out, { shard: { index, count: 4 } });
+    asked.push(...respondent.asked);
+    assert.equal(outcome.kind, index === 3 ? 'results' : 'shard');
+  }
+  assert.equal(new Set(asked).size, 3 * NUM_QUESTIONS);
+  assert.deepEqual(filesOf(out), filesOf(whole));
+  await assert.rejects(run(new Known(), out), /is of 4 shards/);
+});
+
+test('a limit takes of every split, and is never a full run', async () => {
+  const respondent = new Known();
+  const results = resultsOf(await run(respondent, newOut(), { limit: 2 }));
+  assert.equal(respondent.asked.length, 6);
+  const [pope] = results.benchmarks;
+  assert.deepEqual([pope?.count, pope?.total, pope?.partial], [6, 30, true]);
+  assert.match(pope?.notes[0] ?? '', /6 of 30/);
+  assert.equal(tableLines(results)[0]?.count, '6 of 30');
+  assert.ok(tableNotes(results).some((line) => line.startsWith('PARTIAL: pope')));
+});
+
+test('a folder of another run is refused with what differs', async () => {
+  const out = newOut();
+  await run(new Known(), out);
+  await assert.rejects(run(new Known(), out, { limit: 2 }), /limit was null and is 2/);
+  await assert.rejects(run(new Known(), out, { maxNewTokens: 9 }), /maxNewTokens was 8 and is 9/);
+  await assert.rejects(run(new Known(), out, { prompts: loadPrompts('llava') }), /prompts\.name was "shikra"/);
+  const model = { kind: 'endpoint', name: 'other', url: 'http://localhost' } as const;
+  await assert.rejects(run(new Known(), out, { model }), /model\.name was "known" and is "other"/);
+  const foreign = newOut();
+  mkdirSync(foreign);
+  writeFileSync(join(foreign, 'results.json'), '{}');
+  await assert.rejects(run(new Known(), foreign), /no record of answers/);
+});
+
+test('blind figures stand beside', async () => {
+  const respondent = new Known();
+  const out = newOut();
+  const results = resultsOf(await run(respondent, out, { blind: true }));
+  assert.equal(respondent.asked.length, 6 * NUM_QUESTIONS);
+  assert.equal(results.benchmarks[0]?.blind?.['accuracy']?.value, 0.5);
+  assert.equal(results.benchmarks[0]?.blind?.['yesRatio']?.value, 1);
+  const [sample] = (filesOf(out)['samples_pope.jsonl'] as string).split('\n');
+  assert.equal((JSON.parse(sample as string) as { blindAnswer: string }).blindAnswer, 'The answer is yes.');
+});
+
+test('figures of the paper stand beside published data alone', async () => {
+  const results = resultsOf(await run(new Known(), newOut()));
+  const paperOf = (published: boolean): string | undefined => {
+    const benchmarks = results.benchmarks.map((each) => ({ ...each, published }));
+    const lines = tableLines({ ...results, benchmarks });
+    return lines.find(({ figure }) => figure === 'random.accuracy')?.paper['COMM-7B'];
+  };
+  assert.equal(paperOf(false), '');
+  assert.equal(paperOf(true), '87.29');
+});

@@ -1,0 +1,287 @@
+/** What a recipe would do, from shapes alone: no data, no weights; the model is built without memory. */
+import { existsSync } from 'node:fs';
+import { type DType, nn, optim } from '@commlm/torch';
+import { type CommConfig, tokensPerImage } from '../config/model.js';
+import { ASSEMBLED } from '../config/presets.js';
+import { numPatches, numSpecialPositions } from '../config/vision.js';
+import { resolveModelFolder } from '../generate/model-folder.js';
+import { describeModel } from '../weights/open-model.js';
+import {
+  type ActivationBytes,
+  commActivations,
+  LOGIT_BYTES,
+  llamaActivations,
+  sumActivations,
+  vitActivations,
+} from './activations.js';
+import type { LoopConfig, TrainingTask } from './loop.js';
+import { countParts, type PartCount, trainedParameters } from './parameter-groups.js';
+import type { Recipe } from './recipe.js';
+
+type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
+
+/** Bytes of a run by kind, on the device that trains. */
+export interface MemoryPlan {
+  readonly device: string;
+  readonly weights: number;
+  readonly gradients: number;
+  /** Both averages of AdamW and the f32 copies of narrower weights. */
+  readonly optimizer: number;
+  /** The average of the weights that the loop keeps, and the state of the task's own. */
+  readonly averages: number;
+  /** An estimate. */
+  readonly activations: ActivationBytes;
+  /** The sum, everything kept. */
+  readonly total: number;
+  /** Of one checkpoint on disk, and of all that are kept. */
+  readonly checkpoint: number;
+  readonly checkpoints: number;
+}
+
+/** A run before it begins. */
+export interface RunPlan {
+  readonly steps: number;
+  /** Samples of a step: those of a forward pass times the passes. */
+  readonly effectiveBatch: number;
+  readonly batchSize: number;
+  readonly accumulate: number;
+  readonly samples: number;
+  readonly warmupSteps: number;
+  /** The rate at shares of the run. */
+  readonly learningRate: readonly { readonly share: number; readonly step: number; readonly lr: number }[];
+  readonly checkpoints: number;
+  readonly evaluations: number;
+  readonly parts: readonly PartCount[];
+  readonly trained: number;
+  readonly frozen: number;
+  readonly memory: MemoryPlan;
+}
+
+const ITEM_BYTES: Partial<Record<DType, number>> = { f64: 8, f32: 4, bf16: 2, f16: 2, i64: 8, i32: 4, u8: 1, i8: 1 };
+const bytesOf = ({ numel, dtype }: { numel: number; dtype: DType }): number => numel * (ITEM_BYTES[dtype] ?? 4);
+const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
+
+/** What a plan asks of a task. */
+type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState' | 'evaluate'>;
+type StageRecipe = Extract<Recipe, { kind: 'stage' }>;
+
+/** Plans a run. */
+export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
+  const task = await outline(recipe);
+  const { loop } = recipe;
+  const { steps, batchSize, accumulate = 1 } = loop;
+  const modules = new Map([...task.parts, ...(task.frozen ?? [])]);
+  const parts = countParts(modules);
+  const trained = sum(parts.map((part) => part.trained));
+  return {
+    steps,
+    effectiveBatch: batchSize * accumulate,
+    batchSize,
+    accumulate,
+    samples: steps * batchSize * accumulate,
+    warmupSteps: Math.ceil(steps * loop.warmupRatio),
+    learningRate: rates(loop),
+    checkpoints: Math.ceil(steps / loop.saveEvery),
+    evaluations: task.evaluate === undefined ? 0 : Math.ceil(steps / loop.evalEvery),
+    parts,
+    trained,
+    frozen: sum(parts.map((part) => part.total)) - trained,
+    memory: memoryOf(placeOf(recipe).device, task, modules, loop, activationsOf(recipe)),
+  };
+}
+
+/** The task on the meta device. */
+async function outline(recipe: LoopRecipe): Promise<Outline> {
+  switch (recipe.kind) {
+    case 'clip': {
+      const { ClipTask } = await import('./clip-task.js');
+      return nn.onMeta(() => new ClipTask(recipe.clip));
+    }
+    case 'dinov2': {
+      const { DinoTask } = await import('./dino-task.js');
+      return nn.onMeta(() => new DinoTask(recipe.dinov2));
+    }
+    case 'mae': {
+      const { MaeTask } = await import('./mae-task.js');
+      return nn.onMeta(() => new MaeTask(recipe.mae));
+    }
+    case 'deit': {
+      const { DeitTask } = await import('./deit-task.js');
+      return nn.onMeta(() => new DeitTask(recipe.deit));
+    }
+    case 'lm': {
+      const { LmTask } = await import('./lm-task.js');
+      return nn.onMeta(() => new LmTask(recipe.lm));
+    }
+    case 'comm': {
+      const { CommTask } = await import('./comm-task.js');
+      return nn.onMeta(() => CommTask.outline(recipe.comm));
+    }
+    case 'stage': {
+      const { StageTask } = await import('./stage-task.js');
+      return nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe)));
+    }
+  }
+}
+
+/** The model of a stage: as its folder says, or as its parts will make it. */
+function shapeOf({ stage, assembled }: StageRecipe): CommConfig {
+  if (assembled !== undefined && !existsSync(stage.model)) return ASSEMBLED[assembled]();
+  return describeModel(resolveModelFolder(stage.model)).config;
+}
+
+function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['learningRate'] {
+  const schedule = optim.cosineWithWarmup({ steps, warmupRatio, minRatio: minLrRatio });
+  return [0, 0.1, 0.5, 1].map((share) => {
+    const step = Math.min(steps - 1, Math.round(share * steps));
+    return { share, step, lr: lr * schedule(step) };
+  });
+}
+
+function memoryOf(
+  device: string,
+  task: Outline,
+  modules: ReadonlyMap<string, nn.Module>,
+  loop: LoopConfig,
+  activations: ActivationBytes,
+): MemoryPlan {
+  const all = new Set([...modules.values()].flatMap((module) => [...module.parameters()]));
+  const trained = [...trainedParameters(task.parts).values()];
+  const weights = sum([...all].map(bytesOf));
+  const gradients = sum(trained.map(bytesOf));
+  const optimizer = sum(trained.map(({ numel, dtype }) => numel * (ITEM_BYTES[dtype] === 2 ? 12 : 8)));
+  const extra = sum([...(task.extraState?.().values() ?? [])].map(bytesOf));
+  const averages = extra + (loop.ema === undefined ? 0 : sum(trained.map(({ numel }) => 4 * numel)));
+  const checkpoint = gradients + optimizer + averages;
+  return {
+    device,
+    weights,
+    gradients,
+    optimizer,
+    averages,
+    activations,
+    total: weights + gradients + optimizer + averages + activations.kept,
+    checkpoint,
+    checkpoints: checkpoint * (loop.keepLast + (loop.keepBest === undefined ? 0 : 1)),
+  };
+}
+
+/** Tokens of a caption and of a phrase of the world, and phrases a picture, as they come on average. */
+const CAPTION = { tokens: 40, phrasesAPicture: 2 };
+/** Tokens of a packed row beside its pictures: the frame, a question with its answer, a word asked for alone. */
+const ROW = { frame: 30, question: 26, probe: 3, learnedOfQuestion: 10 };
+/** Bytes of each score of a prototype: in the model's format, in f32, its logarithm, gradients. */
+const PROTOTYPE_BYTES = 16;
+/** Large views of self-distillation. */
+const LARGE_VIEWS = 2;
+
+/** Where a recipe computes, and the bytes of a number there. */
+function placeOf(recipe: LoopRecipe): { readonly device: string; readonly itemBytes: number } {
+  const { dtype, device } = settingsOf(recipe);
+  return { device, itemBytes: dtype === 'f32' ? 4 : 2 };
+}
+
+function settingsOf(recipe: LoopRecipe): { readonly dtype: string; readonly device: string } {
+  switch (recipe.kind) {
+    case 'clip':
+      return recipe.clip;
+    case 'dinov2':
+      return recipe.dinov2;
+    case 'mae':
+      return recipe.mae;
+    case 'deit':
+      return recipe.deit;
+    case 'lm':
+      return recipe.lm;
+    case 'stage':
+      return recipe.stage;
+    case 'comm':
+      return { dtype: 'bf16', device: 'cpu' };
+  }
+}
+
+function activationsOf(recipe: LoopRecipe): ActivationBytes {
+  const common = placeOf(recipe);
+  switch (recipe.kind) {
+    case 'clip': {
+      const { encoder, text, batchSize, data } = recipe.clip;
+      const picture = {
+        ...common,
+        rows: batchSize,
+        tokens: numPatches(encoder.vit) + numSpecialPositions(encoder.vit),
+      };
+      const texts =
+        data.kind === 'captions'
+          ? { ...common, rows: batchSize, tokens: data.maxTokens }
+          : { ...common, rows: batchSize * (1 + CAPTION.phrasesAPicture), tokens: CAPTION.tokens };
+      return sumActivations([vitActivations(encoder.vit, picture), llamaActivations(text, texts)]);
+    }
+    case 'dinov2': {
+      const { encoder, batchSize, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
+      const patches = numPatches(encoder.vit);
+      const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: patches + 1 };
+      const small = { ...common, rows: smallViews * batchSize, tokens: (smallSide / encoder.vit.patchSize) ** 2 + 1 };
+      const hiddenShare = (hidden.views * (hidden.patches[0] + hidden.patches[1])) / 2;
+      const scored = {
+        cls: (large.rows + small.rows) * numPrototypes,
+        patches: large.rows * patches * hiddenShare * (patchHead?.numPrototypes ?? numPrototypes),
+      };
+      const head = (scored.cls + scored.patches) * PROTOTYPE_BYTES;
+      return sumActivations([
+        vitActivations(encoder.vit, large),
+        vitActivations(encoder.vit, small),
+        { kept: head, recomputed: head },
+      ]);
+    }
+    case 'mae': {
+      const { encoder, decoder, batchSize, maskShare } = recipe.mae;
+      const patches = numPatches(encoder.vit);
+      const seen = { ...common, rows: batchSize, tokens: Math.floor(patches * (1 - maskShare)) + 1 };
+      return sumActivations([
+        vitActivations(encoder.vit, seen),
+        vitActivations({ ...encoder.vit, ...decoder }, { ...seen, tokens: patches + 1 }),
+      ]);
+    }
+    case 'deit': {
+      const { encoder, batchSize } = recipe.deit;
+      return vitActivations(encoder.vit, { ...common, rows: batchSize, tokens: numPatches(encoder.vit) + 1 });
+    }
+    case 'lm': {
+      const { model, batchSize, rowLength } = recipe.lm;
+      const logits = batchSize * rowLength * model.vocabSize * LOGIT_BYTES;
+      return sumActivations([
+        llamaActivations(model, { ...common, rows: batchSize, tokens: rowLength }),
+        { kept: logits, recomputed: logits },
+      ]);
+    }
+    case 'stage': {
+      // The longest rows that the stage takes, one picture each: what the run has to have room for.
+      const { maxLength, trains } = recipe.stage;
+      const rows = recipe.loop.batchSize;
+      return commActivations(shapeOf(recipe), {
+        ...common,
+        rows,
+        tokens: maxLength,
+        pictures: rows,
+        learned: maxLength,
+        blocks: true,
+        trainsEncoder: () => trains.includes('encoder'),
+      });
+    }
+    case 'comm': {
+      const { model, batchSize, questions, mix, trains } = recipe.comm;
+      const learns = (part: string): boolean => (trains as readonly string[]).includes(part);
+      const probes = mix.wordProbes + mix.edgeProbes;
+      const tokens = tokensPerImage(model) + ROW.frame + ROW.question * questions + ROW.probe * probes;
+      return commActivations(model, {
+        ...common,
+        rows: batchSize + mix.pairRows,
+        tokens,
+        pictures: batchSize,
+        learned: ROW.learnedOfQuestion * questions + probes,
+        blocks: questions > 0,
+        trainsEncoder: (place) => learns(model.vision.encoders[place]?.type ?? ''),
+      });
+    }
+  }
+}

@@ -1,0 +1,105 @@
+/** `commlm train` as its users run it: plan, stop, resume, a folder in use, settings that are wrong. */
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { type CliResult, commlm } from '../helpers/cli.js';
+
+/** A CLIP run that takes seconds. */
+const SMALL = [
+  'loop.steps=40',
+  'loop.batchSize=2',
+  'clip.batchSize=2',
+  'loop.logEvery=2',
+  'loop.saveEvery=10',
+  'clip.encoder.vit.numLayers=1',
+  'clip.encoder.vit.hiddenSize=32',
+  'clip.encoder.vit.numHeads=2',
+  'clip.encoder.vit.intermediateSize=64',
+  'clip.text.numLayers=1',
+].flatMap((setting) => ['--set', setting]);
+
+let folder = '';
+
+before(() => {
+  folder = mkdtempSync(join(tmpdir(), 'commlm-train-'));
+});
+
+after(() => rmSync(folder, { recursive: true }));
+
+const train = (out: string, extra: readonly string[] = [], signal?: NodeJS.Signals): Promise<CliResult> =>
+  commlm(['train', 'tiny-clip', ...SMALL, '--out', out, ...extra], {
+    onStart: (child) => {
+      if (signal === undefined) return;
+      let sent = false;
+      child.stderr?.on('data', (text: string) => {
+        if (sent || !/step \d/.test(text)) return;
+        sent = true;
+        child.kill(signal);
+      });
+    },
+  });
+
+interface Plan {
+  readonly plan: {
+    readonly effectiveBatch: number;
+    readonly trained: number;
+    readonly learningRate: readonly { readonly lr: number }[];
+    readonly memory: Readonly<Record<string, number>>;
+  };
+  readonly recipe: { readonly kind: string };
+}
+
+test('every recipe has a plan, without data and without weights', async () => {
+  const cwd = mkdtempSync(join(folder, 'empty-'));
+  for (const name of ['tiny-clip', 'tiny-dinov2', 'tiny-align', 'tiny-stage1', 'tiny-towers', 'tiny-stage2']) {
+    const result = await commlm(['train', name, '--dry-run', '--json', '--set', 'loop.accumulate=3'], { cwd });
+    assert.equal(result.code, 0, result.stderr);
+    const { plan, recipe } = JSON.parse(result.stdout) as Plan;
+    const { weights = 0, optimizer = 0, gradients = 0, total = 0 } = plan.memory;
+    assert.equal(optimizer, 6 * gradients, name);
+    assert.ok(weights > 0 && total > weights + gradients + optimizer && plan.trained > 1e6, name);
+    assert.equal(plan.learningRate.length, 4);
+    assert.ok(plan.effectiveBatch % 3 === 0 && recipe.kind !== '');
+  }
+  assert.deepEqual(readdirSync(cwd), []);
+  const text = await commlm(['train', 'tiny-stage1', '--dry-run'], { cwd });
+  assert.match(text.stdout, /vision\.encoders\.0\.vit +0 +2\.78 M/);
+  assert.match(text.stdout, /"kind": "comm"/);
+});
+
+test('stopped by SIGTERM and by Ctrl-C a run saves, and goes on to the bytes of an undisturbed one', async () => {
+  const [whole, stopped] = [join(folder, 'whole'), join(folder, 'stopped')];
+  assert.equal((await train(whole)).code, 0);
+  assert.equal((await train(stopped, [], 'SIGTERM')).code, 143);
+  assert.ok(!existsSync(join(stopped, 'result')) && !existsSync(join(stopped, 'train.lock')));
+  assert.equal((await train(stopped, ['--resume'], 'SIGINT')).code, 130);
+  assert.match((await train(stopped)).stderr, /holds a run already/);
+  const last = await train(stopped, ['--resume', '--json']);
+  assert.equal(last.code, 0, last.stderr);
+  assert.deepEqual(JSON.parse(last.stdout), { out: stopped, step: 40, finished: true });
+  const weights = (out: string): Buffer => readFileSync(join(out, 'result', 'model.safetensors'));
+  assert.deepEqual(weights(stopped), weights(whole));
+  const steps = readFileSync(join(stopped, 'metrics.jsonl'), 'utf8').trim().split('\n');
+  assert.deepEqual(
+    steps.map((line) => (JSON.parse(line) as { step: number }).step),
+    Array.from({ length: 20 }, (_, i) => 2 * (i + 1)),
+  );
+  const run = JSON.parse(readFileSync(join(stopped, 'run.json'), 'utf8')) as { seed: number; starts: object[] };
+  assert.equal(run.seed, 11);
+  assert.equal(run.starts.length, 3);
+  assert.deepEqual([...readFileSync(join(stopped, 'curve.png')).subarray(1, 4)], [...Buffer.from('PNG')]);
+});
+
+test('a folder in use and settings that are wrong are refused in words', async () => {
+  const out = join(folder, 'busy');
+  assert.equal((await train(out, [], 'SIGTERM')).code, 143);
+  writeFileSync(join(out, 'train.lock'), JSON.stringify({ pid: 1, host: 'another-machine', began: null }));
+  const busy = await train(out, ['--resume']);
+  assert.equal(busy.code, 1);
+  assert.match(busy.stderr, /Process 1 on another-machine trains in .*\n.*remove .*train\.lock/);
+  const unknown = await train(out, ['--set', 'loop.acumulate=2']);
+  assert.equal(unknown.code, 2);
+  assert.match(unknown.stderr, /no "loop\.acumulate"[\s\S]*Did you mean "accumulate"/);
+});
