@@ -2,10 +2,16 @@
 // the thing on them, on unseen scenes of the known and of the held-out style.
 //
 //   node tools/world/patch-names.mjs MODEL [SCENES=500]
-import { loadSpriteBank, makeScene, NOUNS, renderPadded, sceneSeed } from '../../packages/commlm/dist/data/world/index.js';
+import {
+  loadSpriteBank,
+  makeScene,
+  NOUNS,
+  renderPadded,
+  sceneSeed,
+} from '../../packages/commlm/dist/data/world/index.js';
+import { Tokenizer } from '../../packages/commlm/dist/text/tokenizer.js';
 import { patchObjects } from '../../packages/commlm/dist/train/comm-batches.js';
 import { normalisePictures } from '../../packages/commlm/dist/train/pixels.js';
-import { Tokenizer } from '../../packages/commlm/dist/text/tokenizer.js';
 import { loadCommFolder } from '../../packages/commlm/dist/weights/comm-folder.js';
 import { F, noGrad, scope, tensor } from '../../packages/torch/dist/index.js';
 
