@@ -48,15 +48,17 @@ for (const style of ['known', 'shift']) {
     const scenes = Array.from({ length: numPictures }, (_, i) =>
       makeScene(sceneSeed(STREAM, start + i), { bank, split: 'test', style, size }),
     );
-    scenes.forEach((scene, i) => pictures.set(renderPadded(scene, bank, size), i * size * size * 3));
+    for (const [i, scene] of scenes.entries()) {
+      pictures.set(renderPadded(scene, bank, size), i * size * size * 3);
+    }
     const named = namesOf(pictures, numPictures);
-    scenes.forEach((scene, i) => {
+    for (const [i, scene] of scenes.entries()) {
       for (const [patch, object] of patchObjects(scene, bank, grid).entries()) {
         if (!object) continue;
         asked++;
         if (NOUNS[Number(named[i * grid * grid + patch])].name === object.noun) right++;
       }
-    });
+    }
   }
   console.log(`${style}: ${((100 * right) / asked).toFixed(1)} % of ${asked} patches`);
 }
