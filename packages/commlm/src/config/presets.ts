@@ -68,6 +68,63 @@ export const dinov2ViTL14 = ({ imageSize = 336, numRegisters = 0 } = {}): ViTCon
   posEmbed: { kind: 'learned', grid: [37, 37], antialias: numRegisters > 0 },
 });
 
+/** The plain ViT-L/16 of MAE and, with `layerScale` and no position for CLS, of DeiT III. */
+export const plainViTL16 = ({
+  imageSize = 224,
+  layerScale = null,
+}: {
+  imageSize?: number;
+  layerScale?: number | null;
+} = {}): ViTConfig => ({
+  hiddenSize: 1024,
+  numLayers: 24,
+  numHeads: 16,
+  intermediateSize: 4096,
+  numChannels: 3,
+  imageSize,
+  patchSize: 16,
+  stem: { kind: 'patch', bias: true },
+  mlp: 'mlp',
+  act: 'gelu',
+  layerNormEps: 1e-6,
+  qkvBias: true,
+  preNorm: false,
+  finalNorm: true,
+  layerScale,
+  clsToken: true,
+  numRegisters: 0,
+  maskToken: false,
+  posEmbed: {
+    kind: 'learned',
+    grid: [imageSize / 16, imageSize / 16],
+    antialias: false,
+    ...(layerScale === null ? {} : { numSpecial: 0 }),
+  },
+});
+
+/** An encoder by itself: its last level, pictures cut from the middle as the published processors do. */
+export const plainBranch = (
+  type: EncoderConfig['type'],
+  vit: ViTConfig,
+  { mean, std }: Pick<ImageConfig, 'mean' | 'std'>,
+): EncoderConfig => ({
+  type,
+  vit,
+  image: {
+    size: vit.imageSize,
+    fit: 'crop',
+    shortSide: vit.imageSize,
+    padColor: null,
+    resample: 'bicubic',
+    mean: [...mean],
+    std: [...std],
+  },
+  levels: [-1],
+  applyFinalNorm: false,
+  merge: { kind: 'single' },
+  align: { kind: 'none' },
+});
+
 /** Vicuna 7B v1.5 (Llama-2 shape); v1.1 differs in `maxPositions` 2048. */
 export const vicuna7b = ({ vocabSize = 32_000, maxPositions = 4096 } = {}): LlamaConfig => ({
   vocabSize,

@@ -20,7 +20,8 @@ export class ClipText extends nn.Module {
   forward(ids_BT: Tensor, lengths_B: Tensor): Tensor {
     return scope(() => {
       const hidden_BTE = this.transformer.forward(ids_BT);
-      const last_BE = hidden_BTE.index([arange(ids_BT.shape[0] as number), lengths_B.sub(1)]);
+      const rows_B = arange(ids_BT.shape[0] as number).to(ids_BT.device);
+      const last_BE = hidden_BTE.index([rows_B, lengths_B.sub(1)]);
       return this.projection.forward(last_BE);
     });
   }

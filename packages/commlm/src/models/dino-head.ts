@@ -22,11 +22,15 @@ export class DinoHead extends nn.Module {
     this.prototypes = scope(() => new nn.Parameter(randn([numPrototypes, bottleneck])));
   }
 
-  /** Cosine of the bottleneck with each prototype. */
-  forward(x: Tensor): Tensor {
+  /**
+   * Cosine of the bottleneck with each prototype: the last layer is normalised in its weights, whose lengths stay 1. With
+   * `frozen` no gradient reaches the prototypes.
+   */
+  forward(x: Tensor, { frozen = false }: { frozen?: boolean } = {}): Tensor {
     return scope(() => {
       const z = this.fc3.forward(F.gelu(this.fc2.forward(F.gelu(this.fc1.forward(x)))));
-      return F.linear(F.normalize(z, -1), F.normalize(this.prototypes, -1));
+      const prototypes = frozen ? this.prototypes.detach() : this.prototypes;
+      return F.linear(F.normalize(z, -1), F.normalize(prototypes, -1));
     });
   }
 }

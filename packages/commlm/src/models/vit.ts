@@ -179,6 +179,8 @@ export class ViTBlock extends nn.Module {
   readonly norm2: nn.LayerNorm;
   readonly mlp: ViTMlp | ViTSwiGlu;
   readonly ls2: nn.LayerScale | nn.Identity;
+  /** Leaves each of the two branches out for some samples, where pre-training sets a rate. */
+  readonly dropPath = new nn.DropPath();
   readonly #postNorm: boolean;
 
   constructor(vit: ViTConfig) {
@@ -199,12 +201,12 @@ export class ViTBlock extends nn.Module {
   forward(x_BSD: Tensor, rope: PatchRope | null = null): Tensor {
     if (this.#postNorm) {
       // A norm's backward reads its output's neighbours, never the output itself: the sum may still go in place.
-      const y_BSD = this.attn.forward(x_BSD, rope).pipe(this.norm1, this.ls1).add_(x_BSD);
-      return y_BSD.pipe(this.mlp, this.norm2, this.ls2).add_(y_BSD);
+      const y_BSD = this.attn.forward(x_BSD, rope).pipe(this.norm1, this.ls1, this.dropPath).add_(x_BSD);
+      return y_BSD.pipe(this.mlp, this.norm2, this.ls2, this.dropPath).add_(y_BSD);
     }
     // The branch's own output takes the sum in place: no extra tensor, and autograd does not need it.
-    const y_BSD = this.ls1.forward(this.attn.forward(this.norm1.forward(x_BSD), rope)).add_(x_BSD);
-    return y_BSD.pipe(this.norm2, this.mlp, this.ls2).add_(y_BSD);
+    const y_BSD = this.attn.forward(this.norm1.forward(x_BSD), rope).pipe(this.ls1, this.dropPath).add_(x_BSD);
+    return y_BSD.pipe(this.norm2, this.mlp, this.ls2, this.dropPath).add_(y_BSD);
   }
 }
 
@@ -233,11 +235,19 @@ export interface LevelOptions {
   readonly run?: RunBlocks;
 }
 
+/** Which patches take part as they are; for pre-training. */
+export interface HiddenPatches {
+  /** bool[B, N], true where the mask token stands in (DINOv2). */
+  readonly mask?: Tensor | null;
+  /** i64[B, K], the only patches that go through the blocks (MAE); absent: all. */
+  readonly visible?: Tensor | null;
+}
+
 /** Output of the whole encoder behind its final norm. */
 export interface ViTTokens {
   /** float[B, D]; null without a CLS token. */
   readonly cls: Tensor | null;
-  /** float[B, N, D]. */
+  /** float[B, N, D]; of the visible patches float[B, K, D], in their order. */
   readonly patches: Tensor;
 }
 
@@ -301,14 +311,22 @@ export class ViT extends nn.Module {
     });
   }
 
-  /** All tokens of the last block behind the final norm, for pre-training; `mask` is bool[B, N], true where the mask token stands in. */
-  forwardTokens(pixels_BCHW: Tensor, { mask = null }: { mask?: Tensor | null } = {}): ViTTokens {
+  /** All tokens of the last block behind the final norm, for pre-training. */
+  forwardTokens(pixels_BCHW: Tensor, { mask = null, visible = null }: HiddenPatches = {}): ViTTokens {
     return scope(() => {
-      const x_BSD = scope(() => this.embed(pixels_BCHW, mask));
+      const x_BSD = scope(() => {
+        const all_BSD = this.embed(pixels_BCHW, mask);
+        return visible === null ? all_BSD : this.#keepVisible(all_BSD, visible);
+      });
       const [last_BSD] = runBlocks(x_BSD, this.#chain(pixels_BCHW), [this.blocks.length]);
       const y_BSD = this.norm.forward(last_BSD!);
       return { cls: this.clsToken === null ? null : y_BSD.select(1, 0), patches: this.#patches(y_BSD) };
     });
+  }
+
+  /** Stochastic depth at one rate in all blocks, in training only. */
+  setDropPath(rate: number): void {
+    for (const { dropPath } of this.blocks) dropPath.rate = rate;
   }
 
   /** Embeddings (level 0): patches with positions behind CLS and registers, pre-normalised where the model does. float[B, S, D]. */
@@ -376,6 +394,19 @@ export class ViT extends nn.Module {
       });
     }
     return this.maskToken.where(mask_BN.unsqueeze(2), patches_BND);
+  }
+
+  /** Special tokens and the given patches: float[B, S, D], i64[B, K] -> float[B, special + K, D]. */
+  #keepVisible(x_BSD: Tensor, visible_BK: Tensor): Tensor {
+    if (this.config.rope !== undefined) {
+      throw new CommError('Patches cannot be left out of an encoder with rotary positions.', {
+        code: 'model/visible',
+        fix: 'Choose an encoder with a table of positions.',
+      });
+    }
+    const [b, k] = visible_BK.shape as [number, number];
+    const kept_BKD = this.#patches(x_BSD).gather(1, visible_BK.unsqueeze(2).expand(b, k, x_BSD.shape[2]!));
+    return cat([x_BSD.narrow(1, 0, this.numSpecial), kept_BKD], 1);
   }
 
   #patches(x_BSD: Tensor): Tensor {

@@ -24,6 +24,8 @@ export const recipe: Recipe = {
     keepLast: 2,
   },
   clip: {
+    dtype: 'bf16',
+    device: 'cpu',
     encoder: tiny.vision.encoders[0]!,
     text: {
       ...tiny.textConfig,
@@ -37,6 +39,6 @@ export const recipe: Recipe = {
     sharedWidth: 192,
     batchSize: 96,
     regionWeight: 1,
-    world: { seed: 101, style: 'known', augment: 'light' },
+    data: { kind: 'world', seed: 101, style: 'known', augment: 'light' },
   },
 };

@@ -23,7 +23,7 @@ export interface Rows {
 }
 
 /** Bytes a logit: in the model's format and in f32, its logarithm, and the gradients of both. */
-const LOGIT_BYTES = 16;
+export const LOGIT_BYTES = 16;
 /** Longest row for which a CPU keeps the attention's weights (models/attention.ts). */
 const EXPLICIT_MAX_KEYS = 512;
 

@@ -1,26 +1,36 @@
 /** Data thread of contrastive pre-training: pictures with captions, and regions with the phrase of what they show. */
+import { CommError } from '../config/errors.js';
+import type { CaptionData, ClipPretrainConfig, WorldData } from '../config/pretrain.js';
+import { pictureError } from '../data/fault.js';
+import { openPictureStore } from '../data/pictures.js';
 import {
-  type AugmentLevel,
   boxInSquare,
   COLOR_NAMES,
   loadSpriteBank,
   NOUNS,
   Random,
   type SceneObject,
-  type StyleChoice,
   worldItem,
 } from '../data/world/index.js';
+import { decodeImage } from '../images/decode.js';
+import { Tokenizer } from '../text/tokenizer.js';
 import type { CreateBatcher } from './batch-pool.js';
-import type { ClipBatch, ClipPretrainConfig } from './clip-task.js';
+import { readCaptions } from './caption-file.js';
+import type { ClipBatch } from './clip-task.js';
+import { cutWindow, drawSquare } from './crops.js';
+import { EpochOrder } from './epoch-order.js';
+import { firstReadable } from './picture-source.js';
 
 /** What the data thread needs to know. */
-export interface ClipBatchOptions {
+export type ClipBatchOptions = Pick<ClipPretrainConfig, 'batchSize' | 'data'> & {
   /** Side of the pictures and of a patch in pixels. */
   readonly side: number;
   readonly patchSize: number;
-  readonly batchSize: number;
-  readonly world: ClipPretrainConfig['world'];
-}
+  /** Whether regions are named. */
+  readonly regions: boolean;
+  /** Ids that the text tower knows. */
+  readonly vocabSize: number;
+};
 
 /**
  * Words of the text tower, which is dropped after pre-training and needs no tokenizer of a language model.
@@ -65,10 +75,15 @@ function padRows(rows: readonly (readonly number[])[]): { ids: BigInt64Array; le
 }
 
 export const createBatcher: CreateBatcher<ClipBatchOptions> = async (options) => {
-  const { side, patchSize, batchSize, world } = options;
+  const { data } = options;
+  return data.kind === 'world' ? worldBatcher(options, data) : captionBatcher(options, data);
+};
+
+async function worldBatcher(options: ClipBatchOptions, world: WorldData): Promise<(index: number) => ClipBatch> {
+  const { side, patchSize, batchSize, regions } = options;
   const bank = await loadSpriteBank();
   const grid = side / patchSize;
-  return (index): ClipBatch => {
+  return (index) => {
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const captions: number[][] = [];
     const phraseIndex = new Map<string, number>();
@@ -76,18 +91,12 @@ export const createBatcher: CreateBatcher<ClipBatchOptions> = async (options) =>
     const regionPhrases: bigint[] = [];
     const covers: Float32Array[] = [];
     for (let i = 0; i < batchSize; i++) {
-      const { scene, pixels } = worldItem(index * batchSize + i, {
-        bank,
-        seed: world.seed,
-        side,
-        style: world.style as StyleChoice,
-        augment: world.augment as AugmentLevel,
-      });
+      const { scene, pixels } = worldItem(index * batchSize + i, { ...world, bank, side });
       pictures.set(pixels, i * side * side * 3);
       // Things in any order: a caption must not tell where they stand, or the batch is told apart by that.
       const order = new Random(scene.seed, 'clip caption').shuffle(scene.objects);
       captions.push(encode(order.map(phraseOf).join(' and ')));
-      for (const object of scene.objects) {
+      for (const object of regions ? scene.objects : []) {
         const phrase = phraseOf(object);
         if (!phraseIndex.has(phrase)) phraseIndex.set(phrase, phraseIndex.size);
         regionPictures.push(BigInt(i));
@@ -96,18 +105,81 @@ export const createBatcher: CreateBatcher<ClipBatchOptions> = async (options) =>
       }
     }
     const caption = padRows(captions);
+    const broken: readonly string[] = [];
+    const whole = { pictures, captions: caption.ids, captionLengths: caption.lengths, broken };
+    if (!regions) return { ...whole, regions: null };
     const phrase = padRows([...phraseIndex.keys()].map(encode));
     const regionPatches = new Float32Array(covers.length * grid * grid);
     for (const [r, cover] of covers.entries()) regionPatches.set(cover, r * grid * grid);
     return {
-      pictures,
-      captions: caption.ids,
-      captionLengths: caption.lengths,
-      phrases: phrase.ids,
-      phraseLengths: phrase.lengths,
-      regionPictures: BigInt64Array.from(regionPictures),
-      regionPhrases: BigInt64Array.from(regionPhrases),
-      regionPatches,
+      ...whole,
+      regions: {
+        phrases: phrase.ids,
+        phraseLengths: phrase.lengths,
+        regionPictures: BigInt64Array.from(regionPictures),
+        regionPhrases: BigInt64Array.from(regionPhrases),
+        regionPatches,
+      },
     };
   };
-};
+}
+
+async function captionBatcher(
+  { side, batchSize, vocabSize }: ClipBatchOptions,
+  data: Extract<CaptionData, { kind: 'captions' }>,
+): Promise<(index: number) => Promise<ClipBatch>> {
+  const records = await readCaptions(data.file);
+  const store = await openPictureStore(data.pictures);
+  const tokenizer = await Tokenizer.load(data.tokenizer);
+  const end = endOf(tokenizer, data.tokenizer, vocabSize);
+  const order = new EpochOrder(records.length, data.seed);
+  return async (index) => {
+    const random = new Random(index, `clip ${data.seed}`);
+    const pictures = new Uint8Array(batchSize * side * side * 3);
+    const captions: number[][] = [];
+    const broken: string[] = [];
+    for (let i = 0; i < batchSize; i++) {
+      let caption = '';
+      const picture = await firstReadable(index * batchSize + i, async (at) => {
+        const record = records[order.place(at)]!;
+        // What replaces a broken picture brings its own caption.
+        caption = random.pick(record.captions);
+        const image = await named(record.image, async () => decodeImage(await store.read(record.image)));
+        return { image, scene: null, label: null };
+      });
+      broken.push(...picture.broken);
+      const window = drawSquare(picture.image, data.cutArea, () => random.next());
+      pictures.set(cutWindow(picture.image, window, side, false), i * side * side * 3);
+      captions.push([...tokenizer.encode(caption).slice(0, data.maxTokens - 1), end]);
+    }
+    const { ids, lengths } = padRows(captions);
+    return { pictures, captions: ids, captionLengths: lengths, regions: null, broken };
+  };
+}
+
+/** The id behind each caption, at which the text tower is read. */
+function endOf({ eosId, vocabSize: own }: Tokenizer, folder: string, vocabSize: number): number {
+  if (eosId === undefined) {
+    throw new CommError(`The tokenizer in ${folder} has no end token.`, {
+      code: 'train/tokenizer',
+      fix: 'Choose a tokenizer that names an eos_token.',
+    });
+  }
+  if (own > vocabSize) {
+    throw new CommError(`The tokenizer in ${folder} has ${own} ids, the text tower ${vocabSize}.`, {
+      code: 'train/tokenizer',
+      fix: `Set clip.text.vocabSize=${own}.`,
+    });
+  }
+  return eosId;
+}
+
+/** An error about bytes, with the name of the picture in front. */
+async function named<T>(name: string, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof CommError) || error.message.includes(name)) throw error;
+    throw pictureError(name, error.message, { cause: error });
+  }
+}

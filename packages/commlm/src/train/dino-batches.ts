@@ -1,59 +1,80 @@
-/** Data thread of self-distillation: scenes on white squares, cut into large and small views, with patches to hide. */
-import { loadSpriteBank, Random, type StyleChoice, worldItem } from '../data/world/index.js';
+/** Data thread of self-distillation: pictures cut into large and small views, with patches to hide. */
+import type { DinoConfig } from '../config/pretrain.js';
+import { Random } from '../data/world/index.js';
+import type { RgbImage } from '../images/decode.js';
 import type { CreateBatcher } from './batch-pool.js';
-import { type CropOptions, randomCrop } from './crops.js';
-import type { DinoBatch, WorldViews } from './dino-task.js';
+import { type DinoView, dinoColours } from './colours.js';
+import { cutWindow, drawWindow, randomCrop } from './crops.js';
+import type { DinoBatch } from './dino-task.js';
+import { drawHidden } from './hidden-patches.js';
+import { openPictures } from './picture-source.js';
 
 /** What the data thread needs to know. */
-export interface DinoBatchOptions {
-  /** Side of the large views in pixels and the patches in them. */
+export type DinoBatchOptions = Pick<
+  DinoConfig,
+  'batchSize' | 'smallViews' | 'smallSide' | 'largeArea' | 'smallArea' | 'colours' | 'hidden' | 'data'
+> & {
+  /** Side of the large views in pixels, and of their grid in patches. */
   readonly side: number;
-  readonly patches: number;
-  readonly batchSize: number;
-  readonly smallViews: number;
-  readonly smallSide: number;
-  readonly world: WorldViews;
-}
+  readonly grid: number;
+};
 
 /** Scenes are drawn a little larger than the views, so that cuts keep detail. */
 const SCENE_SCALE = 1.25;
-const LARGE_AREA: readonly [number, number] = [0.4, 1];
-const SMALL_AREA: readonly [number, number] = [0.1, 0.4];
-const COLOUR = 0.4;
-/** Half of the large views hide this share of their patches, the others none (iBOT, 2111.07832). */
-const HIDDEN_SHARE: readonly [number, number] = [0.15, 0.5];
+
+/** One view of a picture, written at `offset`. */
+type Cut = (picture: RgbImage, view: DinoView, random: Random, out: Uint8Array, offset: number) => void;
+
+/** How views are cut out of pictures. */
+function cutter({ side, smallSide, largeArea, smallArea, colours }: DinoBatchOptions): Cut {
+  const sideOf = (view: DinoView): number => (view === 'small' ? smallSide : side);
+  const areaOf = (view: DinoView): readonly [number, number] => (view === 'small' ? smallArea : largeArea);
+  if (colours.kind === 'light') {
+    return (picture, view, random, out, offset) => {
+      const crop = { side: sideOf(view), scale: areaOf(view), colour: colours.strength };
+      randomCrop(picture, crop, () => random.next(), out, offset);
+    };
+  }
+  return (picture, view, random, out, offset) => {
+    const next = (): number => random.next();
+    const pixels = cutWindow(picture, drawWindow(picture, areaOf(view), next), sideOf(view), random.chance(0.5));
+    dinoColours(pixels, sideOf(view), view, next);
+    out.set(pixels, offset);
+  };
+}
 
 export const createBatcher: CreateBatcher<DinoBatchOptions> = async (options) => {
-  const bank = await loadSpriteBank();
-  const { side, patches, batchSize, smallViews, smallSide, world } = options;
-  const sceneSide = Math.round(side * SCENE_SCALE);
-  return (index): DinoBatch => {
-    const random = new Random(index, `dino ${world.seed}`);
-    const next = (): number => random.next();
+  const { side, grid, batchSize, smallViews, smallSide, hidden, data } = options;
+  const source = await openPictures(data, Math.round(side * SCENE_SCALE));
+  const cut = cutter(options);
+  return async (index): Promise<DinoBatch> => {
+    const random = new Random(index, `dino ${data.seed}`);
     const large = new Uint8Array(2 * batchSize * side * side * 3);
     const small = new Uint8Array(smallViews * batchSize * smallSide * smallSide * 3);
-    const hidden: bigint[] = [];
-    const cut = (crop: CropOptions, source: Uint8Array, out: Uint8Array, at: number): void =>
-      randomCrop(source, sceneSide, crop, next, out, at * crop.side * crop.side * 3);
+    const broken: string[] = [];
     for (let i = 0; i < batchSize; i++) {
-      const { pixels: picture } = worldItem(index * batchSize + i, {
-        bank,
-        seed: world.seed,
-        side: sceneSide,
-        style: world.style as StyleChoice,
-      });
-      for (let v = 0; v < 2; v++) {
-        cut({ side, scale: LARGE_AREA, colour: COLOUR }, picture, large, v * batchSize + i);
-      }
+      const picture = await source.picture(index * batchSize + i);
+      broken.push(...picture.broken);
+      cut(picture.image, 'first', random, large, i * side * side * 3);
+      cut(picture.image, 'second', random, large, (batchSize + i) * side * side * 3);
       for (let v = 0; v < smallViews; v++) {
-        cut({ side: smallSide, scale: SMALL_AREA, colour: COLOUR }, picture, small, v * batchSize + i);
+        cut(picture.image, 'small', random, small, (v * batchSize + i) * smallSide * smallSide * 3);
       }
     }
-    for (let view = 0; view < 2 * batchSize; view += 2) {
-      const share = HIDDEN_SHARE[0] + random.next() * (HIDDEN_SHARE[1] - HIDDEN_SHARE[0]);
-      const places = random.shuffle(Array.from({ length: patches }, (_, p) => p)).slice(0, Math.round(share * patches));
-      for (const place of places) hidden.push(BigInt(view * patches + place));
+    const places: number[] = [];
+    const weights: number[] = [];
+    for (const [view, patches] of drawHidden(2 * batchSize, grid, hidden, random).entries()) {
+      for (const patch of patches) {
+        places.push(view * grid * grid + patch);
+        weights.push(1 / (patches.length * 2 * batchSize));
+      }
     }
-    return { large, small, hidden: BigInt64Array.from(hidden) };
+    return {
+      large,
+      small,
+      hidden: BigInt64Array.from(places, BigInt),
+      hiddenWeights: Float32Array.from(weights),
+      broken,
+    };
   };
 };

@@ -9,6 +9,7 @@ import { describeModel } from '../weights/open-model.js';
 import {
   type ActivationBytes,
   commActivations,
+  LOGIT_BYTES,
   llamaActivations,
   sumActivations,
   vitActivations,
@@ -85,7 +86,7 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
     parts,
     trained,
     frozen: sum(parts.map((part) => part.total)) - trained,
-    memory: memoryOf(recipe.kind === 'stage' ? recipe.stage.device : 'cpu', task, modules, loop, activationsOf(recipe)),
+    memory: memoryOf(placeOf(recipe).device, task, modules, loop, activationsOf(recipe)),
   };
 }
 
@@ -99,6 +100,18 @@ async function outline(recipe: LoopRecipe): Promise<Outline> {
     case 'dinov2': {
       const { DinoTask } = await import('./dino-task.js');
       return nn.onMeta(() => new DinoTask(recipe.dinov2));
+    }
+    case 'mae': {
+      const { MaeTask } = await import('./mae-task.js');
+      return nn.onMeta(() => new MaeTask(recipe.mae));
+    }
+    case 'deit': {
+      const { DeitTask } = await import('./deit-task.js');
+      return nn.onMeta(() => new DeitTask(recipe.deit));
+    }
+    case 'lm': {
+      const { LmTask } = await import('./lm-task.js');
+      return nn.onMeta(() => new LmTask(recipe.lm));
     }
     case 'comm': {
       const { CommTask } = await import('./comm-task.js');
@@ -159,42 +172,94 @@ const CAPTION = { tokens: 40, phrasesAPicture: 2 };
 const ROW = { frame: 30, question: 26, probe: 3, learnedOfQuestion: 10 };
 /** Bytes of each score of a prototype: in the model's format, in f32, its logarithm, gradients. */
 const PROTOTYPE_BYTES = 16;
-/** Share of the patches that self-distillation hides, and its large views. */
-const DINO = { hidden: 0.15, largeViews: 2 };
+/** Large views of self-distillation. */
+const LARGE_VIEWS = 2;
+
+/** Where a recipe computes, and the bytes of a number there. */
+function placeOf(recipe: LoopRecipe): { readonly device: string; readonly itemBytes: number } {
+  const { dtype, device } = settingsOf(recipe);
+  return { device, itemBytes: dtype === 'f32' ? 4 : 2 };
+}
+
+function settingsOf(recipe: LoopRecipe): { readonly dtype: string; readonly device: string } {
+  switch (recipe.kind) {
+    case 'clip':
+      return recipe.clip;
+    case 'dinov2':
+      return recipe.dinov2;
+    case 'mae':
+      return recipe.mae;
+    case 'deit':
+      return recipe.deit;
+    case 'lm':
+      return recipe.lm;
+    case 'stage':
+      return recipe.stage;
+    case 'comm':
+      return { dtype: 'bf16', device: 'cpu' };
+  }
+}
 
 function activationsOf(recipe: LoopRecipe): ActivationBytes {
-  const common = { itemBytes: 2, device: 'cpu' };
+  const common = placeOf(recipe);
   switch (recipe.kind) {
     case 'clip': {
-      const { encoder, text, batchSize } = recipe.clip;
+      const { encoder, text, batchSize, data } = recipe.clip;
       const picture = {
         ...common,
         rows: batchSize,
         tokens: numPatches(encoder.vit) + numSpecialPositions(encoder.vit),
       };
-      const texts = { ...common, rows: batchSize * (1 + CAPTION.phrasesAPicture), tokens: CAPTION.tokens };
+      const texts =
+        data.kind === 'captions'
+          ? { ...common, rows: batchSize, tokens: data.maxTokens }
+          : { ...common, rows: batchSize * (1 + CAPTION.phrasesAPicture), tokens: CAPTION.tokens };
       return sumActivations([vitActivations(encoder.vit, picture), llamaActivations(text, texts)]);
     }
     case 'dinov2': {
-      const { encoder, batchSize, smallViews, smallSide, numPrototypes } = recipe.dinov2;
+      const { encoder, batchSize, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
       const patches = numPatches(encoder.vit);
-      const large = { ...common, rows: DINO.largeViews * batchSize, tokens: patches + 1 };
+      const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: patches + 1 };
       const small = { ...common, rows: smallViews * batchSize, tokens: (smallSide / encoder.vit.patchSize) ** 2 + 1 };
-      const scored = large.rows * (1 + DINO.hidden * patches) + small.rows;
-      const head = scored * numPrototypes * PROTOTYPE_BYTES;
+      const hiddenShare = (hidden.views * (hidden.patches[0] + hidden.patches[1])) / 2;
+      const scored = {
+        cls: (large.rows + small.rows) * numPrototypes,
+        patches: large.rows * patches * hiddenShare * (patchHead?.numPrototypes ?? numPrototypes),
+      };
+      const head = (scored.cls + scored.patches) * PROTOTYPE_BYTES;
       return sumActivations([
         vitActivations(encoder.vit, large),
         vitActivations(encoder.vit, small),
         { kept: head, recomputed: head },
       ]);
     }
+    case 'mae': {
+      const { encoder, decoder, batchSize, maskShare } = recipe.mae;
+      const patches = numPatches(encoder.vit);
+      const seen = { ...common, rows: batchSize, tokens: Math.floor(patches * (1 - maskShare)) + 1 };
+      return sumActivations([
+        vitActivations(encoder.vit, seen),
+        vitActivations({ ...encoder.vit, ...decoder }, { ...seen, tokens: patches + 1 }),
+      ]);
+    }
+    case 'deit': {
+      const { encoder, batchSize } = recipe.deit;
+      return vitActivations(encoder.vit, { ...common, rows: batchSize, tokens: numPatches(encoder.vit) + 1 });
+    }
+    case 'lm': {
+      const { model, batchSize, rowLength } = recipe.lm;
+      const logits = batchSize * rowLength * model.vocabSize * LOGIT_BYTES;
+      return sumActivations([
+        llamaActivations(model, { ...common, rows: batchSize, tokens: rowLength }),
+        { kept: logits, recomputed: logits },
+      ]);
+    }
     case 'stage': {
       // The longest rows that the stage takes, one picture each: what the run has to have room for.
-      const { maxLength, trains, device, dtype } = recipe.stage;
+      const { maxLength, trains } = recipe.stage;
       const rows = recipe.loop.batchSize;
       return commActivations(shapeOf(recipe), {
-        itemBytes: dtype === 'f32' ? 4 : 2,
-        device,
+        ...common,
         rows,
         tokens: maxLength,
         pictures: rows,

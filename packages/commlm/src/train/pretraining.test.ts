@@ -36,7 +36,7 @@ test('a crop of the whole picture is the picture, perhaps mirrored', () => {
   const source = Uint8Array.from({ length: 8 * 8 * 3 }, (_, i) => (i * 7) % 256);
   const out = new Uint8Array(source.length);
   // 0.5 keeps aspect and colours, and decides against the mirror.
-  randomCrop(source, 8, { side: 8, scale: [1, 1], colour: 0 }, () => 0.5, out, 0);
+  randomCrop({ width: 8, height: 8, data: source }, { side: 8, scale: [1, 1], colour: 0 }, () => 0.5, out, 0);
   assert.deepEqual(out, source);
 });
 

@@ -26,6 +26,17 @@ test('a setting changes a known field of the right type and nothing else', async
   assert.throws(() => set('loop.batchSize=4'), /loop.batchSize is 4, but comm.batchSize is 16/);
 });
 
+test('the steps of a schedule inside are those of the loop, and data is replaced as a whole', async () => {
+  const dino = await loadRecipe('tiny-dinov2');
+  assert.throws(() => applySettings(dino, ['loop.steps=5']), /loop.steps is 5, but dinov2.steps is/);
+  const mae = await loadRecipe('tiny-mae');
+  assert.ok(mae.kind === 'mae');
+  const data = { kind: 'pictures', folder: 'photos', seed: 1, workers: 2, maxBroken: 5 } as const;
+  assert.deepEqual(applySettings(mae, [`mae.data=${JSON.stringify(data)}`]), { ...mae, mae: { ...mae.mae, data } });
+  assert.throws(() => applySettings(mae, ['mae.data={"kind":"pictures"}']), /"mae.data.folder" is not valid/);
+  assert.throws(() => applySettings(mae, ['mae.maskShare=1']), /"mae.maskShare" is not valid/);
+});
+
 test('optional fields can be made, strictly', async () => {
   const recipe = await loadRecipe('tiny-clip');
   const loop = (...settings: string[]) => (applySettings(recipe, settings) as { loop: object }).loop;

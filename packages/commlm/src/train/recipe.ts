@@ -3,11 +3,10 @@ import type { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import type { ASSEMBLED } from '../config/presets.js';
+import { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } from '../config/pretrain.js';
 import type { StageConfig } from '../config/stage.js';
 import { LoopConfig } from '../config/train.js';
-import type { ClipPretrainConfig } from './clip-task.js';
 import type { CommTrainConfig } from './comm-task.js';
-import type { DinoConfig } from './dino-task.js';
 import type { TokenizerRecipeConfig } from './tokenizer-run.js';
 
 /** What a recipe module exports under the name `recipe`. */
@@ -15,6 +14,9 @@ export type Recipe =
   | { readonly kind: 'tokenizer'; readonly about: string; readonly tokenizer: TokenizerRecipeConfig }
   | { readonly kind: 'clip'; readonly about: string; readonly loop: LoopConfig; readonly clip: ClipPretrainConfig }
   | { readonly kind: 'dinov2'; readonly about: string; readonly loop: LoopConfig; readonly dinov2: DinoConfig }
+  | { readonly kind: 'mae'; readonly about: string; readonly loop: LoopConfig; readonly mae: MaeConfig }
+  | { readonly kind: 'deit'; readonly about: string; readonly loop: LoopConfig; readonly deit: DeitConfig }
+  | { readonly kind: 'lm'; readonly about: string; readonly loop: LoopConfig; readonly lm: LmConfig }
   | { readonly kind: 'comm'; readonly about: string; readonly loop: LoopConfig; readonly comm: CommTrainConfig }
   | {
       readonly kind: 'stage';
@@ -30,10 +32,17 @@ export const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: R
   'tiny-tokenizer': () => import('../recipes/tiny-tokenizer.js'),
   'tiny-clip': () => import('../recipes/tiny-clip.js'),
   'tiny-dinov2': () => import('../recipes/tiny-dinov2.js'),
+  'tiny-mae': () => import('../recipes/tiny-mae.js'),
+  'tiny-deit': () => import('../recipes/tiny-deit.js'),
+  'tiny-lm': () => import('../recipes/tiny-lm.js'),
   'tiny-align': () => import('../recipes/tiny-align.js'),
   'tiny-stage1': () => import('../recipes/tiny-stage1.js'),
   'tiny-towers': () => import('../recipes/tiny-towers.js'),
   'tiny-stage2': () => import('../recipes/tiny-stage2.js'),
+  'clip-vit-l14': () => import('../recipes/clip-vit-l14.js'),
+  'dinov2-vit-l14': () => import('../recipes/dinov2-vit-l14.js'),
+  'mae-vit-l16': () => import('../recipes/mae-vit-l16.js'),
+  'deit3-vit-l16': () => import('../recipes/deit3-vit-l16.js'),
   'tiny-own-data': () => import('../recipes/tiny-own-data.js'),
   'tiny-overfit': () => import('../recipes/tiny-overfit.js'),
   'comm-nano-stage1': () => import('../recipes/comm-nano-stage1.js'),
@@ -68,7 +77,14 @@ function parseValue(text: string): unknown {
 }
 
 /** Schemas of a recipe's sections; what a section may hold beyond what is written. Others keep their own fields. */
-const SECTIONS: Readonly<Record<string, z.ZodType>> = { loop: LoopConfig };
+const SECTIONS: Readonly<Record<string, z.ZodType>> = {
+  loop: LoopConfig,
+  clip: ClipPretrainConfig,
+  dinov2: DinoConfig,
+  mae: MaeConfig,
+  deit: DeitConfig,
+  lm: LmConfig,
+};
 
 type Shape = { def: { shape?: Record<string, Shape>; innerType?: Shape; type: string } };
 
@@ -156,11 +172,13 @@ function checkSections(recipe: object): void {
   const { loop, ...others } = sections;
   if (typeof loop !== 'object') return;
   for (const [name, section] of Object.entries(others)) {
-    const own = typeof section === 'object' ? section['batchSize'] : undefined;
-    if (own === undefined || own === loop['batchSize']) continue;
-    throw wrong(
-      `loop.batchSize is ${loop['batchSize']}, but ${name}.batchSize is ${own}.`,
-      `Set both, as in --set loop.batchSize=${own} --set ${name}.batchSize=${own}.`,
-    );
+    for (const field of ['batchSize', 'steps']) {
+      const own = typeof section === 'object' ? section[field] : undefined;
+      if (own === undefined || own === loop[field]) continue;
+      throw wrong(
+        `loop.${field} is ${loop[field]}, but ${name}.${field} is ${own}.`,
+        `Set both, as in --set loop.${field}=${own} --set ${name}.${field}=${own}.`,
+      );
+    }
   }
 }

@@ -8,9 +8,19 @@ import type { Recipe } from './recipe.js';
 async function runTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>, options: RunOptions): Promise<RunResult> {
   switch (recipe.kind) {
     case 'clip':
-      return runTraining(new (await import('./clip-task.js')).ClipTask(recipe.clip), recipe.loop, options);
+      return runTraining(new (await import('./clip-task.js')).ClipTask(recipe.clip, options.log), recipe.loop, options);
     case 'dinov2':
-      return runTraining(new (await import('./dino-task.js')).DinoTask(recipe.dinov2), recipe.loop, options);
+      return runTraining(
+        new (await import('./dino-task.js')).DinoTask(recipe.dinov2, options.log),
+        recipe.loop,
+        options,
+      );
+    case 'mae':
+      return runTraining(new (await import('./mae-task.js')).MaeTask(recipe.mae, options.log), recipe.loop, options);
+    case 'deit':
+      return runTraining(new (await import('./deit-task.js')).DeitTask(recipe.deit, options.log), recipe.loop, options);
+    case 'lm':
+      return runTraining(new (await import('./lm-task.js')).LmTask(recipe.lm), recipe.loop, options);
     case 'comm':
       return runTraining((await import('./comm-task.js')).CommTask.open(recipe.comm), recipe.loop, options);
     case 'stage':

@@ -119,12 +119,16 @@ export function writeCommFolder(
   options: SaveCommOptions = {},
 ): void {
   writeWeights(folder, weights, options);
-  const { tokenizer } = options;
-  for (const name of tokenizer === undefined ? [] : TOKENIZER_FILES) {
-    if (existsSync(join(tokenizer!, name))) copyFileSync(join(tokenizer!, name), join(folder, basename(name)));
-  }
+  if (options.tokenizer !== undefined) copyTokenizer(options.tokenizer, folder);
   writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
   writeWhole(join(folder, 'config.json'), toJson(config));
+}
+
+/** Copies the files of a tokenizer that are there. */
+export function copyTokenizer(from: string, folder: string): void {
+  for (const name of TOKENIZER_FILES) {
+    if (existsSync(join(from, name))) copyFileSync(join(from, name), join(folder, basename(name)));
+  }
 }
 
 /** Weights as `model.safetensors`, or as shards with an index; lazy ones exist one at a time. Makes the folder. */
@@ -194,7 +198,7 @@ function intoShards(weights: readonly Planned[], maxBytes: number): Planned[][] 
 }
 
 /** Writes JSON under a temporary name first, so that no half file is ever found under the final one. */
-function writeWhole(path: string, json: unknown): void {
+export function writeWhole(path: string, json: unknown): void {
   const temporary = `${path}.${process.pid}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(json, null, 2)}\n`);
   renameSync(temporary, path);

@@ -1,5 +1,6 @@
 /** Llama, Mistral, Qwen2 and Qwen3 as transformers stores them; our keys are their keys, so the weights stay mapped as they are. */
 import { z } from 'zod';
+import { CommError } from '../config/errors.js';
 import type { LlamaConfig, SlidingWindow } from '../config/model.js';
 import { HfActivation, readForeign } from './hf-config.js';
 import { ropeFields, ropeSettings } from './hf-rope.js';
@@ -58,6 +59,48 @@ export function llamaConfig(json: Record<string, unknown>, source: string): Llam
   const hf = readForeign(HfLlamaConfig, json, source);
   const { attention_bias: attentionBias, mlp_bias: mlpBias } = hf;
   return { ...commonConfig(hf, source), qkvBias: attentionBias, outBias: attentionBias, mlpBias };
+}
+
+/** Options that Llama's layout has no field for. */
+const BEYOND_LLAMA = [
+  ...(['headBias', 'qkNorm', 'rotaryDim', 'slidingWindow', 'norm', 'mlp', 'act', 'block', 'queryScalar'] as const),
+  ...(['scoreCap', 'logitCap', 'embedScale'] as const),
+];
+
+/** `config.json` of transformers' Llama for a config of ours. @throws CommError for what that layout cannot say. */
+export function llamaToHf(config: LlamaConfig): Record<string, unknown> {
+  const { qkvBias, outBias, ropeScaling } = config;
+  const odd = [
+    ...BEYOND_LLAMA.filter((name) => config[name] !== undefined),
+    ...(ropeScaling.kind === 'none' ? [] : ['ropeScaling']),
+    ...(qkvBias === outBias ? [] : ['qkvBias without outBias']),
+  ];
+  if (odd.length > 0) {
+    throw new CommError(`Llama's layout cannot say ${odd.join(', ')}.`, {
+      code: 'weights/llama-layout',
+      fix: 'Leave these options of the model out.',
+      exitCode: 2,
+    });
+  }
+  return {
+    architectures: ['LlamaForCausalLM'],
+    model_type: 'llama',
+    vocab_size: config.vocabSize,
+    hidden_size: config.hiddenSize,
+    intermediate_size: config.intermediateSize,
+    num_hidden_layers: config.numLayers,
+    num_attention_heads: config.numHeads,
+    num_key_value_heads: config.numKvHeads,
+    head_dim: config.headDim,
+    hidden_act: 'silu',
+    max_position_embeddings: config.maxPositions,
+    rope_theta: config.ropeTheta,
+    rope_scaling: null,
+    rms_norm_eps: config.rmsNormEps,
+    tie_word_embeddings: config.tieWordEmbeddings,
+    attention_bias: qkvBias,
+    mlp_bias: config.mlpBias,
+  };
 }
 
 const HfMistralConfig = z.looseObject({

@@ -1,6 +1,7 @@
 /** Layers with parameters, and the module that they are built on. */
 export { Identity, Sequential } from './containers.js';
 export { Conv2d } from './conv.js';
+export { DropPath } from './drop-path.js';
 export { Dropout } from './dropout.js';
 export { Embedding } from './embedding.js';
 export * as init from './init.js';

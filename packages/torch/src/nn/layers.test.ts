@@ -129,3 +129,20 @@ test('Dropout works in training only', () => {
     assert.throws(() => new nn.Dropout(1.5), RangeError);
   });
 });
+
+test('stochastic depth drops whole samples and keeps the mean', () => {
+  scope(() => {
+    const drop = new nn.DropPath(0.25);
+    const x = ones([4000, 2, 3]);
+    const y = drop.forward(x);
+    const perSample = y.flatten(1);
+    // A sample is gone or divided by what stays, never in part.
+    expectClose(perSample.amin(1), perSample.amax(1));
+    const kept = y.gt(0).to('f32').mean().item();
+    assert.ok(Math.abs(kept - 0.75) < 0.03, `${kept} of the samples stayed`);
+    assert.ok(Math.abs((y.amax([0, 1, 2]).item() as number) - 1 / 0.75) < 1e-6);
+    assert.equal(drop.eval().forward(x), x);
+    assert.equal(new nn.DropPath().forward(x), x);
+    assert.throws(() => new nn.DropPath(1), RangeError);
+  });
+});
