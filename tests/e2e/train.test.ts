@@ -14,6 +14,7 @@ const SMALL = [
   'loop.logEvery=2',
   'loop.saveEvery=10',
   'clip.encoder.vit.numLayers=1',
+  'clip.encoder.levels={"from":1,"to":1}',
   'clip.encoder.vit.hiddenSize=32',
   'clip.encoder.vit.numHeads=2',
   'clip.encoder.vit.intermediateSize=64',
@@ -53,12 +54,16 @@ interface Plan {
 
 test('every recipe has a plan, without data and without weights', async () => {
   const cwd = mkdtempSync(join(folder, 'empty-'));
-  for (const name of ['tiny-clip', 'tiny-dinov2', 'tiny-align', 'tiny-stage1', 'tiny-towers', 'tiny-stage2']) {
+  for (const name of [
+    ...['tiny-clip', 'tiny-dinov2', 'tiny-mae', 'tiny-deit', 'tiny-lm', 'tiny-align', 'tiny-stage1', 'tiny-towers'],
+    ...['tiny-stage2', 'clip-vit-l14', 'dinov2-vit-l14', 'mae-vit-l16', 'deit3-vit-l16'],
+  ]) {
     const result = await commlm(['train', name, '--dry-run', '--json', '--set', 'loop.accumulate=3'], { cwd });
     assert.equal(result.code, 0, result.stderr);
     const { plan, recipe } = JSON.parse(result.stdout) as Plan;
     const { weights = 0, optimizer = 0, gradients = 0, total = 0 } = plan.memory;
-    assert.equal(optimizer, 6 * gradients, name);
+    // The few parameters that stay in f32 have no copy beside them.
+    assert.ok(Math.abs(optimizer / gradients - 6) < 1e-3, name);
     assert.ok(weights > 0 && total > weights + gradients + optimizer && plan.trained > 1e6, name);
     assert.equal(plan.learningRate.length, 4);
     assert.ok(plan.effectiveBatch % 3 === 0 && recipe.kind !== '');
