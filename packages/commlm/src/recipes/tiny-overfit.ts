@@ -54,7 +54,7 @@ export const recipe: Recipe = {
   },
   stage: {
     model: 'models/comm-tiny',
-    dtype: 'f32',
+    dtype: 'bf16',
     device: 'cpu',
     trains: ['languageModel', 'projector', 'merge', 'align'],
     lora: null,

@@ -13,7 +13,7 @@ export const recipe: Recipe = {
   about: 'the CLIP-type tower of comm-tiny learns names, colours, places and edges at every patch',
   loop: {
     ...TINY_LOOP,
-    steps: 5000,
+    steps: 4000,
     batchSize,
     lr: 1e-3,
     warmupRatio: 0.03,

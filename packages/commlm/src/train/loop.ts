@@ -233,11 +233,11 @@ class Training<Batch> {
 
   #logParts(): void {
     const { log } = this.#options;
-    const millions = (count: number): string => `${(count / 1e6).toFixed(2)} M`;
+    const size = (count: number): string => (count < 1e4 ? `${count}` : `${(count / 1e6).toFixed(2)} M`);
     for (const { name, trained, total } of countParts(new Map([...this.#task.parts, ...(this.#task.frozen ?? [])]))) {
-      if (trained === total) log(`trains ${name}: ${millions(total)} parameters`);
-      else if (trained === 0) log(`frozen ${name}: ${millions(total)} parameters`);
-      else log(`trains ${name}: ${millions(trained)} of ${millions(total)} parameters`);
+      if (trained === total) log(`trains ${name}: ${size(total)} parameters`);
+      else if (trained === 0) log(`frozen ${name}: ${size(total)} parameters`);
+      else log(`trains ${name}: ${size(trained)} of ${size(total)} parameters`);
     }
   }
 
@@ -250,7 +250,7 @@ class Training<Batch> {
       await nextTurn();
       if (signal?.aborted === true) return null;
       const batch = await untilAbort(batches.next(), signal);
-      if (batch === null) return null;
+      if (batch === STOPPED) return null;
       micro.push(batch);
     }
     const facts = micro.map((batch) => this.#task.describe?.(batch) ?? {});
@@ -454,11 +454,14 @@ function restore(own: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Te
   }
 }
 
-/** What `promise` gives, or null as soon as the signal is aborted. */
-function untilAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | null> {
+/** In the place of a batch that was not waited for; a batch may be anything. */
+const STOPPED = Symbol('stopped');
+
+/** What `promise` gives, or STOPPED as soon as the signal is aborted. */
+function untilAbort<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T | typeof STOPPED> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {
-    const stop = (): void => resolve(null);
+    const stop = (): void => resolve(STOPPED);
     signal.addEventListener('abort', stop, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });

@@ -22,7 +22,7 @@ export interface PartCount {
 }
 
 /** Below this depth a part that trains in part is one line, as one with adapters in every layer. */
-const MAX_DEPTH = 3;
+const MAX_DEPTH = 2;
 
 /** Parts with their counts; one of which only something trains is listed by its own parts. */
 export function countParts(parts: ReadonlyMap<string, nn.Module>): PartCount[] {
