@@ -48,7 +48,7 @@ export class CheckedBatches<Batch extends CheckedBatch> implements BatchSource<B
       this.#broken.add(message);
       if (this.#broken.size > limit) {
         throw new CommError(
-          `${this.#broken.size} pictures are broken, more than the ${limit} that the recipe allows; the last: ${message}`,
+          `Broken pictures: ${this.#broken.size}, more than the ${limit} that the recipe allows; the last: ${message}`,
           { code: 'data/too-many-broken', fix: 'Replace or remove them, or raise maxBroken of the data.' },
         );
       }

@@ -127,7 +127,7 @@ test('captions of a file: LLaVA records and lines, a broken picture replaced wit
   await batches.next();
   await batches.close();
   const strict = new ClipTask({ ...config, data: { ...config.data, maxBroken: 0 } as never }).openBatches(0);
-  await assert.rejects(strict.next(), /1 pictures are broken, more than the 0/);
+  await assert.rejects(strict.next(), /Broken pictures: 1, more than the 0/);
   await strict.close();
 });
 
