@@ -141,15 +141,14 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       2 * Math.sqrt(model.tokensPerImage) + 4 + 4 * DIGIT_CLASSES * DIGIT_WEIGHTS.length,
     );
     this.#placeHead.to('bf16');
-    const learns = (part: string): boolean => (config.trains as readonly string[]).includes(part);
     model.to('bf16').train();
     for (const { config: encoder, vit, merge, align } of model.vision.encoders) {
-      vit.requiresGrad_(learns(encoder.type));
-      merge.requiresGrad_(learns('fusion'));
-      align.requiresGrad_(learns('fusion'));
+      vit.requiresGrad_(this.#learns(encoder.type));
+      merge.requiresGrad_(this.#learns('fusion'));
+      align.requiresGrad_(this.#learns('fusion'));
     }
-    model.projector.requiresGrad_(learns('projector'));
-    model.languageModel.requiresGrad_(learns('languageModel'));
+    model.projector.requiresGrad_(this.#learns('projector'));
+    model.languageModel.requiresGrad_(this.#learns('languageModel'));
     this.parts = new Map<string, nn.Module>([
       ['vision', model.vision],
       ['projector', model.projector],

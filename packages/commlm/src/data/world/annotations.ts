@@ -14,7 +14,7 @@ import {
   readingOrder,
   withArticle,
 } from './language.js';
-import { type Turn, type TurnType, turnsFor } from './questions.js';
+import { countOf, exactQuestion, LETTERS, type Turn, type TurnType, turnsFor } from './questions.js';
 import { Random } from './random.js';
 import type { PixelBox, Scene, SceneObject } from './scene.js';
 import { COLOR_NAMES, NOUNS } from './vocabulary.js';
@@ -399,13 +399,9 @@ export function mmeTasks(
       `Is there ${withArticle(object.noun)} in this image?`,
       `Is there ${withArticle(absent)} in this image?`,
     );
-    const number = scene.objects.filter(({ noun }) => noun === object.noun).length;
+    const number = countOf(scene, { noun: object.noun });
     const other = number > 1 && rng.chance(0.5) ? number - 1 : number + 1;
-    const many = (n: number) =>
-      n === 1
-        ? `Is there exactly one ${object.noun} in this image?`
-        : `Are there exactly ${n} ${pluralOf(object.noun)} in this image?`;
-    pair('count', many(number), many(other));
+    pair('count', exactQuestion(object.noun, number), exactQuestion(object.noun, other));
     const sided = turnsFor(scene, scene.seed, { types: ['relation'], max: 6 }).find(
       (turn) => turn.short === 'left' || turn.short === 'right',
     );
@@ -414,9 +410,7 @@ export function mmeTasks(
       const asks = (side: string) => `Is the ${uniqueWords(scene, a)} to the ${side} of the ${uniqueWords(scene, b)}?`;
       pair('position', asks(sided.short as string), asks(sided.short === 'left' ? 'right' : 'left'));
     }
-    const shape = scene.objects.find(
-      (item) => item.color && scene.objects.filter(({ noun }) => noun === item.noun).length === 1,
-    );
+    const shape = scene.objects.find((item) => item.color && countOf(scene, { noun: item.noun }) === 1);
     if (shape?.color) {
       const wrong = rng.pick(COLOR_NAMES.filter((name) => name !== shape.color));
       pair('color', `Is the ${shape.noun} ${shape.color}?`, `Is the ${shape.noun} ${wrong}?`);
@@ -429,8 +423,6 @@ export function mmeTasks(
 function uniqueWords(scene: Scene, object: SceneObject): string {
   return scene.objects.filter(({ noun }) => noun === object.noun).length === 1 ? object.noun : nameOf(object);
 }
-
-const LETTERS = ['A', 'B', 'C', 'D'] as const;
 
 /**
  * MMBench rows for one picture: a question with four choices and its three rotations (index + k * 1e6), without the

@@ -1,7 +1,7 @@
 /** Questions about two pictures shown together, true by construction. */
 
 import { mainCaption, nameOf, pluralOf, withArticle } from './language.js';
-import { absentTarget, isPresent, type Target } from './questions.js';
+import { absentTarget, countOf, isPresent, type Target } from './questions.js';
 import { Random } from './random.js';
 import type { Scene } from './scene.js';
 import { fillTemplate } from './templates.js';
@@ -72,9 +72,6 @@ const shownTarget = (scene: Scene, rng: Random): Target => {
   return item.color !== undefined && rng.chance(0.5) ? item : { noun: item.noun };
 };
 
-const numberOf = (scene: Scene, { noun, color }: Target): number =>
-  scene.objects.filter((object) => object.noun === noun && (color === undefined || object.color === color)).length;
-
 /** One question of a type, or undefined where these two scenes have none. */
 function pairTurn(type: PairType, scenes: readonly [Scene, Scene], rng: Random): PairTurn | undefined {
   const at = rng.int(2);
@@ -103,7 +100,7 @@ function pairTurn(type: PairType, scenes: readonly [Scene, Scene], rng: Random):
     }
     case 'count': {
       const target = shownTarget(scene, rng);
-      const sum = numberOf(scenes[0], target) + numberOf(scenes[1], target);
+      const sum = countOf(scenes[0], target) + countOf(scenes[1], target);
       return { type, question: ask(rng, type, target, which), ...framed(String(sum)) };
     }
     case 'caption':

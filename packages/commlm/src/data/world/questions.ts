@@ -153,12 +153,14 @@ export interface Target {
   readonly color?: ColorName;
 }
 
-/** Whether something of that name (and colour) is in the scene. */
-export function isPresent(scene: Scene, target: Target): boolean {
-  return scene.objects.some(
-    (object) => object.noun === target.noun && (target.color === undefined || object.color === target.color),
-  );
+/** How many things of that name (and colour) are in the scene. */
+export function countOf(scene: Scene, { noun, color }: Target): number {
+  return scene.objects.filter((object) => object.noun === noun && (color === undefined || object.color === color))
+    .length;
 }
+
+/** Whether something of that name (and colour) is in the scene. */
+export const isPresent = (scene: Scene, target: Target): boolean => countOf(scene, target) > 0;
 
 /** A thing that is not there: half of them easily confused with one that is, the others as frequent as in scenes. */
 export function absentTarget(scene: Scene, rng: Random): Target {
@@ -323,18 +325,24 @@ function countTurn(scene: Scene, rng: Random, objs: string, fits: (object: Scene
   return { type: 'count', question: ask(rng, 'count', { objs }), ...framed(String(number)), objects };
 }
 
+/** MME's question for a number. */
+export function exactQuestion(noun: string, number: number): string {
+  const what = number === 1 ? `Is there exactly one ${noun}` : `Are there exactly ${number} ${pluralOf(noun)}`;
+  return `${what} in this image?`;
+}
+
 /** MME's way to ask for a number: is it exactly this one? */
 function exact(scene: Scene, rng: Random): Turn {
   const item = rng.pick(scene.objects);
-  const number = scene.objects.filter(({ noun }) => noun === item.noun).length;
+  const number = countOf(scene, { noun: item.noun });
   const truth = rng.chance(0.5);
   const asked = truth ? number : number > 1 && rng.chance(0.5) ? number - 1 : number + 1;
-  const what = asked === 1 ? `Is there exactly one ${item.noun}` : `Are there exactly ${asked} ${pluralOf(item.noun)}`;
   const suffix = rng.chance(0.7) ? ' Please answer yes or no.' : '';
-  return { type: 'exact', question: `${what} in this image?${suffix}`, ...yesNo(truth) };
+  return { type: 'exact', question: `${exactQuestion(item.noun, asked)}${suffix}`, ...yesNo(truth) };
 }
 
-const LETTERS = ['A', 'B', 'C', 'D'] as const;
+/** Names of the options of a choice. */
+export const LETTERS = ['A', 'B', 'C', 'D'] as const;
 
 /** MMBench's way: four options with letters, one of them right. */
 function choice(scene: Scene, rng: Random): Turn | undefined {
@@ -353,7 +361,7 @@ function choiceOf(scene: Scene, rng: Random): { question: string; right: string;
   const way = rng.int(4);
   if (way === 0) {
     const item = rng.pick(scene.objects);
-    const number = scene.objects.filter(({ noun }) => noun === item.noun).length;
+    const number = countOf(scene, { noun: item.noun });
     const others = [0, 1, 2, 3, 4].filter((other) => other !== number);
     return {
       question: `How many ${pluralOf(item.noun)} are there in the picture?`,
@@ -361,9 +369,7 @@ function choiceOf(scene: Scene, rng: Random): { question: string; right: string;
       wrong: others.map(String),
     };
   }
-  const shape = scene.objects.find(
-    ({ color, noun }) => color !== undefined && scene.objects.filter((other) => other.noun === noun).length === 1,
-  );
+  const shape = scene.objects.find(({ color, noun }) => color !== undefined && countOf(scene, { noun }) === 1);
   if (way === 1) {
     if (shape?.color === undefined) return undefined;
     const wrong = COLOR_NAMES.filter((name) => name !== shape.color);
