@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {
   copyFileSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -21,11 +22,16 @@ const LEFT_OUT = new Set(['bench']);
 
 const hasModel = existsSync(join(ROOT, 'models', 'comm-tiny', 'config.json'));
 
-/** The words of every `npx commlm ...` line in the README. */
+/** What keeps a long command short here, and changes nothing else. */
+const SHORTENED: Readonly<Record<string, readonly string[]>> = { eval: ['--limit', '3'] };
+
+/** The words of every `npx commlm ...` line in the README, without the shell's comments. */
 const commands = readFileSync(join(ROOT, 'README.md'), 'utf8')
   .split('\n')
   .filter((line) => line.startsWith('npx commlm '))
-  .map((line) => (line.match(/"[^"]*"|\S+/g) ?? []).slice(2).map((word) => word.replace(/^"|"$/g, '')));
+  .map((line) =>
+    (line.replace(/\s#.*$/, '').match(/"[^"]*"|\S+/g) ?? []).slice(2).map((word) => word.replace(/^"|"$/g, '')),
+  );
 
 describe('the README', { skip: hasModel ? false : 'models/comm-tiny is not there' }, () => {
   let folder = '';
@@ -37,6 +43,14 @@ describe('the README', { skip: hasModel ? false : 'models/comm-tiny is not there
     const questions = ['Is there a dog in the image?', 'What is in the image?'];
     const lines = questions.map((question, id) => JSON.stringify({ id, image: 'photo.jpg', question }));
     writeFileSync(join(folder, 'questions.jsonl'), lines.join('\n'));
+    // The user's own data, as the recipe tiny-own-data finds them.
+    mkdirSync(join(folder, 'data', 'own', 'images'), { recursive: true });
+    copyFileSync(join(ROOT, 'examples', 'street.jpg'), join(folder, 'data', 'own', 'images', 'photo.jpg'));
+    const conversations = [
+      { from: 'human', value: '<image>\nIs there a dog in the image?' },
+      { from: 'gpt', value: 'Yes.' },
+    ];
+    writeFileSync(join(folder, 'data', 'own', 'train.json'), JSON.stringify([{ image: 'photo.jpg', conversations }]));
   });
 
   after(() => rmSync(folder, { recursive: true }));
@@ -45,7 +59,7 @@ describe('the README', { skip: hasModel ? false : 'models/comm-tiny is not there
     assert.ok(commands.length >= 8, `only ${commands.length} commands found`);
     for (const words of commands.filter(([name]) => !LEFT_OUT.has(name as string))) {
       const input = words[0] === 'chat' ? 'Is there a dog in the image?\n/quit\n' : '';
-      const result = await commlm(words, { cwd: folder, input });
+      const result = await commlm([...words, ...(SHORTENED[words[0] as string] ?? [])], { cwd: folder, input });
       assert.equal(result.code, 0, `commlm ${words.join(' ')}: ${result.stderr}`);
       if (words.includes('--json')) JSON.parse(result.stdout);
     }
