@@ -100,7 +100,12 @@ const settings = Object.entries(moved.stage.data.sets)
       .filter(([, value]) => typeof value === 'string' && value.startsWith('runs/out/overfit'))
       .map(([key, value]) => `stage.data.sets.${set}.${key}=${at(value)}`),
   )
-  .concat(`stage.data.stores.world.folder=${world}`, `loop.steps=${values.steps}`, `loop.batchSize=${values.batch}`)
+  .concat(
+    `stage.data.stores.world.folder=${world}`,
+    `stage.features.folder=${join(out, 'features')}`,
+    `loop.steps=${values.steps}`,
+    `loop.batchSize=${values.batch}`,
+  )
   .flatMap((setting) => ['--set', setting]);
 
 commlm(

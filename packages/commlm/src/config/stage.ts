@@ -21,6 +21,10 @@ export const DataConfig = z.strictObject({
 });
 export type DataConfig = z.infer<typeof DataConfig>;
 
+/** Where the features of frozen encoders are kept between epochs, and how much of the disk they may take (1e9 bytes). */
+export const FeatureConfig = z.strictObject({ folder: z.string().min(1), maxGB: z.number().positive() });
+export type FeatureConfig = z.infer<typeof FeatureConfig>;
+
 /** A stage. */
 export const StageConfig = z.strictObject({
   /** Model folder or hub id. */
@@ -34,6 +38,8 @@ export const StageConfig = z.strictObject({
   lora: LoraConfig.nullable(),
   /** Blocks of the language model between two kept states, the others are computed again for the backward pass; null keeps all. */
   recompute: z.int().positive().nullable(),
+  /** A cache on disk for frozen encoders: each picture is encoded once. Null encodes it whenever it comes. */
+  features: FeatureConfig.nullable(),
   data: DataConfig,
   /** What the loss is measured on during training; null for nothing. */
   held: z.strictObject({ mix: MixtureConfig, samples: z.int().positive(), seed: z.int().nonnegative() }).nullable(),
@@ -53,7 +59,7 @@ export type StageConfig = z.infer<typeof StageConfig>;
 /** A checked stage: types and ranges, and every set that a mixture names is there. */
 export function parseStage(value: unknown): StageConfig {
   const stage = parseConfig(StageConfig, value, 'The recipe');
-  const { data, held, lora, trains, dtype } = stage;
+  const { data, held, lora, trains, dtype, features } = stage;
   const fail = (message: string, fix: string): CommError =>
     new CommError(message, { code: 'train/parts', fix, exitCode: 2 });
   if (trains.length === 0 && lora === null) throw fail('The stage trains nothing.', 'List parts in stage.trains.');
@@ -65,6 +71,9 @@ export function parseStage(value: unknown): StageConfig {
   }
   if (dtype === 'int8' && (lora === null || trains.includes('encoder'))) {
     throw fail('Weights of 8 bits do not learn.', 'Set stage.dtype=bf16, or train an adapter (stage.lora).');
+  }
+  if (features !== null && trains.includes('encoder')) {
+    throw fail('Encoders that learn have no features to keep.', 'Set stage.features=null, or freeze the encoders.');
   }
   for (const name of [data.mix, ...(held === null ? [] : [held.mix])].flatMap(setsOf)) {
     if (Object.hasOwn(data.sets, name)) continue;

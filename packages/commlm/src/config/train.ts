@@ -1,5 +1,6 @@
 /** How a training run steps, saves and looks at itself: the part of a recipe that every kind of training shares. */
 import { z } from 'zod';
+import type { FeatureConfig, StageConfig } from './stage.js';
 
 /** Hyperparameters of a stage; an optional field that is absent switches its feature off. */
 export const LoopConfig = z.strictObject({
@@ -35,11 +36,12 @@ export const LoopConfig = z.strictObject({
 });
 export type LoopConfig = Readonly<z.infer<typeof LoopConfig>>;
 
-/** Fields of the loop that change what is written and never a number: a run may go on with other ones. */
-export const BOOKKEEPING: readonly (keyof LoopConfig)[] = [
-  'saveEvery',
-  'logEvery',
-  'evalEvery',
-  'keepLast',
-  'keepBest',
-];
+/**
+ * Fields, by the section that they stand in, that change what is written, where, or how fast, and never a number: a run
+ * may go on with other ones.
+ */
+export const BOOKKEEPING: Readonly<Record<string, readonly string[]>> = {
+  loop: ['saveEvery', 'logEvery', 'evalEvery', 'keepLast', 'keepBest'] satisfies (keyof LoopConfig)[],
+  stage: ['workers', 'ahead'] satisfies (keyof StageConfig)[],
+  features: ['folder', 'maxGB'] satisfies (keyof FeatureConfig)[],
+};

@@ -36,6 +36,7 @@ export const PAPER_STAGE: Omit<StageConfig, 'model' | 'data'> = {
   trains: ['languageModel', 'projector', 'merge', 'align'],
   lora: null,
   recompute: 1,
+  features: null,
   held: null,
   maxLength: 4096,
   packing: 'pad',

@@ -59,6 +59,7 @@ export const recipe: Recipe = {
     trains: ['languageModel', 'projector', 'merge', 'align'],
     lora: null,
     recompute: null,
+    features: { folder: 'runs/out/overfit/features', maxGB: 1 },
     data: {
       stores: { world: { kind: 'folder', folder: 'runs/out/overfit/world' } },
       sets: { ...SETS },

@@ -27,6 +27,7 @@ export const recipe: Recipe = {
     trains: ['languageModel', 'projector', 'merge', 'align'],
     lora: null,
     recompute: null,
+    features: null,
     data: {
       stores: { images: { kind: 'folder', folder: 'data/own/images' } },
       sets: { own: { kind: 'llava', file: 'data/own/train.json', store: 'images' } },

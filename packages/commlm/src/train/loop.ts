@@ -79,6 +79,10 @@ export interface TrainingTask<Batch> {
   restored?(): void;
   /** Called after each optimiser step, e.g. to move an averaged teacher. */
   afterStep?(step: number): void;
+  /** Called with each checkpoint, to write what the task itself keeps on disk (computed features). */
+  flush?(): void;
+  /** Called when the run ends, however it does. */
+  close?(): void;
   /** Figures on unseen data; throws the signal's reason when it is aborted. */
   evaluate?(step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>>;
   /** Write the finished (or current) result. */
@@ -121,14 +125,16 @@ export async function runTraining<Batch>(
     throw explainFailure(error, { out, step: training?.step ?? 0, batchSize: config.batchSize });
   } finally {
     training?.dispose();
+    task.close?.();
   }
 }
 
 /** What has to be the same in a run that goes on: the recipe without its bookkeeping. */
 function fingerprintOf(recipe: unknown): string {
   const text = JSON.stringify(recipe, (key, value: unknown) => {
-    if (key !== 'loop' || typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).filter(([name]) => !(BOOKKEEPING as string[]).includes(name)));
+    const left = BOOKKEEPING[key];
+    if (left === undefined || typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).filter(([name]) => !left.includes(name)));
   });
   return createHash('sha256').update(text).digest('hex').slice(0, 16);
 }
@@ -396,6 +402,7 @@ class Training<Batch> {
       evalDue: this.#evalDue,
     };
     scope(() => saveCheckpoint(this.#options.out, facts, this.#state(), this.#config.keepLast));
+    this.#task.flush?.();
     this.#savedAt = this.step;
   }
 

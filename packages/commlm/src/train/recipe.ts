@@ -4,7 +4,7 @@ import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import type { ASSEMBLED } from '../config/presets.js';
 import { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } from '../config/pretrain.js';
-import type { StageConfig } from '../config/stage.js';
+import { StageConfig } from '../config/stage.js';
 import { LoopConfig } from '../config/train.js';
 import type { CommTrainConfig } from './comm-task.js';
 import type { TokenizerRecipeConfig } from './tokenizer-run.js';
@@ -84,6 +84,7 @@ const SECTIONS: Readonly<Record<string, z.ZodType>> = {
   mae: MaeConfig,
   deit: DeitConfig,
   lm: LmConfig,
+  stage: StageConfig,
 };
 
 type Shape = { def: { shape?: Record<string, Shape>; innerType?: Shape; type: string } };

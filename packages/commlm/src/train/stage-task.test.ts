@@ -75,6 +75,7 @@ function stageOf(changes: Partial<StageConfig> = {}): StageConfig {
     trains: ['languageModel', 'projector', 'merge', 'align'],
     lora: null,
     recompute: null,
+    features: null,
     data: {
       stores: { images: { kind: 'folder', folder: join(root, 'images') } },
       sets: { rows: { kind: 'llava', file: join(root, 'rows.json'), store: 'images' } },
@@ -147,6 +148,33 @@ test('text alone, one picture, two: padded, packed and recomputed they give one 
   });
 });
 
+test('features from disk give the bits that were computed, and what an encoder gives to half precision', async () => {
+  const features = { folder: join(root, 'features'), maxGB: 0.1 };
+  const lines: string[] = [];
+  const open = (changes: Partial<StageConfig>): StageTask =>
+    StageTask.open(stageOf(changes), 6, (line) => lines.push(line));
+  const batch = await firstBatch(open({}));
+  scope(() => {
+    const gradientsWith = (task: StageTask) => gradientsOf(task, () => task.loss(batch).loss.backward());
+    const gradientsOnce = (changes: Partial<StageConfig>) => {
+      const task = open(changes);
+      const gradients = gradientsWith(task);
+      task.close();
+      return gradients;
+    };
+    const [cold, warm, wanted] = [gradientsOnce({ features }), gradientsOnce({ features }), gradientsOnce({})];
+    for (const [i, [key, grad]] of wanted.entries()) {
+      assert.equal(maxRelDiff(warm[i]![1], cold[i]![1]), 0, key);
+      const difference = maxRelDiff(cold[i]![1], grad);
+      assert.ok(difference < 0.02, `${key}: ${difference}`);
+    }
+  });
+  assert.match(lines.join('\n'), /features: [12] pictures encoded, \d+ read, [\s\S]*features: 0 pictures encoded/);
+  assert.throws(() => stageOf({ features, trains: ['encoder'] }), { code: 'train/parts', fix: /features=null/ });
+  const full = StageTask.open(stageOf({ features: { folder: join(root, 'full'), maxGB: 1e-6 } }), 6, () => {});
+  assert.throws(() => full.loss(batch), { code: 'train/feature-cache-full' });
+});
+
 test('what is listed trains and nothing else; the rest is listed as frozen', () => {
   const task = StageTask.open(stageOf({ trains: ['projector'] }), 6, () => {});
   assert.deepEqual([...task.parts.keys()], ['projector']);
@@ -193,25 +221,27 @@ test('a run goes through the loop, is measured on held-out samples and clears th
     const loss = /eval \d+\s+loss ([\d.]+)/.exec(line)?.[1];
     if (loss !== undefined) losses.push(Number(loss));
   };
-  await runTraining(
-    task,
-    {
-      steps: 10,
-      batchSize: 6,
-      lr: 3e-3,
-      betas: [0.9, 0.99],
-      weightDecay: 0,
-      warmupRatio: 0,
-      minLrRatio: 0,
-      clipNorm: 1,
-      seed: 1,
-      saveEvery: 10,
-      logEvery: 5,
-      evalEvery: 10,
-      keepLast: 1,
-    },
-    { out, recipe: { stage }, resume: false, log },
-  );
+  const loop = {
+    steps: 10,
+    batchSize: 6,
+    lr: 3e-3,
+    betas: [0.9, 0.99],
+    weightDecay: 0,
+    warmupRatio: 0,
+    minLrRatio: 0,
+    clipNorm: 1,
+    seed: 1,
+    saveEvery: 10,
+    logEvery: 5,
+    evalEvery: 10,
+    keepLast: 1,
+  } as const;
+  await runTraining(task, loop, { out, recipe: { loop, stage }, resume: false, log });
+  // It goes on with other threads, and not with other rows.
+  const resume = (changes: Partial<StageConfig>) =>
+    runTraining(task, loop, { out, recipe: { loop, stage: { ...stage, ...changes } }, resume: true, log });
+  assert.deepEqual(await resume({ workers: 2, ahead: 5 }), { step: 10, finished: true });
+  await assert.rejects(resume({ maxLength: 100 }), { code: 'train/recipe' });
   const after = await task.evaluate(10);
   assert.ok(after['loss']! < before['loss']! - 0.3, `${before['loss']} -> ${after['loss']}`);
   assert.deepEqual(readCommConfig(join(out, 'result')).untrained, ['vision.encoders.0.merge']);

@@ -14,6 +14,7 @@ import { saveCommFolder } from '../weights/comm-folder.js';
 import { describeModel, openModel } from '../weights/open-model.js';
 import { BatchPool } from './batch-pool.js';
 import { packedMask } from './comm-task.js';
+import { FeatureCache } from './feature-cache.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from './loop.js';
 import { addLora, mergedWeights, saveAdapter } from './lora.js';
 import { normalisePictures } from './pixels.js';
@@ -111,6 +112,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
   readonly #options: StageBatchOptions;
   readonly #plan: SquarePlan;
   readonly #log: (line: string) => void;
+  readonly #features: FeatureCache | null;
 
   private constructor(config: StageConfig, model: Comm, options: StageBatchOptions, log: (line: string) => void) {
     this.#config = config;
@@ -118,13 +120,17 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     this.#options = options;
     this.#plan = planSquares(options.images);
     this.#log = log;
-    const { recompute, lora, trains } = config;
+    const { recompute, lora, trains, features } = config;
     model.requiresGrad_(false).train();
     if (lora !== null) addLora(model.languageModel, lora, 'language_model.');
     const { trained, frozen } = partsOf(config, model);
     this.parts = trained;
     this.frozen = frozen;
     for (const part of trains) for (const [, module] of modulesOf(part, model)) module.requiresGrad_(true);
+    this.#features =
+      features === null
+        ? null
+        : FeatureCache.open(model.vision, { folder: features.folder, maxBytes: features.maxGB * 1e9 });
     if (recompute !== null) this.backward = (batch, _step, scale) => this.#recomputed(batch, recompute, scale);
   }
 
@@ -163,6 +169,18 @@ export class StageTask implements TrainingTask<StageRawBatch> {
   /** What the loop weighs, counts and names a batch by. */
   describe({ numLearned, numFilled, where }: StageRawBatch): BatchFacts {
     return { weight: numLearned, tokens: numFilled, samples: where };
+  }
+
+  /** Writes features that were computed since the last checkpoint. */
+  flush(): void {
+    this.#features?.flush();
+  }
+
+  close(): void {
+    if (this.#features === null) return;
+    this.#features.close();
+    const { hits, misses, bytes } = this.#features.stats;
+    this.#log(`features: ${misses} pictures encoded, ${hits} read, ${(bytes / 1e9).toFixed(2)} GB on disk`);
   }
 
   /** Loss on the held-out mixture, a mean over its tokens. */
@@ -264,8 +282,18 @@ export class StageTask implements TrainingTask<StageRawBatch> {
       pixelsOf(batch.squares[this.#plan.encoders[i]!]!, count, image, this.#dtype).to({ device }),
     );
     const { vision } = this.#model;
-    const levels = trains.includes('encoder') ? vision.encode(pixels, encoders) : noGrad(() => vision.encode(pixels));
-    return this.#model.fuseLevels(levels);
+    return this.#model.fuseLevels(
+      trains.includes('encoder') ? vision.encode(pixels, encoders) : this.#frozenLevels(pixels),
+    );
+  }
+
+  /** Levels of encoders that do not learn, from the cache where the stage keeps one. */
+  #frozenLevels(pixels: readonly Tensor[]): readonly (readonly Tensor[])[] {
+    if (this.#features === null) return noGrad(() => this.#model.vision.encode(pixels));
+    const { device } = this.#config;
+    return this.#features
+      .encode(pixels)
+      .map((levels) => levels.map((level) => level.to({ device, dtype: this.#dtype })));
   }
 }
 
