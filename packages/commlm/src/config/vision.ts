@@ -299,6 +299,9 @@ export function branchWidth(encoder: EncoderConfig): number {
 /** Patch tokens of one picture in one branch. */
 export const numPatches = (vit: ViTConfig): number => Math.floor(vit.imageSize / vit.patchSize) ** 2;
 
+/** Tokens of one picture within the encoder: patches, class token, registers. */
+export const numTokens = (vit: ViTConfig): number => numPatches(vit) + (vit.clsToken ? 1 : 0) + vit.numRegisters;
+
 /** All encoders and the axis on which their tokens meet (paper-notes 4): `channels` keeps N tokens, `tokens` puts them in a row. */
 export const VisionConfig = z
   .strictObject({ encoders: z.array(EncoderConfig).min(1), fuse: z.enum(['channels', 'tokens']) })

@@ -7,6 +7,8 @@ import type { BatchSource } from './loop.js';
 export interface CheckedBatch extends RawBatch {
   /** What is wrong with each picture that others stand in for, a sentence each. */
   readonly broken: readonly string[];
+  /** The pictures by name, for an error that tells of them. */
+  readonly samples: readonly string[];
 }
 
 /** What the trainer knows of the data threads. */

@@ -86,6 +86,7 @@ async function worldBatcher(options: ClipBatchOptions, world: WorldData): Promis
   return (index) => {
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const captions: number[][] = [];
+    const samples: string[] = [];
     const phraseIndex = new Map<string, number>();
     const regionPictures: bigint[] = [];
     const regionPhrases: bigint[] = [];
@@ -93,6 +94,7 @@ async function worldBatcher(options: ClipBatchOptions, world: WorldData): Promis
     for (let i = 0; i < batchSize; i++) {
       const { scene, pixels } = worldItem(index * batchSize + i, { ...world, bank, side });
       pictures.set(pixels, i * side * side * 3);
+      samples.push(`scene ${index * batchSize + i}`);
       // Things in any order: a caption must not tell where they stand, or the batch is told apart by that.
       const order = new Random(scene.seed, 'clip caption').shuffle(scene.objects);
       captions.push(encode(order.map(phraseOf).join(' and ')));
@@ -105,8 +107,7 @@ async function worldBatcher(options: ClipBatchOptions, world: WorldData): Promis
       }
     }
     const caption = padRows(captions);
-    const broken: readonly string[] = [];
-    const whole = { pictures, captions: caption.ids, captionLengths: caption.lengths, broken };
+    const whole = { pictures, captions: caption.ids, captionLengths: caption.lengths, broken: [], samples };
     if (!regions) return { ...whole, regions: null };
     const phrase = padRows([...phraseIndex.keys()].map(encode));
     const regionPatches = new Float32Array(covers.length * grid * grid);
@@ -138,6 +139,7 @@ async function captionBatcher(
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const captions: number[][] = [];
     const broken: string[] = [];
+    const samples: string[] = [];
     for (let i = 0; i < batchSize; i++) {
       let caption = '';
       const picture = await firstReadable(index * batchSize + i, async (at) => {
@@ -145,15 +147,16 @@ async function captionBatcher(
         // What replaces a broken picture brings its own caption.
         caption = random.pick(record.captions);
         const image = await named(record.image, async () => decodeImage(await store.read(record.image)));
-        return { image, scene: null, label: null };
+        return { name: record.image, image, scene: null, label: null };
       });
       broken.push(...picture.broken);
+      samples.push(picture.name);
       const window = drawSquare(picture.image, data.cutArea, () => random.next());
       pictures.set(cutWindow(picture.image, window, side, false), i * side * side * 3);
       captions.push([...tokenizer.encode(caption).slice(0, data.maxTokens - 1), end]);
     }
     const { ids, lengths } = padRows(captions);
-    return { pictures, captions: ids, captionLengths: lengths, regions: null, broken };
+    return { pictures, captions: ids, captionLengths: lengths, regions: null, broken, samples };
   };
 }
 

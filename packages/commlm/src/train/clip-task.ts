@@ -4,14 +4,14 @@
  */
 import { arange, F, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { parseConfig } from '../config/model.js';
+import { numTokens, parseConfig } from '../config/model.js';
 import { ClipPretrainConfig } from '../config/pretrain.js';
 import { ClipVision } from '../models/clip.js';
 import { ClipText } from '../models/clip-text.js';
 import { saveEncoder } from '../weights/encoder-folder.js';
 import { type CheckedBatch, CheckedBatches, threadsOf } from './checked-batches.js';
 import type { ClipBatchOptions } from './clip-batches.js';
-import type { BatchSource, Losses, TrainingTask } from './loop.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
 import { place } from './placement.js';
 
@@ -124,6 +124,11 @@ export class ClipTask implements TrainingTask<ClipBatch> {
     const options: ClipBatchOptions = { side, patchSize, batchSize, regions, vocabSize: text.vocabSize, data };
     const checked = { start, ...threadsOf(data), log: this.#log };
     return new CheckedBatches<ClipBatch>(new URL('./clip-batches.js', import.meta.url), options, checked);
+  }
+
+  describe({ samples, captions, regions }: ClipBatch): BatchFacts {
+    const tokens = samples.length * numTokens(this.#config.encoder.vit);
+    return { samples, tokens: tokens + captions.length + (regions?.phrases.length ?? 0) };
   }
 
   loss(batch: ClipBatch): Losses {

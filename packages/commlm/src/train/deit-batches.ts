@@ -45,10 +45,12 @@ export const createBatcher: CreateBatcher<DeitBatchOptions> = async (options) =>
     const random = new Random(index, `deit ${data.seed}`);
     const views: View[] = [];
     const broken: string[] = [];
+    const samples: string[] = [];
     for (let i = 0; i < batchSize; i++) {
       const at = index * batchSize + i;
       const picture = await source.picture(augment ? Math.floor(at / repeats) : at);
       broken.push(...picture.broken);
+      samples.push(picture.name);
       views.push(augment ? augmentedView(picture, options, random) : plainView(picture, options));
     }
     const pictures = new Uint8Array(batchSize * side * side * 3);
@@ -60,7 +62,7 @@ export const createBatcher: CreateBatcher<DeitBatchOptions> = async (options) =>
       known.set(view.known, i * numClasses);
     }
     if (augment) mixBatch({ pictures, labels, known }, options, random);
-    return { pictures, labels, known, broken };
+    return { pictures, labels, known, broken, samples };
   };
 };
 

@@ -4,14 +4,14 @@
  */
 import { nn, noGrad, op, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { parseConfig } from '../config/model.js';
+import { numTokens, parseConfig } from '../config/model.js';
 import { type ClassData, DeitConfig } from '../config/pretrain.js';
 import { buildEncoder } from '../models/encoders.js';
 import type { ViT } from '../models/vit.js';
 import { saveEncoder } from '../weights/encoder-folder.js';
 import { type CheckedBatch, CheckedBatches, threadsOf } from './checked-batches.js';
 import type { DeitBatchOptions } from './deit-batches.js';
-import type { BatchSource, Losses, TrainingTask } from './loop.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
 import { place } from './placement.js';
 
@@ -81,6 +81,10 @@ export class DeitTask implements TrainingTask<DeitBatch> {
 
   openBatches(start: number): BatchSource<DeitBatch> {
     return this.#open(this.#config.data, start, true);
+  }
+
+  describe({ samples }: DeitBatch): BatchFacts {
+    return { samples, tokens: samples.length * numTokens(this.#config.encoder.vit) };
   }
 
   loss(batch: DeitBatch): Losses {

@@ -52,9 +52,11 @@ export const createBatcher: CreateBatcher<DinoBatchOptions> = async (options) =>
     const large = new Uint8Array(2 * batchSize * side * side * 3);
     const small = new Uint8Array(smallViews * batchSize * smallSide * smallSide * 3);
     const broken: string[] = [];
+    const samples: string[] = [];
     for (let i = 0; i < batchSize; i++) {
       const picture = await source.picture(index * batchSize + i);
       broken.push(...picture.broken);
+      samples.push(picture.name);
       cut(picture.image, 'first', random, large, i * side * side * 3);
       cut(picture.image, 'second', random, large, (batchSize + i) * side * side * 3);
       for (let v = 0; v < smallViews; v++) {
@@ -75,6 +77,7 @@ export const createBatcher: CreateBatcher<DinoBatchOptions> = async (options) =>
       hidden: BigInt64Array.from(places, BigInt),
       hiddenWeights: Float32Array.from(weights),
       broken,
+      samples,
     };
   };
 };

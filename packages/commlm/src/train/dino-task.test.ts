@@ -48,6 +48,7 @@ function noise(
     hidden: BigInt64Array.from(hidden.flatMap((places, view) => places.map((place) => BigInt(view * patches + place)))),
     hiddenWeights: Float32Array.from(hidden.flatMap((places) => places.map(() => 1 / (places.length * 2 * batchSize)))),
     broken: [],
+    samples: [],
   };
 }
 

@@ -4,14 +4,14 @@
  * (iBOT, 2111.07832).
  */
 import { cat, F, keep, type nn, noGrad, op, optim, scope, type Tensor, tensor, zeros } from '@commlm/torch';
-import { parseConfig } from '../config/model.js';
+import { numTokens, parseConfig } from '../config/model.js';
 import { DinoConfig } from '../config/pretrain.js';
 import { DinoHead } from '../models/dino-head.js';
 import { Dinov2Vision } from '../models/dinov2.js';
 import { saveEncoder } from '../weights/encoder-folder.js';
 import { type CheckedBatch, CheckedBatches, threadsOf } from './checked-batches.js';
 import type { DinoBatchOptions } from './dino-batches.js';
-import type { BatchSource, Losses, TrainingTask } from './loop.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
 import { place } from './placement.js';
 
@@ -169,6 +169,13 @@ export class DinoTask implements TrainingTask<DinoBatch> {
     };
     const checked = { start, ...threadsOf(data), log: this.#log };
     return new CheckedBatches<DinoBatch>(new URL('./dino-batches.js', import.meta.url), options, checked);
+  }
+
+  /** Tokens of the student. */
+  describe({ samples }: DinoBatch): BatchFacts {
+    const { encoder, smallViews, smallSide } = this.#config;
+    const small = { ...encoder.vit, imageSize: smallSide };
+    return { samples, tokens: samples.length * (2 * numTokens(encoder.vit) + smallViews * numTokens(small)) };
   }
 
   loss(batch: DinoBatch, step: number): Losses {

@@ -26,9 +26,11 @@ export const createBatcher: CreateBatcher<MaeBatchOptions> = async (options) => 
     const visible: number[] = [];
     const hidden: number[] = [];
     const broken: string[] = [];
+    const samples: string[] = [];
     for (let i = 0; i < batchSize; i++) {
       const picture = await source.picture(index * batchSize + i);
       broken.push(...picture.broken);
+      samples.push(picture.name);
       const window = drawWindow(picture.image, cutArea, () => random.next());
       pictures.set(cutWindow(picture.image, window, side, random.chance(0.5)), i * side * side * 3);
       const order = random.shuffle(Array.from({ length: patches }, (_, p) => p));
@@ -40,6 +42,7 @@ export const createBatcher: CreateBatcher<MaeBatchOptions> = async (options) => 
       visible: BigInt64Array.from(visible, BigInt),
       hidden: BigInt64Array.from(hidden, BigInt),
       broken,
+      samples,
     };
   };
 };

@@ -34,6 +34,7 @@ function noise(): MaeBatch {
       BigInt,
     ),
     broken: [],
+    samples: [],
   };
 }
 

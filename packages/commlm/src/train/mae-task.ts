@@ -4,14 +4,14 @@
  */
 import { cat, type nn, noGrad, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { numPatches, parseConfig, type ViTConfig } from '../config/model.js';
+import { numPatches, numTokens, parseConfig, type ViTConfig } from '../config/model.js';
 import { MaeConfig } from '../config/pretrain.js';
 import { buildEncoder } from '../models/encoders.js';
 import { MaeDecoder, sincosPositions, xavierLinears } from '../models/mae-decoder.js';
 import { patchRows, type ViT } from '../models/vit.js';
 import { saveEncoder } from '../weights/encoder-folder.js';
 import { type CheckedBatch, CheckedBatches, threadsOf } from './checked-batches.js';
-import type { BatchSource, Losses, TrainingTask } from './loop.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from './loop.js';
 import type { MaeBatchOptions } from './mae-batches.js';
 import { normalisePictures } from './pixels.js';
 import { place } from './placement.js';
@@ -88,6 +88,11 @@ export class MaeTask implements TrainingTask<MaeBatch> {
     };
     const checked = { start, ...threadsOf(data), log: this.#log };
     return new CheckedBatches<MaeBatch>(new URL('./mae-batches.js', import.meta.url), options, checked);
+  }
+
+  /** Tokens of the encoder, which sees the patches that are not hidden. */
+  describe({ samples, hidden }: MaeBatch): BatchFacts {
+    return { samples, tokens: samples.length * numTokens(this.#config.encoder.vit) - hidden.length };
   }
 
   loss(batch: MaeBatch): Losses {

@@ -13,6 +13,8 @@ import { EpochOrder } from './epoch-order.js';
 
 /** A decoded picture and what is known of it. */
 export interface SourcePicture {
+  /** Its file, or which scene of the world it is. */
+  readonly name: string;
   readonly image: RgbImage;
   /** What a picture of the world shows, in pixels of it. */
   readonly scene: Scene | null;
@@ -48,7 +50,7 @@ export async function openPictures(
     picture: (index) =>
       firstReadable(index, async (at) => {
         const { path, label } = files[order.place(at)] as PictureFile;
-        return { image: await decodeImage(path), scene: null, label };
+        return { name: path, image: await decodeImage(path), scene: null, label };
       }),
   };
 }
@@ -76,7 +78,8 @@ async function openWorld({ seed, style, augment }: WorldData, side: number, spli
     numClasses: null,
     picture: async (index) => {
       const { scene, pixels } = worldItem(index, { bank, seed, side, style, augment, split });
-      return { image: { width: side, height: side, data: pixels }, scene, label: null, broken: [] };
+      const image = { width: side, height: side, data: pixels };
+      return { name: `scene ${index}`, image, scene, label: null, broken: [] };
     },
   };
 }
