@@ -5,7 +5,7 @@ import { expectNoLeak, maxRelDiff } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { type CommConfig, parseConfig, CommConfig as Schema } from '../config/model.js';
 import { commTiny } from '../config/presets.js';
-import { Comm, IGNORE_LABEL } from './comm.js';
+import { Comm, IGNORE_LABEL, numberDistances } from './comm.js';
 import { smallComm } from './sample-configs.js';
 
 const PATCH = 3;
@@ -120,6 +120,21 @@ test('weights per token make a weighted mean; no learned token is an error', () 
     assert.ok(Math.abs(loss.item() - (losses[0]! + 3 * losses[2]!) / 4) < 1e-5);
     const none = ids.clone().fill_(IGNORE_LABEL);
     assert.throws(() => model.loss({ ids, labels: none, visual: null }), CommError);
+  });
+});
+
+test('the number token loss is the expected distance of a digit, and 0 for a word', () => {
+  scope(() => {
+    // Tokens 2, 3 and 4 spell 0, 1 and 2.
+    const digits = tensor(BigInt64Array.of(2n, 3n, 4n));
+    const shares = [0.2, 0.5, 0.3];
+    const row = [5, -5, ...shares.map(Math.log)];
+    const logits = tensor([row, row, row]);
+    const distances = numberDistances(logits, tensor(BigInt64Array.of(2n, 4n, 1n)), digits);
+    const wanted = [0.5 + 2 * 0.3, 2 * 0.2 + 0.5, 0];
+    for (const [i, value] of [...(distances.toArray() as Float32Array)].entries()) {
+      assert.ok(Math.abs(value - wanted[i]!) < 1e-6, `${i}: ${value}`);
+    }
   });
 });
 

@@ -33,6 +33,19 @@ export interface CommBatch {
 export interface LossOptions {
   /** Weighted mean over the learned tokens (default), or their weighted sum. */
   readonly reduction?: 'mean' | 'sum';
+  /** Also how far the predicted number is from the right one, for tokens that spell numbers. */
+  readonly numbers?: NumberLoss;
+}
+
+/**
+ * The number token loss (2411.02083, eq. 5, the Wasserstein form): cross-entropy takes a 7 for as wrong as a 3 where 4 is
+ * right; this counts the expected distance, so that what is not known for certain is at least near.
+ */
+export interface NumberLoss {
+  /** i64[K], the tokens of 0, 1, ... K - 1 in this order. */
+  readonly ids: Tensor;
+  /** Nats that a distance of one counts. */
+  readonly weight: number;
 }
 
 /** What `Comm.loss` gives. */
@@ -93,13 +106,14 @@ export class Comm extends nn.Module {
   }
 
   /** Next-token cross-entropy over the learned labels; the head runs on those positions only. */
-  loss(batch: CommBatch, { reduction = 'mean' }: LossOptions = {}): CommLoss {
+  loss(batch: CommBatch, { reduction = 'mean', numbers }: LossOptions = {}): CommLoss {
     return scope(() => {
       const hidden_BTE = this.hidden(batch);
       const { places, targets, weights } = learnedTokens(batch);
-      const logits_MV = this.languageModel.logits(hidden_BTE.flatten(0, 1).indexSelect(0, places));
-      const losses_M = F.crossEntropy(logits_MV.to('f32'), targets, { reduction: 'none' });
-      const loss = reduceLosses(losses_M, weights, reduction);
+      const logits_MV = this.languageModel.logits(hidden_BTE.flatten(0, 1).indexSelect(0, places)).to('f32');
+      const losses_M = F.crossEntropy(logits_MV, targets, { reduction: 'none' });
+      const apart_M = numbers && numberDistances(logits_MV, targets, numbers.ids).mul(numbers.weight);
+      const loss = reduceLosses(apart_M ? losses_M.add(apart_M) : losses_M, weights, reduction);
       return { loss, numTokens: targets.shape[0]!, tokenLosses: losses_M.detach() };
     });
   }
@@ -203,6 +217,23 @@ export function learnedTokens({ labels, weights }: CommBatch): LearnedTokens {
       targets: next.indexSelect(0, places),
       weights: weights === undefined ? null : shiftLeft(weights.to('f32'), 0).flatten().indexSelect(0, places),
     };
+  });
+}
+
+/** Expected distance of the predicted number to the right one, 0 for a target that is none: f32[M, V], i64[M], i64[K] -> f32[M]. */
+export function numberDistances(logits_MV: Tensor, targets_M: Tensor, ids_K: Tensor): Tensor {
+  return scope(() => {
+    const isTarget_MK = targets_M.unsqueeze(1).eq(ids_K).to('f32');
+    const values_K = tensor(
+      Float32Array.from({ length: ids_K.shape[0]! }, (_, value) => value),
+      {
+        device: logits_MV.device,
+      },
+    );
+    const right_M1 = isTarget_MK.mul(values_K).sum(1).unsqueeze(1);
+    const distances_MK = values_K.sub(right_M1).abs();
+    const expected_M = logits_MV.indexSelect(1, ids_K).softmax(1).mul(distances_MK).sum(1);
+    return expected_M.mul(isTarget_MK.sum(1));
   });
 }
 

@@ -34,6 +34,7 @@ export const recipe: Recipe = {
       patchPlaceWeight: 0.5,
       wordProbes: 0,
       edgeProbes: 0,
+      numberWeight: 0,
       pairRows: 0,
     },
     world: { seed: 200, style: 'known', augment: 'light' },

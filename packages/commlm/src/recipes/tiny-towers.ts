@@ -35,6 +35,7 @@ export const recipe: Recipe = {
       patchPlaceWeight: 1,
       wordProbes: 0,
       edgeProbes: 0,
+      numberWeight: 0,
       pairRows: 0,
     },
     world: { seed: 203, style: 'known', augment: 'strong' },

@@ -46,8 +46,10 @@ export interface TaskMix {
    * to the word and from the word to the answer, and neither is worth learning without the other; this teaches the first.
    */
   readonly wordProbes: number;
-  /** Like `wordProbes`, for where a thing is: `left`, `top`, `right` or `bottom` and a noun, to answer with the first digit of that edge. */
+  /** Like `wordProbes`, for where a thing is: `left`, `top`, `right` or `bottom` and a noun, to answer with the first two digits of that edge. */
   readonly edgeProbes: number;
+  /** Nats that a digit counts for each step that it is expected to be off (`NumberLoss`), 0 for cross-entropy alone. */
+  readonly numberWeight: number;
   /** Rows a batch beside those of its pictures, each about two of them shown together. */
   readonly pairRows: number;
 }
@@ -120,12 +122,14 @@ export function patchObjects(scene: Scene, bank: SpriteBank, grid: number): (Sce
   });
 }
 
-/** The words that patches are named by: token ids, in the order of the classes. */
+/** The words that patches are named by, and digits: token ids, in the order of the classes. */
 export interface PatchWords {
   /** A noun in the singular and in the plural, then `NOUNS.length` stands for the background. */
   readonly nouns: BigInt64Array;
   readonly plurals: BigInt64Array;
   readonly colors: BigInt64Array;
+  /** The digits 0 to 9 behind a point. */
+  readonly digits: BigInt64Array;
 }
 
 interface Row {
@@ -144,7 +148,15 @@ interface Row {
 const PAIR_QUESTIONS = 4;
 
 /** Tokens whose loss is logged: the place in this list plus one is written beside the token. */
-export const WATCHED = ['existence', 'rec_digit1', 'rec_digit2', 'name_at', 'word_probe', 'edge_probe'] as const;
+export const WATCHED = [
+  'existence',
+  'rec_digit1',
+  'rec_digit2',
+  'name_at',
+  'word_probe',
+  'edge_probe1',
+  'edge_probe2',
+] as const;
 
 type Watched = (typeof WATCHED)[number];
 
@@ -164,10 +176,12 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   /** First token of each word within a sentence. */
   const wordIds = (words: readonly string[]): BigInt64Array =>
     BigInt64Array.from(words, (word) => BigInt(tokenizer.encode(` ${word}`)[0] as number));
+  const digitIds = Array.from({ length: 10 }, (_, digit) => tokenizer.encode(` [0.${digit}`).at(-1) as number);
   const patchWords: PatchWords = {
     nouns: wordIds(NOUNS.map(({ name }) => name)),
     plurals: wordIds(NOUNS.map(({ plural }) => plural)),
     colors: wordIds(COLOR_NAMES),
+    digits: BigInt64Array.from(digitIds, BigInt),
   };
   const nounClasses = new Map(NOUNS.map(({ name }, index) => [name, BigInt(index)]));
 
@@ -180,7 +194,6 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
   const nounOfId = new Map(
     [patchWords.nouns, patchWords.plurals].flatMap((ids) => [...ids].map((id, i) => [Number(id), NOUNS[i]!.name])),
   );
-  const digitIds = Array.from({ length: 10 }, (_, digit) => tokenizer.encode(` [0.${digit}`).at(-1) as number);
 
   /** Words behind the picture, each in a segment of its own and somewhere near where a question would name it. */
   const appendProbes = (row: Row, prefixLength: number, scene: Scene, random: Random): void => {
@@ -213,7 +226,11 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
       segment++;
       push(edgeIds[edge] as number, at);
       push(wordId(noun), at + 1);
-      answer = digitIds[Math.min(9, Math.floor(10 * (boxInSquare(box, scene)[edge] as number)))] as number;
+      const hundredths = Math.min(99, Math.floor(100 * (boxInSquare(box, scene)[edge] as number)));
+      const [first, second] = [Math.floor(hundredths / 10), hundredths % 10].map((digit) => digitIds[digit] as number);
+      answer = first as number;
+      push(first as number, at + 2);
+      answer = second as number;
     }
     push(tokenizer.eosId as number, 0);
   };
@@ -294,6 +311,7 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     const numTokens = Math.max(...rows.map(({ ids }) => ids.length));
     const size = rows.length * numTokens;
     const batch = {
+      first: index * batchSize,
       pictures,
       patchNouns,
       patchColors,
@@ -323,7 +341,10 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.weights[at] = weights[t] as number;
         // Behind the questions there are probes only.
         const isProbe = types.length > 0 && (segments[t] as number) >= types.length;
-        const probe = digitIds.includes(labels[t] as number) ? 'edge_probe' : 'word_probe';
+        const isDigit = digitIds.includes(labels[t] as number);
+        // The second digit of an edge is asked for by the first one.
+        const digit = digitIds.includes(ids[t - 1] as number) ? 'edge_probe2' : 'edge_probe1';
+        const probe = isDigit ? digit : 'word_probe';
         const watched = isProbe ? probe : watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
         batch.watched[at] = watched === undefined ? 0 : WATCHED.indexOf(watched) + 1;
       }

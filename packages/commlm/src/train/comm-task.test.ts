@@ -8,7 +8,7 @@ import { smallComm } from '../models/sample-configs.js';
 import { renderConversation } from '../text/conversation.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../weights/comm-folder.js';
-import { createBatcher } from './comm-batches.js';
+import { createBatcher, WATCHED } from './comm-batches.js';
 import { type CommRawBatch, CommTask } from './comm-task.js';
 import { loadRecipe } from './recipe.js';
 
@@ -56,4 +56,28 @@ test('rows about two pictures stand behind the others, and each question is the 
   assert.ok(question !== '' && answer !== '', text);
   const turn = { question: [{ picture: true }, ' ', { picture: true }, ` ${question}`] as const, answer };
   assert.deepEqual(own, renderConversation([turn], { tokenizer, imageTokens: [64, 64] }).ids);
+});
+
+test('an edge asked for alone has two digits, each labelled where the next token stands', async () => {
+  const stage = await loadRecipe('tiny-stage2');
+  assert.ok(stage.kind === 'comm');
+  const tokenizerFolder = new URL('../../../../models/comm-tiny', import.meta.url).pathname;
+  const options = { ...stage.comm, batchSize: 4, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
+  const batch = (await createBatcher(options))(0) as unknown as CommRawBatch;
+  const tokenizer = await Tokenizer.load(tokenizerFolder);
+  const word = (at: number): string => tokenizer.decode([Number(batch.ids[at])]).trim();
+  const label = (at: number): string => tokenizer.decode([Number(batch.labels[at])]);
+  const asked = [...batch.watched.keys()].filter((at) => WATCHED[batch.watched[at]! - 1] === 'edge_probe1');
+  assert.ok(asked.length > 0);
+  for (const at of asked) {
+    assert.match(word(at - 2), /^(left|top|right|bottom)$/);
+    assert.equal(batch.ids[at], batch.labels[at], 'the first digit stands where it is asked for');
+    assert.match(label(at), /^\d$/);
+    assert.match(label(at + 1), /^\d$/);
+    assert.equal(WATCHED[batch.watched[at + 1]! - 1], 'edge_probe2');
+  }
+  const task = CommTask.outline({ ...stage.comm, batchSize: 4 });
+  const { tokens, samples } = task.describe(batch);
+  assert.deepEqual(samples, ['scene 0', 'scene 1', 'scene 2', 'scene 3']);
+  assert.equal(tokens, batch.segments.filter((segment) => segment >= 0).length);
 });

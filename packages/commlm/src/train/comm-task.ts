@@ -21,7 +21,7 @@ import { isOwnEncoder, loadEncoder } from '../weights/encoder-folder.js';
 import { loadHfEncoder } from '../weights/hf-folder.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
 import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
-import type { BatchSource, TrainingTask } from './loop.js';
+import type { BatchFacts, BatchSource, TrainingTask } from './loop.js';
 import { normalisePictures } from './pixels.js';
 
 // Shapes: B pictures, R rows (one a picture and one a pair), T tokens of a packed row, N visual tokens.
@@ -49,6 +49,8 @@ export interface CommTrainConfig {
 
 /** A packed batch of the data thread. */
 export interface CommRawBatch extends RawBatch {
+  /** Number of its first scene in the stream. */
+  readonly first: number;
   /** u8[B, side, side, 3]. */
   readonly pictures: Uint8Array;
   /** [B * N] place in `patchWords.nouns` of what each patch shows, one past the end for the background, -100 unclear. */
@@ -198,20 +200,31 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     return new BatchPool<CommRawBatch>(new URL('./comm-batches.js', import.meta.url), options, { start });
   }
 
+  describe({ first, segments, patchNouns }: CommRawBatch): BatchFacts {
+    const { batchSize, questions } = this.#config;
+    const samples = Array.from({ length: batchSize }, (_, i) => `scene ${first + i}`);
+    // Without questions the language model reads nothing: what is left are the visual tokens.
+    return { samples, tokens: questions === 0 ? patchNouns.length : segments.filter((segment) => segment >= 0).length };
+  }
+
   loss(batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const shape = [batch.numRows, batch.numTokens];
     const visual = this.#encode(batch);
     const patches = this.#readPatches(visual, batch);
     if (this.#config.questions === 0) return patches;
-    const { loss, tokenLosses } = this.#model.loss({
-      ids: tensor(batch.ids, { shape }),
-      labels: tensor(batch.labels, { shape }),
-      positions: tensor(batch.positions, { shape }),
-      weights: tensor(batch.weights, { shape }),
-      mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
-      // A picture that several rows show is encoded once.
-      visual: visual.indexSelect(0, tensor(batch.shown)),
-    });
+    const { numberWeight: weight } = this.#config.mix;
+    const { loss, tokenLosses } = this.#model.loss(
+      {
+        ids: tensor(batch.ids, { shape }),
+        labels: tensor(batch.labels, { shape }),
+        positions: tensor(batch.positions, { shape }),
+        weights: tensor(batch.weights, { shape }),
+        mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
+        // A picture that several rows show is encoded once.
+        visual: visual.indexSelect(0, tensor(batch.shown)),
+      },
+      weight > 0 ? { numbers: { ids: tensor(batch.patchWords.digits), weight } } : {},
+    );
     const metrics = { token_loss: tokenLosses.mean(), ...watchedLosses(batch, tokenLosses), ...patches.metrics };
     return { loss: loss.add(patches.loss), metrics };
   }

@@ -278,7 +278,8 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
         rows: batchSize + mix.pairRows,
         tokens,
         pictures: batchSize,
-        learned: ROW.learnedOfQuestion * questions + probes,
+        // An edge has two digits.
+        learned: ROW.learnedOfQuestion * questions + probes + mix.edgeProbes,
         blocks: questions > 0,
         trainsEncoder: (place) => learns(model.vision.encoders[place]?.type ?? ''),
       });
