@@ -129,6 +129,32 @@ test('the same answers from an OpenAI-style server give the same figures', async
   }
 });
 
+test('two runs are compared answer by answer, and a report is written anew', async () => {
+  const other = join(folder, 'short');
+  const args = ['--data', data, '--out', other, '--max-new-tokens', '1', '--batch-size', '16'];
+  const shortened = await commlm(['eval', 'pope', 'refcoco', ...args]);
+  assert.equal(shortened.code, 0, shortened.stderr);
+  const compared = await commlm(['eval', 'compare', join(folder, 'whole'), other, '--show', '2']);
+  assert.equal(compared.code, 0, compared.stderr);
+  assert.match(compared.stdout, /^refcoco +accuracy /m);
+  const { code, stdout } = await commlm(['eval', 'compare', join(folder, 'whole'), other, '--json']);
+  assert.equal(code, 0);
+  const { benchmarks } = JSON.parse(stdout) as {
+    benchmarks: { benchmark: string; figures: { accuracy: { a: number; b: number } }; changes: { kind: string }[] }[];
+  };
+  assert.deepEqual(benchmarks.map(({ benchmark }) => benchmark).sort(), ['pope', 'refcoco']);
+  // A single token is no box: whatever was right is lost.
+  const refcoco = benchmarks.find(({ benchmark }) => benchmark === 'refcoco');
+  const right = readText('whole', 'samples_refcoco.jsonl').split('"correct":true').length - 1;
+  assert.ok(right > 0 && refcoco !== undefined && refcoco.figures.accuracy.a > 0);
+  assert.equal(refcoco.figures.accuracy.b, 0);
+  assert.equal(refcoco.changes.filter(({ kind }) => kind === 'lost').length, right);
+  rmSync(join(other, 'report.html'));
+  const report = await commlm(['eval', 'report', other]);
+  assert.equal(report.code, 0, report.stderr);
+  assert.match(readText('short', 'report.html'), /refcoco/);
+});
+
 test('options without effect and unknown names are usage errors', async () => {
   const faults: [string[], RegExp][] = [
     [['eval', 'popes', '--data', data, '--out', join(folder, 'x')], /no benchmark "popes"/],

@@ -56,7 +56,8 @@ describe('set-up', { skip: posix ? false : 'the pretended compiler is a shell sc
   };
 
   const run = (script: string, env: NodeJS.ProcessEnv = {}, args: readonly string[] = []) => {
-    const { npm_execpath: _, ...inherited } = process.env;
+    // The caller's own libtorch must not answer for the pretended ones.
+    const { npm_execpath: _, LIBTORCH: __, ...inherited } = process.env;
     const result = spawnSync(process.execPath, [join(dir, script), ...args], {
       cwd: dir,
       encoding: 'utf8',

@@ -14,12 +14,17 @@ function packageVersion(): string {
 }
 
 function createProgram(): Command {
-  const program = new Command('commlm')
+  const program: Command = new Command('commlm');
+  program
     .description('Run, study, train and evaluate COMM: multi-modal language models with fused visual encoders.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .addOption(new Option('--debug', 'show stack traces of errors'))
-    .configureHelp({ showGlobalOptions: true })
+    .configureHelp({
+      showGlobalOptions: true,
+      // Those of the program; a subcommand does not share the options of its command.
+      visibleGlobalOptions: () => [...program.options],
+    })
     .enablePositionalOptions()
     .showHelpAfterError(false)
     .exitOverride();

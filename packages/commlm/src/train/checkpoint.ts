@@ -8,7 +8,6 @@
 import {
   closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -83,14 +82,14 @@ export function saveCheckpoint(
     io.writeSafetensors(state, tensors);
     const text = JSON.stringify({ ...facts, state: checksum(state) }, null, 2);
     writeDurably(join(temporary, FACTS), `${JSON.stringify({ crc32: crc32(text), facts: text })}\n`);
-    syncFolder(temporary);
+    io.syncFolder(temporary);
   } catch (error) {
     rmSync(temporary, { recursive: true, force: true });
     throw error;
   }
   rmSync(target, { recursive: true, force: true });
   renameSync(temporary, target);
-  syncFolder(run);
+  io.syncFolder(run);
   prune(run, facts, keepLast);
   return target;
 }
@@ -149,15 +148,4 @@ function checksum(path: string): Checksum {
 
 function writeDurably(path: string, text: string): void {
   writeFileSync(path, text, { flush: true });
-}
-
-/** Makes names durable; folders cannot be opened for this on Windows. */
-function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

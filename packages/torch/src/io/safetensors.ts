@@ -264,7 +264,7 @@ function writeAll(fd: number, bytes: Uint8Array): void {
 }
 
 /** Makes the rename itself durable; folders cannot be opened for this on Windows, where it is not needed. */
-function syncFolder(folder: string): void {
+export function syncFolder(folder: string): void {
   if (process.platform === 'win32') return;
   const fd = openSync(folder, 'r');
   try {
