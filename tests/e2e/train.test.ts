@@ -81,11 +81,27 @@ test('stopped by SIGTERM and by Ctrl-C a run saves, and goes on to the bytes of 
   assert.ok(!existsSync(join(stopped, 'result')) && !existsSync(join(stopped, 'train.lock')));
   assert.equal((await train(stopped, ['--resume'], 'SIGINT')).code, 130);
   assert.match((await train(stopped)).stderr, /holds a run already/);
+  const soFar = join(folder, 'so-far');
+  const exported = await train(stopped, ['--export', soFar, '--json']);
+  assert.equal(exported.code, 0, exported.stderr);
+  const { step } = JSON.parse(exported.stdout) as { step: number };
+  assert.ok(step > 0 && step < 40 && existsSync(join(soFar, 'model.safetensors')), exported.stdout);
   const last = await train(stopped, ['--resume', '--json']);
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(JSON.parse(last.stdout), { out: stopped, step: 40, finished: true });
   const weights = (out: string): Buffer => readFileSync(join(out, 'result', 'model.safetensors'));
   assert.deepEqual(weights(stopped), weights(whole));
+  const again = join(folder, 'again');
+  assert.equal((await train(stopped, ['--export', again])).code, 0);
+  assert.deepEqual(readFileSync(join(again, 'model.safetensors')), weights(whole));
+  for (const [out, to, message] of [
+    [stopped, again, /is there already/],
+    [join(folder, 'nowhere'), join(folder, 'x'), /holds no checkpoint/],
+  ] as const) {
+    const refused = await train(out, ['--export', to]);
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, message);
+  }
   const steps = readFileSync(join(stopped, 'metrics.jsonl'), 'utf8').trim().split('\n');
   assert.deepEqual(
     steps.map((line) => (JSON.parse(line) as { step: number }).step),

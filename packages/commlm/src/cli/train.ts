@@ -14,6 +14,7 @@ interface TrainOptions {
   readonly set: readonly string[];
   readonly resume?: boolean;
   readonly dryRun?: boolean;
+  readonly export?: string;
   readonly json?: boolean;
 }
 
@@ -31,6 +32,7 @@ export function register(program: Command): void {
       [],
     )
     .option('--resume', 'go on from the newest checkpoint in the folder')
+    .option('--export <folder>', 'write the model of the newest checkpoint there, and train nothing')
     .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
     .option('--json', 'print how the run ended, or the plan, as one JSON document')
     .addHelpText(
@@ -41,6 +43,7 @@ export function register(program: Command): void {
         '  commlm train tiny-tokenizer',
         '  commlm train tiny-clip --set loop.steps=500 --out runs/out/short',
         '  commlm train tiny-clip --resume',
+        '  commlm train tiny-clip --export runs/out/so-far   (while it runs, or after it was stopped)',
       ].join('\n'),
     )
     .action((name: string, options: TrainOptions) => train(name, options));
@@ -55,7 +58,13 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
-  const { runRecipe } = await import('../train/run.js');
+  const { exportRecipe, runRecipe } = await import('../train/run.js');
+  if (options.export !== undefined) {
+    const { step } = await exportRecipe(await withFolders(recipe), { out, recipe, to: options.export, log: note });
+    if (options.json === true) printJson({ out, step, folder: options.export });
+    else note(`wrote step ${step} to ${options.export}`);
+    return;
+  }
   const bar = new TrainingBar(recipe.kind === 'tokenizer' ? 0 : recipe.loop.steps);
   const signal = interruptSignal();
   const result = await runRecipe(await withFolders(recipe), {

@@ -129,6 +129,21 @@ export async function runTraining<Batch>(
   }
 }
 
+/** Exports what the newest sound checkpoint in `out` has learned; a run may be going on there. */
+export async function exportCheckpoint<Batch>(
+  task: TrainingTask<Batch>,
+  config: LoopConfig,
+  options: Pick<RunOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
+): Promise<RunResult> {
+  const training = new Training(task, config, { ...options, resume: true });
+  try {
+    return await training.export(options.to);
+  } finally {
+    training.dispose();
+    task.close?.();
+  }
+}
+
 /** What has to be the same in a run that goes on: the recipe without its bookkeeping. */
 function fingerprintOf(recipe: unknown): string {
   const text = JSON.stringify(recipe, (key, value: unknown) => {
@@ -185,7 +200,7 @@ class Training<Batch> {
     const { out, recipe, log, onStep, signal } = this.#options;
     const { steps, seed, batchSize, logEvery, saveEvery, evalEvery } = this.#config;
     this.#logParts();
-    if (this.#options.resume) this.#resume();
+    if (this.#options.resume && this.#resume()) log(`resumed at step ${this.step}`);
     replaceFile(join(out, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
     recordStart(out, { step: this.step, seed });
     const runLog = new RunLog(out, this.step);
@@ -229,6 +244,13 @@ class Training<Batch> {
       await batches.close();
       await runLog.close(log);
     }
+  }
+
+  /** Exports the newest checkpoint, or the start where none is sound. */
+  async export(folder: string): Promise<RunResult> {
+    this.#resume();
+    await this.#withAverage(() => this.#task.export(folder));
+    return { step: this.step, finished: this.step >= this.#config.steps };
   }
 
   /** Frees the optimiser's state and the averages. */
@@ -414,10 +436,11 @@ class Training<Batch> {
     for (const device of this.#devices()) yield [`rng.${device}`, rngState(device)];
   }
 
-  #resume(): void {
+  /** Takes up the newest sound checkpoint, if there is one. */
+  #resume(): boolean {
     const { out, log } = this.#options;
     const saved = loadCheckpoint(out, log);
-    if (saved === null) return;
+    if (saved === null) return false;
     const { facts, tensors } = saved;
     if (facts.recipe !== this.#fingerprint) {
       throw new CommError(`The checkpoint in ${out} belongs to another recipe.`, {
@@ -438,7 +461,7 @@ class Training<Batch> {
     this.#skipped = facts.skipped;
     this.#best = facts.best;
     this.#evalDue = facts.evalDue;
-    log(`resumed at step ${this.step}`);
+    return true;
   }
 }
 

@@ -1,36 +1,37 @@
-/** From a resolved recipe to a finished run. */
-import { readdirSync } from 'node:fs';
+/** From a resolved recipe to a finished run, or to what a run has reached. */
+import { existsSync, readdirSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
 import { listCheckpoints } from './checkpoint.js';
-import { type RunOptions, type RunResult, runTraining } from './loop.js';
+import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import type { Recipe } from './recipe.js';
 
-async function runTask(recipe: Exclude<Recipe, { kind: 'tokenizer' }>, options: RunOptions): Promise<RunResult> {
+type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
+type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
+
+/** Builds the task of a recipe and hands it on. */
+async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: UseTask): Promise<RunResult> {
+  const { manualSeed } = await import('@commlm/torch');
+  manualSeed(recipe.loop.seed);
   switch (recipe.kind) {
     case 'clip':
-      return runTraining(new (await import('./clip-task.js')).ClipTask(recipe.clip, options.log), recipe.loop, options);
+      return use(new (await import('./clip-task.js')).ClipTask(recipe.clip, log));
     case 'dinov2':
-      return runTraining(
-        new (await import('./dino-task.js')).DinoTask(recipe.dinov2, options.log),
-        recipe.loop,
-        options,
-      );
+      return use(new (await import('./dino-task.js')).DinoTask(recipe.dinov2, log));
     case 'mae':
-      return runTraining(new (await import('./mae-task.js')).MaeTask(recipe.mae, options.log), recipe.loop, options);
+      return use(new (await import('./mae-task.js')).MaeTask(recipe.mae, log));
     case 'deit':
-      return runTraining(new (await import('./deit-task.js')).DeitTask(recipe.deit, options.log), recipe.loop, options);
+      return use(new (await import('./deit-task.js')).DeitTask(recipe.deit, log));
     case 'lm':
-      return runTraining(new (await import('./lm-task.js')).LmTask(recipe.lm), recipe.loop, options);
+      return use(new (await import('./lm-task.js')).LmTask(recipe.lm));
     case 'comm':
-      return runTraining((await import('./comm-task.js')).CommTask.open(recipe.comm), recipe.loop, options);
+      return use((await import('./comm-task.js')).CommTask.open(recipe.comm));
     case 'stage':
-      return runTraining(
-        (await import('./stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, options.log),
-        recipe.loop,
-        options,
-      );
+      return use((await import('./stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, log));
   }
 }
+
+const inTheWay = (message: string, fix: string): CommError =>
+  new CommError(message, { code: 'train/exists', fix, exitCode: 2 });
 
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten. */
 export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<RunResult> {
@@ -40,13 +41,26 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Ru
   }
   if (!options.resume && listCheckpoints(options.out).length > 0) {
     const names = readdirSync(options.out).filter((file) => file.startsWith('checkpoint-'));
-    throw new CommError(`${options.out} holds a run already (${names.at(-1)}).`, {
-      code: 'train/exists',
-      fix: 'Add --resume to go on with it, or name another --out.',
+    throw inTheWay(
+      `${options.out} holds a run already (${names.at(-1)}).`,
+      'Add --resume to go on with it, or name another --out.',
+    );
+  }
+  return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, options));
+}
+
+/** Writes what the newest checkpoint in `out` has learned to the folder `to`, as the end of the run would; trains nothing. */
+export async function exportRecipe(
+  recipe: Recipe,
+  options: Pick<RunOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
+): Promise<RunResult> {
+  if (recipe.kind === 'tokenizer' || listCheckpoints(options.out).length === 0) {
+    throw new CommError(`${options.out} holds no checkpoint.`, {
+      code: 'train/no-checkpoint',
+      fix: 'Name the folder of a run with --out.',
       exitCode: 2,
     });
   }
-  const { manualSeed } = await import('@commlm/torch');
-  manualSeed(recipe.loop.seed);
-  return runTask(recipe, options);
+  if (existsSync(options.to)) throw inTheWay(`${options.to} is there already.`, 'Name a folder that is not.');
+  return withTask(recipe, options.log, (task) => exportCheckpoint(task, recipe.loop, options));
 }
