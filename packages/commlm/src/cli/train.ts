@@ -1,8 +1,8 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { StageConfig } from '../config/stage.js';
+import { resolveModelFolder } from '../generate/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
@@ -159,7 +159,11 @@ class TrainingBar {
 async function noteMissing(stage: StageConfig): Promise<void> {
   const { missingData } = await import('../train/stage-files.js');
   for (const path of missingData(stage)) note(`missing: ${path}`);
-  if (!existsSync(stage.model)) note(`missing: ${stage.model}, the model that the stage starts from`);
+  try {
+    resolveModelFolder(stage.model);
+  } catch {
+    note(`missing: ${stage.model}, the model that the stage starts from`);
+  }
 }
 
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */

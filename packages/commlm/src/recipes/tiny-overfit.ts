@@ -53,7 +53,7 @@ export const recipe: Recipe = {
     keepLast: 1,
   },
   stage: {
-    model: 'models/comm-tiny',
+    model: 'comm-tiny',
     dtype: 'bf16',
     device: 'cpu',
     trains: ['languageModel', 'projector', 'merge', 'align'],

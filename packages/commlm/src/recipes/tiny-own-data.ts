@@ -21,7 +21,7 @@ export const recipe: Recipe = {
     keepLast: 2,
   },
   stage: {
-    model: 'models/comm-tiny',
+    model: 'comm-tiny',
     dtype: 'f32',
     device: 'cpu',
     trains: ['languageModel', 'projector', 'merge', 'align'],

@@ -62,7 +62,10 @@ const bytesOf = ({ numel, dtype }: { numel: number; dtype: DType }): number => n
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
 
 /** What a plan asks of a task. */
-type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState' | 'evaluate'>;
+type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState'> & {
+  /** What it evaluates on, if anything. */
+  readonly evaluate?: unknown;
+};
 type StageRecipe = Extract<Recipe, { kind: 'stage' }>;
 
 /** Plans a run. */
@@ -119,7 +122,8 @@ async function outline(recipe: LoopRecipe): Promise<Outline> {
     }
     case 'stage': {
       const { StageTask } = await import('./stage-task.js');
-      return nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe)));
+      const evaluate = recipe.stage.held ?? undefined;
+      return { ...nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe))), evaluate };
     }
   }
 }

@@ -216,7 +216,7 @@ test('a run goes through the loop, is measured on held-out samples and clears th
   const stage = stageOf({ held, trains: ['languageModel', 'projector'] });
   const losses: number[] = [];
   const task = StageTask.open(stage, 6, () => {});
-  const before = await task.evaluate(0);
+  const before = await task.evaluate!(0);
   const log = (line: string): void => {
     const loss = /eval \d+\s+loss ([\d.]+)/.exec(line)?.[1];
     if (loss !== undefined) losses.push(Number(loss));
@@ -242,7 +242,7 @@ test('a run goes through the loop, is measured on held-out samples and clears th
     runTraining(task, loop, { out, recipe: { loop, stage: { ...stage, ...changes } }, resume: true, log });
   assert.deepEqual(await resume({ workers: 2, ahead: 5 }), { step: 10, finished: true });
   await assert.rejects(resume({ maxLength: 100 }), { code: 'train/recipe' });
-  const after = await task.evaluate(10);
+  const after = await task.evaluate!(10);
   assert.ok(after['loss']! < before['loss']! - 0.3, `${before['loss']} -> ${after['loss']}`);
   assert.deepEqual(readCommConfig(join(out, 'result')).untrained, ['vision.encoders.0.merge']);
 });

@@ -107,6 +107,8 @@ export class StageTask implements TrainingTask<StageRawBatch> {
   readonly frozen: ReadonlyMap<string, nn.Module>;
   /** Where blocks are recomputed: adds the gradients of `scale` times the loss itself, and gives the loss. */
   readonly backward?: (batch: StageRawBatch, step: number, scale: number) => Losses;
+  /** Loss on the held-out mixture, a mean over its tokens; absent where none is held out. */
+  readonly evaluate?: (step: number, signal?: AbortSignal) => Promise<Readonly<Record<string, number>>>;
   readonly #config: StageConfig;
   readonly #model: Comm;
   readonly #options: StageBatchOptions;
@@ -120,7 +122,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     this.#options = options;
     this.#plan = planSquares(options.images);
     this.#log = log;
-    const { recompute, lora, trains, features } = config;
+    const { recompute, lora, trains, features, held } = config;
     model.requiresGrad_(false).train();
     if (lora !== null) addLora(model.languageModel, lora, 'language_model.');
     const { trained, frozen } = partsOf(config, model);
@@ -131,6 +133,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
       features === null
         ? null
         : FeatureCache.open(model.vision, { folder: features.folder, maxBytes: features.maxGB * 1e9 });
+    if (held !== null) this.evaluate = (_step, signal) => this.#lossOn(held, signal);
     if (recompute !== null) this.backward = (batch, _step, scale) => this.#recomputed(batch, recompute, scale);
   }
 
@@ -183,10 +186,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     this.#log(`features: ${misses} pictures encoded, ${hits} read, ${(bytes / 1e9).toFixed(2)} GB on disk`);
   }
 
-  /** Loss on the held-out mixture, a mean over its tokens. */
-  async evaluate(_step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>> {
-    const { held } = this.#config;
-    if (held === null) return {};
+  async #lossOn(held: NonNullable<StageConfig['held']>, signal?: AbortSignal): Promise<Record<string, number>> {
     const options = { ...this.#options, mix: held.mix, seed: held.seed };
     const batches = new BatchPool<StageRawBatch>(WORKER, options, { workers: 1, ahead: 2 });
     this.#model.eval();
