@@ -87,7 +87,7 @@ const SECTIONS: Readonly<Record<string, z.ZodType>> = {
   stage: StageConfig,
 };
 
-type Shape = { def: { shape?: Record<string, Shape>; innerType?: Shape; type: string } };
+type Shape = { def: { shape?: Record<string, Shape>; innerType?: Shape; valueType?: Shape; type: string } };
 
 /** The schema of a field, or undefined where none tells of it. */
 function schemaAt(path: readonly string[]): Shape | undefined {
@@ -124,8 +124,9 @@ function setField(recipe: Record<string, unknown>, path: readonly string[], valu
       at[key] = last ? undefined : {};
     }
     if (!last) {
-      // The keys of a record are names of the user's.
-      if (schemaAt(here)?.def.type === 'record') {
+      // The keys of a record of numbers are names of the user's, points and all.
+      const schema = schemaAt(here);
+      if (schema?.def.type === 'record' && plain(schema.def.valueType)?.def.type === 'number') {
         (at[key] as Record<string, unknown>)[path.slice(depth + 1).join('.')] = value;
         return;
       }
