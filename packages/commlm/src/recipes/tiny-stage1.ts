@@ -42,7 +42,7 @@ export const recipe: Recipe = {
       patchPlaceWeight: 0.3,
       wordProbes: 12,
       edgeProbes: 8,
-      numberWeight: 0.3,
+      numberWeight: 1,
       pairRows: 0,
     },
     world: { seed: 201, style: 'known', augment: 'light' },
