@@ -18,6 +18,6 @@ run tiny-towers
 run tiny-stage2
 npx commlm eval world --model runs/out/tiny-stage2/result --count 1000 --out runs/out/tiny-eval
 npx commlm world runs/out/tiny-test --split test --count 2000 --seed 79
-npx commlm eval pope refcoco reg coco-caption vqav2 --blind --model runs/out/tiny-stage2/result \
-  --data runs/out/tiny-test --out runs/out/tiny-eval-files
+npx commlm eval pope refcoco vqav2 --model runs/out/tiny-stage2/result --data runs/out/tiny-test --out runs/out/tiny-eval-files
+npx commlm eval reg coco-caption --blind --model runs/out/tiny-stage2/result --data runs/out/tiny-test --out runs/out/tiny-eval-texts
 npx commlm eval world --model runs/out/tiny-stage2/result --count 500 --style shift --out runs/out/tiny-eval-shift
