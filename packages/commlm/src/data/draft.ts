@@ -3,6 +3,7 @@
  * done here: ids, keys of pictures, the choice by draw, and the check of placeholders and boxes.
  */
 import type { PixelBox, PixelPoint } from '../images/frames.js';
+import type { Records } from './json-records.js';
 import { asList, asObject, type Id, type JsonObject, listField, type Place } from './place.js';
 import type { DataSet, Mark, Sample, SampleTurn } from './sample.js';
 import { Random } from './world/random.js';
@@ -28,6 +29,20 @@ export interface Drafts {
   draft(index: number, random: Random): Draft;
   /** The pictures of a sample, for those formats that know them without making the draft. */
   readonly pictures?: (index: number) => readonly PictureName[];
+}
+
+/** One sample for each record of a file, by its number. */
+export function eachRecord(
+  records: Records,
+  draft: (record: JsonObject, place: Place, random: Random) => Pick<Draft, 'pictures' | 'turns'>,
+): Drafts {
+  return {
+    length: records.length,
+    draft: (index, random) => {
+      const place = records.place(index);
+      return { key: String(index + 1), place, ...draft(records.object(index), place, random) };
+    },
+  };
 }
 
 /** How keys of pictures are made, and which pictures are left out. */

@@ -4,22 +4,14 @@
  */
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox } from '../../images/frames.js';
-import { asBox, type Drafts, type PictureName } from '../draft.js';
+import { asBox, type Drafts, eachRecord, type PictureName } from '../draft.js';
 import { asList, asObject, type JsonObject, listField, type Place, stringField } from '../place.js';
 import type { Mark, SampleTurn } from '../sample.js';
 import { openArrayOrLines, pairUp, placePicture } from './llava.js';
 
 /** Conversations: one sample for each. */
 export async function openChat({ file }: DataSetOf<'chat'>): Promise<Drafts> {
-  const records = openArrayOrLines(file);
-  return {
-    length: records.length,
-    draft: (index) => {
-      const place = records.place(index);
-      const { pictures, turns } = readChat(records.object(index), place);
-      return { key: String(index + 1), place, pictures, turns };
-    },
-  };
+  return eachRecord(openArrayOrLines(file), readChat);
 }
 
 function readChat(record: JsonObject, place: Place): { pictures: PictureName[]; turns: SampleTurn[] } {

@@ -1,7 +1,7 @@
 /** CLEVR: questions with the program that answers them, and scenes with the centre of every object. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelPoint } from '../../images/frames.js';
-import { asPoint, type Drafts, objectAt, pointsMark, textField } from '../draft.js';
+import { asPoint, type Drafts, eachRecord, objectAt, pointsMark, textField } from '../draft.js';
 import { indexById, openJson, type Records } from '../json-records.js';
 import { asList, asObject, type Id, idField, type JsonObject, listField, type Place } from '../place.js';
 import type { Mark } from '../sample.js';
@@ -14,23 +14,18 @@ export async function openClevr(config: DataSetOf<'clevr'>): Promise<Drafts> {
   const questions = openJson(config.questions).list('questions');
   const scenes = config.scenes === undefined ? undefined : new Scenes(openJson(config.scenes).list('scenes'));
   const templates = await loadTemplates(TASKS[config.answer], config.templates);
-  return {
-    length: questions.length,
-    draft: (index, random) => {
-      const place = questions.place(index);
-      const record = questions.object(index);
-      const answer = textField(record, 'answer', place);
-      const question = templates.draw(random, { '<question>': textField(record, 'question', place) });
-      const pictures = [{ name: textField(record, 'image_filename', place) }];
-      const { text, marks } = reason(config.answer, record, scenes, place);
-      const turn = {
-        question,
-        answer: text === '' ? `The answer is ${answer}.` : `${text} So the answer is ${answer}.`,
-        marks,
-      };
-      return { key: String(index + 1), place, pictures, turns: [turn] };
-    },
-  };
+  return eachRecord(questions, (record, place, random) => {
+    const answer = textField(record, 'answer', place);
+    const question = templates.draw(random, { '<question>': textField(record, 'question', place) });
+    const pictures = [{ name: textField(record, 'image_filename', place) }];
+    const { text, marks } = reason(config.answer, record, scenes, place);
+    const turn = {
+      question,
+      answer: text === '' ? `The answer is ${answer}.` : `${text} So the answer is ${answer}.`,
+      marks,
+    };
+    return { pictures, turns: [turn] };
+  });
 }
 
 function reason(

@@ -1,6 +1,6 @@
 /** Shikra's generated questions (GPT4Gen BoxCoT, and RD BoxCoT, which is Shikra-RD), one a line. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import { boxesField, boxGroups, type Drafts, sizeOf, textField } from '../draft.js';
+import { boxesField, boxGroups, type Drafts, eachRecord, sizeOf, textField } from '../draft.js';
 import { openJsonLines } from '../json-records.js';
 import { listField } from '../place.js';
 import type { Mark } from '../sample.js';
@@ -13,28 +13,23 @@ const TASKS = { a: 'vqa', c: 'vqa-cot', bc: 'vqa-bcot' } as const;
 export async function openGpt4Gen(config: DataSetOf<'gpt4gen'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates(TASKS[config.version], config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const boxes = boxesField(line, 'boxes', place, sizeOf(line));
-      const groups = (name: string): Mark[] => boxGroups(listField(line, name, place), boxes, place.at(name));
-      const question = boxesForPhrases(textField(line, 'question', place));
-      const marks = groups('question_boxes_seq');
-      const thought = (): string => textField(line, 'cot_with_ans', place);
-      const [answer, answerMarks]: [string, Mark[]] =
-        config.version === 'a'
-          ? [`The answer is ${textField(line, 'answer', place)}.`, []]
-          : config.version === 'c'
-            ? [withoutPhrases(thought()), []]
-            : [boxesForPhrases(thought()), groups('answer_boxes_seq')];
-      const turn = {
-        question: templates.draw(random, { '<question>': question }),
-        answer,
-        marks: [...marks, ...answerMarks],
-      };
-      return { key: String(index + 1), place, pictures: [{ name: textField(line, 'img_path', place) }], turns: [turn] };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const boxes = boxesField(line, 'boxes', place, sizeOf(line));
+    const groups = (name: string): Mark[] => boxGroups(listField(line, name, place), boxes, place.at(name));
+    const question = boxesForPhrases(textField(line, 'question', place));
+    const marks = groups('question_boxes_seq');
+    const thought = (): string => textField(line, 'cot_with_ans', place);
+    const [answer, answerMarks]: [string, Mark[]] =
+      config.version === 'a'
+        ? [`The answer is ${textField(line, 'answer', place)}.`, []]
+        : config.version === 'c'
+          ? [withoutPhrases(thought()), []]
+          : [boxesForPhrases(thought()), groups('answer_boxes_seq')];
+    const turn = {
+      question: templates.draw(random, { '<question>': question }),
+      answer,
+      marks: [...marks, ...answerMarks],
+    };
+    return { pictures: [{ name: textField(line, 'img_path', place) }], turns: [turn] };
+  });
 }

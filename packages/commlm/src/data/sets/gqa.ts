@@ -1,6 +1,16 @@
 /** GQA: questions as published (an object by id) or as Shikra's lines, with boxes from the scene graphs. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import { asBox, boxesField, boxesMark, boxGroups, type Drafts, type Size, sizeOf, textField } from '../draft.js';
+import {
+  asBox,
+  boxesField,
+  boxesMark,
+  boxGroups,
+  type Drafts,
+  eachRecord,
+  type Size,
+  sizeOf,
+  textField,
+} from '../draft.js';
 import { type Members, openJson, openJsonLines, type Records } from '../json-records.js';
 import { asObject, idField, type JsonObject, listField, numberField, type Place } from '../place.js';
 import type { Mark } from '../sample.js';
@@ -35,11 +45,7 @@ export async function openGqa(config: GqaConfig): Promise<Drafts> {
   const scenes = config.sceneGraphs === undefined ? undefined : openJson(config.sceneGraphs).members();
   const templates = await loadTemplates(TASKS[config.answer], config.templates);
   return {
-    length: questions.length,
-    pictures: (index) => [{ id: idField(questions.object(index), 'imageId', questions.place(index)) }],
-    draft: (index, random) => {
-      const place = questions.place(index);
-      const record = questions.object(index);
+    ...eachRecord(questions, (record, place, random) => {
       const imageId = idField(record, 'imageId', place);
       const scene = new Scene(scenes, String(imageId), place);
       const withBoxes = config.question === 'qb' || (config.question === 'qbp' && random.chance(0.5));
@@ -50,8 +56,9 @@ export async function openGqa(config: GqaConfig): Promise<Drafts> {
         answer: answer.text,
         marks: [...question.marks, ...answer.marks],
       };
-      return { key: String(index + 1), place, pictures: [{ id: imageId }], turns: [turn] };
-    },
+      return { pictures: [{ id: imageId }], turns: [turn] };
+    }),
+    pictures: (index) => [{ id: idField(questions.object(index), 'imageId', questions.place(index)) }],
   };
 }
 

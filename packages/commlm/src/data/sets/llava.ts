@@ -1,6 +1,6 @@
 /** LLaVA's conversations: `{id, image, conversations: [{from: human | gpt, value}]}`, as an array or one a line. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import type { Drafts, PictureName } from '../draft.js';
+import { type Drafts, eachRecord, type PictureName } from '../draft.js';
 import { openJson, openJsonLines } from '../json-records.js';
 import { asObject, type JsonObject, listField, type Place, stringField } from '../place.js';
 import type { SampleTurn } from '../sample.js';
@@ -13,15 +13,10 @@ export function openArrayOrLines(file: string) {
 /** Conversations: one sample for each. A single picture that no text places stands in front of the first question. */
 export async function openLlava({ file }: DataSetOf<'llava'>): Promise<Drafts> {
   const records = openArrayOrLines(file);
-  return {
-    length: records.length,
-    draft: (index) => {
-      const place = records.place(index);
-      const record = records.object(index);
-      const pictures = imagesOf(record, place);
-      return { key: String(index + 1), place, pictures, turns: placePicture(turnsOf(record, place), pictures.length) };
-    },
-  };
+  return eachRecord(records, (record, place) => {
+    const pictures = imagesOf(record, place);
+    return { pictures, turns: placePicture(turnsOf(record, place), pictures.length) };
+  });
 }
 
 function imagesOf({ image }: JsonObject, place: Place): PictureName[] {

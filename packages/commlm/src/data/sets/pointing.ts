@@ -9,6 +9,7 @@ import {
   boxField,
   type Draft,
   type Drafts,
+  eachRecord,
   pointsMark,
   sizeOf,
   textField,
@@ -41,29 +42,22 @@ async function openPointQa(
 ): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const byBox = config.place === 'b' || (config.place === 'bp' && random.chance(0.5));
-      const asked = `${textField(line, field, place)} ${byBox ? '<boxes>' : '<points>'}`;
-      const mark = byBox
-        ? boxesMark(boxField(line, 'bbox', 'corners', place, sizeOf(line)))
-        : pointsMark(asPoint(listField(line, 'point', place), place.at('point')));
-      const turn = {
-        question: templates.draw(random, { '<question>': asked }),
-        answer: `The answer is ${textField(line, 'answer', place)} .`,
-        marks: [mark],
-      };
-      return {
-        key: String(index + 1),
-        place,
-        pictures: [{ name: textField(line, 'file_path', place) }],
-        turns: [turn],
-      };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const byBox = config.place === 'b' || (config.place === 'bp' && random.chance(0.5));
+    const asked = `${textField(line, field, place)} ${byBox ? '<boxes>' : '<points>'}`;
+    const mark = byBox
+      ? boxesMark(boxField(line, 'bbox', 'corners', place, sizeOf(line)))
+      : pointsMark(asPoint(listField(line, 'point', place), place.at('point')));
+    const turn = {
+      question: templates.draw(random, { '<question>': asked }),
+      answer: `The answer is ${textField(line, 'answer', place)} .`,
+      marks: [mark],
+    };
+    return {
+      pictures: [{ name: textField(line, 'file_path', place) }],
+      turns: [turn],
+    };
+  });
 }
 
 /** Which of several boxes answers a question, as a box or as the point in its middle. */
@@ -97,29 +91,22 @@ export async function openVisual7w(config: DataSetOf<'visual7w'>): Promise<Draft
 function openLines({ file, place: as, splits }: DataSetOf<'visual7w'>, templates: Templates): Drafts {
   const lines = openJsonLines(file);
   if (splits !== undefined) throw lines.place(0).error('the lines name no splits.', 'Remove "splits".');
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const size = sizeOf(line);
-      const answer = {
-        box: boxField(line, 'answer', 'corners', place, size),
-        ...(line['point'] === undefined ? {} : { point: asPoint(listField(line, 'point', place), place.at('point')) }),
-      };
-      const candidates = boxesField(line, 'candidates', place, size);
-      if (!candidates.some((box) => box.every((value, i) => value === answer.box[i]))) {
-        throw place.error('the answer is none of the candidates.', 'Correct the record.');
-      }
-      const turn = pointingTurn(textField(line, 'question', place), candidates, answer, as, templates, random);
-      return {
-        key: String(index + 1),
-        place,
-        pictures: [{ name: textField(line, 'file_path', place) }],
-        turns: [turn],
-      };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const size = sizeOf(line);
+    const answer = {
+      box: boxField(line, 'answer', 'corners', place, size),
+      ...(line['point'] === undefined ? {} : { point: asPoint(listField(line, 'point', place), place.at('point')) }),
+    };
+    const candidates = boxesField(line, 'candidates', place, size);
+    if (!candidates.some((box) => box.every((value, i) => value === answer.box[i]))) {
+      throw place.error('the answer is none of the candidates.', 'Correct the record.');
+    }
+    const turn = pointingTurn(textField(line, 'question', place), candidates, answer, as, templates, random);
+    return {
+      pictures: [{ name: textField(line, 'file_path', place) }],
+      turns: [turn],
+    };
+  });
 }
 
 /** The published file: `images` with `qa_pairs` that name `boxes` by number. */

@@ -1,7 +1,17 @@
 /** Regions and what is said about them: RefCOCO, RefCOCO+, RefCOCOg, Visual Genome, and Shikra's lines of both. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox } from '../../images/frames.js';
-import { asBox, boxesMark, boxField, type Drafts, type PictureName, type Size, sizeOf, textField } from '../draft.js';
+import {
+  asBox,
+  boxesMark,
+  boxField,
+  type Drafts,
+  eachRecord,
+  type PictureName,
+  type Size,
+  sizeOf,
+  textField,
+} from '../draft.js';
 import { openJson, openJsonLines, type Records } from '../json-records.js';
 import { asObject, ById, type Id, idField, listField, numberField, type Place, stringField } from '../place.js';
 import { readRefEntries } from '../refs.js';
@@ -61,17 +71,12 @@ export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts>
 export async function openRegionLines(config: DataSetOf<'region-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates(config.task, config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const box = boxField(line, 'bbox', 'corners', place, sizeOf(line));
-      const turn = regionTurn(config.task, textField(line, 'expression', place), box, templates, random);
-      const pictures = [{ name: textField(line, 'img_path', place) }];
-      return { key: String(index + 1), place, pictures, turns: [turn] };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const box = boxField(line, 'bbox', 'corners', place, sizeOf(line));
+    const turn = regionTurn(config.task, textField(line, 'expression', place), box, templates, random);
+    const pictures = [{ name: textField(line, 'img_path', place) }];
+    return { pictures, turns: [turn] };
+  });
 }
 
 /** Regions of Visual Genome: one sample for each. */

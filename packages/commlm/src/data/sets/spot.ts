@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox } from '../../images/frames.js';
-import { asBox, boxesField, boxesMark, boxGroups, type Drafts, sizeOf, textField } from '../draft.js';
+import { asBox, boxesField, boxesMark, boxGroups, type Drafts, eachRecord, sizeOf, textField } from '../draft.js';
 import { dataPlace, openJsonLines, unreadable } from '../json-records.js';
 import { type Id, idField, listField, type Place } from '../place.js';
 import type { Mark } from '../sample.js';
@@ -26,18 +26,13 @@ export const withoutPhrases = (text: string): string =>
 export async function openSpotLines(config: DataSetOf<'spot-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('spot', config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const boxes = boxesField(line, 'boxes', place, sizeOf(line));
-      const marks = boxGroups(listField(line, 'boxes_seq', place), boxes, place.at('boxes_seq'));
-      const answer = boxesForPhrases(textField(line, 'sentence', place));
-      const turns = [{ question: templates.draw(random), answer, marks }];
-      return { key: String(index + 1), place, pictures: [{ id: idField(line, 'image_id', place) }], turns };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const boxes = boxesField(line, 'boxes', place, sizeOf(line));
+    const marks = boxGroups(listField(line, 'boxes_seq', place), boxes, place.at('boxes_seq'));
+    const answer = boxesForPhrases(textField(line, 'sentence', place));
+    const turns = [{ question: templates.draw(random), answer, marks }];
+    return { pictures: [{ id: idField(line, 'image_id', place) }], turns };
+  });
 }
 
 /** A sentence of a file: which picture, which line. */

@@ -7,7 +7,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox } from '../../images/frames.js';
-import { asBox, type Drafts, type Size, sizeOf, textField } from '../draft.js';
+import { asBox, type Drafts, eachRecord, type Size, sizeOf, textField } from '../draft.js';
 import { dataPlace, openJsonLines, unreadable } from '../json-records.js';
 import { asList, asObject, type JsonObject, listField, type Place } from '../place.js';
 import type { Mark, SampleTurn } from '../sample.js';
@@ -23,16 +23,13 @@ export async function openVcr(config: DataSetOf<'vcr'>): Promise<Drafts> {
   const reasonsFirst = config.version === 'q-ra' || config.version === 'qc-ra' || config.version === 'qc-rac';
   const templates = await loadTemplates(reasonsFirst ? 'vqa-bcot' : 'vqa', config.templates);
   return {
-    length: lines.length,
-    pictures: (index) => [{ name: textField(lines.object(index), 'img_fn', lines.place(index)) }],
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
+    ...eachRecord(lines, (line, place, random) => {
       const boxes = boxesOf(line, config.metadata, place);
       const parts = readParts(line, boxes, place);
       const turns = turnsOf(config.version, parts, templates, random);
-      return { key: String(index + 1), place, pictures: [{ name: textField(line, 'img_fn', place) }], turns };
-    },
+      return { pictures: [{ name: textField(line, 'img_fn', place) }], turns };
+    }),
+    pictures: (index) => [{ name: textField(lines.object(index), 'img_fn', lines.place(index)) }],
   };
 }
 

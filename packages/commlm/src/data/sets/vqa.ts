@@ -1,6 +1,6 @@
 /** Questions about pictures with short answers: VQAv2, OK-VQA, VQA-E, VQA-X, POPE, and Shikra's lines. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import { type Drafts, type PictureName, textField } from '../draft.js';
+import { type Drafts, eachRecord, type PictureName, textField } from '../draft.js';
 import { indexById, openJson, openJsonLines } from '../json-records.js';
 import { asList, asObject, type Id, idField, type JsonObject, listField, type Place, stringField } from '../place.js';
 import { loadTemplates } from '../templates.js';
@@ -12,29 +12,22 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
   const annotations = openJson(config.annotations).list('annotations');
   const annotationOf = indexById(annotations, 'question_id', 'question');
   const templates = await loadTemplates('vqa', config.templates);
-  return {
-    length: questions.length,
-    draft: (index, random) => {
-      const place = questions.place(index);
-      const question = questions.object(index);
-      const id = idField(question, 'question_id', place);
-      const found = annotationOf.get(id);
-      if (found === undefined) {
-        throw place.error(
-          `question ${JSON.stringify(id)} has no annotation in ${config.annotations}.`,
-          'Use files of one split.',
-        );
-      }
-      const answer = shortAnswer(annotations.object(found), annotations.place(found));
-      const asked = templates.draw(random, { '<question>': textField(question, 'question', place) });
-      return {
-        key: String(index + 1),
-        place,
-        pictures: [{ id: idField(question, 'image_id', place) }],
-        turns: [{ question: asked, answer: `The answer is ${answer}.`, marks: [] }],
-      };
-    },
-  };
+  return eachRecord(questions, (question, place, random) => {
+    const id = idField(question, 'question_id', place);
+    const found = annotationOf.get(id);
+    if (found === undefined) {
+      throw place.error(
+        `question ${JSON.stringify(id)} has no annotation in ${config.annotations}.`,
+        'Use files of one split.',
+      );
+    }
+    const answer = shortAnswer(annotations.object(found), annotations.place(found));
+    const asked = templates.draw(random, { '<question>': textField(question, 'question', place) });
+    return {
+      pictures: [{ id: idField(question, 'image_id', place) }],
+      turns: [{ question: asked, answer: `The answer is ${answer}.`, marks: [] }],
+    };
+  });
 }
 
 /** `multiple_choice_answer`; OK-VQA has none, there it is the answer that most humans gave, the first of equals. */
@@ -56,23 +49,16 @@ function shortAnswer(annotation: JsonObject, place: Place): string {
 export async function openVqaLines(config: DataSetOf<'vqa-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const at = place.at('annotation');
-      const answer = shortAnswer(asObject(line['annotation'], at), at);
-      const question = templates.draw(random, { '<question>': textField(line, 'question', place) });
-      const pictures = [{ name: textField(line, 'image_path', place) }];
-      return {
-        key: String(index + 1),
-        place,
-        pictures,
-        turns: [{ question, answer: `The answer is ${answer}.`, marks: [] }],
-      };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const at = place.at('annotation');
+    const answer = shortAnswer(asObject(line['annotation'], at), at);
+    const question = templates.draw(random, { '<question>': textField(line, 'question', place) });
+    const pictures = [{ name: textField(line, 'image_path', place) }];
+    return {
+      pictures,
+      turns: [{ question, answer: `The answer is ${answer}.`, marks: [] }],
+    };
+  });
 }
 
 /** Reasons first, then the answer. VQA-E's reason is one text (with a score), VQA-X's are several, one of which is drawn. */
@@ -83,29 +69,18 @@ export async function openVqaExplained(config: DataSetOf<'vqa-e' | 'vqa-x'>): Pr
     config.kind === 'vqa-e'
       ? (['explanation', ['multiple_answers', 'multiple_choice_answer']] as const)
       : (['justification', ['multiple_choice_answer']] as const);
-  return {
-    length: records.length,
-    draft: (index, random) => {
-      const place = records.place(index);
-      const record = records.object(index);
-      const reasons = asList(record[reasonField], place.at(reasonField)).filter((item) => typeof item === 'string');
-      const usable = (config.kind === 'vqa-e' ? reasons.slice(0, 1) : reasons).filter((text) => text.trim() !== '');
-      if (usable.length === 0) throw place.error(`"${reasonField}" holds no text.`, 'Correct the record.');
-      const reason = sentence(random.pick(usable));
-      const answer = textField(
-        record,
-        answerFields.find((name) => record[name] !== undefined) ?? answerFields[0],
-        place,
-      );
-      const question = templates.draw(random, { '<question>': textField(record, 'question', place) });
-      return {
-        key: String(index + 1),
-        place,
-        pictures: [explainedPicture(record, place)],
-        turns: [{ question, answer: `${reason} So the answer is ${answer}.`, marks: [] }],
-      };
-    },
-  };
+  return eachRecord(records, (record, place, random) => {
+    const reasons = asList(record[reasonField], place.at(reasonField)).filter((item) => typeof item === 'string');
+    const usable = (config.kind === 'vqa-e' ? reasons.slice(0, 1) : reasons).filter((text) => text.trim() !== '');
+    if (usable.length === 0) throw place.error(`"${reasonField}" holds no text.`, 'Correct the record.');
+    const reason = sentence(random.pick(usable));
+    const answer = textField(record, answerFields.find((name) => record[name] !== undefined) ?? answerFields[0], place);
+    const question = templates.draw(random, { '<question>': textField(record, 'question', place) });
+    return {
+      pictures: [explainedPicture(record, place)],
+      turns: [{ question, answer: `${reason} So the answer is ${answer}.`, marks: [] }],
+    };
+  });
 }
 
 function explainedPicture(record: JsonObject, place: Place): PictureName {
@@ -124,23 +99,16 @@ export function sentence(text: string): string {
 export async function openPope(config: DataSetOf<'pope'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const label = stringField(line, 'label', place);
-      if (label !== 'yes' && label !== 'no') {
-        throw place.error(`"label" must be "yes" or "no", but is ${JSON.stringify(label)}.`, 'Correct the record.');
-      }
-      const question = templates.draw(random, { '<question>': textField(line, 'text', place) });
-      const pictures = [{ name: textField(line, 'image', place) }];
-      return {
-        key: String(index + 1),
-        place,
-        pictures,
-        turns: [{ question, answer: `The answer is ${label} .`, marks: [] }],
-      };
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const label = stringField(line, 'label', place);
+    if (label !== 'yes' && label !== 'no') {
+      throw place.error(`"label" must be "yes" or "no", but is ${JSON.stringify(label)}.`, 'Correct the record.');
+    }
+    const question = templates.draw(random, { '<question>': textField(line, 'text', place) });
+    const pictures = [{ name: textField(line, 'image', place) }];
+    return {
+      pictures,
+      turns: [{ question, answer: `The answer is ${label} .`, marks: [] }],
+    };
+  });
 }
