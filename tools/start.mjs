@@ -9,10 +9,11 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { basename, extname, join, relative, resolve } from 'node:path';
 import { ROOT, setUp } from './setup.mjs';
 
-// The wording that the paper shows; the answer is a box.
+// The wording that the paper shows; the answer has a box for each thing.
 const DEMO = {
-  picture: 'examples/dog.png',
-  question: 'Can you point out the dog in the image and provide the coordinates of its location?',
+  picture: 'examples/music.png',
+  question:
+    'Provide a comprehensive description of the image and specify the positions of any mentioned objects in square brackets.',
 };
 
 const [picture, question, ...options] = process.argv.slice(2);
