@@ -36,12 +36,17 @@ export const LoopConfig = z.strictObject({
 });
 export type LoopConfig = Readonly<z.infer<typeof LoopConfig>>;
 
-/**
- * Fields, by the section that they stand in, that change what is written, where, or how fast, and never a number: a run
- * may go on with other ones.
- */
-export const BOOKKEEPING: Readonly<Record<string, readonly string[]>> = {
-  loop: ['saveEvery', 'logEvery', 'evalEvery', 'keepLast', 'keepBest'] satisfies (keyof LoopConfig)[],
-  stage: ['workers', 'ahead'] satisfies (keyof StageConfig)[],
-  features: ['folder', 'maxGB'] satisfies (keyof FeatureConfig)[],
-};
+type Bookkeeping = `loop.${keyof LoopConfig}` | `stage.${keyof StageConfig}` | `stage.features.${keyof FeatureConfig}`;
+
+/** Fields that change what is written, where, or how fast, and never a number: a run may go on with other ones. */
+export const BOOKKEEPING: readonly Bookkeeping[] = [
+  'loop.saveEvery',
+  'loop.logEvery',
+  'loop.evalEvery',
+  'loop.keepLast',
+  'loop.keepBest',
+  'stage.workers',
+  'stage.ahead',
+  'stage.features.folder',
+  'stage.features.maxGB',
+];

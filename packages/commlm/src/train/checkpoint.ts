@@ -21,6 +21,7 @@ import {
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { io, type Tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
 import type { MeansState } from './means.js';
 
 /** What lies beside the tensors of a checkpoint. */
@@ -99,6 +100,14 @@ function prune(run: string, { best }: CheckpointFacts, keepLast: number): void {
     if (best === null || old !== join(run, `checkpoint-${best.step}`)) rmSync(old, { recursive: true, force: true });
   }
 }
+
+/** Says that a run has nothing to go by. */
+export const noCheckpoint = (run: string): CommError =>
+  new CommError(`${run} holds no checkpoint.`, {
+    code: 'train/no-checkpoint',
+    fix: 'Name the folder of a run with --out.',
+    exitCode: 2,
+  });
 
 /** The newest sound checkpoint, with its tensors mapped; null when there is none. A damaged one is set aside, and `warn` is told. */
 export function loadCheckpoint(

@@ -146,6 +146,19 @@ test('another recipe cannot go on with a run, and only the newest checkpoints ar
   rmSync(out, { recursive: true });
 });
 
+test('bookkeeping is left out where it stands, not where a name of the user is alike', async () => {
+  const out = folder();
+  const go = (recipe: unknown, resume: boolean): Promise<unknown> =>
+    runTraining(new SumTask(), CONFIG, { out, recipe, resume, log: () => {} });
+  const recipe = (saveEvery: number, folder: string) => ({
+    loop: { saveEvery },
+    stage: { sets: { loop: { saveEvery: 1 }, features: { folder }, constructor: { folder } } },
+  });
+  await go(recipe(1, 'a'), false);
+  await go(recipe(2, 'a'), true);
+  await assert.rejects(go(recipe(2, 'b'), true), /another recipe/);
+});
+
 test('a loss that is not a number stops the run by name and leaves the last checkpoint', async () => {
   const out = folder();
   const options = { out, recipe: {}, resume: false, log: () => {} };

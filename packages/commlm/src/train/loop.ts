@@ -25,7 +25,7 @@ import {
 } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { BOOKKEEPING, type LoopConfig } from '../config/train.js';
-import { type CheckpointFacts, loadCheckpoint, replaceFile, saveCheckpoint } from './checkpoint.js';
+import { type CheckpointFacts, loadCheckpoint, noCheckpoint, replaceFile, saveCheckpoint } from './checkpoint.js';
 import { explainFailure, isOutOfMemory } from './failure.js';
 import { Means } from './means.js';
 import { countParts, parameterGroups, trainedParameters } from './parameter-groups.js';
@@ -146,12 +146,17 @@ export async function exportCheckpoint<Batch>(
 
 /** What has to be the same in a run that goes on: the recipe without its bookkeeping. */
 function fingerprintOf(recipe: unknown): string {
-  const text = JSON.stringify(recipe, (key, value: unknown) => {
-    const left = BOOKKEEPING[key];
-    if (left === undefined || typeof value !== 'object' || value === null) return value;
-    return Object.fromEntries(Object.entries(value).filter(([name]) => !left.includes(name)));
-  });
-  return createHash('sha256').update(text).digest('hex').slice(0, 16);
+  const rest: unknown = structuredClone(recipe);
+  for (const path of BOOKKEEPING) {
+    const sections = path.split('.');
+    const field = sections.pop() as string;
+    const section = sections.reduce<unknown>(
+      (at, name) => (at as Record<string, unknown> | null | undefined)?.[name],
+      rest,
+    );
+    if (section !== null && section !== undefined) delete (section as Record<string, unknown>)[field];
+  }
+  return createHash('sha256').update(JSON.stringify(rest)).digest('hex').slice(0, 16);
 }
 
 /** A run from its start or a checkpoint to its end. */
@@ -246,9 +251,11 @@ class Training<Batch> {
     }
   }
 
-  /** Exports the newest checkpoint, or the start where none is sound. */
+  /** Exports the newest sound checkpoint; what only training needs stays on disk. @throws CommError without one. */
   async export(folder: string): Promise<RunResult> {
-    this.#resume();
+    const saved = this.#loadWeights();
+    if (saved === null) throw noCheckpoint(this.#options.out);
+    for (const tensor of saved.tensors.values()) tensor.dispose();
     await this.#withAverage(() => this.#task.export(folder));
     return { step: this.step, finished: this.step >= this.#config.steps };
   }
@@ -438,9 +445,25 @@ class Training<Batch> {
 
   /** Takes up the newest sound checkpoint, if there is one. */
   #resume(): boolean {
+    const saved = this.#loadWeights();
+    if (saved === null) return false;
+    const { facts, tensors } = saved;
+    this.#optimizer.loadStateDict(pickPrefix(tensors, 'optim.'));
+    for (const [device, state] of pickPrefix(tensors, 'rng.')) setRngState(state, device as Device);
+    for (const tensor of tensors.values()) tensor.dispose();
+    this.#savedAt = facts.step;
+    this.#means.state = facts.pending;
+    this.#skipped = facts.skipped;
+    this.#best = facts.best;
+    this.#evalDue = facts.evalDue;
+    return true;
+  }
+
+  /** Restores what the newest sound checkpoint has learned, and gives all of it; null without one. */
+  #loadWeights(): ReturnType<typeof loadCheckpoint> {
     const { out, log } = this.#options;
     const saved = loadCheckpoint(out, log);
-    if (saved === null) return false;
+    if (saved === null) return null;
     const { facts, tensors } = saved;
     if (facts.recipe !== this.#fingerprint) {
       throw new CommError(`The checkpoint in ${out} belongs to another recipe.`, {
@@ -451,17 +474,9 @@ class Training<Batch> {
     restore(this.#parameters, pickPrefix(tensors, 'model.'), 'weight');
     restore(this.#task.extraState?.() ?? new Map(), pickPrefix(tensors, 'extra.'), 'state');
     restore(this.#average?.state ?? new Map(), pickPrefix(tensors, 'average.'), 'average');
-    this.#optimizer.loadStateDict(pickPrefix(tensors, 'optim.'));
     this.#task.restored?.();
-    for (const [device, state] of pickPrefix(tensors, 'rng.')) setRngState(state, device as Device);
-    for (const tensor of tensors.values()) tensor.dispose();
     this.step = facts.step;
-    this.#savedAt = facts.step;
-    this.#means.state = facts.pending;
-    this.#skipped = facts.skipped;
-    this.#best = facts.best;
-    this.#evalDue = facts.evalDue;
-    return true;
+    return saved;
   }
 }
 

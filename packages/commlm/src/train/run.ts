@@ -1,7 +1,7 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync, readdirSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
-import { listCheckpoints } from './checkpoint.js';
+import { listCheckpoints, noCheckpoint } from './checkpoint.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import type { Recipe } from './recipe.js';
 
@@ -55,11 +55,7 @@ export async function exportRecipe(
   options: Pick<RunOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
 ): Promise<RunResult> {
   if (recipe.kind === 'tokenizer' || listCheckpoints(options.out).length === 0) {
-    throw new CommError(`${options.out} holds no checkpoint.`, {
-      code: 'train/no-checkpoint',
-      fix: 'Name the folder of a run with --out.',
-      exitCode: 2,
-    });
+    throw noCheckpoint(options.out);
   }
   if (existsSync(options.to)) throw inTheWay(`${options.to} is there already.`, 'Name a folder that is not.');
   return withTask(recipe, options.log, (task) => exportCheckpoint(task, recipe.loop, options));
