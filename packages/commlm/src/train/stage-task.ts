@@ -114,7 +114,8 @@ export class StageTask implements TrainingTask<StageRawBatch> {
   readonly #options: StageBatchOptions;
   readonly #plan: SquarePlan;
   readonly #log: (line: string) => void;
-  readonly #features: FeatureCache | null;
+  /** Opened by the first batch: it reads every weight of the encoders. */
+  #features: FeatureCache | null = null;
 
   private constructor(config: StageConfig, model: Comm, options: StageBatchOptions, log: (line: string) => void) {
     this.#config = config;
@@ -122,17 +123,13 @@ export class StageTask implements TrainingTask<StageRawBatch> {
     this.#options = options;
     this.#plan = planSquares(options.images);
     this.#log = log;
-    const { recompute, lora, trains, features, held } = config;
+    const { recompute, lora, trains, held } = config;
     model.requiresGrad_(false).train();
     if (lora !== null) addLora(model.languageModel, lora, 'language_model.');
     const { trained, frozen } = partsOf(config, model);
     this.parts = trained;
     this.frozen = frozen;
     for (const part of trains) for (const [, module] of modulesOf(part, model)) module.requiresGrad_(true);
-    this.#features =
-      features === null
-        ? null
-        : FeatureCache.open(model.vision, { folder: features.folder, maxBytes: features.maxGB * 1e9 });
     if (held !== null) this.evaluate = (_step, signal) => this.#lossOn(held, signal);
     if (recompute !== null) this.backward = (batch, _step, scale) => this.#recomputed(batch, recompute, scale);
   }
@@ -289,8 +286,10 @@ export class StageTask implements TrainingTask<StageRawBatch> {
 
   /** Levels of encoders that do not learn, from the cache where the stage keeps one. */
   #frozenLevels(pixels: readonly Tensor[]): readonly (readonly Tensor[])[] {
-    if (this.#features === null) return noGrad(() => this.#model.vision.encode(pixels));
-    const { device } = this.#config;
+    const { features, device } = this.#config;
+    const { vision } = this.#model;
+    if (features === null) return noGrad(() => vision.encode(pixels));
+    this.#features ??= FeatureCache.open(vision, { folder: features.folder, maxBytes: features.maxGB * 1e9 });
     return this.#features
       .encode(pixels)
       .map((levels) => levels.map((level) => level.to({ device, dtype: this.#dtype })));
