@@ -4,7 +4,7 @@
  */
 import type { CommConfig, EncoderConfig, LlamaConfig, ViTConfig } from '../config/model.js';
 import { tokensPerImage } from '../config/model.js';
-import { numPatches, numSpecialPositions, resolveLevels } from '../config/vision.js';
+import { numPatches, numTokens, resolveLevels } from '../config/vision.js';
 
 /** Bytes for the backward, with everything kept and with only the inputs of blocks kept (recompute). */
 export interface ActivationBytes {
@@ -76,7 +76,7 @@ export interface CommPass extends Rows {
 export function commActivations(model: CommConfig, pass: CommPass): ActivationBytes {
   const { rows, pictures, learned, itemBytes, device } = pass;
   const parts: ActivationBytes[] = model.vision.encoders.map((encoder, i) => {
-    const tower = { rows: pictures, tokens: encoderTokens(encoder.vit), itemBytes, device };
+    const tower = { rows: pictures, tokens: numTokens(encoder.vit), itemBytes, device };
     return sumActivations([
       mergeActivations(encoder, tower),
       pass.trainsEncoder(i) ? vitActivations(encoder.vit, tower) : NOTHING,
@@ -91,8 +91,6 @@ export function commActivations(model: CommConfig, pass: CommPass): ActivationBy
   }
   return sumActivations(parts);
 }
-
-const encoderTokens = (vit: ViTConfig): number => numPatches(vit) + numSpecialPositions(vit);
 
 /** Each level that is merged: as it came, normed, mapped, summed; then the alignment, a block of it with its norm and twice its width. */
 function mergeActivations({ vit, levels, align }: EncoderConfig, { rows, itemBytes }: Rows): ActivationBytes {

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { type DType, nn, optim } from '@commlm/torch';
 import { type CommConfig, tokensPerImage } from '../config/model.js';
 import { ASSEMBLED } from '../config/presets.js';
-import { numPatches, numSpecialPositions } from '../config/vision.js';
+import { numPatches, numTokens } from '../config/vision.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
 import {
@@ -209,11 +209,7 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
   switch (recipe.kind) {
     case 'clip': {
       const { encoder, text, batchSize, data } = recipe.clip;
-      const picture = {
-        ...common,
-        rows: batchSize,
-        tokens: numPatches(encoder.vit) + numSpecialPositions(encoder.vit),
-      };
+      const picture = { ...common, rows: batchSize, tokens: numTokens(encoder.vit) };
       const texts =
         data.kind === 'captions'
           ? { ...common, rows: batchSize, tokens: data.maxTokens }
@@ -223,8 +219,9 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
     case 'dinov2': {
       const { encoder, batchSize, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
       const patches = numPatches(encoder.vit);
-      const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: patches + 1 };
-      const small = { ...common, rows: smallViews * batchSize, tokens: (smallSide / encoder.vit.patchSize) ** 2 + 1 };
+      const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: numTokens(encoder.vit) };
+      const smallTokens = numTokens({ ...encoder.vit, imageSize: smallSide });
+      const small = { ...common, rows: smallViews * batchSize, tokens: smallTokens };
       const hiddenShare = (hidden.views * (hidden.patches[0] + hidden.patches[1])) / 2;
       const scored = {
         cls: (large.rows + small.rows) * numPrototypes,
@@ -243,12 +240,12 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       const seen = { ...common, rows: batchSize, tokens: Math.floor(patches * (1 - maskShare)) + 1 };
       return sumActivations([
         vitActivations(encoder.vit, seen),
-        vitActivations({ ...encoder.vit, ...decoder }, { ...seen, tokens: patches + 1 }),
+        vitActivations({ ...encoder.vit, ...decoder }, { ...seen, tokens: numTokens(encoder.vit) }),
       ]);
     }
     case 'deit': {
       const { encoder, batchSize } = recipe.deit;
-      return vitActivations(encoder.vit, { ...common, rows: batchSize, tokens: numPatches(encoder.vit) + 1 });
+      return vitActivations(encoder.vit, { ...common, rows: batchSize, tokens: numTokens(encoder.vit) });
     }
     case 'lm': {
       const { model, batchSize, rowLength } = recipe.lm;
