@@ -1,5 +1,5 @@
 /** COMM (2310.08825): encoders and fusion -> visual tokens, written over the picture placeholders -> language model. */
-import { cat, F, full, nn, op, scope, type Tensor, tensor } from '@commlm/torch';
+import { arange, cat, F, full, nn, op, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { type CommConfig, fusedShape, tokensPerImage } from '../config/model.js';
 import { VisionModel } from './fusion.js';
@@ -38,7 +38,7 @@ export interface LossOptions {
 }
 
 /**
- * The number token loss (2411.02083, eq. 5, the Wasserstein form): cross-entropy takes a 7 for as wrong as a 3 where 4 is
+ * The number token loss (2411.02083, in its Wasserstein form): cross-entropy takes a 7 for as wrong as a 3 where 4 is
  * right; this counts the expected distance, so that what is not known for certain is at least near.
  */
 export interface NumberLoss {
@@ -224,12 +224,7 @@ export function learnedTokens({ labels, weights }: CommBatch): LearnedTokens {
 export function numberDistances(logits_MV: Tensor, targets_M: Tensor, ids_K: Tensor): Tensor {
   return scope(() => {
     const isTarget_MK = targets_M.unsqueeze(1).eq(ids_K).to('f32');
-    const values_K = tensor(
-      Float32Array.from({ length: ids_K.shape[0]! }, (_, value) => value),
-      {
-        device: logits_MV.device,
-      },
-    );
+    const values_K = arange(ids_K.shape[0]!, { dtype: 'f32', device: logits_MV.device });
     const right_M1 = isTarget_MK.mul(values_K).sum(1).unsqueeze(1);
     const distances_MK = values_K.sub(right_M1).abs();
     const expected_M = logits_MV.indexSelect(1, ids_K).softmax(1).mul(distances_MK).sum(1);

@@ -195,6 +195,12 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
     [patchWords.nouns, patchWords.plurals].flatMap((ids) => [...ids].map((id, i) => [Number(id), NOUNS[i]!.name])),
   );
 
+  /** What a probe is asked by its label and the token that asks: the second digit of an edge by the first one. */
+  const probeKind = (label: number, asker: number): Watched => {
+    if (!digitIds.includes(label)) return 'word_probe';
+    return digitIds.includes(asker) ? 'edge_probe2' : 'edge_probe1';
+  };
+
   /** Words behind the picture, each in a segment of its own and somewhere near where a question would name it. */
   const appendProbes = (row: Row, prefixLength: number, scene: Scene, random: Random): void => {
     let segment = Math.max(...row.segments);
@@ -341,11 +347,9 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         batch.weights[at] = weights[t] as number;
         // Behind the questions there are probes only.
         const isProbe = types.length > 0 && (segments[t] as number) >= types.length;
-        const isDigit = digitIds.includes(labels[t] as number);
-        // The second digit of an edge is asked for by the first one.
-        const digit = digitIds.includes(ids[t - 1] as number) ? 'edge_probe2' : 'edge_probe1';
-        const probe = isDigit ? digit : 'word_probe';
-        const watched = isProbe ? probe : watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
+        const watched = isProbe
+          ? probeKind(labels[t] as number, ids[t - 1] as number)
+          : watchedKind(types[segments[t] as number], kinds[t] as TokenKind);
         batch.watched[at] = watched === undefined ? 0 : WATCHED.indexOf(watched) + 1;
       }
     }

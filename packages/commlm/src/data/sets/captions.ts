@@ -1,24 +1,21 @@
 /** Captions: Karpathy's splits, Flickr30k's token file, Shikra's lines. COCO's own files are in coco.ts. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import { type Draft, type Drafts, textField } from '../draft.js';
+import { type Draft, type Drafts, eachRecord, textField } from '../draft.js';
 import { dataPlace, openJson, openJsonLines, openLines } from '../json-records.js';
-import { asObject, listField, type Place, stringField } from '../place.js';
+import { asObject, listField, stringField } from '../place.js';
 import type { Templates } from '../templates.js';
 import { loadTemplates } from '../templates.js';
 import type { Random } from '../world/random.js';
 import { countParts } from './parts.js';
 import { requireSamples } from './splits.js';
 
-function captionDraft(
-  key: string,
-  place: Place,
+function captioned(
   name: string,
   caption: string,
   templates: Templates,
   random: Random,
-): Draft {
-  const turns = [{ question: templates.draw(random), answer: caption, marks: [] }];
-  return { key, place, pictures: [{ name }], turns };
+): Pick<Draft, 'pictures' | 'turns'> {
+  return { pictures: [{ name }], turns: [{ question: templates.draw(random), answer: caption, marks: [] }] };
 }
 
 /** One sample for each sentence of a picture. COCO's pictures are called by folder and name. */
@@ -46,7 +43,8 @@ export async function openKarpathy(config: DataSetOf<'karpathy'>): Promise<Draft
       const { record, part } = parts.at(index);
       const place = images.place(record).at(`sentences[${part}]`);
       const caption = textField(asObject(sentences(record)[part], place), 'raw', place);
-      return captionDraft(`${record + 1}.${part + 1}`, place, nameOf(record), caption, templates, random);
+      const key = `${record + 1}.${part + 1}`;
+      return { key, place, ...captioned(nameOf(record), caption, templates, random) };
     },
   };
 }
@@ -65,7 +63,7 @@ export async function openFlickrCaptions(config: DataSetOf<'flickr-captions'>): 
       if (match === null) {
         throw place.error('the line is not "name#number<TAB>caption".', 'Use the token file as it is published.');
       }
-      return captionDraft(String(index + 1), place, match[1]!, match[2]!.trim(), templates, random);
+      return { key: String(index + 1), place, ...captioned(match[1]!, match[2]!.trim(), templates, random) };
     },
   };
 }
@@ -74,13 +72,8 @@ export async function openFlickrCaptions(config: DataSetOf<'flickr-captions'>): 
 export async function openCaptionLines(config: DataSetOf<'caption-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('caption', config.templates);
-  return {
-    length: lines.length,
-    draft: (index, random) => {
-      const place = lines.place(index);
-      const line = lines.object(index);
-      const caption = textField(line, 'caption', place);
-      return captionDraft(String(index + 1), place, textField(line, 'img_path', place), caption, templates, random);
-    },
-  };
+  return eachRecord(lines, (line, place, random) => {
+    const caption = textField(line, 'caption', place);
+    return captioned(textField(line, 'img_path', place), caption, templates, random);
+  });
 }
