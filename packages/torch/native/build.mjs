@@ -11,7 +11,18 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -30,6 +41,25 @@ export class BuildError extends Error {
   constructor(message, fix) {
     super(message);
     this.fix = fix;
+  }
+}
+
+/** Writes JSON whole or not at all: flushed under a temporary name, then renamed. */
+export function writeJson(path, value) {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.partial`;
+  try {
+    const fd = openSync(temporary, 'w');
+    try {
+      writeFileSync(fd, `${JSON.stringify(value, null, 2)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }
 
@@ -288,7 +318,7 @@ export async function buildAddon({ libtorchPath, force = false, report = () => {
     rmSync(RECORD_PATH, { force: true });
     renameSync(linked, ADDON_PATH);
     const record = { hash, libtorch, compiler: compiler.version, platform: process.platform, arch: process.arch };
-    writeFileSync(RECORD_PATH, `${JSON.stringify(record, null, 2)}\n`);
+    writeJson(RECORD_PATH, record);
     const kept = new Set(paths.map((path) => basename(path)));
     for (const name of readdirSync(objDir)) if (!kept.has(name)) rmSync(join(objDir, name), { force: true });
     return { built: true, record };
