@@ -3,8 +3,9 @@ import { mkdirSync } from 'node:fs';
 import { basename, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { writeDurably } from '../files/durable.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
-import { checkExtension, checkOutputFile, writeFileAtomically } from './files.js';
+import { checkExtension, checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import { addDecodingOptions, addModelOptions, type DecodingOptions, type ModelOptions } from './options.js';
@@ -191,6 +192,6 @@ function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
 
 async function draw(image: import('../images/decode.js').RgbImage, answer: Answer, path: string): Promise<void> {
   const { drawBoxes } = await import('../images/draw.js');
-  writeFileAtomically(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
+  writeDurably(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
   note(`${styleOf(process.stderr).green('drawn:')} ${path}`);
 }

@@ -4,10 +4,11 @@ import { extname } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { writeDurably } from '../files/durable.js';
 import type { Answer } from '../generate/answer.js';
 import type { ChatSession } from '../generate/chat.js';
 import type { RgbImage } from '../images/decode.js';
-import { checkExtension, checkOutputFile, writeFileAtomically } from './files.js';
+import { checkExtension, checkOutputFile } from './files.js';
 import { addDecodingOptions, addModelOptions, type DecodingOptions, type ModelOptions } from './options.js';
 import { isInteractive, note, print, styleOf } from './output.js';
 import { checkPicturesExist } from './pictures.js';
@@ -176,10 +177,7 @@ class Terminal {
     checkExtension(path, ['.png', '.jpg', '.jpeg', '.webp']);
     checkOutputFile(path);
     const { drawBoxes } = await import('../images/draw.js');
-    writeFileAtomically(
-      path,
-      await drawBoxes(this.#lastPicture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }),
-    );
+    writeDurably(path, await drawBoxes(this.#lastPicture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }));
     note(`drawn: ${path}`);
   }
 

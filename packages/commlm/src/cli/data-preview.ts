@@ -7,13 +7,13 @@ import type { WrittenTurn } from '../data/example.js';
 import type { Place } from '../data/mixture.js';
 import type { Span } from '../data/preview.js';
 import type { PreparedSample } from '../data/reader.js';
+import { writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { CommRawBatch } from '../train/comm-task.js';
 import type { Recipe } from '../train/recipe.js';
 import type { StageBatchOptions } from '../train/stage-batches.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
-import { writeFileAtomically } from './files.js';
 import { note, print, printJson, styleOf } from './output.js';
 
 /** Options of `data preview`. */
@@ -111,7 +111,7 @@ async function describeSample(
   for (const [i, { ref, image }] of prepared.pictures.entries()) {
     const marks = marksOnPicture(prepared, i);
     const file = `${set}-${index}${i === 0 ? '' : `-${i + 1}`}.png`.replaceAll(/[^\w.-]/g, '_');
-    if (out !== undefined) writeFileAtomically(join(out, file), await drawBoxes(image, marks));
+    if (out !== undefined) writeDurably(join(out, file), await drawBoxes(image, marks));
     const { width, height } = image;
     pictures.push({ key: `${ref.store}/${ref.key}`, width, height, marks, ...(out === undefined ? {} : { file }) });
   }
@@ -199,7 +199,7 @@ async function previewWorld(
     spans,
     pictures: file === undefined ? [] : [file],
   }));
-  writeFileAtomically(join(out, 'index.html'), previewPage(`Rows of ${name}`, page));
+  writeDurably(join(out, 'index.html'), previewPage(`Rows of ${name}`, page));
   note(`${join(out, 'index.html')} shows these`);
 }
 
@@ -234,7 +234,7 @@ async function worldRows(
     const file = out === undefined ? undefined : `batch-${index}-${r + 1}.png`;
     if (out !== undefined && file !== undefined) {
       const data = pictures.subarray(r * side * side * 3, (r + 1) * side * side * 3);
-      writeFileAtomically(join(out, file), await encodePicture({ width: side, height: side, data }));
+      writeDurably(join(out, file), await encodePicture({ width: side, height: side, data }));
     }
     rows.push({
       title,
@@ -256,5 +256,5 @@ async function writePage(name: string, out: string, samples: readonly PreviewedS
       pictures: sample.pictures.flatMap(({ file }) => (file === undefined ? [] : [file])),
     })),
   );
-  writeFileAtomically(join(out, 'index.html'), page);
+  writeDurably(join(out, 'index.html'), page);
 }

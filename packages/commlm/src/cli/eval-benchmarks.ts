@@ -11,8 +11,8 @@ import type { EvalRequest, Shard } from '../eval/evaluate.js';
 import type { PromptSet } from '../eval/prompts.js';
 import type { Respondent } from '../eval/respondent.js';
 import type { EvalResults, EvaluatedModel } from '../eval/results.js';
+import { writeDurably } from '../files/durable.js';
 import type { CommSession } from '../generate/session.js';
-import { writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
@@ -82,7 +82,7 @@ export async function evaluateBenchmarks(
     choices,
     ...codeVersion(),
     openRespondent: () => answering.open({ ...decoding, maxNewTokens }),
-    writeFile: writeFileAtomically,
+    writeFile: writeDurably,
     signal: interruptSignal(),
     onProgress: (done, total) => {
       progress ??= new Progress({ label: 'asking', total, unit: 'questions', start: done });
@@ -99,7 +99,7 @@ export async function evaluateBenchmarks(
       return;
     }
     const { writeReport } = await import('../eval/report/write-report.js');
-    await writeReport(options.out, { data: options.data, writeFile: writeFileAtomically });
+    await writeReport(options.out, { data: options.data, writeFile: writeDurably });
     if (options.json) printJson(outcome.results);
     else await printTable(outcome.results, options.out);
   } finally {

@@ -1,6 +1,6 @@
 // `commlm eval report DIR`: writes the page of a folder of results again.
 import type { Command } from 'commander';
-import { writeFileAtomically } from './files.js';
+import { writeDurably } from '../files/durable.js';
 import { wholeNumber } from './options.js';
 import { print } from './output.js';
 
@@ -21,8 +21,6 @@ export function addReport(command: Command): void {
     .action(async (folder: string, options: ReportOptions) => {
       const { writeReport } = await import('../eval/report/write-report.js');
       const { cards, data } = options;
-      print(
-        await writeReport(folder, { cards, writeFile: writeFileAtomically, ...(data === undefined ? {} : { data }) }),
-      );
+      print(await writeReport(folder, { cards, writeFile: writeDurably, ...(data === undefined ? {} : { data }) }));
     });
 }

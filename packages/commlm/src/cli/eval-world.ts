@@ -2,7 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorldFigures, WorldResults } from '../eval/world.js';
-import { writeFileAtomically } from './files.js';
+import { writeDurably } from '../files/durable.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
@@ -51,9 +51,9 @@ export async function evaluateWorldCommand(options: WorldOptions): Promise<void>
   };
   if (options.out !== undefined) {
     mkdirSync(options.out, { recursive: true });
-    await writeFileAtomically(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
+    writeDurably(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
     const lines = samples.map((sample) => `${JSON.stringify(sample)}\n`).join('');
-    await writeFileAtomically(join(options.out, `samples_${BENCHMARK}.jsonl`), lines);
+    writeDurably(join(options.out, `samples_${BENCHMARK}.jsonl`), lines);
   }
   if (options.json === true) printJson(report);
   else process.stdout.write(table(results, style));

@@ -2,8 +2,9 @@
 import { basename } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { writeDurably } from '../files/durable.js';
 import type { Features } from '../generate/features.js';
-import { checkExtension, checkOutputFile, withOutputErrors, writeFileAtomically } from './files.js';
+import { checkExtension, checkOutputFile, withOutputErrors } from './files.js';
 import { addFolderOptions, addPlaceOptions, FLOAT_FORMATS, levelList, type ModelOptions } from './options.js';
 import { note, printJson } from './output.js';
 import { checkPicturesExist, openPicture } from './pictures.js';
@@ -105,7 +106,7 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
 async function paint(draw: string, { levels, grid }: Features): Promise<void> {
   const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
   const { encodePicture } = await import('../images/draw.js');
-  writeFileAtomically(draw, await encodePicture(paintLevels([...levels.values()], grid)));
+  writeDurably(draw, await encodePicture(paintLevels([...levels.values()], grid)));
   const names = [...levels.keys()];
   const perRow = tilesPerRow(names.length);
   const rows = Array.from({ length: Math.ceil(names.length / perRow) }, (_, i) =>

@@ -2,9 +2,9 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
-import { type Converted, type ConvertOptions, convertFolder, refuseFilled } from '../weights/convert.js';
+import { type Converted, type ConvertOptions, convertFolder } from '../weights/convert.js';
 import { readFolderJson } from '../weights/hf-config.js';
-import { type MergeOptions, mergeLora } from '../weights/lora.js';
+import { mergeLora } from '../weights/lora.js';
 import { isWholeModel } from '../weights/open-model.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
@@ -32,7 +32,7 @@ export function convertModel({ model, out, ...options }: ConvertRequest): Conver
   const json = readFolderJson(folder, 'config.json');
   const converted =
     places.lora !== undefined && !isWholeModel(json)
-      ? { modelType: String(json['model_type']), ...mergeAdapter(folder, places.lora, out, floatsOnly(options)) }
+      ? { modelType: String(json['model_type']), ...mergeLora(folder, places.lora, out, floatsOnly(options)) }
       : convertFolder(folder, out, { ...options, ...places });
   const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
   return { ...converted, out, bytes };
@@ -52,9 +52,3 @@ export function floatsOnly<O extends { readonly dtype?: string }>(options: O): O
 type FloatFormat = 'f32' | 'bf16' | 'f16';
 
 const isFloatFormat = (dtype: string): dtype is FloatFormat => ['f32', 'bf16', 'f16'].includes(dtype);
-
-/** A model of text alone keeps its layout; only the adapter goes into it. */
-function mergeAdapter(folder: string, lora: string, out: string, options: MergeOptions): Omit<Converted, 'modelType'> {
-  refuseFilled(out);
-  return mergeLora(folder, lora, out, options);
-}

@@ -1,9 +1,10 @@
 /** A folder that holds one pre-trained picture encoder: `config.json` (an EncoderConfig) and `model.safetensors`. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { io, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { EncoderConfig, fromJson, toJson } from '../config/model.js';
+import { writeJson } from '../files/durable.js';
 import { readFolderJson } from './hf-config.js';
 
 const MODEL_TYPE = 'comm_encoder';
@@ -13,7 +14,7 @@ export function saveEncoder(folder: string, config: EncoderConfig, weights: Read
   mkdirSync(folder, { recursive: true });
   const json = { model_type: MODEL_TYPE, ...(toJson(config) as object) };
   io.writeSafetensors(join(folder, 'model.safetensors'), weights, { format: 'pt' });
-  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(json, null, 2)}\n`);
+  writeJson(join(folder, 'config.json'), json);
 }
 
 /** Whether a folder with a config.json is one that `saveEncoder` wrote. */

@@ -2,12 +2,14 @@
  * LoRA adapters in the layout of the peft library: `adapter_config.json` with `adapter_model.safetensors` or `.bin`. A
  * weight is merged when it is read, W + scale * B A in f32 and back to the stored dtype, so that one at a time is held.
  */
-import { copyFileSync, existsSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DType, noGrad, scope, type Tensor } from '@commlm/torch';
 import { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { copyDurably } from '../files/durable.js';
+import { refuseFilled, writeFolder } from '../files/whole-folder.js';
 import { type StoredWeight, writeWeights } from './comm-folder.js';
 import { readFolderJson, readForeign } from './hf-config.js';
 import { WeightFiles } from './weight-files.js';
@@ -248,13 +250,14 @@ export interface MergeOptions {
 /** Files that describe a model and are not its weights. */
 const DESCRIPTION = /\.(json|jinja|model|txt|tiktoken)$/;
 
-/** Writes a model folder of any layout with an adapter merged in, in that layout; gives the number of parameters. */
+/** Writes a model folder of any layout with an adapter merged in, in that layout; throws a CommError for an `out` that holds files. */
 export function mergeLora(
   folder: string,
   adapter: string,
   out: string,
   { dtype, maxShardBytes = 5e9, onWeight }: MergeOptions = {},
 ): { numTensors: number; numParameters: number } {
+  refuseFilled(out);
   const source = withLora(WeightFiles.open(folder), adapter);
   try {
     let done = 0;
@@ -265,12 +268,11 @@ export function mergeLora(
       };
       return { key, ...source.info(key), load };
     });
-    writeWeights(out, weights, { maxShardBytes, ...(dtype === undefined ? {} : { dtype }) });
-    const names = readdirSync(folder).filter((name) => DESCRIPTION.test(name) && !name.endsWith('.index.json'));
-    // config.json last: a folder with it is complete.
-    for (const name of [...names.filter((name) => name !== 'config.json'), 'config.json']) {
-      copyFileSync(join(folder, name), join(out, name));
-    }
+    writeFolder(out, (part) => {
+      writeWeights(part, weights, { maxShardBytes, ...(dtype === undefined ? {} : { dtype }) });
+      const names = readdirSync(folder).filter((name) => DESCRIPTION.test(name) && !name.endsWith('.index.json'));
+      for (const name of names) copyDurably(join(folder, name), join(part, name));
+    });
     const numParameters = weights.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     return { numTensors: weights.length, numParameters };
   } finally {

@@ -1,8 +1,8 @@
 /** Pictures in tar archives (WebDataset shards): the headers are walked once, a picture is one positioned read. */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { writeDurablyAsync } from '../../files/durable.js';
 import { noPicture, pictureError, reasonOf } from '../fault.js';
 import type { PictureStore } from '../sample.js';
-import { writeWhole } from '../world/atomic-file.js';
 
 const BLOCK = 512;
 /** name, offset of the bytes, size */
@@ -78,7 +78,7 @@ async function membersOf(file: string, handle: FileHandle): Promise<readonly Mem
   if (kept?.size === size && kept.mtimeMs === mtimeMs) return kept.members;
   const members = await walkHeaders(file, handle, size);
   // Data often lie on a disk that cannot be written: then the headers are walked each time.
-  await writeWhole(cache, JSON.stringify({ size, mtimeMs, members })).catch(() => {});
+  await writeDurablyAsync(cache, JSON.stringify({ size, mtimeMs, members })).catch(() => {});
   return members;
 }
 

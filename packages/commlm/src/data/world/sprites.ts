@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommError } from '../../config/errors.js';
-import { writeWhole } from './atomic-file.js';
+import { writeDurablyAsync } from '../../files/durable.js';
 import { ICON_NOUNS, ICON_STYLES, type IconStyle, type Noun, SHAPE_NOUNS, type SpriteStyle } from './vocabulary.js';
 
 /** Longest sides of the stored levels, in pixels. */
@@ -144,7 +144,7 @@ export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promi
   if (cached) return cached;
   const bytes = await buildBank(version, options.onProgress);
   await mkdir(dir, { recursive: true });
-  await writeWhole(path, bytes);
+  await writeDurablyAsync(path, bytes);
   const bank = parseSpriteBank(bytes, version);
   if (!bank) throw new Error('the sprite bank just drawn cannot be read back');
   return bank;

@@ -1,10 +1,11 @@
 /** Finds and reads the tables of a METEOR 1.5 release (or of the pycocoevalcap package), which are not shipped here. */
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { CommError } from '../../config/errors.js';
+import { writeAll, writeDurably } from '../../files/durable.js';
 import { MeteorScorer } from '../metrics/meteor.js';
 import {
   deserializeParaphrases,
@@ -106,18 +107,7 @@ async function buildParaphrases(source: string): Promise<ParaphraseArrays> {
 
 async function writeCache(path: string, arrays: ParaphraseArrays): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
-  const partial = `${path}.${process.pid}`;
-  try {
-    const file = await open(partial, 'w');
-    try {
-      for (const piece of serializeParaphrases(arrays)) await file.writeFile(piece);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  writeDurably(path, (fd) => {
+    for (const piece of serializeParaphrases(arrays)) writeAll(fd, piece);
+  });
 }
