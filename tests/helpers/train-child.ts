@@ -3,6 +3,7 @@
  * table behind it, so that a checkpoint takes a while to be written, and says each step on stdout.
  */
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { manualSeed, nn, rand, type Tensor, tensor } from '@commlm/torch';
 import { type LoopConfig, runTraining, type TrainingTask } from 'commlm';
 
@@ -57,7 +58,7 @@ class TableTask implements TrainingTask<{ readonly index: number }> {
 
   export(folder: string): void {
     const bytes = [...this.#table.parameters(), ...this.#head.parameters()].map((p) => p.detach().toBytes());
-    writeFileSync(`${folder}.bin`, Buffer.concat(bytes));
+    writeFileSync(join(folder, 'table.bin'), Buffer.concat(bytes));
   }
 }
 

@@ -36,6 +36,9 @@ export const LoopConfig = z.strictObject({
 });
 export type LoopConfig = Readonly<z.infer<typeof LoopConfig>>;
 
+/** Fields that a run may go on with other values of, when it is told so: what a run that went astray may need. */
+export const CHANGEABLE: readonly `loop.${keyof LoopConfig}`[] = ['loop.lr', 'loop.clipNorm', 'loop.skipNorm'];
+
 type Bookkeeping = `loop.${keyof LoopConfig}` | `stage.${keyof StageConfig}` | `stage.features.${keyof FeatureConfig}`;
 
 /** Fields that change what is written, where, or how fast, and never a number: a run may go on with other ones. */
