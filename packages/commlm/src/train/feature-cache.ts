@@ -156,7 +156,7 @@ export class FeatureCache {
         `The feature cache in ${this.#options.folder} is full: ${gigabytes(this.#bytes)} of ${gigabytes(this.#options.maxBytes)}, and a picture takes ${(this.#rowBytes / 1e6).toFixed(1)} MB.`,
         {
           code: 'train/feature-cache-full',
-          fix: 'Raise its size, delete sets of other weights in that folder, or train without the cache.',
+          fix: 'Raise it with --set stage.features.maxGB=N (a run goes on with it), or delete sets of other weights in that folder.',
         },
       );
     }
@@ -197,7 +197,7 @@ export class FeatureCache {
     } else if (JSON.stringify(shapes) !== JSON.stringify(this.#shapes)) {
       throw new CommError('Pictures of two sizes cannot share a feature cache.', {
         code: 'train/feature-cache',
-        fix: 'Prepare every picture at the size of the encoder, or train without the cache.',
+        fix: 'Prepare every picture at the size of the encoder, or train without the cache: --set stage.features=null.',
       });
     }
   }

@@ -513,7 +513,7 @@ function restore(own: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Te
     if (source === undefined) {
       throw new CommError(`The checkpoint has no ${what} "${key}".`, {
         code: 'train/checkpoint',
-        fix: 'It belongs to another recipe; choose another --out or start without --resume.',
+        fix: 'It belongs to another recipe: use that one, or another --out.',
       });
     }
     scope(() => target.detach().copy_(source));

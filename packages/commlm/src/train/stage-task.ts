@@ -337,7 +337,7 @@ class CountedBatches implements BatchSource<StageRawBatch> {
           `${this.#skipped.size} samples could not be used, more than the ${this.#limit} of the recipe; the last: ${message}`,
           {
             code: 'data/too-many-skipped',
-            fix: 'Look at the data with "commlm data validate <recipe>", or raise stage.skip.limit.',
+            fix: 'Look at the data with "commlm data validate <recipe>", or allow more: --resume --change stage.skip.limit=N, with --set for a run that begins.',
           },
         );
       }
