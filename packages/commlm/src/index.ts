@@ -54,8 +54,10 @@ export { Tokenizer } from './text/tokenizer.js';
 export {
   type BatchFacts,
   type BatchSource,
+  exportCheckpoint,
   type LoopConfig,
   type Losses,
+  type RecipeChange,
   type RunOptions as TrainingOptions,
   type RunResult as TrainingResult,
   runTraining,
