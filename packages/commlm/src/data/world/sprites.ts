@@ -143,11 +143,20 @@ export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promi
   const cached = existsSync(path) ? parseSpriteBank(readFileSync(path), version) : undefined;
   if (cached) return cached;
   const bytes = await buildBank(version, options.onProgress);
-  await mkdir(dir, { recursive: true });
-  await writeDurablyAsync(path, bytes);
+  await keepBank(dir, path, bytes);
   const bank = parseSpriteBank(bytes, version);
   if (!bank) throw new Error('the sprite bank just drawn cannot be read back');
   return bank;
+}
+
+/** Where the disk is full or cannot be written the bank is drawn anew each time, which only costs seconds. */
+async function keepBank(dir: string, path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true });
+    await writeDurablyAsync(path, bytes);
+  } catch {
+    // Nothing is left of it.
+  }
 }
 
 /** Reads the file's bytes; undefined when they are not a whole bank of this version (it is then drawn again). */
