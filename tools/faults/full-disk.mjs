@@ -184,8 +184,9 @@ try {
   for (const [name, command] of Object.entries(COMMANDS)) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     await command.prepare?.();
-    const reference = join(work, `reference-${name.replace(/\W/g, '')}`);
-    mkdirSync(reference);
+    // As deep as the place on the disk: some results hold relative paths.
+    const reference = join(work, `reference-${name.replace(/\W/g, '')}`, 'out');
+    mkdirSync(reference, { recursive: true });
     const undisturbed = await command.run(reference);
     if (undisturbed.code !== 0) throw new Error(`${name} fails with all the room it wants:\n${undisturbed.output}`);
     const need = bytesBelow(reference);

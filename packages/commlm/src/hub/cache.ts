@@ -1,8 +1,9 @@
 // The cache on disk, in the layout that Python's hub client shares: `models--org--name/{blobs,refs,snapshots}`.
 import { randomBytes } from 'node:crypto';
 import { constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readlink, rename, rm, symlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
+import { writeDurablyAsync } from '../files/durable.js';
 import { type HubId, isCommit } from './hub-id.js';
 import { selectFiles } from './select.js';
 
@@ -89,7 +90,7 @@ export class ModelCache {
     if (isCommit(revision) || this.commitOf(revision) === commit) return;
     const path = join(this.folder, 'refs', ...revision.split('/'));
     await mkdir(dirname(path), { recursive: true });
-    await replace(path, (temporary) => writeFile(temporary, commit));
+    await writeDurablyAsync(path, commit);
   }
 
   /** What a usable copy of a commit lacks, as names of files; empty when a model can be loaded from it. */
