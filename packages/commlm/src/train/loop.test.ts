@@ -234,12 +234,14 @@ test('a loss that is not a number stops the run by name and leaves the last chec
   const options = { out, recipe: {}, resume: false, log: () => {} };
   await assert.rejects(runTraining(new SumTask({ poison: 15 }), CONFIG, options), (error: CommError) => {
     assert.match(error.message, /loss is NaN at step 16/);
-    return /Go on from checkpoint-10 .* with --resume --change loop\.lr=0\.005\.$/.test(error.fix ?? '');
+    return /Add --resume --change loop\.lr=0\.005 to go on from checkpoint-10 at a lower rate\.$/.test(error.fix ?? '');
   });
   assert.match(listCheckpoints(out)[0] ?? '', /checkpoint-10$/);
   rmSync(out, { recursive: true });
   await assert.rejects(runTraining(new SumTask({ poison: 5 }), CONFIG, options), (error: CommError) =>
-    /There is no checkpoint yet: begin anew, without --resume, .* --set loop\.lr=0\.005\.$/.test(error.fix ?? ''),
+    /There is no checkpoint yet: begin anew, without --resume and with --set loop\.lr=0\.005 for a lower rate\.$/.test(
+      error.fix ?? '',
+    ),
   );
   rmSync(out, { recursive: true });
 });

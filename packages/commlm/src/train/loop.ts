@@ -350,15 +350,16 @@ class Training<Batch> {
     });
   }
 
-  /** What can be done where the weights went astray: a lower rate, or another setting. */
-  #atLowerRate(otherwise?: string): string {
+  /** What can be done where the weights went astray: a lower rate, or another setting. Values are not the end of a sentence. */
+  #atLowerRate(otherwise?: { readonly setting: string; readonly so: string }): string {
     const [newest] = listCheckpoints(this.#options.out);
-    const option = newest === undefined ? '--set' : '--resume --change';
-    const lower = `${option} loop.lr=${Number((this.#config.lr / 2).toPrecision(3))}`;
-    const other = otherwise === undefined ? '' : `, or with ${option} ${otherwise}`;
-    return newest === undefined
-      ? `There is no checkpoint yet: begin anew, without --resume, at a lower rate with ${lower}${other}.`
-      : `Go on from ${basename(newest)} at a lower rate with ${lower}${other}.`;
+    const lower = `loop.lr=${Number((this.#config.lr / 2).toPrecision(3))}`;
+    if (newest === undefined) {
+      const other = otherwise === undefined ? '' : ` (or --set ${otherwise.setting} ${otherwise.so})`;
+      return `There is no checkpoint yet: begin anew, without --resume and with --set ${lower} for a lower rate${other}.`;
+    }
+    const other = otherwise === undefined ? '' : ` (or --change ${otherwise.setting} ${otherwise.so})`;
+    return `Add --resume --change ${lower} to go on from ${basename(newest)} at a lower rate${other}.`;
   }
 
   /** Clips and takes the step, or leaves it out where the norm of the gradients is beyond what the recipe takes. */
@@ -375,7 +376,10 @@ class Training<Batch> {
       if (this.#skipped.inARow >= skipNorm.inARow) {
         throw new CommError(
           `${this.#skipped.inARow} updates in a row were left out, the last at step ${this.step + 1}: gradient norm ${size.toPrecision(3)}, above ${skipNorm.above}.`,
-          { code: 'train/skip-norm', fix: this.#atLowerRate(`loop.skipNorm.above=${2 * skipNorm.above}`) },
+          {
+            code: 'train/skip-norm',
+            fix: this.#atLowerRate({ setting: `loop.skipNorm.above=${2 * skipNorm.above}`, so: 'to take larger ones' }),
+          },
         );
       }
       this.#means.add(Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value))));
@@ -384,7 +388,10 @@ class Training<Batch> {
     if (!Number.isFinite(size)) {
       throw new CommError(`The gradient is not finite at step ${this.step + 1} (loss ${loss.toFixed(3)}).`, {
         code: 'train/nan',
-        fix: this.#atLowerRate('\'loop.skipNorm={"above":1000,"inARow":10}\''),
+        fix: this.#atLowerRate({
+          setting: '\'loop.skipNorm={"above":1000,"inARow":10}\'',
+          so: 'to leave such updates out',
+        }),
       });
     }
     this.#skipped = { ...this.#skipped, inARow: 0 };

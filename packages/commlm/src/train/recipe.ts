@@ -119,10 +119,9 @@ export function applySettings<R extends object>(recipe: R, settings: readonly st
  * @throws CommError for a field that has to stay what it was
  */
 export function changeRecipe(recipe: Recipe, settings: readonly string[]): { recipe: Recipe; change: RecipeChange } {
-  const changed = applySettings(recipe, settings);
   const fields: Record<string, unknown> = {};
   for (const setting of settings) {
-    const path = setting.slice(0, setting.indexOf('='));
+    const [path = ''] = setting.split('=');
     if (!CHANGEABLE.some((field) => path === field || path.startsWith(`${field}.`))) {
       throw wrong(
         `A run cannot go on with another "${path}".`,
@@ -131,7 +130,7 @@ export function changeRecipe(recipe: Recipe, settings: readonly string[]): { rec
     }
     fields[path] = parseValue(setting.slice(setting.indexOf('=') + 1));
   }
-  return { recipe: changed, change: { before: recipe, fields } };
+  return { recipe: applySettings(recipe, settings), change: { before: recipe, fields } };
 }
 
 function setField(recipe: Record<string, unknown>, path: readonly string[], value: unknown): void {
