@@ -81,6 +81,23 @@ const SMALL_TRAINING = [
 
 const isGoingOn = (run) => existsSync(run) && readdirSync(run).some((name) => /^checkpoint-\d+$/.test(name));
 
+const OWN = [
+  `stage.data.stores={"images":{"kind":"folder","folder":${JSON.stringify(join(ROOT, 'examples'))}}}`,
+  `stage.data.sets={"own":{"kind":"llava","file":${JSON.stringify(join(work, 'own.json'))},"store":"images"}}`,
+].flatMap((setting) => ['--set', setting]);
+
+/** Conversations about a picture, as LLaVA writes them down. */
+function writeOwn() {
+  const conversations = [
+    { from: 'human', value: '<image>\nWhat is it?' },
+    { from: 'gpt', value: 'A park.' },
+  ];
+  writeFileSync(
+    join(work, 'own.json'),
+    JSON.stringify([1, 2, 3, 4].map((id) => ({ id, image: 'park.png', conversations }))),
+  );
+}
+
 /** Commands by name: what they write into `out`, and which files are compared with those of an undisturbed run. */
 const COMMANDS = {
   train: {
@@ -140,8 +157,28 @@ const COMMANDS = {
     compared: /(samples|results|report)/,
   },
   'data preview': {
-    prepare: () => commlm(['world', join(work, 'own'), '--count', '4']),
-    run: (out) => commlm(['data', 'preview', 'tiny-clip', '--count', '2', '--out', join(out, 'preview')]),
+    prepare: writeOwn,
+    run: (out) => commlm(['data', 'preview', 'tiny-own-data', ...OWN, '--count', '2', '--out', join(out, 'preview')]),
+  },
+  'train with features': {
+    prepare: writeOwn,
+    run: (out) =>
+      commlm([
+        ...[
+          'train',
+          'tiny-own-data',
+          ...OWN,
+          '--set',
+          'loop.steps=4',
+          '--set',
+          'loop.batchSize=2',
+          '--set',
+          'loop.saveEvery=2',
+        ],
+        ...['--set', `stage.features={"folder":${JSON.stringify(join(out, 'features'))},"maxGB":1}`],
+        ...['--out', join(out, 'run'), ...(isGoingOn(join(out, 'run')) ? ['--resume'] : [])],
+      ]),
+    compared: /result\//,
   },
   pull: {
     prepare: async () => {
