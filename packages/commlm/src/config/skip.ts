@@ -9,6 +9,10 @@ export const SkipConfig = z.strictObject({
   picture: ErrorOrSkip,
   /** A line that the reader of its data set refuses. */
   malformed: ErrorOrSkip,
+  /** A box or point that covers nothing of its picture: without area, or (all but a tenth of it) outside. */
+  'empty-box': ErrorOrSkip,
+  /** A record with coordinates that tells another size of its picture than the picture has. */
+  'picture-size': ErrorOrSkip,
   /** As many `<image>` as pictures are needed. */
   'image-count': ErrorOrSkip,
   /** More tokens than the recipe's maxLength; `truncate` drops turns and the end of the last answer, never a picture, and skips what does not fit even so. */

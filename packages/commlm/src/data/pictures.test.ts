@@ -196,7 +196,8 @@ test('a missing picture is told of with the nearest key', async () => {
   await writeFile(file, zipOf(KEYS));
   const store = await openPictureStore({ kind: 'zip', file });
   await assert.rejects(store.read('val/a.jpg'), {
-    fix: 'There is train/a.jpg: correct "picture" of the data set, the form of its keys.',
+    message: /there is no such picture, but there is train\/a\.jpg, the same name in another folder/,
+    fix: /the form of its keys: "train\/\{base\}" finds this one/,
   });
   await assert.rejects(store.read('z.jpg'), { fix: /Keys are such as train\/a\.jpg/ });
   await store.close();
