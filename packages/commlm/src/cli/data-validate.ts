@@ -166,13 +166,16 @@ const tableOf = (sets: ReadonlyMap<string, SetSums>): string =>
   );
 
 /** What is no fault and worth knowing. */
-function remarks({ outside, sets, numOriented, numAsStored }: Findings, opened: ReadonlyMap<string, DataSet>): string[] {
+function remarks(
+  { outside, sets, numOriented, numAsStored }: Findings,
+  opened: ReadonlyMap<string, DataSet>,
+): string[] {
   const leftOut = [...opened].flatMap(([set, { leftOut = {} }]) =>
     Object.entries(leftOut).map(([what, count]) => `${set}: ${count} ${what}${count === 1 ? '' : 's'} left out`),
   );
   const scales = [...outside].flatMap(([set, count]) => {
     const share = count / (sets.get(set)?.samples ?? count);
-    return share < SUSPICIOUS ? [] : [`${set}: ${OTHER_UNIT}`];
+    return count < LEAST_EMPTY || share < SUSPICIOUS ? [] : [`${set}: ${OTHER_UNIT}`];
   });
   const turned =
     numOriented === 0
@@ -184,8 +187,9 @@ function remarks({ outside, sets, numOriented, numAsStored }: Findings, opened: 
 }
 
 const OTHER_UNIT = 'so many boxes show nothing of their pictures that the coordinates may not be pixels';
-/** Share of the samples of a set. */
+/** Share of the samples of a set; published sets have one such box in thousands. */
 const SUSPICIOUS = 0.1;
+const LEAST_EMPTY = 20;
 
 function whatTrainingDoes(kinds: readonly string[], skip: SkipConfig): string {
   const says = kinds.map((kind) => {

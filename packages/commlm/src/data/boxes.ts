@@ -116,11 +116,7 @@ interface Emptiness {
 }
 
 /** Throws what `fault` makes of the first box or point that covers nothing of a picture; cuts the others to it. */
-export function fitMark(
-  mark: Mark,
-  picture: Size | undefined,
-  fault: (problem: string, fix: string) => Error,
-): Mark {
+export function fitMark(mark: Mark, picture: Size | undefined, fault: (problem: string, fix: string) => Error): Mark {
   const check = (found: Emptiness | undefined): void => {
     if (found !== undefined) throw fault(found.problem, found.fix);
   };
@@ -141,13 +137,19 @@ function emptinessOf(box: PixelBox, picture: Size | undefined): Emptiness | unde
   const inside = areaOf(cut(box, picture));
   if (inside >= LEAST_INSIDE * area) return undefined;
   const lies = inside > 0 ? 'lies nearly all outside of' : 'lies outside of';
-  return { problem: `the box ${box.join(', ')} ${lies} the picture${sizeText(picture)}.`, fix: outsideFix(box, picture) };
+  return {
+    problem: `the box ${box.join(', ')} ${lies} the picture${sizeText(picture)}.`,
+    fix: outsideFix(box, picture),
+  };
 }
 
 function emptinessOfPoint([x, y]: PixelPoint, picture: Size | undefined): Emptiness | undefined {
   const isInside = x >= 0 && y >= 0 && x <= (picture?.width ?? x) && y <= (picture?.height ?? y);
   if (isInside) return undefined;
-  return { problem: `the point ${x}, ${y} lies outside of the picture${sizeText(picture)}.`, fix: outsideFix([x, y], picture) };
+  return {
+    problem: `the point ${x}, ${y} lies outside of the picture${sizeText(picture)}.`,
+    fix: outsideFix([x, y], picture),
+  };
 }
 
 const LEAVE_OUT = 'Correct or remove it; stage.skip.empty-box says whether training leaves such samples out.';

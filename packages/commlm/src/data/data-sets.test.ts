@@ -92,7 +92,7 @@ test('damaged files never give anything but samples or an error that names its f
         } catch (error) {
           faults++;
           assert.ok(error instanceof CommError, `${name}: ${(error as Error).stack}`);
-          assert.match(error.code, /^(?:data\/(?:sample|empty-box)|file\/(?:not-text|bad-json))$/);
+          assert.match(error.code, /^(?:data\/(?:sample|empty-box)|file\/(?:not-text|bad-json|missing))$/);
           assert.match(error.message, new RegExp(dirname(at('x'))));
         }
       }
@@ -283,7 +283,11 @@ describe('faults', () => {
           assert.ok(error instanceof CommError, String(error));
           assert.match(error.message, message);
           const [, kind] = [/<image>/, /lies outside/].map((mark) => mark.test(message.source));
-          const code = message.source.includes('<image>') ? 'data/image-count' : kind ? 'data/empty-box' : 'data/sample';
+          const code = message.source.includes('<image>')
+            ? 'data/image-count'
+            : kind
+              ? 'data/empty-box'
+              : 'data/sample';
           assert.equal(error.code, code);
           assert.ok(error.message.includes(dirname(at('x'))));
           return true;

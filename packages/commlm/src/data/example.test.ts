@@ -199,7 +199,10 @@ test('boxes are cut to their picture, and one that covers nothing of it is a fau
     [[0, -904, 30, -880], /lies outside of the picture/],
   ] as const;
   for (const [box, message] of refused) {
-    assert.throws(() => fit(box), (error) => error instanceof SampleError && error.kind === 'empty-box' && message.test(error.message));
+    assert.throws(
+      () => fit(box),
+      (error) => error instanceof SampleError && error.kind === 'empty-box' && message.test(error.message),
+    );
   }
 });
 

@@ -202,7 +202,11 @@ export function buildExample(
   if (tokens > 0) rendered = cutEnd(rendered, maxLength, where);
   const cut = { turns: numTurns - written.length, tokens };
   if (!rendered.labels.some((label) => label !== IGNORE_LABEL)) {
-    throw new SampleError('untrained', where, 'the sample has no token to learn: its answers are empty or not to be learned.');
+    throw new SampleError(
+      'untrained',
+      where,
+      'the sample has no token to learn: its answers are empty or not to be learned.',
+    );
   }
   return { id, where, ...rendered, turns: written, ...(cut.turns + cut.tokens > 0 ? { cut } : {}) };
 }

@@ -456,7 +456,10 @@ export function openJson(path: string): JsonDocument {
         `These are JSON lines: put them into an array, as \`jq -s . ${path}\` does, or check the kind of the data set.`,
       );
     }
-    return place.error(`not valid JSON: ${problem}.`, 'Write the file again with a JSON library; a cut file ends early.');
+    return place.error(
+      `not valid JSON: ${problem}.`,
+      'Write the file again with a JSON library; a cut file ends early.',
+    );
   });
   file.scan((bytes, offset) => {
     if (offset === 0) refuseOtherFiles(bytes, path);

@@ -16,12 +16,36 @@ const CONTENT: ReadonlySet<string> = new Set([
 /** Keys that tell of a record and not what is in it. */
 const LABELS: ReadonlySet<string> = new Set([
   ...['id', 'ids', 'idx', 'index', 'key', 'uid', 'uuid', 'guid', 'hash', 'md5', 'sha256', 'name', 'title'],
-  ...['source', 'sources', 'data_source', 'dataset', 'dataset_name', 'data_name', 'subset', 'split', 'origin', 'domain'],
+  ...[
+    'source',
+    'sources',
+    'data_source',
+    'dataset',
+    'dataset_name',
+    'data_name',
+    'subset',
+    'split',
+    'origin',
+    'domain',
+  ],
   ...['category', 'categories', 'type', 'data_type', 'task', 'task_type', 'task_name', 'topic', 'tag', 'tags', 'skill'],
   ...['question_type', 'answer_type', 'difficulty', 'level', 'lang', 'language', 'model', 'model_name', 'generator'],
   ...['author', 'annotator', 'license', 'date', 'time', 'timestamp', 'created', 'created_at', 'updated_at', 'version'],
   ...['score', 'scores', 'quality', 'rating', 'length', 'num_turns', 'num_tokens', 'token_count', 'text_only'],
-  ...['note', 'notes', 'comment', 'comments', 'meta', 'metadata', 'info', 'extra', 'url', 'link', 'coco_url', 'flickr_url'],
+  ...[
+    'note',
+    'notes',
+    'comment',
+    'comments',
+    'meta',
+    'metadata',
+    'info',
+    'extra',
+    'url',
+    'link',
+    'coco_url',
+    'flickr_url',
+  ],
 ]);
 
 const isLabel = (key: string): boolean => LABELS.has(key) || /(?:^_|_ids?$|Id$)/.test(key);

@@ -119,7 +119,8 @@ export class SampleReader {
     try {
       const bytes = await opened.read(ref.key);
       const standIn = standInOf(bytes.subarray(0, HEAD), bytes.length);
-      if (standIn !== undefined) throw pictureError(`${ref.store}/${ref.key}`, `this is ${standIn}.`, { fix: STAND_IN_FIX });
+      if (standIn !== undefined)
+        throw pictureError(`${ref.store}/${ref.key}`, `this is ${standIn}.`, { fix: STAND_IN_FIX });
       return { image: await this.#inItsFrame(bytes, ref, where), size: bytes.length };
     } catch (error) {
       this.#refuse(error, ref, where);

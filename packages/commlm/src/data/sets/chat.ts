@@ -161,7 +161,10 @@ function fillObjects(
     throw at.error(`${boxes.length} boxes, but ${nextBox} <bbox> in the text.`, 'Give one box for each <bbox>.');
   }
   if (nextName !== names.length) {
-    throw at.error(`${names.length} names, but ${nextName} <ref-object> in the text.`, 'Give one for each <ref-object>.');
+    throw at.error(
+      `${names.length} names, but ${nextName} <ref-object> in the text.`,
+      'Give one for each <ref-object>.',
+    );
   }
   return filled;
 }

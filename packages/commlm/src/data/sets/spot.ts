@@ -2,10 +2,10 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSetOf } from '../../config/data-sets.js';
+import { readText } from '../../files/read.js';
 import type { PixelBox } from '../../images/frames.js';
 import { asBox, asSize, boxesField, boxesMark, boxGroups, sizeOf } from '../boxes.js';
 import { type Drafts, eachRecord, textField } from '../draft.js';
-import { readText } from '../../files/read.js';
 import { reasonOf } from '../fault.js';
 import { dataPlace, openJsonLines, WHAT } from '../json-records.js';
 import { refuseContent } from '../keys.js';
@@ -48,7 +48,8 @@ interface SentencePlace {
 /** Flickr30k Entities: one sample for each sentence. */
 export async function openFlickrEntities(config: DataSetOf<'flickr-entities'>): Promise<Drafts> {
   const folder = join(config.folder, 'Sentences');
-  const ids = config.ids === undefined ? idsIn(folder) : readText(config.ids, { what: WHAT }).split(/\r?\n/).filter(Boolean);
+  const ids =
+    config.ids === undefined ? idsIn(folder) : readText(config.ids, { what: WHAT }).split(/\r?\n/).filter(Boolean);
   const sentences = ids.flatMap((id) =>
     linesOf(join(folder, `${id}.txt`)).map((_, line): SentencePlace => ({ id, line })),
   );
@@ -64,7 +65,12 @@ export async function openFlickrEntities(config: DataSetOf<'flickr-entities'>): 
       const { boxes, size } = readEntityBoxes(join(config.folder, 'Annotations', `${id}.xml`));
       const { text, marks } = locate(linesOf(file)[line]!, boxes, place);
       const turns = [{ question: templates.draw(random), answer: text, marks }];
-      return { key: `${id}.${line + 1}`, place, pictures: [{ id, size: marks.length === 0 ? undefined : size }], turns };
+      return {
+        key: `${id}.${line + 1}`,
+        place,
+        pictures: [{ id, size: marks.length === 0 ? undefined : size }],
+        turns,
+      };
     },
   };
 }

@@ -5,10 +5,10 @@
  */
 import { join } from 'node:path';
 import type { DataSetOf } from '../../config/data-sets.js';
+import { readJson } from '../../files/read.js';
 import type { PixelBox } from '../../images/frames.js';
 import { asBox, sizeOf } from '../boxes.js';
 import { type Drafts, eachRecord, textField } from '../draft.js';
-import { readJson } from '../../files/read.js';
 import { dataPlace, openJsonLines, WHAT } from '../json-records.js';
 import { refuseContent } from '../keys.js';
 import { asList, asObject, type JsonObject, listField, type Place } from '../place.js';

@@ -60,8 +60,7 @@ function listEntries(zip: ZipFile, file: string): Promise<Map<string, Entry>> {
   });
 }
 
-const isSameContent = (a: Entry, b: Entry): boolean =>
-  a.crc32 === b.crc32 && a.uncompressedSize === b.uncompressedSize;
+const isSameContent = (a: Entry, b: Entry): boolean => a.crc32 === b.crc32 && a.uncompressedSize === b.uncompressedSize;
 
 function readEntry(zip: ZipFile, entry: Entry, where: string): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
