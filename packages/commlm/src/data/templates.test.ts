@@ -57,10 +57,7 @@ test('a sentence without its placeholder, or with two, is refused by number', as
   await refused('["<image> <image> <expr>"]', /template 1: <image> is there 2 times/);
   await refused('["<image>', /bad\.json \(the templates\) is not valid JSON/);
   await refused('[]', /a JSON array of texts is needed/);
-  await assert.rejects(
-    loadTemplates('rec', { kind: 'file', file: join(folder, 'absent.json') }),
-    /There is no file/,
-  );
+  await assert.rejects(loadTemplates('rec', { kind: 'file', file: join(folder, 'absent.json') }), /There is no file/);
 });
 
 test('all sentences are drawn, and the same draw gives the same', async () => {
