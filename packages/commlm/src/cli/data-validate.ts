@@ -181,7 +181,7 @@ function remarks(
     numOriented === 0
       ? []
       : [
-          `${numOriented} pictures with an orientation of their own: ${numOriented - numAsStored} turned upright, ${numAsStored} kept as stored, as the sizes in the records say`,
+          `${numOriented} picture${numOriented === 1 ? '' : 's'} with an orientation of their own: ${numOriented - numAsStored} turned upright, ${numAsStored} kept as stored, as the sizes in the records say`,
         ];
   return [...leftOut, ...scales, ...turned];
 }

@@ -133,6 +133,34 @@ test('all pictures in front where the form has them there', () => {
   assert.match(text(example), /^<s><im_start>(<im_patch>){4}<im_end>In: What is in/);
 });
 
+test('an answer that is not to be learned is read, in a fixed form and by a template', () => {
+  const template =
+    "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% for p in m.content %}{{ p.text }}{% endfor %}{{ eos_token }}{% endfor %}";
+  const turns = [{ ...turn('Is it a dog?', 'A bad answer.'), learned: false as const }, turn('Is it?', 'Yes.')];
+  for (const [settings, told] of [
+    [shikra, ' Yes.</s>'],
+    [withConversation({ kind: 'template', contents: 'parts', template }), 'Yes.</s>'],
+  ] as const) {
+    const example = buildExample(sampleOf(turns, 0), [], settings, 'error');
+    assert.equal(learned(example), told);
+    const whole = buildExample(sampleOf([turn('Is it a dog?', 'A bad answer.'), turns[1]!], 0), [], settings, 'error');
+    assert.deepEqual(example.ids, whole.ids, 'what is read stays');
+  }
+  const none = sampleOf([turns[0]!], 0);
+  assert.throws(() => buildExample(none, [], shikra, 'error'), { code: 'data/untrained' });
+});
+
+test("a system text of the sample stands in the place of the model's own", () => {
+  const sample = { ...sampleOf([turn('Is it?', 'Yes.')], 0), system: 'Be brief.' };
+  assert.equal(text(buildExample(sample, [], shikra, 'error')), '<s>Be brief. USER: Is it? ASSISTANT: Yes.</s>');
+  const template =
+    "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% for p in m.content %}{{ p.text }}{% endfor %}{{ eos_token }}{% endfor %}";
+  const settings = withConversation({ kind: 'template', contents: 'parts', template });
+  const example = buildExample(sample, [], settings, 'error');
+  assert.match(text(example), /<\|system\|>Be brief\.<\/s><\|user\|>Is it\?/);
+  assert.equal(learned(example), 'Yes.</s>');
+});
+
 test('truncation drops whole turns, then the end of the answer, and never a picture', () => {
   const long = sampleOf([
     turn('<image> What is it?', 'A dog that runs over the green field.'),

@@ -12,7 +12,7 @@ import { checkPictureSize } from './picture-bytes.js';
 import { expandBraces } from './tar.js';
 
 /** Bytes of a group of rows, unpacked: it is read as a whole. */
-const MAX_GROUP_BYTES = 2 ** 32;
+const MAX_GROUP_BYTES = 2 ** 30;
 
 /** Unpackers that do not make room for a page beyond the limit, whatever it says. */
 const compressors = Object.fromEntries(
