@@ -79,12 +79,16 @@ export function refuseContent(ignored: readonly string[] = []): KeyCheck {
   };
 }
 
-/** For people's own files: every key is read, or a label, or named in `ignoreKeys` of the set. */
-export function refuseUnknown(read: readonly string[], ignored: readonly string[] = [], strict = false): KeyCheck {
+/** For people's own files: every key is read, or a label, or named in `ignoreKeys` of the set; `said` are labels that are none here. */
+export function refuseUnknown(
+  read: readonly string[],
+  ignored: readonly string[] = [],
+  said: readonly string[] = [],
+): KeyCheck {
   return (record, place) => {
     for (const [key, value] of Object.entries(record)) {
       if (read.includes(key) || ignored.includes(key) || isHarmless(key, value)) continue;
-      if (!strict && isLabel(key)) continue;
+      if (isLabel(key) && !said.includes(key)) continue;
       throw unread(key, value, place, read);
     }
   };

@@ -145,7 +145,7 @@ test('labels, empty values and keys of `ignoreKeys` stay aside', async () => {
     train: true,
   });
   assert.deepEqual(sample.pictures, [{ store: 's', key: 'a.png', size: { width: 4, height: 3 } }]);
-  await chat({ id: 3, tools: null }, { name: null, tool_calls: null, refusal: null });
+  await chat({ id: 3, tools: null }, { id: 'm1', name: null, tool_calls: null, refusal: null });
   const more = { ignoreKeys: ['video', 'mood', 'name'] };
   await first('llava', { conversations: talk({ mood: 'glad' }), video: 'v.mp4', mood: 'x' }, more);
   await first('chat', { messages: messages({ name: 'Ann' }) }, more);

@@ -17,6 +17,7 @@ import {
   type Message,
   pairUp,
   placePicture,
+  SAID,
   SIZE_KEYS,
   SWITCHES,
   systemText,
@@ -39,7 +40,7 @@ interface Checks {
 
 /** Conversations: one sample for each. */
 export async function openChat({ file, ignoreKeys }: DataSetOf<'chat'>): Promise<Drafts> {
-  const strict = (keys: readonly string[]): KeyCheck => refuseUnknown(keys, ignoreKeys, true);
+  const strict = (keys: readonly string[]): KeyCheck => refuseUnknown(keys, ignoreKeys, SAID);
   const checks: Checks = {
     message: strict(MESSAGE_KEYS),
     part: strict(PART_KEYS),

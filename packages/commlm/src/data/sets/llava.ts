@@ -12,6 +12,7 @@ import {
   type Message,
   pairUp,
   placePicture,
+  SAID,
   SIZE_KEYS,
   SWITCHES,
   systemText,
@@ -23,7 +24,7 @@ const MESSAGE_KEYS = ['from', 'value', ...SWITCHES];
 
 /** Conversations: one sample for each. A single picture that no text places stands in front of the first question. */
 export async function openLlava({ file, ignoreKeys }: DataSetOf<'llava'>): Promise<Drafts> {
-  const checkMessage = refuseUnknown(MESSAGE_KEYS, ignoreKeys, true);
+  const checkMessage = refuseUnknown(MESSAGE_KEYS, ignoreKeys, SAID);
   return eachRecord(openArrayOrLines(file), refuseUnknown(RECORD_KEYS, ignoreKeys), (record, place) =>
     readLlava(record, place, checkMessage),
   );

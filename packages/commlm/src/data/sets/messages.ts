@@ -16,6 +16,9 @@ export interface Message {
 /** Keys of a message that say whether it is learned. */
 export const SWITCHES = ['weight', 'loss', 'train'] as const;
 
+/** Keys that label a record and are part of what is said in a message: who speaks, how sure they are. */
+export const SAID = ['name', 'title', 'score'] as const;
+
 /** Whether an answer is learned: each switch is 1 or true, 0 or false. Questions never are. */
 export function isLearned(message: JsonObject, role: 'question' | 'answer', place: Place): boolean {
   const switches = SWITCHES.filter((name) => (message[name] ?? null) !== null);
