@@ -181,7 +181,7 @@ function remarks(
     numOriented === 0
       ? []
       : [
-          `${numOriented} picture${numOriented === 1 ? '' : 's'} with an orientation of their own: ${numOriented - numAsStored} turned upright, ${numAsStored} kept as stored, as the sizes in the records say`,
+          `orientation (EXIF): ${numOriented - numAsStored} pictures turned upright, ${numAsStored} kept as stored since the size in the record says so`,
         ];
   return [...leftOut, ...scales, ...turned];
 }

@@ -87,7 +87,7 @@ export class NearestKeys {
     if (same !== undefined) return { key: same, ...spellingOf(key, same) };
     const sameBase = this.#byBase.get(baseOf(whole));
     if (sameBase !== undefined) {
-      return { key: sameBase, how: 'the same name in another folder', fix: folderFix(plain(key), sameBase) };
+      return { key: sameBase, how: 'the same name in another folder', fix: folderFix(key, sameBase) };
     }
     const sameStem = this.#byStem.get(baseOf(stemOf(whole)));
     if (sameStem === undefined) return undefined;
@@ -103,9 +103,11 @@ function setFirst(map: Map<string, string>, spelling: string, key: string): void
   if (!map.has(spelling)) map.set(spelling, key);
 }
 
+const RENAME = 'Rename the picture, or write its name in the records as it is in the store.';
+
 /** How two spellings of one key differ. */
 function spellingOf(key: string, there: string): { readonly how: string; readonly fix: string } {
-  const fix = 'Rename the picture, or write its name in the records as it is in the store.';
+  const fix = RENAME;
   if (key.includes('\\') && !there.includes('\\')) return { how: 'the same path with "/" for "\\"', fix };
   if (plain(key) !== plain(there)) return { how: 'the same name in other case', fix };
   if (key.normalize('NFC') === there.normalize('NFC')) {
@@ -118,11 +120,13 @@ function spellingOf(key: string, there: string): { readonly how: string; readonl
 const formOf = (text: string): string =>
   text === text.normalize('NFC') ? 'NFC' : text === text.normalize('NFD') ? 'NFD' : 'mixed';
 
-/** The form of keys that would have found it, where it is the same for all of a set. */
+/** The form of keys that would have found it, where there is one: it is the same for all pictures of a set. */
 function folderFix(key: string, there: string): string {
-  if (there.endsWith(`/${key}`)) {
-    return `Set "picture" of the data set to "${there.slice(0, -key.length)}{name}".`;
-  }
-  if (baseOf(there) === there) return 'Set "picture" of the data set to "{base}".';
-  return `Correct "picture" of the data set, the form of its keys: "${there.slice(0, there.lastIndexOf('/') + 1)}{base}" finds this one.`;
+  const folder = there.slice(0, there.length - baseOf(there).length);
+  const form = there.endsWith(`/${key}`)
+    ? `${there.slice(0, -key.length)}{name}`
+    : baseOf(key) === baseOf(there)
+      ? `${folder}{base}`
+      : undefined;
+  return form === undefined ? RENAME : `Set "picture" of the data set, the form of its keys, to "${form}".`;
 }

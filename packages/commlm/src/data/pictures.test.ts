@@ -221,8 +221,12 @@ test('a missing picture is told of with the nearest key, in every kind of store'
     ['sub\\b c.jpg', names[1]!, 'the same path with "/" for "\\"'],
     ['sub/b%20c.jpg', names[1]!, 'the same name without the escapes of a web address'],
     ['big.jpg', names[2]!, 'the same name in other case'],
-    ['images/Big.JPG', names[2]!, 'the same name in another folder', /"picture" of the data set to "\{base\}"/],
-    ['b c.jpg', names[1]!, 'the same name in another folder', /"picture" of the data set to "sub\/\{name\}"/],
+    ['images/Big.JPG', names[2]!, 'the same name in another folder', /the form of its keys, to "\{base\}"/],
+    ['b c.jpg', names[1]!, 'the same name in another folder', /the form of its keys, to "sub\/\{name\}"/],
+    ['x/b c.jpg', names[1]!, 'the same name in another folder', /the form of its keys, to "sub\/\{base\}"/],
+    // No form of keys makes these.
+    ['C:\\data\\Big.JPG', names[2]!, 'the same name in another folder', /Rename the picture/],
+    ['Caf\u00e9.png', names[0]!, 'the same name in another folder', /Rename the picture/],
     ['Big.png', names[2]!, 'the same name with another ending'],
   ];
   for (const config of stores) {
@@ -329,7 +333,7 @@ test('a missing picture is told of with the nearest key', async () => {
   const store = await openPictureStore({ kind: 'zip', file });
   await assert.rejects(store.read('val/a.jpg'), {
     message: /there is no such picture, but there is train\/a\.jpg, the same name in another folder/,
-    fix: /the form of its keys: "train\/\{base\}" finds this one/,
+    fix: /the form of its keys, to "train\/\{base\}"/,
   });
   await assert.rejects(store.read('z.jpg'), { fix: /Keys are such as train\/a\.jpg/ });
   await store.close();

@@ -19,7 +19,7 @@ import { recipe as clip } from '../recipes/clip-vit-l14.js';
 import { recipe as dinov2 } from '../recipes/dinov2-vit-l14.js';
 import { recipe as world } from '../recipes/tiny-clip.js';
 import { recipe as own } from '../recipes/tiny-own-data.js';
-import { changesOf, type DataIdentity, identifyData, refuseChanges } from './data-identity.js';
+import { changesOf, type DataIdentity, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { dataOf } from './data-sources.js';
 import type { Recipe } from './recipe.js';
 
@@ -156,6 +156,14 @@ test('what a recipe reads is found in every kind of it', async () => {
     ...['train.txt', 'f/Sentences', 'f/Annotations', 's-0.tar', 's-1.tar'],
     ...['refs.p', 'i.json', 'no.txt', 'v.jsonl', 't.json', 'm'],
   ]);
+});
+
+test('a record that cannot be read is named; without one nothing is known', () => {
+  assert.equal(recordedData(folder), undefined);
+  writeFileSync(at('run.json'), '{"data": ');
+  assert.throws(() => recordedData(folder), { code: 'file/bad-json', fix: /^Remove it: the run then goes on/ });
+  writeFileSync(at('run.json'), '{"seed": 1}');
+  assert.equal(recordedData(folder), undefined);
 });
 
 test('a change is refused by name, with what may be done', () => {

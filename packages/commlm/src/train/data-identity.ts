@@ -46,7 +46,13 @@ export async function identifyData(recipe: Recipe, signal?: AbortSignal): Promis
 export function recordedData(out: string): DataIdentity | undefined {
   const path = join(out, 'run.json');
   if (!existsSync(path)) return undefined;
-  return (readJson(path, { what: 'the record of the run' }) as { data?: DataIdentity } | null)?.data;
+  try {
+    return (readJson(path, { what: 'the record of the run' }) as { data?: DataIdentity } | null)?.data;
+  } catch (error) {
+    if (!(error instanceof CommError)) throw error;
+    const fix = 'Remove it: the run then goes on with the data that are there, whatever it began with.';
+    throw new CommError(error.message, { code: error.code, fix, cause: error });
+  }
 }
 
 /** What differs, a part of a sentence each. */
