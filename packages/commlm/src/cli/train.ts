@@ -15,6 +15,7 @@ interface TrainOptions {
   readonly set: readonly string[];
   readonly change: readonly string[];
   readonly resume?: boolean;
+  readonly changedData?: boolean;
   readonly dryRun?: boolean;
   readonly export?: string;
   readonly json?: boolean;
@@ -40,6 +41,7 @@ export function register(program: Command): void {
       (v: string, all: string[]) => [...all, v],
       [],
     )
+    .option('--changed-data', 'with --resume: go on although data files are not those that the run began with')
     .option('--export <folder>', 'write the model of the newest checkpoint there, and train nothing')
     .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
     .option('--json', 'print how the run ended, or the plan, as one JSON document')
@@ -70,6 +72,13 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   }
   const { recipe, change } = options.change.length > 0 ? changeRecipe(before, options.change) : { recipe: before };
   const out = options.out ?? join('runs', 'out', name);
+  if (options.changedData === true && options.resume !== true) {
+    throw new CommError('--changed-data says how a run goes on, and this one begins.', {
+      code: 'train/usage',
+      fix: 'Add --resume, or leave --changed-data out.',
+      exitCode: 2,
+    });
+  }
   if (options.dryRun === true) {
     await showPlan(recipe, out, options.json === true);
     if (recipe.kind === 'stage') await noteMissing(recipe.stage);
@@ -89,6 +98,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     recipe,
     ...(change === undefined ? {} : { change }),
     resume: options.resume === true,
+    changedData: options.changedData === true,
     log: (line) => bar.note(`${new Date().toISOString().slice(11, 19)} ${line}`),
     onStep: (step) => bar.update(step),
     signal,

@@ -39,7 +39,7 @@ import { explainFailure, isOutOfMemory } from './failure.js';
 import { anotherRecipe, fingerprintOf } from './fingerprint.js';
 import { Means } from './means.js';
 import { countParts, parameterGroups, trainedParameters } from './parameter-groups.js';
-import { recordStart } from './run-facts.js';
+import { type RunData, recordStart } from './run-facts.js';
 import { RunLog } from './run-log.js';
 import { WeightAverage } from './weight-average.js';
 
@@ -115,6 +115,8 @@ export interface RunOptions {
   readonly change?: RecipeChange;
   /** Go on from the newest checkpoint; where there is none yet, the run begins. */
   readonly resume: boolean;
+  /** What the run learns from, for its record. */
+  readonly data?: RunData;
   readonly log: (line: string) => void;
   /** Told of the steps done: at the start and after each. */
   readonly onStep?: (step: number) => void;
@@ -213,10 +215,12 @@ class Training<Batch> {
     if (this.#options.resume) {
       log(this.#resume() ? `resumed at step ${this.step}` : 'there is no checkpoint yet: begins at step 0');
     }
-    const changes = this.#options.change?.fields;
-    for (const [path, value] of Object.entries(changes ?? {})) log(`from here on ${path} is ${JSON.stringify(value)}`);
+    const { change, data } = this.#options;
+    for (const [path, value] of Object.entries(change?.fields ?? {})) {
+      log(`from here on ${path} is ${JSON.stringify(value)}`);
+    }
     writeJson(join(out, 'recipe.json'), recipe);
-    recordStart(out, { step: this.step, seed, changes });
+    recordStart(out, { step: this.step, seed, changes: change?.fields, data });
     const runLog = new RunLog(out, this.step, log);
     const batches = this.#task.openBatches(this.step * this.#accumulate);
     const clock = new Clock(batches, this.step);
@@ -346,7 +350,7 @@ class Training<Batch> {
     const where = samples.length === 0 ? '' : `: ${samples.slice(0, 8).join(', ')}${samples.length > 8 ? ', ...' : ''}`;
     throw new CommError(`The loss is ${value} at step ${this.step + 1} (batch ${index}${where}).`, {
       code: 'train/nan',
-      fix: `Look at the data of that batch; corrected data are for a run that begins anew. ${this.#atLowerRate()}`,
+      fix: `Look at the data of that batch; corrected files are taken with --resume --changed-data. ${this.#atLowerRate()}`,
     });
   }
 

@@ -6,8 +6,9 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { versionInfo } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { writeDurably } from '../files/durable.js';
+import { writeJson } from '../files/durable.js';
 import { readJson } from '../files/read.js';
+import type { DataIdentity } from './data-identity.js';
 
 const FILE = 'run.json';
 
@@ -24,6 +25,14 @@ export interface RunStart {
   readonly platform: string;
   /** Fields of the recipe that are other ones from this start on. */
   readonly changes?: Readonly<Record<string, unknown>>;
+  /** What of the data was other than before, where the run went on all the same. */
+  readonly changedData?: readonly string[];
+}
+
+/** The data of a run, and what of them changed since it began. */
+export interface RunData {
+  readonly identity: DataIdentity;
+  readonly changes: readonly string[];
 }
 
 /** The starts of the run in a folder; null where none was begun. @throws CommError for a file that is not of a run. */
@@ -43,11 +52,12 @@ export function readStarts(out: string): RunStart[] | null {
 export interface Starting {
   readonly step: number;
   readonly seed: number;
-  readonly changes?: Readonly<Record<string, unknown>> | undefined;
+  readonly changes?: RunStart['changes'] | undefined;
+  readonly data?: RunData | undefined;
 }
 
 /** Adds this start to `run.json`; a run that begins anew replaces it. */
-export function recordStart(out: string, { step, seed, changes }: Starting): void {
+export function recordStart(out: string, { step, seed, changes, data }: Starting): void {
   const before = step > 0 ? readStarts(out) : null;
   const root = findRoot();
   const start: RunStart = {
@@ -63,8 +73,9 @@ export function recordStart(out: string, { step, seed, changes }: Starting): voi
     versions: { commlm: ownVersion(), node: process.versions.node, libtorch: versionInfo().torch },
     platform: `${process.platform} ${process.arch}`,
     ...(changes === undefined ? {} : { changes }),
+    ...(data === undefined || data.changes.length === 0 ? {} : { changedData: data.changes }),
   };
-  writeDurably(join(out, FILE), `${JSON.stringify({ seed, starts: [...(before ?? []), start] }, null, 2)}\n`);
+  writeJson(join(out, FILE), { seed, data: data?.identity ?? {}, starts: [...(before ?? []), start] });
 }
 
 /** The clone that this code runs from; null when it was installed as a package. */
