@@ -109,7 +109,7 @@ test('fields of recipes that sentences name exist', async () => {
     ...{ lm: 'tiny-lm', stage: 'tiny-own-data', comm: 'tiny-stage1' },
   };
   const field = new RegExp(
-    `(?<![\\w./-])(${Object.keys(recipes).join('|')})((?:\\.[a-z]\\w*)+)(?![\\w/]|\\.[a-z])`,
+    `(?<![\\w./-])(${Object.keys(recipes).join('|')})((?:\\.[a-z](?:[\\w-]*\\w)?)+)(?![\\w/]|\\.[a-z])`,
     'g',
   );
   const paths = new Set<string>();
