@@ -209,7 +209,7 @@ test('what a run keeps beside its checkpoints may be garbage: one sentence, or s
     writeFileSync(join(out, 'metrics.jsonl'), `${garbage}\n${lines}{"step": 7`);
     const said = await go();
     assert.ok(
-      said.some((line) => /1 lines that are no records; it is set aside as metrics\.jsonl\.damaged/.test(line)),
+      said.some((line) => /lines that are no records \(1\); it is set aside as metrics\.jsonl\.damaged/.test(line)),
     );
     assert.equal(readFileSync(join(out, 'metrics.jsonl'), 'utf8'), lines);
   }

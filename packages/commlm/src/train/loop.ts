@@ -348,9 +348,11 @@ class Training<Batch> {
   #refuseLoss(value: number, { samples = [] }: BatchFacts, place: number): never {
     const index = this.step * this.#accumulate + place;
     const where = samples.length === 0 ? '' : `: ${samples.slice(0, 8).join(', ')}${samples.length > 8 ? ', ...' : ''}`;
+    const isGoingOn = listCheckpoints(this.#options.out).length > 0;
+    const corrected = isGoingOn ? ' (add --resume --changed-data to go on with corrected files)' : '';
     throw new CommError(`The loss is ${value} at step ${this.step + 1} (batch ${index}${where}).`, {
       code: 'train/nan',
-      fix: `Look at the data of that batch; corrected files are taken with --resume --changed-data. ${this.#atLowerRate()}`,
+      fix: `Look at the data of that batch${corrected}. ${this.#atLowerRate()}`,
     });
   }
 

@@ -63,7 +63,7 @@ export class RunLog {
     const { records, numBad } = readLines(out);
     if (numBad > 0) {
       const name = basename(setAside(path));
-      log(`${path} holds ${numBad} lines that are no records; it is set aside as ${name}, its records are kept`);
+      log(`${path} has lines that are no records (${numBad}); it is set aside as ${name}, its records are kept`);
     }
     const lines = records.filter((line) => line.step <= step);
     writeDurably(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
