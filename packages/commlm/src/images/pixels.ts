@@ -5,7 +5,7 @@ import type { RgbImage } from './decode.js';
 import { describe } from './source.js';
 
 /** Whether a value is meant as decoded pixels (right or wrong), and not as a picture file. */
-export function isPixels(value: unknown): boolean {
+export function isPixels(value: unknown): value is RgbImage {
   return typeof value === 'object' && value !== null && 'data' in value && 'width' in value;
 }
 
