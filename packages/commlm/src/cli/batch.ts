@@ -1,8 +1,6 @@
 // `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
 
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { CommError } from '../config/errors.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
@@ -49,16 +47,12 @@ export function register(program: Command): void {
 }
 
 async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
-  if (resolve(input) === resolve(output)) {
-    throw new CommError('The output would overwrite the input.', {
-      code: 'batch/output',
-      exitCode: 2,
-      fix: 'Name another output file.',
-    });
-  }
   checkOutputFile(output);
-  const { answerFile, planBatch } = await import('../generate/batch.js');
-  const { numTotal, numDone } = await planBatch(input, output);
+  const [{ answerFile, planBatch }, { modelIdentity }] = await Promise.all([
+    import('../generate/batch.js'),
+    import('../generate/model-identity.js'),
+  ]);
+  const { numTotal, numDone } = await planBatch(input, output, modelIdentity(options.model, options), options);
   if (numDone > 0) note(`${output} holds ${numDone} of ${numTotal} answers already.`);
   if (numDone === numTotal && numTotal > 0) {
     if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });

@@ -81,6 +81,11 @@ export function checkRequest(request: AskRequest): void {
   if (request.question === undefined)
     throw badRequest('A request has no question', 'As in ask("a.jpg", "What is this?").');
   checkQuestion(request.question);
+  refuseLong('The system prompt', request.system);
+  for (const { question, answer } of request.history ?? []) {
+    refuseLong('A question of the history', question);
+    refuseLong('An answer of the history', answer);
+  }
 }
 
 /** Throws CommError unless these are settings of one message of a conversation. */
@@ -88,9 +93,21 @@ export function checkSaySettings(settings: object): void {
   checkFields('The settings of a message', settings, DECODING, 'Leave them out, or give an object.');
 }
 
-/** Throws CommError `generate/empty-question` for what holds nothing to answer. */
+/** Beyond what any model reads, in characters: making tokens of it would hold the process for minutes. */
+const MAX_CHARACTERS = 2 ** 20;
+
+function refuseLong(what: string, given: string | undefined): void {
+  if (given === undefined || given.length <= MAX_CHARACTERS) return;
+  throw new CommError(`${what} has ${given.length} characters, more than the ${MAX_CHARACTERS} that are read.`, {
+    code: 'generate/too-long',
+    fix: 'Use a shorter one.',
+  });
+}
+
+/** Throws CommError `generate/empty-question` for what holds nothing to answer, `generate/too-long` for what none reads. */
 export function checkQuestion(question: unknown): void {
   if (!isText(question)) throw badRequest(`The question is ${describe(question)}`, 'It must be a text.');
+  refuseLong('The question', question);
   if (question.trim() === '') {
     throw new CommError('The question is empty.', { code: 'generate/empty-question', exitCode: 2 });
   }

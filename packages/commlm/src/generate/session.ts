@@ -22,6 +22,7 @@ import { LlamaDecoder } from './decoder.js';
 import { BatchEngine, type Engine, type FinishReason, type GenerateRequest } from './engine.js';
 import { type EncodedImage, ImageCache } from './image-cache.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
+import { type ModelIdentity, modelIdentity } from './model-identity.js';
 import { embedPrompt, type PictureTurn, type RenderedPrompt, renderPrompt } from './prompt.js';
 import { TextStream } from './text-stream.js';
 
@@ -86,6 +87,7 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
       comm: opened.model,
       tokenizer,
       defaults: readDefaults(folder, tokenizer),
+      identify: () => modelIdentity(model, options),
       loadMs: performance.now() - started,
       ...(options.imageCacheBytes === undefined ? {} : { imageCacheBytes: options.imageCacheBytes }),
     });
@@ -128,6 +130,7 @@ export interface SessionParts {
   readonly comm: Comm;
   readonly tokenizer: Tokenizer;
   readonly defaults: GenerationDefaults;
+  readonly identify: () => ModelIdentity;
   readonly loadMs: number;
   readonly imageCacheBytes?: number;
 }
@@ -152,10 +155,11 @@ export class CommSession {
   readonly #decoder: LlamaDecoder;
   readonly #images: ImageCache;
   readonly #defaults: GenerationDefaults;
+  readonly #identify: () => ModelIdentity;
   readonly #loadMs: number;
   #disposed = false;
 
-  constructor({ name, comm, tokenizer, defaults, loadMs, imageCacheBytes }: SessionParts) {
+  constructor({ name, comm, tokenizer, defaults, identify, loadMs, imageCacheBytes }: SessionParts) {
     comm.requiresGrad_(false).eval();
     this.name = name;
     this.config = comm.config;
@@ -165,6 +169,7 @@ export class CommSession {
     this.#engine = new BatchEngine(this.#decoder);
     this.#images = new ImageCache(comm, imageCacheBytes);
     this.#defaults = defaults;
+    this.#identify = identify;
     this.#loadMs = loadMs;
   }
 
@@ -257,6 +262,11 @@ export class CommSession {
     } finally {
       for (const { generate } of runs) if ('embeds' in generate.prompt) generate.prompt.embeds.dispose();
     }
+  }
+
+  /** Which model it is; from its files, without reading all of large ones. */
+  identity(): ModelIdentity {
+    return this.#identify();
   }
 
   /** Starts a conversation that keeps its pictures and the keys and values of what was said. */
