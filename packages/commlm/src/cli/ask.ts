@@ -16,7 +16,7 @@ import {
   type ModelOptions,
   type PictureOptions,
 } from './options.js';
-import { formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
+import { answerFor, formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
 import { checkPicturesExist, isFolder, pathsOf, picturesIn } from './pictures.js';
 import { Progress } from './progress.js';
 import { printable } from './terminal-text.js';
@@ -128,7 +128,8 @@ async function askTogether(paths: readonly string[], question: string, options: 
   using session = await openSession(options);
   const stream = session.askStream({ ...toRequest(question, options), images });
   let step = await stream.next();
-  for (; !step.done; step = await stream.next()) if (!options.json) process.stdout.write(printable(step.value.text));
+  for (; !step.done; step = await stream.next())
+    if (!options.json) process.stdout.write(answerFor(process.stdout, step.value.text));
   const answer = step.value;
   if (options.json) printJson(toJson(answer, options));
   else {
@@ -159,7 +160,7 @@ async function askEach(paths: readonly string[], question: string, options: AskO
       const image = await decodeImage(path, toPictureOptions(options));
       const answer = await session.ask({ ...toRequest(question, options), images: [image] });
       results.push({ picture: path, ...toJson(answer, options) });
-      if (!options.json) print(`${style.bold(`${printable(path)}:`)} ${printable(answer.answer)}`);
+      if (!options.json) print(`${style.bold(`${printable(path)}:`)} ${answerFor(process.stdout, answer.answer)}`);
       if (drawings !== undefined) await draw(image, answer, drawings[i] as string);
     } catch (error) {
       if (!(error instanceof CommError) || error.exitCode === 130) throw error;

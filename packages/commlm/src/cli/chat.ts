@@ -17,7 +17,7 @@ import {
   type ModelOptions,
   type PictureOptions,
 } from './options.js';
-import { isInteractive, note, print, styleOf } from './output.js';
+import { answerFor, isInteractive, note, print, styleOf } from './output.js';
 import { checkPicturesExist, pathsOf } from './pictures.js';
 import { printable } from './terminal-text.js';
 
@@ -212,7 +212,7 @@ class Terminal {
         signal: this.#stop.signal,
       });
       let step = await stream.next();
-      for (; !step.done; step = await stream.next()) process.stdout.write(printable(step.value.text));
+      for (; !step.done; step = await stream.next()) process.stdout.write(answerFor(process.stdout, step.value.text));
       this.#lastAnswer = step.value;
       print();
     } catch (error) {

@@ -334,8 +334,9 @@ test('an output that is the input, by any name, and what is no file are refused'
   execFileSync('mkfifo', [pipe]);
   for (const endless of [pipe, '/dev/zero']) {
     await assert.rejects(answerFile(shouter(), endless, output), { code: 'file/not-regular' });
-    await assert.rejects(answerFile(shouter(), input, endless), /not a file/);
   }
+  await assert.rejects(answerFile(shouter(), input, pipe), /named pipe, not a file/);
+  assert.equal((await answerFile(shouter(), input, '/dev/null')).numAnswered, 1);
 });
 
 test('a long line, one that is too long and one that is not UTF-8 are lines as others are', async () => {

@@ -5,7 +5,17 @@
 //   out.jsonl.run.jsonl  what the output belongs to, see batch-record.ts
 //
 // Line k of the output answers the k-th non-empty line of the input, so the output itself is the record of what is done.
-import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, realpathSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  openSync,
+  realpathSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { refuseInputAsOutput, writeError } from '../files/durable.js';
@@ -70,7 +80,11 @@ export async function answerFile(
   const head = headOf(model.identity?.() ?? {}, options);
   const lines = readBatchLines(input);
   const done = await readDone(output, lines, head);
-  using record = done.numLines > 0 ? BatchRecord.goOn(output, done.numLines) : BatchRecord.begin(output, head);
+  using record = isDevice(output)
+    ? undefined
+    : done.numLines > 0
+      ? BatchRecord.goOn(output, done.numLines)
+      : BatchRecord.begin(output, head);
   const file = openOutput(output);
   let numFailed = 0;
   try {
@@ -84,12 +98,12 @@ export async function answerFile(
       const numWritten = Math.max(0, done.numLines - start);
       const records = await Promise.all(group.slice(numWritten).map(recordOf));
       const answers = (await answerGroup(model, group, options)).slice(numWritten);
-      record.add(records);
+      record?.add(records);
       position += writeLines(file, output, position, answers);
       numFailed += answers.filter(({ failed }) => failed).length;
       options.onProgress?.(start + group.length, lines.length);
     }
-    fsyncSync(file);
+    if (record !== undefined) fsyncSync(file);
   } finally {
     closeSync(file);
   }
@@ -112,9 +126,15 @@ export async function planBatch(
   return { numTotal: lines.length, numDone: (await readDone(output, lines, headOf(identity, options))).numLines };
 }
 
+/** A device takes the answers as they come: it keeps none that could be gone on with. */
+function isDevice(output: string): boolean {
+  return statSync(output, { throwIfNoEntry: false })?.isCharacterDevice() === true;
+}
+
 /** One process at a time, by whatever name it knows the output. */
-function lockOutput(input: string, output: string): Disposable {
+function lockOutput(input: string, output: string): Disposable | undefined {
   checkFile(input, 'the questions');
+  if (isDevice(output)) return undefined;
   refuseInputAsOutput(output, [input]);
   refuseInputAsOutput(recordPath(output), [input]);
   const folder = dirname(resolve(output));
@@ -181,7 +201,7 @@ function toRequest(
 async function readDone(output: string, lines: readonly BatchLine[], head: BatchHead): Promise<Done> {
   let numLines = 0;
   let numBytes = 0;
-  if (!existsSync(output)) return { numLines, numBytes };
+  if (!existsSync(output) || isDevice(output)) return { numLines, numBytes };
   for (const { bytes, ended } of linesOf(output, 'the answers')) {
     const line = lines[numLines];
     if (line === undefined) throw foreign(output, 'it has more lines than the input');
