@@ -114,10 +114,8 @@ test('a file that ends early is refused, however early', async () => {
   await refused(jpeg.subarray(0, Math.floor(jpeg.length * 0.8)), 'image/truncated');
 });
 
-test('a pixel bomb is refused by its header, at once', async () => {
-  const start = performance.now();
+test('a pixel bomb is refused by its header: its body, which ends early, is not reached', async () => {
   await refused(blankPng(30_000, 30_000), 'image/too-large');
-  assert.ok(performance.now() - start < 500);
   const image = await decodeImage(blankPng(20, 10), { maxPixels: 200 });
   assert.deepEqual([image.width, image.height], [20, 10]);
   await assert.rejects(decodeImage(blankPng(20, 10), { maxPixels: 199 }), { code: 'image/too-large' });
