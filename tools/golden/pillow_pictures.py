@@ -165,6 +165,20 @@ def tiff(photometric: int, samples: np.ndarray, tags: dict[int, tuple] | None = 
     return b"II" + struct.pack("<HLH", 42, 8, len(entries)) + directory + struct.pack("<L", 0) + outside + data
 
 
+def gif(local: bool, transparent: int | None) -> bytes:
+    """A canvas of 8 x 6 with a frame of 4 x 3 in it, its palette of four colours global or local."""
+    tables = [bytes(seed * (i + 3) * (c + 1) % 256 for i in range(4) for c in range(3)) for seed in (17, 41)]
+    control = b"" if transparent is None else b"\x21\xf9\x04" + struct.pack("<BHBB", 1, 0, transparent, 0)
+    frame = b"\x2c" + struct.pack("<HHHHB", 2, 1, 4, 3, 0x81 if local else 0) + (tables[1] if local else b"")
+    # Codes of three bits: clear (4) before each pixel keeps them so, then the end (5).
+    codes = [code for i in range(12) for code in (4, i * 7 // 3 % 4)] + [5]
+    bits = "".join(f"{code:03b}"[::-1] for code in codes)
+    bits += "0" * (-len(bits) % 8)
+    data = bytes(int(bits[i : i + 8][::-1], 2) for i in range(0, len(bits), 8))
+    head = b"GIF89a" + struct.pack("<HHBBB", 8, 6, 0x81, 2, 0) + tables[0]
+    return head + control + frame + b"\x02" + bytes([len(data)]) + data + b"\0\x3b"
+
+
 def kinds() -> dict[str, bytes]:
     grey, cmyk, ycc = np.asarray(GREY), np.asarray(CMYK), np.asarray(BASE.convert("YCbCr"))
     bits = np.packbits((grey > 100).astype(np.uint8), axis=1)
@@ -184,6 +198,10 @@ def kinds() -> dict[str, bytes]:
         "cmyk.jpg": inks,
         "cmyk without Adobe's segment.jpg": inks[:at] + inks[at + 2 + length :],
         "rgb kept.jpg": saved(BASE, "JPEG", quality=95, keep_rgb=True),
+        "frame within the canvas.gif": gif(False, None),
+        "transparent frame within the canvas.gif": gif(False, 1),
+        "frame with a palette of its own.gif": gif(True, None),
+        "transparent frame with a palette of its own.gif": gif(True, 3),
         "transparent entry.gif": saved(PALETTE, "GIF", transparency=3),
         "animated.webp": saved(BASE, "WEBP", save_all=True, lossless=True, append_images=[ImageOps.mirror(BASE)]),
         "animated.png": saved(BASE, "PNG", save_all=True, append_images=[ImageOps.mirror(BASE)]),

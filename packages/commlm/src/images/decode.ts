@@ -6,7 +6,7 @@
  */
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
-import { gifBackground } from './gif-background.js';
+import { readGifFrame } from './gif-frame.js';
 import { notAPicture, notRead, pictureKind } from './kind.js';
 import { type Orientation, readOrientation, turnUpright, withValidOrientation } from './orientation.js';
 import { type PictureFile, readPictureFile } from './source.js';
@@ -54,7 +54,7 @@ export async function decodeImage(source: PictureFile, options: DecodeOptions = 
   let stored: RgbImage;
   try {
     stored =
-      kind === 'gif' && header.hasAlpha
+      kind === 'gif'
         ? await decodeGif(bytes)
         : header.space === 'cmyk'
           ? await decodeCmyk(bytes, header.depth)
@@ -98,7 +98,7 @@ async function decodeRgb(bytes: Uint8Array): Promise<RgbImage> {
   return { width, height, data: channels === 3 ? data : spreadGrey(data, channels) };
 }
 
-/** A GIF with transparent pixels: they get the colour that the palette has for them. */
+/** What the first frame of a GIF leaves free or transparent gets the colour that its palette has for it. */
 async function decodeGif(bytes: Uint8Array): Promise<RgbImage> {
   const { data, info } = await open(bytes)
     .toColourspace('srgb')
@@ -106,11 +106,13 @@ async function decodeGif(bytes: Uint8Array): Promise<RgbImage> {
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const { width, height } = info;
-  const background = gifBackground(bytes);
+  const frame = readGifFrame(bytes);
   const rgb = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++) {
-    const isSeen = data[i * 4 + 3] !== 0;
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (isSeen ? data[i * 4 + c] : background[c]) as number;
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const isFree = frame && (x < frame.left || x >= frame.right || y < frame.top || y >= frame.bottom);
+    const isPainted = !isFree && data[i * 4 + 3] !== 0;
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (isPainted ? data[i * 4 + c] : frame?.background[c]) ?? 0;
   }
   return { width, height, data: rgb };
 }
