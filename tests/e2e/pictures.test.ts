@@ -135,6 +135,9 @@ test('an output that is an input is refused by whatever name, and the input stay
   assert.match(chat.stderr, /Cannot write .*hard\.png: it is the same file/);
   assert.deepEqual(readFileSync(source), bytes);
   await refused(['batch', source, soft, ...settings()]);
+  const same = join(home, 'same-model');
+  symlinkSync(model, same);
+  await refused(['convert', model, same]);
 });
 
 test('a folder of pictures that share a name gives a drawing for each', async () => {

@@ -2,7 +2,6 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type { StageConfig } from '../config/stage.js';
-import { refuseInputAsOutput } from '../files/durable.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
@@ -66,8 +65,6 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     else note(`wrote step ${step} to ${options.export}`);
     return;
   }
-  // A run writes its recipe into its folder; going on reads it from there.
-  if (options.resume !== true) refuseInputAsOutput(join(out, 'recipe.json'), [name]);
   const bar = new TrainingBar(recipe.kind === 'tokenizer' ? 0 : recipe.loop.steps);
   const signal = interruptSignal();
   const result = await runRecipe(await withFolders(recipe), {
