@@ -2,7 +2,7 @@
 /**
  * Every command that writes, on a disk that fills up: `sudo node tools/faults/full-disk.mjs [command...]`. Each is run once
  * with all the room it wants, then on a small tmpfs at several sizes below that, then again in the same place with room.
- * A row is right when the command fails with the words "disk is full" or ends well, when no file under its own name differs
+ * A row is right when the command fails with a sentence about the full disk or ends well, when no file under its own name differs
  * from the undisturbed one (a record of lines may be its beginning), when nothing temporary is left, and when the second run
  * ends with the files of an undisturbed one. Prints a table; exit code 1 when a row is wrong.
  */
@@ -241,7 +241,7 @@ try {
         })();
         if (!folderMade) continue;
         const first = await command.run(out);
-        const said = /disk (of \S+ )?is full/.test(first.output);
+        const said = /disk (of \S+ )?is full|but the disk of \S+ has .* free/.test(first.output);
         const faults = faultsOf(out, reference, command);
         if (first.code !== 0 && !said) faults.push(`said: ${first.output.trim().split('\n').at(-1)}`);
         if (/\n\s+at |internal\//.test(first.output)) faults.push('a raw error');
