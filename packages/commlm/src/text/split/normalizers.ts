@@ -116,5 +116,5 @@ function readBert(step: Step): Rule {
 }
 
 function cleanAsBert(text: string): string {
-  return text.replace(/(?![\t\n\r])[\u{fffd}\p{C}]/gu, '').replace(/\p{White_Space}/gu, ' ');
+  return text.replace(/(?![\t\n\r])[\u{fffd}\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu, '').replace(/\p{White_Space}/gu, ' ');
 }

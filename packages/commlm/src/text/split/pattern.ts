@@ -99,15 +99,20 @@ export function literalPattern(text: string): Pattern {
   return { regex: new RegExp([...text].map(literal).join(''), 'gv'), plain: true };
 }
 
-/** All matches from left to right; none that is empty right behind another one. */
+/** All matches from left to right; none that is empty right behind another one, or within a character. */
 export function* matchesOf({ regex }: Pattern, text: string): Generator<Span> {
   let last = -1;
   for (const match of text.matchAll(regex)) {
     const end = match.index + match[0].length;
-    if (match[0] === '' && match.index === last) continue;
+    if (match[0] === '' && (match.index === last || isInsidePair(text, match.index))) continue;
     last = end;
     yield [match.index, end];
   }
+}
+
+/** The engine finds empty matches between the halves of one character, too. */
+function isInsidePair(text: string, at: number): boolean {
+  return at > 0 && at < text.length && text.codePointAt(at - 1) !== text.charCodeAt(at - 1);
 }
 
 function literal(char: string): string {

@@ -11,7 +11,7 @@ export interface PreTokenizer {
   readonly patterns: readonly Pattern[];
 }
 
-/** One step; `first` is true of the word at the very start. */
+/** One step; `first` is true of the word at the very start. An empty word in front tells that the start was dropped. */
 type Rule = (word: string, first: boolean) => string[];
 
 /** What becomes of the stretches that a rule finds. */
@@ -34,14 +34,18 @@ const WORDS: Pattern = {
 export function readPreTokenizer(value: unknown): PreTokenizer {
   const patterns: Pattern[] = [];
   const rules = readSteps(value, 'pre_tokenizer', 'pretokenizers').map((step) => readRule(step, patterns));
-  return {
-    split: (text, first) =>
-      rules.reduce(
-        (words, rule) => words.flatMap((word, i) => rule(word, first && i === 0).filter((piece) => piece !== '')),
-        [text],
-      ),
-    patterns,
-  };
+  return { split: (text, first) => applyAll(rules, text, first), patterns };
+}
+
+function applyAll(rules: readonly Rule[], text: string, first: boolean): string[] {
+  let words = text === '' ? [] : [text];
+  let atStart = first;
+  for (const rule of rules) {
+    const cut = words.flatMap((word, i) => rule(word, atStart && i === 0));
+    if (cut[0] === '') atStart = false;
+    words = cut.filter((word) => word !== '');
+  }
+  return words;
 }
 
 function readRule(step: Step, patterns: Pattern[]): Rule {
@@ -140,7 +144,11 @@ interface Stretch {
 
 /** Cuts a text at what a pattern finds; with `invert` at what it does not find. */
 function cut(text: string, pattern: Pattern, behavior: Behavior, invert = false): string[] {
-  return arrange(stretches(text, pattern, invert), behavior).map(([start, end]) => text.slice(start, end));
+  const all = stretches(text, pattern, invert);
+  const words = arrange(all, behavior).flatMap(([start, end]) => (start < end ? [text.slice(start, end)] : []));
+  const dropped =
+    behavior === 'Removed' && all.some(({ span: [start, end], found }) => found && start === 0 && end > 0);
+  return dropped ? ['', ...words] : words;
 }
 
 /** The whole text as stretches that are found and that are not, in turn. */
