@@ -72,7 +72,7 @@ export function addedTokensOf(
   };
   for (const token of listed) add(token, 'tokenizer.json');
   for (const token of decoderOf(config)) add(token, 'tokenizer_config.json');
-  for (const [name, token] of namedTokens(config)) {
+  for (const [name, token] of spokenOf(config)) {
     const content = spellingOf(token);
     if (content === undefined || content === '') continue;
     const known = tokens.get(content);
@@ -97,16 +97,22 @@ function decoderOf({ added_tokens_decoder: decoder }: NamedTokens): AddedTokenJs
     .sort((a, b) => a.id - b.id);
 }
 
-/** What the fields of a configuration name, each with the field. */
-function namedTokens(config: NamedTokens): [string, NamedToken][] {
-  const named = Object.entries(config).filter(
+/** Tokens that a configuration gives a name, such as `eos_token` or `image_token`. */
+export function namedTokensOf(config: NamedTokens): [name: string, token: NamedToken][] {
+  const { extra_special_tokens: extra } = config;
+  const table = typeof extra === 'object' && extra !== null && !Array.isArray(extra) ? extra : {};
+  return [...Object.entries(config), ...Object.entries(table)].filter(
     (entry): entry is [string, NamedToken] => isNameOfToken(entry[0]) && entry[1] !== null && entry[1] !== undefined,
   );
+}
+
+/** All tokens that a configuration speaks of, each with where it does. */
+function spokenOf(config: NamedTokens): [string, NamedToken][] {
+  const spoken = namedTokensOf(config);
   for (const list of ['additional_special_tokens', 'extra_special_tokens'] as const) {
-    const tokens = config[list] ?? [];
-    for (const token of Object.values(tokens)) named.push([list, token as NamedToken]);
+    for (const token of Object.values(config[list] ?? [])) spoken.push([list, token as NamedToken]);
   }
-  return named;
+  return spoken;
 }
 
 /** `bos_token`, `image_token`, but not settings such as `add_bos_token`. */
