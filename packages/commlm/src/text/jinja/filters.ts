@@ -92,12 +92,16 @@ function choosing(wanted: boolean, byAttribute: boolean): Filter {
       name === undefined
         ? isTrue(get(entry))
         : runtime.test(asText(name, 'the name of a test'), get(entry), { positional: rest, named: args.named });
-    return new Stream(iterate(input, runtime.meter).filter((entry) => holds(entry) === wanted));
+    return new Stream(entriesIfAny(input, runtime).filter((entry) => holds(entry) === wanted));
   };
 }
 
+/** What is not true has no entries, whatever it is. */
+const entriesIfAny = (input: Value, { meter }: Runtime): readonly Value[] =>
+  isTrue(input) ? iterate(input, meter) : [];
+
 const map: Filter = (input, args, runtime) => {
-  const entries = iterate(input, runtime.meter);
+  const entries = entriesIfAny(input, runtime);
   const attribute = args.named.get('attribute');
   if (args.positional.length === 0 && attribute !== undefined) {
     for (const name of args.named.keys())
@@ -122,7 +126,7 @@ const join: Filter = (input, args, runtime) => {
 const indent: Filter = (input, args, { meter }) => {
   const [width = 4n, first, blank] = bind('indent', args, ['width', 'first', 'blank']);
   const spaces = typeof width === 'string' ? width : pad('', asCount(width, 'indent'), ' ', 'left', meter);
-  const lines = text.splitLines(`${toText(input, meter)}\n`);
+  const lines = text.splitLines(`${asText(input, 'indent')}\n`);
   meter.make(lines.length * spaces.length);
   const moved = lines.map((line, i) => (i > 0 && (line !== '' || flag(blank)) ? spaces + line : line)).join('\n');
   return flag(first) ? spaces + moved : moved;
@@ -168,6 +172,7 @@ const toWhole: Filter = (input, args, { meter }) => {
     return float === undefined || !Number.isFinite(float) ? fallback : BigInt(Math.trunc(float));
   }
   meter.work();
+  requireDefined(input);
   const number = asNumber(input);
   if (number === undefined) return fallback;
   if (typeof number === 'bigint') return number;
@@ -188,6 +193,7 @@ function wholeInBase(spelled: string, base: number): bigint | undefined {
 
 const toFloat: Filter = (input, args) => {
   const [fallback = 0] = bind('float', args, ['default']);
+  requireDefined(input);
   if (typeof input === 'string') return readFloat(text.strip(input, undefined, 'both')) ?? fallback;
   const number = asNumber(input);
   return number === undefined ? fallback : Number(number);
@@ -207,10 +213,11 @@ const truncate: Filter = (input, args, { meter }) => {
     'end',
     'leeway',
   ]);
-  const [chars, mark] = [Array.from(toText(input, meter)), toText(end, meter)];
   const [most, slack] = [asCount(length, 'truncate'), leeway === NONE ? 5 : asCount(leeway, 'truncate')];
+  const mark = toText(end, meter);
   if (most < Array.from(mark).length || slack < 0) fault('truncate gets a length below that of its end');
-  if (chars.length <= most + slack) return chars.join('');
+  if (lengthOf(input, meter) <= most + slack) return input;
+  const chars = Array.from(asText(input, 'truncate'));
   const cut = chars.slice(0, most - Array.from(mark).length).join('');
   if (flag(kill)) return cut + mark;
   const space = cut.lastIndexOf(' ');
@@ -405,10 +412,8 @@ export const FILTERS: ReadonlyMap<string, Filter> = new Map<string, Filter>([
       const [backwards, caseCounts, attribute] = bind('sort', args, ['reverse', 'case_sensitive', 'attribute']);
       const names = typeof attribute === 'string' ? attribute.split(',') : [attribute];
       const getters = names.map((name) => getterOf(name, runtime));
-      const key = (entry: Value): Value => {
-        const keys = getters.map((get) => folded(get(entry), flag(caseCounts)));
-        return keys.length === 1 ? (keys[0] as Value) : keys;
-      };
+      // A list even of one: what lacks the attribute is equal to others that do, where it has no order.
+      const key = (entry: Value): Value => getters.map((get) => folded(get(entry), flag(caseCounts)));
       return sorted(iterate(input, runtime.meter), key, flag(backwards), runtime);
     },
   ],

@@ -183,18 +183,22 @@ export class Interpreter implements Runtime {
         return isTrue(this.#evaluate(filter, inner));
       });
     }
-    const loop = new Loop(entries, depth);
-    const recurse = new Callable('loop', (args) => {
-      if (!statement.recursive) fault('it calls a loop that is not recursive');
-      const [inner = NONE] = bind('loop', args, ['iterable']);
-      const inside: Output = { parts: [] };
-      this.meter.deeper(() => this.#for(statement, inner, scope, inside, depth + 1));
-      return inside.parts.join('');
-    });
+    const loop = new Loop(entries, depth, this.meter);
+    const variable = new LoopVariable(
+      (name) => loop.field(name),
+      (args) => {
+        if (!statement.recursive) fault('it calls a loop that is not recursive');
+        const [inner = NONE] = bind('loop', args, ['iterable']);
+        const inside: Output = { parts: [] };
+        this.meter.deeper(() => this.#for(statement, inner, scope, inside, depth + 1));
+        return inside.parts.join('');
+      },
+    );
     for (let index = 0; index < entries.length; index++) {
       this.meter.work();
       const inner = new Scope(scope);
-      inner.set('loop', loop.at(index, recurse, this.meter));
+      loop.index = index;
+      inner.set('loop', variable);
       this.#assign(statement.target, entries[index] as Value, inner);
       if (this.#run(statement.body, inner, output) === 'break') break;
     }
@@ -454,48 +458,59 @@ export function checkedField(name: string): string {
 
 /** What `loop` tells about a loop. */
 class Loop {
+  /** The entry that the loop is at. */
+  index = 0;
   readonly #entries: readonly Value[];
   readonly #depth: number;
+  readonly #meter: Meter;
   #changed: Value | undefined;
 
-  constructor(entries: readonly Value[], depth: number) {
+  constructor(entries: readonly Value[], depth: number, meter: Meter) {
     this.#entries = entries;
     this.#depth = depth;
+    this.#meter = meter;
   }
 
-  /** The variable `loop` of an entry: fields, and what calling it does. */
-  at(index: number, recurse: Callable, meter: Meter): Value {
-    const { length } = this.#entries;
-    const neighbour = (at: number, side: string): Value =>
-      this.#entries[at] ?? new Undefined(`there is no ${side} item`);
-    const fields: [string, Value][] = [
-      ['index', BigInt(index + 1)],
-      ['index0', BigInt(index)],
-      ['revindex', BigInt(length - index)],
-      ['revindex0', BigInt(length - index - 1)],
-      ['first', index === 0],
-      ['last', index === length - 1],
-      ['length', BigInt(length)],
-      ['depth', BigInt(this.#depth + 1)],
-      ['depth0', BigInt(this.#depth)],
-      ['previtem', index === 0 ? new Undefined('there is no previous item') : neighbour(index - 1, 'previous')],
-      ['nextitem', neighbour(index + 1, 'next')],
-      [
-        'cycle',
-        new Callable('cycle', ({ positional }) => {
-          if (positional.length === 0) fault('no items for cycling given');
-          return positional[index % positional.length] as Value;
-        }),
-      ],
-      [
-        'changed',
-        new Callable('changed', ({ positional }) => {
-          const before = this.#changed;
-          this.#changed = new Tuple(positional);
-          return before === undefined || !equal(before, this.#changed, meter);
-        }),
-      ],
-    ];
-    return new LoopVariable(new Map(fields), recurse);
+  field(name: string): Value | undefined {
+    const [index, { length }] = [this.index, this.#entries];
+    switch (name) {
+      case 'index':
+        return BigInt(index + 1);
+      case 'index0':
+        return BigInt(index);
+      case 'revindex':
+        return BigInt(length - index);
+      case 'revindex0':
+        return BigInt(length - index - 1);
+      case 'first':
+        return index === 0;
+      case 'last':
+        return index === length - 1;
+      case 'length':
+        return BigInt(length);
+      case 'depth':
+        return BigInt(this.#depth + 1);
+      case 'depth0':
+        return BigInt(this.#depth);
+      case 'previtem':
+        return this.#entries[index - 1] ?? new Undefined('there is no previous item');
+      case 'nextitem':
+        return this.#entries[index + 1] ?? new Undefined('there is no next item');
+      case 'cycle':
+        return new Callable(
+          'cycle',
+          ({ positional }) => positional[index % positional.length] ?? fault('no items for cycling given'),
+        );
+      case 'changed':
+        return new Callable('changed', ({ positional }) => this.#isChanged(new Tuple(positional)));
+      default:
+        return undefined;
+    }
+  }
+
+  #isChanged(value: Value): boolean {
+    const before = this.#changed;
+    this.#changed = value;
+    return before === undefined || !equal(before, value, this.#meter);
   }
 }

@@ -5,9 +5,9 @@
 import { fault } from './faults.js';
 
 /** Steps of the interpreter, where a long text or list counts as many. */
-const MAX_WORK = 20_000_000;
+const MAX_WORK = 4_000_000;
 /** Characters and list entries that are made, in all. */
-const MAX_MADE = 100_000_000;
+const MAX_MADE = 50_000_000;
 /** Macros within macros, loops within loops, lists within lists. */
 const MAX_DEPTH = 150;
 /** Characters or entries that count as one step. */

@@ -81,7 +81,8 @@ function ownAttribute(object: Value, name: string, meter: Meter): Value | undefi
   requireDefined(object);
   // The sandbox shows nothing that begins with an underscore.
   if (name.startsWith('__')) return undefined;
-  if (object instanceof Namespace || object instanceof LoopVariable) return object.fields.get(name);
+  if (object instanceof LoopVariable) return object.field(name);
+  if (object instanceof Namespace) return object.fields.get(name);
   const type = typeName(object);
   if (MUTATORS[type]?.has(name))
     return new Undefined(`the method ${name} would change a ${type}, which is not allowed`);
@@ -330,7 +331,8 @@ const TEXT_METHODS: Readonly<Record<string, Method<string>>> = {
   zfill(self, args, meter) {
     const width = asCount(bind('zfill', args, ['width'])[0], 'zfill');
     meter.make(Math.max(width, 0));
-    return zeroFill(self, width);
+    // Of the signs, a space is none here.
+    return self.startsWith(' ') ? pad(self, width, '0', 'right', meter) : zeroFill(self, width);
   },
 };
 
@@ -362,7 +364,7 @@ export function slice(object: Value, parts: readonly (Value | undefined)[], mete
         : object instanceof Tuple || object instanceof Range
           ? object.items
           : undefined;
-  if (items === undefined) return new Undefined(`'${typeName(object)} object' cannot be sliced`);
+  if (items === undefined) return fault(`'${typeName(object)}' object is not subscriptable`);
   const number = (value: Value | undefined): number | undefined =>
     value === undefined || value === NONE ? undefined : asCount(value, 'a slice');
   const step = number(parts[2]) ?? 1;
@@ -374,6 +376,10 @@ export function slice(object: Value, parts: readonly (Value | undefined)[], mete
   };
   const start = place(number(parts[0]), step < 0 ? items.length - 1 : 0);
   const stop = place(number(parts[1]), step < 0 ? -1 : items.length);
+  if (object instanceof Range) {
+    const at = (index: number): number => object.start + index * object.step;
+    return new Range(at(start), at(stop), object.step * step);
+  }
   const taken: Value[] = [];
   for (let at = start; step > 0 ? at < stop : at > stop; at += step) taken.push(items[at] as Value);
   meter.make(taken.length);

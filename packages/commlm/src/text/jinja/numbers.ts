@@ -79,7 +79,10 @@ export function power(a: Num, b: Num, meter: Meter): Num {
   const [x, y] = [Number(a), Number(b)];
   if (x === 0 && y < 0) fault('0.0 cannot be raised to a negative power');
   if (x < 0 && !Number.isInteger(y)) fault('it computes with complex numbers');
-  return x ** y;
+  const result = x ** y;
+  return Number.isFinite(result) || !Number.isFinite(x) || !Number.isFinite(y)
+    ? result
+    : fault('Numerical result out of range');
 }
 
 /** Half to even at a decimal place, on the exact binary value, as Python rounds. */

@@ -350,7 +350,11 @@ class Parser {
     let left = operand();
     while (this.#token.kind === 'operator' && operators.includes(this.#token.value as Operator)) {
       const operator = this.#expect('operator').value as Operator;
-      left = { type: 'binary', operator, left, right: operand() };
+      const right = operand();
+      // The reference takes the sign off such a number, unless it knows the result beforehand.
+      if (operator === '**' && left.type === 'negative' && right.type !== 'constant')
+        this.#fail('a negative number to a power that is not written out');
+      left = { type: 'binary', operator, left, right };
     }
     return left;
   }

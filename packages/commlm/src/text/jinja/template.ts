@@ -80,11 +80,10 @@ function range(args: Arguments, meter: Meter): Value {
   const [start, stop, step] =
     numbers.length === 1 ? [0, numbers[0] as number, 1] : [numbers[0] as number, numbers[1] as number, numbers[2] ?? 1];
   if (step === 0) fault('range() arg 3 must not be zero');
-  const length = Math.max(Math.ceil((stop - start) / step), 0);
+  const length = Range.lengthOf(start, stop, step);
   if (length > MAX_RANGE) fault(`a range has more than ${MAX_RANGE} numbers`);
   meter.make(length);
-  const items = Array.from({ length }, (_, i) => BigInt(start + i * step));
-  return new Range(items, `range(${start}, ${stop}${step === 1 ? '' : `, ${step}`})`);
+  return new Range(start, stop, step);
 }
 
 function dictOf({ positional, named }: Arguments, meter: Meter): Dict {

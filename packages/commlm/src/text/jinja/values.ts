@@ -50,14 +50,24 @@ export class View {
   }
 }
 
-/** What `range` gives. */
+/** What `range` gives; it prints as its bounds. */
 export class Range {
+  readonly start: number;
+  readonly stop: number;
+  readonly step: number;
   readonly items: readonly bigint[];
-  readonly text: string;
 
-  constructor(items: readonly bigint[], text: string) {
-    this.items = items;
-    this.text = text;
+  constructor(start: number, stop: number, step: number) {
+    [this.start, this.stop, this.step] = [start, stop, step];
+    this.items = Array.from({ length: Range.lengthOf(start, stop, step) }, (_, i) => BigInt(start + i * step));
+  }
+
+  static lengthOf(start: number, stop: number, step: number): number {
+    return Math.max(Math.ceil((stop - start) / step), 0);
+  }
+
+  get text(): string {
+    return `range(${this.start}, ${this.stop}${this.step === 1 ? '' : `, ${this.step}`})`;
   }
 }
 
@@ -115,13 +125,13 @@ export class Callable {
   }
 }
 
-/** The variable `loop`: it has fields, and a recursive loop can be called. */
+/** The variable `loop`: it has fields, which change as the loop goes on, and a recursive loop can be called. */
 export class LoopVariable extends Callable {
-  readonly fields: ReadonlyMap<string, Value>;
+  readonly field: (name: string) => Value | undefined;
 
-  constructor(fields: ReadonlyMap<string, Value>, recurse: Callable) {
-    super('loop', recurse.call);
-    this.fields = fields;
+  constructor(field: (name: string) => Value | undefined, recurse: (args: Arguments) => Value) {
+    super('loop', recurse);
+    this.field = field;
   }
 }
 
