@@ -23,6 +23,8 @@ export function sentencePieceEngine(model: SentencePieceModel, config: Tokenizer
       return model.segment(prepends ? SPACE + text : text);
     },
     ids: new Map(model.pieces.map(({ text }, id) => [text, id])),
+    // The model itself never gives its control pieces, nor symbols that look like markup.
+    withhold: () => {},
   };
 }
 

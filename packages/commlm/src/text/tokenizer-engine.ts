@@ -12,16 +12,19 @@ export interface TokenizerEngine {
   encode(normalized: string, first: boolean): number[];
   /** Ids of all pieces. */
   readonly ids: ReadonlyMap<string, number>;
+  /** Sees to it that no text becomes one of these pieces. */
+  withhold(pieces: Iterable<string>): void;
 }
 
-/** The engine of a tokenizer.json; plain text never becomes one of the `unwanted` spellings. */
-export function jsonEngine(
-  json: { readonly normalizer: unknown; readonly pre_tokenizer: unknown; readonly model: BpeJson },
-  unwanted: ReadonlySet<string>,
-): TokenizerEngine {
+/** The engine of a tokenizer.json. */
+export function jsonEngine(json: {
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly model: BpeJson;
+}): TokenizerEngine {
   const normalizer = readNormalizer(json.normalizer);
   const preTokenizer = readPreTokenizer(json.pre_tokenizer);
-  const model = new BpeModel(json.model, unwanted);
+  const model = new BpeModel(json.model);
   return {
     normalize: (text) => withinTime(normalizer.patterns, text, () => normalizer.normalize(text)),
     encode(text, first) {
@@ -31,5 +34,6 @@ export function jsonEngine(
       return ids;
     },
     ids: model.ids,
+    withhold: (pieces) => model.withhold(pieces),
   };
 }

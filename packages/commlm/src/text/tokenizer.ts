@@ -96,7 +96,7 @@ export class Tokenizer {
   readonly #engine: TokenizerEngine;
   readonly #decoding: Decoding;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
-  readonly #tokens: ReadonlyMap<number, string>;
+  readonly #tokens: string[] = [];
   readonly #control: ReadonlySet<string>;
   readonly #finders: Finders;
   readonly #bytes = new Map<number, TokenBytes>();
@@ -111,17 +111,18 @@ export class Tokenizer {
     checkShape(json);
     this.config = config;
     this.#decoding = readDecoding(json.decoder);
-    const vocabulary = engine?.ids ?? new Map(Object.entries(json.model.vocab));
-    const base = { size: vocabulary.size, idOf: (token: string) => vocabulary.get(token) };
+    this.#engine = engine ?? jsonEngine(json);
+    const { ids } = this.#engine;
+    const base = { size: ids.size, idOf: (token: string) => ids.get(token) };
     const added = addedTokensOf(json.added_tokens ?? [], config, base);
     // Special tokens, and those that look like markup, are control tokens: a user may not produce them by spelling them.
     this.#control = new Set(
       added.filter(({ special, content }) => special || MARKUP.test(content)).map(({ content }) => content),
     );
-    this.#engine = engine ?? jsonEngine(json, this.#control);
+    this.#engine.withhold(this.#control);
     this.#addedById = new Map(added.map((token) => [token.id, token]));
     this.addedTokens = new Map(added.map((token) => [token.content, token.id]));
-    this.#tokens = new Map([...this.#engine.ids].map(([token, id]) => [id, token]));
+    for (const [token, id] of ids) this.#tokens[id] = token;
     this.#finders = makeFinders(added, this.#control, this.#engine);
 
     this.bosId = this.#named(config.bos_token);
@@ -129,10 +130,7 @@ export class Tokenizer {
     this.addsBos = this.bosId !== undefined && (beginsWithSpecial(json, config) ?? engine !== undefined);
     this.unkId = this.#named(config.unk_token ?? (json.model['unk_token'] as NamedToken | undefined));
     this.padId = this.#named(config.pad_token) ?? this.unkId ?? this.eosId ?? 0;
-    let largest = -1;
-    for (const id of this.#tokens.keys()) largest = Math.max(largest, id);
-    for (const id of this.#addedById.keys()) largest = Math.max(largest, id);
-    this.vocabSize = largest + 1;
+    this.vocabSize = [...this.#addedById.keys()].reduce((size, id) => Math.max(size, id + 1), this.#tokens.length);
     this.chatTemplate = chatTemplate ?? defaultTemplate(config);
   }
 
@@ -236,7 +234,7 @@ export class Tokenizer {
 
   /** The spelling of a token in the vocabulary. */
   idToToken(id: number): string | undefined {
-    return this.#addedById.get(id)?.content ?? this.#tokens.get(id);
+    return this.#addedById.get(id)?.content ?? this.#tokens[id];
   }
 
   /** Whether an id is a special or control token, which plain text never becomes. */

@@ -439,7 +439,8 @@ export class Interpreter implements Runtime {
     if (count <= 0 || items.length === 0) return typeof value === 'string' ? '' : isList(value) ? [] : new Tuple([]);
     this.meter.make(items.length * count);
     if (typeof items === 'string') return items.repeat(count);
-    const all = Array.from({ length: count }, () => items).flat();
+    const all: Value[] = [];
+    for (let time = 0; time < count; time++) for (const item of items) all.push(item);
     return isList(value) ? all : new Tuple(all);
   }
 }

@@ -10,7 +10,7 @@ import type { Pattern } from './pattern.js';
 const SHORT_TEXT = 1000;
 /** Milliseconds for a text, and for each of its characters; thousands of times what sound patterns take. */
 const LIMIT_MS = 2000;
-const LIMIT_MS_EACH = 0.05;
+const LIMIT_MS_EACH = 0.005;
 
 const slot: { task?: () => unknown } = {};
 const context = createContext(slot);

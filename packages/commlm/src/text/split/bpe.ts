@@ -9,11 +9,6 @@ export interface BpeJson {
   readonly [key: string]: unknown;
 }
 
-interface Merge {
-  readonly rank: number;
-  readonly id: number;
-}
-
 /** Words that are remembered with their ids, and the longest of them. */
 const CACHE_WORDS = 20_000;
 const CACHE_LENGTH = 256;
@@ -25,21 +20,22 @@ const utf8 = new TextEncoder();
 /** Splits words into ids. */
 export class BpeModel {
   readonly ids: ReadonlyMap<string, number>;
-  readonly #merges = new Map<number, Merge>();
+  /** Ranks of pairs, and by rank what a pair becomes. */
+  readonly #ranks = new Map<number, number>();
+  readonly #results: Int32Array;
   readonly #unkId: number | undefined;
   readonly #fuseUnk: boolean;
   readonly #byteIds: readonly (number | undefined)[] | undefined;
   readonly #ignoreMerges: boolean;
   readonly #suffix: string;
-  readonly #unwanted: ReadonlySet<string>;
+  readonly #withheld = new Set<number>();
   readonly #cache = new Map<string, readonly number[]>();
 
   /**
    * @param json - the model of tokenizer.json
-   * @param unwanted - spellings that no merge may build
    * @throws CommError `text/tokenizer-invalid`, or `text/tokenizer-type` for what is not known here
    */
-  constructor(json: BpeJson, unwanted: ReadonlySet<string>) {
+  constructor(json: BpeJson) {
     const step = { ...json, type: 'BPE' } as Step;
     this.ids = readVocabulary(json.vocab);
     if (field(step, 'dropout', 'number', 0) !== 0) refuseKind('dropout of merges');
@@ -47,7 +43,6 @@ export class BpeModel {
     this.#suffix = field(step, 'end_of_word_suffix', 'string', '');
     this.#fuseUnk = field(step, 'fuse_unk', 'boolean', false);
     this.#ignoreMerges = field(step, 'ignore_merges', 'boolean', false);
-    this.#unwanted = unwanted;
     const unk = field(step, 'unk_token', 'string', '');
     this.#unkId = unk === '' ? undefined : this.ids.get(unk);
     if (field(step, 'byte_fallback', 'boolean', false)) {
@@ -55,14 +50,26 @@ export class BpeModel {
         this.ids.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
       );
     }
-    this.#readMerges(json.merges ?? []);
+    const merges = json.merges ?? [];
+    if (!Array.isArray(merges)) refuseTokenizer('has merges that are no list');
+    this.#results = new Int32Array(merges.length);
+    this.#readMerges(merges);
+  }
+
+  /** Pieces that no word becomes from now on. */
+  withhold(pieces: Iterable<string>): void {
+    for (const piece of pieces) {
+      const id = this.ids.get(piece);
+      if (id !== undefined) this.#withheld.add(id);
+    }
+    this.#cache.clear();
   }
 
   /** Ids of a word. */
   encode(word: string): readonly number[] {
-    if (this.#ignoreMerges && !this.#unwanted.has(word)) {
+    if (this.#ignoreMerges) {
       const id = this.ids.get(word);
-      if (id !== undefined) return [id];
+      if (id !== undefined && !this.#withheld.has(id)) return [id];
     }
     const known = this.#cache.get(word);
     if (known !== undefined) return known;
@@ -75,7 +82,6 @@ export class BpeModel {
   }
 
   #readMerges(merges: readonly (string | readonly [string, string])[]): void {
-    if (!Array.isArray(merges)) refuseTokenizer('has merges that are no list');
     for (const [rank, merge] of merges.entries()) {
       const pair = typeof merge === 'string' ? merge.split(' ') : merge;
       const [left, right] = pair;
@@ -84,7 +90,8 @@ export class BpeModel {
       const [a, b, id] = [this.ids.get(left), this.ids.get(right), this.ids.get(left + right)];
       if (a === undefined || b === undefined || id === undefined)
         refuseTokenizer(`has the merge ${JSON.stringify(merge)} of what is not in its vocabulary`);
-      if (!this.#unwanted.has(left + right)) this.#merges.set(keyOf(a, b), { rank, id });
+      this.#ranks.set(keyOf(a, b), rank);
+      this.#results[rank] = id;
     }
   }
 
@@ -128,8 +135,10 @@ export class BpeModel {
     const queue = new MergeQueue();
     const offer = (left: number, right: number): void => {
       if (left < 0 || right < 0) return;
-      const merge = this.#merges.get(keyOf(ids[left] as number, ids[right] as number));
-      if (merge !== undefined) queue.push({ at: left, rank: merge.rank, id: merge.id });
+      const rank = this.#ranks.get(keyOf(ids[left] as number, ids[right] as number));
+      if (rank === undefined) return;
+      const id = this.#results[rank] as number;
+      if (!this.#withheld.has(id)) queue.push({ at: left, rank, id });
     };
     for (let i = 0; i + 1 < ids.length; i++) offer(i, i + 1);
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
@@ -137,7 +146,8 @@ export class BpeModel {
       const right = following[left] as number;
       if (ids[left] === -1 || right < 0) continue;
       // The pair may have changed since it was offered.
-      if (this.#merges.get(keyOf(ids[left] as number, ids[right] as number))?.id !== next.id) continue;
+      const rank = this.#ranks.get(keyOf(ids[left] as number, ids[right] as number));
+      if (rank === undefined || this.#results[rank] !== next.id) continue;
       ids[left] = next.id;
       ids[right] = -1;
       const after = following[right] as number;
@@ -155,9 +165,11 @@ const keyOf = (left: number, right: number): number => left * MAX_ID + right;
 function readVocabulary(vocab: Readonly<Record<string, number>>): Map<string, number> {
   if (typeof vocab !== 'object' || vocab === null || Array.isArray(vocab))
     refuseTokenizer('has a model without a vocabulary of spellings and ids');
-  const ids = new Map(Object.entries(vocab));
-  for (const [token, id] of ids) {
-    if (!isTokenId(id)) refuseTokenizer(`gives ${JSON.stringify(token)} the id ${JSON.stringify(id)}`);
+  const ids = new Map<string, number>();
+  for (const token in vocab) {
+    const id = vocab[token];
+    if (!isTokenId(id)) return refuseTokenizer(`gives ${JSON.stringify(token)} the id ${JSON.stringify(id)}`);
+    ids.set(token, id);
   }
   return ids;
 }
@@ -166,8 +178,10 @@ function readVocabulary(vocab: Readonly<Record<string, number>>): Map<string, nu
 export const isTokenId = (id: unknown): id is number =>
   typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < MAX_ID;
 
-interface Offer extends Merge {
+interface Offer {
   readonly at: number;
+  readonly rank: number;
+  readonly id: number;
 }
 
 /** A heap: lowest rank first, then leftmost. */

@@ -83,8 +83,9 @@ const PROPERTIES: Readonly<Record<string, string>> = {
 const EXTRA_FOLDS: Readonly<Record<string, string>> = { s: '\u017f', k: '\u212a' };
 /** Pairs of letters that match one character (such as the sharp s) where case does not count. */
 const FOLDED_PAIR = /ss|ff|fi|fl|st/i;
-/** Two repetitions in a row need quadratic time on a text of one letter, three cubic. */
+/** Two repetitions in a row need quadratic time on a text of one letter, three cubic; each choice of length doubles it. */
 const MAX_REPETITIONS = 2;
+const MAX_CHOICES = 4;
 const MAX_DEPTH = 100;
 const MAX_LENGTH = 20_000;
 const MAX_COUNT = 1000;
@@ -129,8 +130,10 @@ class PatternReader {
   #foldCase = false;
   #behind = false;
   #nested = false;
+  /** Repetitions without end, and with one, of the alternative that is read. */
   #repetitions = 0;
-  #mostRepetitions = 0;
+  #choices = 0;
+  #explodes = false;
 
   constructor(source: string) {
     this.#source = source;
@@ -143,7 +146,7 @@ class PatternReader {
     const js = this.#alternatives();
     if (this.#at < this.#chars.length) this.#refuse('has a ) too many');
     try {
-      return { regex: new RegExp(js, 'gv'), plain: !this.#nested && this.#mostRepetitions <= MAX_REPETITIONS };
+      return { regex: new RegExp(js, 'gv'), plain: !this.#nested && !this.#explodes };
     } catch (cause) {
       return this.#refuse('cannot be rewritten for this engine', cause);
     }
@@ -171,16 +174,17 @@ class PatternReader {
 
   #alternatives(): string {
     if (++this.#depth > MAX_DEPTH) this.#refuse('is nested too deeply');
-    const before = this.#repetitions;
+    const [repetitions, choices] = [this.#repetitions, this.#choices];
+    let [mostRepetitions, mostChoices] = [repetitions, choices];
     const alternatives: string[] = [];
-    let most = before;
     do {
-      this.#repetitions = before;
+      [this.#repetitions, this.#choices] = [repetitions, choices];
       alternatives.push(this.#sequence());
-      most = Math.max(most, this.#repetitions);
+      mostRepetitions = Math.max(mostRepetitions, this.#repetitions);
+      mostChoices = Math.max(mostChoices, this.#choices);
     } while (this.#take('|'));
-    this.#repetitions = most;
-    this.#mostRepetitions = Math.max(this.#mostRepetitions, most);
+    [this.#repetitions, this.#choices] = [mostRepetitions, mostChoices];
+    this.#explodes ||= mostRepetitions > MAX_REPETITIONS || mostChoices > MAX_CHOICES;
     this.#depth--;
     return alternatives.join('|');
   }
@@ -212,7 +216,10 @@ class PatternReader {
       if (unbounded) {
         if (!single) this.#nested = true;
         this.#repetitions++;
-      } else if (!single && text !== '?' && text !== '??') this.#nested = true;
+      } else {
+        if (/[?,]/.test(text)) this.#choices++;
+        if (!single && text !== '?' && text !== '??') this.#nested = true;
+      }
       js = `(?:${js})${text}`;
       if (possessive) js = this.#atomic(js);
       single = false;
