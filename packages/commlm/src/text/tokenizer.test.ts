@@ -166,3 +166,23 @@ test('names that tokenizer_config.json leaves empty come from special_tokens_map
     rmSync(folder, { recursive: true });
   }
 });
+
+test('tokens are tied to their parts beside added words that take white space', () => {
+  const golden = goldens.find(({ name }) => name === 'byte-level') as GoldenTokenizer;
+  const { added_tokens: added = [] } = golden.tokenizerJson;
+  const next = Math.max(...added.map(({ id }) => id)) + 1;
+  const word = {
+    id: next,
+    content: 'dog',
+    single_word: true,
+    lstrip: true,
+    rstrip: true,
+    normalized: true,
+    special: false,
+  };
+  const tokenizer = new Tokenizer({ ...golden.tokenizerJson, added_tokens: [...added, word] }, golden.tokenizerConfig);
+  const { ids, parts } = tokenizer.encodeParts(['a ', ' dog ', 'x dogs', ' é']);
+  const dog = ids.indexOf(next);
+  assert.deepEqual([ids.filter((id) => id === next).length, parts[dog], parts[0], parts.at(-1)], [1, 1, 0, 3]);
+  assert.ok(parts.every((part, i) => i === 0 || part >= (parts[i - 1] as number)));
+});

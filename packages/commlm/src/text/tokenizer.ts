@@ -14,7 +14,7 @@ import {
   type NamedTokens,
 } from './added-tokens.js';
 import { fromByteLetters } from './byte-letters.js';
-import { type Decoding, readDecoding } from './decoding.js';
+import { type Decoding, readDecoding, type SpaceDrop } from './decoding.js';
 import { SentencePieceModel } from './sentencepiece.js';
 import { describeSentencePiece, sentencePieceEngine } from './sentencepiece-tokenizer.js';
 import type { BpeJson } from './split/bpe.js';
@@ -224,7 +224,7 @@ export class Tokenizer {
 
   /** A decoder that takes one id at a time and gives text as soon as whole characters are there. */
   stream(options: DecodeOptions = {}): StreamDecoder {
-    return new StreamDecoder((id) => this.#bytesOf(id), this.#decoding.dropsSpace, options);
+    return new StreamDecoder((id) => this.#bytesOf(id), this.#decoding.drops, options);
   }
 
   /** The id of a token by its exact spelling in the vocabulary, special tokens included. */
@@ -370,20 +370,26 @@ export class StreamDecoder {
   readonly #bytesOf: (id: number) => TokenBytes;
   readonly #skipSpecial: boolean;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  #dropSpace: boolean;
+  #drop: SpaceDrop;
   #trimming: boolean;
 
-  constructor(bytesOf: (id: number) => TokenBytes, dropFirstSpace: boolean, options: DecodeOptions) {
+  constructor(bytesOf: (id: number) => TokenBytes, drop: SpaceDrop, options: DecodeOptions) {
     this.#bytesOf = bytesOf;
     this.#skipSpecial = options.skipSpecial ?? true;
-    this.#dropSpace = dropFirstSpace;
+    this.#drop = drop;
     this.#trimming = options.trimStart ?? false;
   }
 
   /** Adds a token and returns the text that is complete now, perhaps none. */
   push(id: number): string {
     const { bytes, special } = this.#bytesOf(id);
-    return special && this.#skipSpecial ? '' : this.#emit(this.#decoder.decode(bytes, { stream: true }));
+    if (special && this.#skipSpecial) return '';
+    let kept = bytes;
+    if (this.#drop === 'first token') {
+      kept = bytes.filter((byte) => byte !== 0x20);
+      this.#drop = 'none';
+    }
+    return this.#emit(this.#decoder.decode(kept, { stream: true }));
   }
 
   /** Ends the text; an unfinished character becomes U+FFFD. */
@@ -393,9 +399,9 @@ export class StreamDecoder {
 
   #emit(text: string): string {
     let out = text;
-    if (this.#dropSpace && out !== '') {
+    if (this.#drop === 'one' && out !== '') {
       // Llama-like tokenizers put one space in front of every text; decoding takes it off again.
-      this.#dropSpace = false;
+      this.#drop = 'none';
       if (out.startsWith(' ')) out = out.slice(1);
     }
     if (this.#trimming) {
