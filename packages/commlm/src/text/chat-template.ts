@@ -62,7 +62,7 @@ export function renderChatTemplate(
     if (!(error instanceof TemplateFault)) throw error;
     throw new CommError(`The chat template cannot be used for this chat: ${error.message}.`, {
       code: 'text/chat-template',
-      fix: 'Change the chat, or the chat_template.jinja of the model folder.',
+      fix: 'Change the chat, or the chat template of the model folder.',
       cause: error,
     });
   }
