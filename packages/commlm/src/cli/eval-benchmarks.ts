@@ -18,6 +18,7 @@ import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
 import { formatTable, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
+import { printable } from './terminal-text.js';
 
 /** Options of `eval` for benchmarks of files. */
 export interface BenchmarkOptions extends ModelOptions {
@@ -247,7 +248,7 @@ function endpoint(options: BenchmarkOptions, url: string): Answering {
         model: name,
         ...(key === undefined ? {} : { key }),
         concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
-        onRetry: note,
+        onNotice: (line) => note(printable(line)),
       });
     },
     close: () => {},

@@ -17,10 +17,16 @@ after(() => rmSync(root, { recursive: true }));
 const data = join(root, 'data');
 const NUM_QUESTIONS = 10;
 mkdirSync(join(data, 'images'), { recursive: true });
-writeFileSync(join(data, 'images', 'a.jpg'), 'x');
+const PICTURES = ['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg', 'e.jpg'];
+for (const name of PICTURES) writeFileSync(join(data, 'images', name), name);
 for (const split of ['random', 'popular', 'adversarial']) {
   const lines = Array.from({ length: NUM_QUESTIONS }, (_, i) => ({
-    ...{ question_id: i + 1, image: 'a.jpg', text: `Is there a ${split} thing ${i}?`, label: i % 2 ? 'no' : 'yes' },
+    ...{
+      question_id: i + 1,
+      image: PICTURES[i % 5],
+      text: `Is there a ${split} thing ${i}?`,
+      label: i % 2 ? 'no' : 'yes',
+    },
   }));
   writeFileSync(join(data, `pope_${split}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }

@@ -15,11 +15,14 @@ export interface AskedQuestion {
   readonly blind: boolean;
 }
 
-/** The answer to the question of that index. */
+/** The answer to the question of that index, or why there is none. */
 export interface Reply {
   readonly index: number;
+  /** Empty where there is no answer. */
   readonly answer: string;
   readonly finishReason: string;
+  /** Why there is no answer: the same text for all questions of a kind. The question is asked again by the next run. */
+  readonly unanswered?: string;
 }
 
 /** Anything that answers questions; groups of replies come as they are ready, in any order. */

@@ -17,6 +17,9 @@ export interface DataChoices {
   readonly subset?: boolean;
 }
 
+/** Entries of files by their names; a list for one that was published in several sizes. */
+export type PublishedSizes = Readonly<Record<string, number | readonly number[]>>;
+
 /** How many ids or names an error lists. */
 const NUM_NAMED = 5;
 
@@ -130,12 +133,13 @@ export class DataFolder {
    *
    * @throws CommError when a published file holds another number, unless a subset was asked for
    */
-  checkCount(path: string, numFound: number, noun: string, sizes: Readonly<Record<string, number>>): void {
-    const expected = sizes[basename(path)];
-    if (expected === undefined) this.published = false;
-    if (expected === undefined || expected === numFound) return;
+  checkCount(path: string, numFound: number, noun: string, sizes: PublishedSizes): void {
+    const published = sizes[basename(path)];
+    if (published === undefined) this.published = false;
+    const expected = [published ?? numFound].flat();
+    if (expected.includes(numFound)) return;
     if (!this.choices.subset) {
-      throw new CommError(`${path}: ${numFound} ${noun}, but the published file has ${expected}.`, {
+      throw new CommError(`${path}: ${numFound} ${noun}, but the published file has ${expected.join(' or ')}.`, {
         code: 'eval/wrong-count',
         fix: 'Get the whole file, or say with --subset that a part is meant; the result is marked as one.',
       });
