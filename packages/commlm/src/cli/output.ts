@@ -46,13 +46,18 @@ export function note(line = ''): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** The same JSON without DEL and C1 controls, which a terminal may obey and which JSON leaves as they are. */
+function escapeControls(json: string): string {
+  return json.replace(/[\u007f-\u009f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
 let jsonPrinted = false;
 
 /** Prints the one JSON document of a `--json` run on stdout. Throws on a second call: one run, one document. */
 export function printJson(value: unknown): void {
   if (jsonPrinted) throw new Error('a --json run prints exactly one document');
   jsonPrinted = true;
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  process.stdout.write(`${escapeControls(JSON.stringify(value, undefined, 2))}\n`);
 }
 
 /** True when `printJson` was called in this process. */

@@ -4,6 +4,7 @@ import { createReadStream, existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CommError } from '../../config/errors.js';
+import { checkFile } from '../../files/read.js';
 import type { DataFileFacts } from '../results.js';
 import type { Benchmark, DataRole } from './benchmark.js';
 
@@ -29,8 +30,9 @@ export function nameSome(names: readonly string[]): string {
   return names.length > NUM_NAMED ? `${shown} and ${names.length - NUM_NAMED} more` : shown;
 }
 
-/** SHA-256 of a file, read as a stream. */
+/** SHA-256 of a regular file, read as a stream. */
 export async function hashFile(path: string): Promise<string> {
+  checkFile(path, 'a file of the run');
   const hash = createHash('sha256');
   await pipeline(createReadStream(path), hash);
   return hash.digest('hex');
