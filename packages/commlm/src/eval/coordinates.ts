@@ -69,8 +69,8 @@ const BOX = new RegExp(
 );
 /** The key under which some models write y before x. */
 const ROWS_FIRST = /\bbox_2d\b/;
-/** Digits of a fraction of the picture: enough for a pixel of any picture to come back as itself. */
-const FRACTION_DIGITS = 9;
+/** Digits of a fraction of the picture: a pixel comes back as itself, and decimal fractions as they were. */
+const FRACTION_DIGITS = 12;
 
 /** The first box of an answer in the frame that it was written in. */
 function firstBox(answer: string): CornerBox | undefined {

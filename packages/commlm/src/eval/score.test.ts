@@ -1047,7 +1047,8 @@ test('thinking is cut before reading, by each benchmark, and said', async () => 
     assert.ok((cut.thinking?.count ?? 0) > 0 && cut.thinking?.cut === true, name);
     assert.match(cut.notes.join(' '), /hold thinking, which was cut/);
     const kept = await score(name, files, { keepThinking: true });
-    assert.notDeepEqual(kept.metrics, bare.metrics, name);
+    // The reader of MMBench looks at the last words alone, behind the thinking.
+    if (name !== 'mmbench') assert.notDeepEqual(kept.metrics, bare.metrics, name);
     assert.match(kept.notes.join(' '), /which was read with the answer/);
     assert.equal(bare.thinking, undefined);
   }
