@@ -33,7 +33,7 @@ export interface Respondent {
 /** Grey level of the picture that takes the place of the real one. */
 const GREY = 128;
 
-/** A grey picture of the size of an encoded one: what is answered to it is what words alone give away. */
+/** A grey picture of the size of an encoded one. */
 export async function greyPicture(bytes: Uint8Array): Promise<RgbImage> {
   const { width, height } = await decodeImage(bytes);
   return { width, height, data: new Uint8Array(width * height * 3).fill(GREY) };
