@@ -1,4 +1,5 @@
 // What the commands print: results on stdout, everything else on stderr, colour only on a terminal that wants it.
+import { printable } from './terminal-text.js';
 
 /** True when `stream` is a terminal that a person watches (not CI, not a pipe). */
 export function isInteractive(stream: NodeJS.WriteStream): boolean {
@@ -36,6 +37,11 @@ export function styleOf(stream: NodeJS.WriteStream = process.stdout): Style {
   };
 }
 
+/** An answer for `stream`: on a terminal without what would steer it, elsewhere exactly as it is. */
+export function answerFor(stream: Pick<NodeJS.WriteStream, 'isTTY'>, text: string): string {
+  return stream.isTTY ? printable(text) : text;
+}
+
 /** Writes one line on stdout. */
 export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
@@ -46,11 +52,6 @@ export function note(line = ''): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** The same JSON without DEL and C1 controls, which a terminal may obey and which JSON leaves as they are. */
-function escapeControls(json: string): string {
-  return json.replace(/[\u007f-\u009f]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`);
-}
-
 let jsonPrinted = false;
 
 /** Prints the one JSON document of a `--json` run on stdout. Throws on a second call: one run, one document. */
@@ -58,6 +59,14 @@ export function printJson(value: unknown): void {
   if (jsonPrinted) throw new Error('a --json run prints exactly one document');
   jsonPrinted = true;
   process.stdout.write(`${escapeControls(JSON.stringify(value, undefined, 2))}\n`);
+}
+
+/** JSON escapes the controls below the space alone; the others steer a terminal too, and mean the same escaped. */
+function escapeControls(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** True when `printJson` was called in this process. */

@@ -1,10 +1,9 @@
 /** A decoded picture to the numbers an encoder takes: fit into its square, resize as Pillow does, normalise. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { ImageConfig } from '../config/model.js';
 import type { RgbImage } from './decode.js';
 import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
+import { checkPixels } from './pixels.js';
 import { resize, resizeUnrounded } from './resize.js';
 
 /** A colour: red, green, blue, 0..255 each. */
@@ -20,6 +19,7 @@ export interface PreprocessedImage {
 
 /** The whole way from decoded pixels to the encoder's input; equal to the reference processors, bit for bit. */
 export function preprocess(image: RgbImage, config: ImageConfig): PreprocessedImage {
+  checkPixels(image);
   if (config.rounding === 'none') return preprocessUnrounded(image, config);
   const { image: square, frame } = fitSquare(image, config);
   return { pixels: normalizePixels(square, config.mean, config.std), frame };
@@ -138,22 +138,7 @@ const RESAMPLE_CODES = new Map<unknown, ImageConfig['resample']>([
   [3, 'bicubic'],
 ]);
 
-/** What `preprocessor_config.json` of the transformers library says about an encoder's pictures. */
-export async function readPreprocessorConfig(folder: string): Promise<ImageConfig> {
-  const path = join(folder, 'preprocessor_config.json');
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, 'utf8'));
-  } catch (error) {
-    throw new CommError(`${path} cannot be read: ${(error as Error).message}`, {
-      code: 'image/preprocessor-config',
-      cause: error,
-    });
-  }
-  return parsePreprocessorConfig(json, path);
-}
-
-/** The same from the parsed JSON; `source` names it in errors. Throws `image/preprocessor-config`. */
+/** What a parsed `preprocessor_config.json` of the transformers library says; `source` names it in errors. Throws `image/preprocessor-config`. */
 export function parsePreprocessorConfig(json: unknown, source = 'preprocessor_config.json'): ImageConfig {
   const fail = (what: string): CommError =>
     new CommError(`${source} ${what}.`, {

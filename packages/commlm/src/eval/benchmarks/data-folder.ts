@@ -4,7 +4,7 @@ import { createReadStream, existsSync, readdirSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CommError } from '../../config/errors.js';
-import { checkFile } from '../../files/read.js';
+import { openRegularFile } from '../../files/read.js';
 import type { DataFileFacts } from '../results.js';
 import type { Benchmark, DataRole } from './benchmark.js';
 
@@ -32,9 +32,8 @@ export function nameSome(names: readonly string[]): string {
 
 /** SHA-256 of a regular file, read as a stream. */
 export async function hashFile(path: string): Promise<string> {
-  checkFile(path, 'a file of the run');
   const hash = createHash('sha256');
-  await pipeline(createReadStream(path), hash);
+  await pipeline(createReadStream(path, { fd: openRegularFile(path, 'a file of the run') }), hash);
   return hash.digest('hex');
 }
 
