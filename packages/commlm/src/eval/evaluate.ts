@@ -1,25 +1,16 @@
 /** A whole run of `eval`: read the data, ask what was not asked yet, score, and write the folder of results. */
 import { constants } from 'node:buffer';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { lockFile } from '../files/lock.js';
 import { readJson, readText } from '../files/read.js';
-import {
-  AnswerLog,
-  answerKey,
-  firstDifference,
-  foreign,
-  type LoggedAnswer,
-  type LogHead,
-  readAnswers,
-} from './answer-log.js';
+import { AnswerLog, answerKey, firstDifference, type LoggedAnswer, type LogHead, readAnswers } from './answer-log.js';
 import { type Benchmark, type EvalItem, unitsOf } from './benchmarks/benchmark.js';
 import { type DataChoices, DataFolder } from './benchmarks/data-folder.js';
 import { BENCHMARKS } from './benchmarks/index.js';
-import { PictureReader } from './benchmarks/pictures.js';
 import { BOOTSTRAP } from './bootstrap.js';
+import { HashedPictures } from './hashed-pictures.js';
 import { fillPrompt, type PromptSet } from './prompts.js';
 import type { AskedQuestion, Respondent } from './respondent.js';
 import {
@@ -209,42 +200,6 @@ function headLine(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** Pictures as they are shown, each with its hash: what was answered about another picture is no answer. */
-class HashedPictures {
-  readonly #reader: PictureReader;
-  readonly #hashes = new Map<string, string>();
-
-  constructor(data: string) {
-    this.#reader = new PictureReader(resolve(data));
-  }
-
-  async read(key: string): Promise<Uint8Array> {
-    const bytes = await this.#reader.read(key);
-    this.#hashes.set(key, createHash('sha256').update(bytes).digest('hex').slice(0, HASH_DIGITS));
-    return bytes;
-  }
-
-  /** Hash of a picture that was read. */
-  hashOf(key: string): string | undefined {
-    return this.#hashes.get(key);
-  }
-
-  /** @throws CommError when an answered question was about another picture of the same name */
-  async check(task: Task, log: AnswerLog, path: string): Promise<void> {
-    for (const { id, picture } of task.items) {
-      const logged = [false, true].map((blind) => log.answers.get(answerKey(id, blind))?.pictureHash);
-      const hash = logged.find((each) => each !== undefined);
-      if (picture === null || hash === undefined) continue;
-      if (!this.#hashes.has(picture)) await this.read(picture);
-      if (this.#hashes.get(picture) !== hash) {
-        throw foreign(path, `the picture ${picture} of question ${JSON.stringify(id)} has changed`);
-      }
-    }
-  }
-}
-
-const HASH_DIGITS = 16;
-
 function pendingOf(
   task: Task,
   items: readonly EvalItem[],
@@ -288,7 +243,7 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
       const path = join(out, logName(task.benchmark.name, shard));
       const log = new AnswerLog(path, headOf(task, request, shard));
       logs.push(log);
-      await pictures.check(task, log, path);
+      await pictures.check(items, log.answers, path);
       const pending = pendingOf(task, items, log, blind, pictures);
       const keys = new Map(items.map(({ id, picture }) => [id, picture]));
       plans.push({ log, pending, keys, total: numAnswers(items, blind) });
