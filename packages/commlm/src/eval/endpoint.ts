@@ -33,9 +33,6 @@ const MAX_TRIES = 6;
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 60_000;
 const TIMEOUT_MS = 600_000;
-/** A server that leaves the first questions all unanswered would leave all: the run ends then. */
-const MAX_FIRST_UNANSWERED = 16;
-
 /** Statuses of a server that may do better the next time. */
 const canHelp = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500;
 /** Statuses about what was asked, such as a picture that a filter refuses: other questions may fare better. */
@@ -103,8 +100,6 @@ export class EndpointRespondent implements Respondent {
     const stopped = signal === undefined ? stop.signal : AbortSignal.any([signal, stop.signal]);
     const running = new Map<number, Promise<Reply>>();
     let next = 0;
-    let numAnswered = 0;
-    let numUnanswered = 0;
     try {
       while (next < questions.length || running.size > 0) {
         signal?.throwIfAborted();
@@ -116,15 +111,7 @@ export class EndpointRespondent implements Respondent {
         }
         const reply = await Promise.race(running.values());
         running.delete(reply.index);
-        if (reply.unanswered === undefined) numAnswered++;
-        else numUnanswered++;
         yield [reply];
-        if (numAnswered === 0 && numUnanswered >= MAX_FIRST_UNANSWERED && next < questions.length) {
-          throw new CommError(
-            `The endpoint left the first ${numUnanswered} questions unanswered: ${reply.unanswered}.`,
-            { code: 'eval/endpoint', fix: 'Check the name of the model and what the server can do.' },
-          );
-        }
       }
     } finally {
       stop.abort();

@@ -232,15 +232,33 @@ test('questions without an answer are counted, left out, and asked again by the 
   assert.deepEqual(filesOf(out), filesOf(undisturbed));
 });
 
-test('where nothing is answered there are no figures', async () => {
+test('where nothing is answered there are no figures, and of many questions not all are asked', async () => {
   const nothing = Object.fromEntries(
     ['random', 'popular', 'adversarial'].flatMap((split) =>
       Array.from({ length: NUM_QUESTIONS }, (_, i) => [`${split}/${i + 1}`, '!refusal']),
     ),
   );
-  const results = resultsOf(await run(new Saying(nothing), newOut()));
+  const asking = new Saying(nothing);
+  await assert.rejects(run(asking, newOut()), /The first 16 questions all stay without an answer: refusal/);
+  assert.equal(asking.asked.length, 16);
+  const results = resultsOf(await run(new Saying(nothing), newOut(), { limit: 5 }));
   assert.deepEqual([results.benchmarks[0]?.figures, results.benchmarks[0]?.count], [{}, 0]);
   assert.ok(tableNotes(results).some((line) => line.startsWith('NO FIGURES: pope')));
+});
+
+test('a filter that refuses many questions for good keeps nobody from the others', async () => {
+  const refused = Object.fromEntries(
+    Array.from({ length: 20 }, (_, i) => [`${i < 10 ? 'random' : 'popular'}/${(i % 10) + 1}`, '!refusal']),
+  );
+  const out = newOut();
+  // The last split alone can be answered. The first run ends before it, the second asks for what was not asked.
+  await assert.rejects(run(new Saying(refused), out), /The first 16 questions/);
+  const second = new Saying(refused);
+  assert.equal(resultsOf(await run(second, out)).benchmarks[0]?.unanswered?.count, 20);
+  assert.deepEqual(second.asked.slice(0, 5), ['popular/7', 'popular/8', 'popular/9', 'popular/10', 'adversarial/1']);
+  const again = new Saying(refused);
+  assert.equal(resultsOf(await run(again, out)).benchmarks[0]?.unanswered?.count, 20);
+  assert.equal(again.asked.length, 20);
 });
 
 test('a question counts in neither column when its grey picture has no answer', async () => {

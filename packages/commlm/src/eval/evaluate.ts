@@ -208,14 +208,16 @@ function pendingOf(
   pictures: HashedPictures,
 ): AskedQuestion[] {
   const variants = blind ? [false, true] : [false];
-  const isAnswered = (item: EvalItem, variant: boolean): boolean => {
-    const logged = log.answers.get(answerKey(item.id, variant));
+  const loggedOf = (id: EvalItem['id'], variant: boolean): LoggedAnswer | undefined =>
+    log.answers.get(answerKey(id, variant));
+  const isAnswered = (id: EvalItem['id'], variant: boolean): boolean => {
+    const logged = loggedOf(id, variant);
     return logged !== undefined && logged.unanswered === undefined;
   };
-  return items.flatMap((item) =>
+  const pending = items.flatMap((item) =>
     variants
       .filter((variant) => !(variant && item.picture === null))
-      .filter((variant) => !isAnswered(item, variant))
+      .filter((variant) => !isAnswered(item.id, variant))
       .map((variant) => {
         const { picture } = item;
         return {
@@ -226,10 +228,23 @@ function pendingOf(
         };
       }),
   );
+  // What got no answer before comes last, so that it keeps nobody from the others.
+  const wasAsked = ({ id, blind: variant }: AskedQuestion): number => (loggedOf(id, variant) === undefined ? 0 : 1);
+  return pending.sort((a, b) => wasAsked(a) - wasAsked(b));
 }
 
 const numAnswers = (items: readonly EvalItem[], blind: boolean): number =>
   items.reduce((sum, { picture }) => sum + (blind && picture !== null ? 2 : 1), 0);
+
+/** Who leaves the first questions all unanswered would leave all: the run ends then. */
+const MAX_FIRST_UNANSWERED = 16;
+
+function noAnswers(count: number, why: string): CommError {
+  return new CommError(`The first ${count} questions all stay without an answer: ${why}.`, {
+    code: 'eval/no-answers',
+    fix: 'Check the name of the model, what the server can do, and --max-new-tokens; the same command asks the others.',
+  });
+}
 
 /** Asks everything that the logs of this run, or of its shard, do not have. */
 async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<void> {
@@ -253,6 +268,10 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
     if (done === total) return;
     const respondent = await request.openRespondent();
     onProgress?.(done, total);
+    let isAnswered = logs.some(({ answers }) =>
+      [...answers.values()].some(({ unanswered }) => unanswered === undefined),
+    );
+    let numUnanswered = 0;
     for (const { log, pending, keys } of plans) {
       for await (const replies of respondent.answer(pending, signal)) {
         log.append(
@@ -271,6 +290,11 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
         );
         done += replies.length;
         onProgress?.(done, total);
+        isAnswered ||= replies.some(({ unanswered }) => unanswered === undefined);
+        numUnanswered += replies.length;
+        if (!isAnswered && numUnanswered >= MAX_FIRST_UNANSWERED && done < total) {
+          throw noAnswers(numUnanswered, replies[0]?.unanswered ?? '');
+        }
       }
     }
   } finally {
