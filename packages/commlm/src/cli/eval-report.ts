@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { writeDurably } from '../files/durable.js';
 import { wholeNumber } from './options.js';
 import { print } from './output.js';
+import { printable } from './terminal-text.js';
 
 interface ReportOptions {
   readonly data?: string;
@@ -21,6 +22,11 @@ export function addReport(command: Command): void {
     .action(async (folder: string, options: ReportOptions) => {
       const { writeReport } = await import('../eval/report/write-report.js');
       const { cards, data } = options;
-      print(await writeReport(folder, { cards, writeFile: writeDurably, ...(data === undefined ? {} : { data }) }));
+      const path = await writeReport(folder, {
+        cards,
+        writeFile: writeDurably,
+        ...(data === undefined ? {} : { data }),
+      });
+      print(printable(path));
     });
 }

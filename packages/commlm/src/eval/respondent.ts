@@ -15,11 +15,14 @@ export interface AskedQuestion {
   readonly blind: boolean;
 }
 
-/** The answer to the question of that index. */
+/** The answer to the question of that index, or why there is none. */
 export interface Reply {
   readonly index: number;
+  /** Empty where there is no answer. */
   readonly answer: string;
   readonly finishReason: string;
+  /** Why there is no answer: the same text for all questions of a kind. The question is asked again by the next run. */
+  readonly unanswered?: string;
 }
 
 /** Anything that answers questions; groups of replies come as they are ready, in any order. */
@@ -30,7 +33,7 @@ export interface Respondent {
 /** Grey level of the picture that takes the place of the real one. */
 const GREY = 128;
 
-/** A grey picture of the size of an encoded one: what is answered to it is what words alone give away. */
+/** A grey picture of the size of an encoded one. */
 export async function greyPicture(bytes: Uint8Array): Promise<RgbImage> {
   const { width, height } = await decodeImage(bytes);
   return { width, height, data: new Uint8Array(width * height * 3).fill(GREY) };
