@@ -20,7 +20,7 @@ export interface EncoderReport {
 
 /** Describes it; throws CommError for a layout or a size that is not known. No weights are read. */
 export function describeEncoder(folder: string, files: TensorSource): EncoderReport {
-  const { type, vit, image, source, rules, ignorable } = planEncoder(folder, files);
+  const { type, vit, image, source, rules, leftovers } = planEncoder(folder, files);
   const names = new Map(rules().flatMap(({ ours, theirs }) => theirs.map((key) => [key, ours] as const)));
   const special = [
     vit.clsToken ? 'CLS' : '',
@@ -41,7 +41,7 @@ export function describeEncoder(folder: string, files: TensorSource): EncoderRep
     ],
     source,
     names,
-    ignored: source.keys.filter((key) => !names.has(key) && ignorable(key)),
+    ignored: source.keys.filter((key) => !names.has(key) && leftovers(key) !== undefined),
   };
 }
 

@@ -34,7 +34,7 @@ export function loadHfEncoder(folder: string, { dtype, device }: LoadOptions = {
   const rules = plan.rules();
   const model = nn.onMeta(() => buildEncoder({ type, vit }));
   scope(() => {
-    model.loadStateDict(toOurs(plan.source, rules, model.stateDict(), plan.ignorable), { assign: true });
+    model.loadStateDict(toOurs(plan.source, rules, model.stateDict(), plan.leftovers), { assign: true });
     model
       .to({ ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) })
       .requiresGrad_(false)

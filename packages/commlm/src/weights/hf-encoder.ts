@@ -7,13 +7,14 @@ import type { EncoderConfig, ImageConfig, ViTConfig } from '../config/model.js';
 import { CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD } from '../config/presets.js';
 import { parsePreprocessorConfig } from '../images/preprocess.js';
 import type { EncoderPlan } from './encoder-plan.js';
-import { CLIP_PREFIX, clipConfig, clipIgnorable, clipRules } from './hf-clip.js';
+import { CLIP_PREFIX, clipConfig, clipLeftovers, clipRules } from './hf-clip.js';
 import { readFolderJson } from './hf-config.js';
-import { DINOV2_PREFIX, dinov2Config, dinov2Ignorable, dinov2Rules } from './hf-dinov2.js';
-import { DINOV3_PREFIX, dinov3Config, dinov3Ignorable, dinov3Rules } from './hf-dinov3.js';
-import { SIGLIP_PREFIX, siglipConfig, siglipIgnorable, siglipRules } from './hf-siglip.js';
-import { DEIT_PREFIX, VIT_PREFIX, vitConfig, vitIgnorable, vitRules } from './hf-vit.js';
+import { DINOV2_PREFIX, dinov2Config, dinov2Rules } from './hf-dinov2.js';
+import { DINOV3_PREFIX, dinov3Config, dinov3Leftovers, dinov3Rules } from './hf-dinov3.js';
+import { SIGLIP_PREFIX, siglipConfig, siglipLeftovers, siglipRules } from './hf-siglip.js';
+import { DEIT_PREFIX, VIT_PREFIX, vitConfig, vitLeftovers, vitRules } from './hf-vit.js';
 import { type KeyRule, type TensorSource, toTheirs, withoutPrefix } from './key-rules.js';
+import { type Leftovers, NO_LEFTOVERS } from './leftover.js';
 import { timmRules } from './timm-rules.js';
 
 type Triple = readonly [number, number, number];
@@ -35,7 +36,7 @@ interface HfEncoderLayout {
   readonly config: (json: Record<string, unknown>, source: string) => ViTConfig;
   readonly rules: (vit: ViTConfig) => KeyRule[];
   readonly prefix: string;
-  readonly ignorable: (vit: ViTConfig) => (key: string) => boolean;
+  readonly leftovers: Leftovers;
   readonly processor: Processor;
 }
 
@@ -46,7 +47,7 @@ const clip: HfEncoderLayout = {
   config: clipConfig,
   rules: clipRules,
   prefix: CLIP_PREFIX,
-  ignorable: () => clipIgnorable,
+  leftovers: clipLeftovers,
   processor: { fit: 'crop', resample: 3, mean: CLIP_MEAN, std: CLIP_STD },
 };
 
@@ -55,7 +56,7 @@ const dinov2: HfEncoderLayout = {
   config: dinov2Config,
   rules: dinov2Rules,
   prefix: DINOV2_PREFIX,
-  ignorable: () => dinov2Ignorable,
+  leftovers: NO_LEFTOVERS,
   processor: { fit: 'crop', resample: 3, mean: IMAGENET_MEAN, std: IMAGENET_STD },
 };
 
@@ -64,7 +65,7 @@ const siglip: HfEncoderLayout = {
   config: siglipConfig,
   rules: siglipRules,
   prefix: SIGLIP_PREFIX,
-  ignorable: () => siglipIgnorable,
+  leftovers: siglipLeftovers,
   processor: { fit: 'stretch', resample: 3, mean: HALF, std: HALF },
 };
 
@@ -73,7 +74,7 @@ const vit: HfEncoderLayout = {
   config: vitConfig,
   rules: vitRules,
   prefix: VIT_PREFIX,
-  ignorable: () => vitIgnorable,
+  leftovers: vitLeftovers,
   processor: { fit: 'stretch', resample: 2, mean: HALF, std: HALF },
 };
 
@@ -95,7 +96,7 @@ const dinov3: HfEncoderLayout = {
   config: dinov3Config,
   rules: dinov3Rules,
   prefix: DINOV3_PREFIX,
-  ignorable: dinov3Ignorable,
+  leftovers: dinov3Leftovers,
   processor: { fit: 'stretch', resample: 2, mean: IMAGENET_MEAN, std: IMAGENET_STD, rounding: 'none' },
 };
 
@@ -129,7 +130,7 @@ export function hfEncoder(folder: string, json: Record<string, unknown>, files: 
     image: imageConfig(folder, config, layout.processor),
     source: withoutPrefix(files, layout.prefix),
     rules: () => layout.rules(config),
-    ignorable: layout.ignorable(config),
+    leftovers: layout.leftovers,
   };
 }
 

@@ -59,18 +59,18 @@ for (const model of types) {
 
 test('a text_config inside a whole model has its own prefixes', () => {
   const place = { ours: 'language_model.', model: 'model.language_model.', head: 'lm_head.' };
-  const { rules, ignorable } = hfLanguageModel(read('phi-2'), 'config.json', place);
+  const { rules, leftovers } = hfLanguageModel(read('phi-2'), 'config.json', place);
   const theirs = new Map(rules.map((rule) => [rule.ours, rule.theirs[0]]));
   const [attention, norm] = ['language_model.model.layers.1.self_attn.o_proj.bias', 'language_model.model.norm.weight'];
   assert.equal(theirs.get(attention), 'model.language_model.layers.1.self_attn.dense.bias');
   assert.equal(theirs.get(norm), 'model.language_model.final_layernorm.weight');
   assert.equal(theirs.get('language_model.lm_head.bias'), 'lm_head.bias');
-  assert.ok(!ignorable('lm_head.weight'), 'an untied head counts');
+  assert.equal(leftovers('lm_head.weight'), undefined, 'an untied head counts');
   const old = { ours: 'language_model.', model: 'language_model.model.', head: 'language_model.lm_head.' };
   const tied = hfLanguageModel(read('qwen3'), 'config.json', old);
-  assert.ok(tied.ignorable('language_model.lm_head.weight'));
-  assert.ok(tied.ignorable('language_model.model.layers.0.self_attn.rotary_emb.inv_freq'));
-  assert.ok(!tied.ignorable('language_model.model.norm.weight'));
+  assert.deepEqual(tied.tiedHead?.head.theirs, ['language_model.lm_head.weight']);
+  assert.equal(typeof tied.leftovers('language_model.model.layers.0.self_attn.rotary_emb.inv_freq'), 'function');
+  assert.equal(tied.leftovers('language_model.model.norm.weight'), undefined);
   assert.ok(tied.rules.every(({ theirs: [name] }) => name!.startsWith('language_model.model.')));
 });
 

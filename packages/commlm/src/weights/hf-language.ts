@@ -13,6 +13,8 @@ import { gemma2Config } from './hf-gemma2.js';
 import { llamaConfig, mistralConfig, qwen2Config, qwen3Config } from './hf-llama.js';
 import { phiConfig, phiName } from './hf-phi.js';
 import { checkKeys, type KeyRule, same, type TensorSource, theirShapes, toOurs } from './key-rules.js';
+import { type Leftovers, rotaryTable } from './leftover.js';
+import { settleHead, type TiedHead } from './tied-head.js';
 import { WeightFiles } from './weight-files.js';
 
 /** How one `model_type` is read; a new one is a new entry in `layouts`. */
@@ -53,8 +55,10 @@ export interface HfLanguageModel {
   readonly config: LlamaConfig;
   /** One rule for each of our tensors. */
   readonly rules: readonly KeyRule[];
-  /** Stored tensors that carry nothing: rotary tables of old versions, and the head that is the embedding when tied. */
-  readonly ignorable: (theirs: string) => boolean;
+  /** Stored tensors that no rule reads: rotary tables of old versions. */
+  readonly leftovers: Leftovers;
+  /** Where the head would be that config.json ties to the embedding; undefined where it does not. */
+  readonly tiedHead: TiedHead | undefined;
 }
 
 /**
@@ -72,14 +76,42 @@ export function hfLanguageModel(
   const config = parseConfig(LlamaConfig, layout.config(json, source), source);
   const placed = (theirs: string): string => theirs.replace(/^model\./, () => model).replace(/^lm_head\./, () => head);
   const rules = languageKeys(config).map((key) => same(`${ours}${key}`, placed(layout.theirs(key))));
-  const tied = `${head}weight`;
+  const tiedHead = config.tieWordEmbeddings
+    ? {
+        table: rules.find((rule) => rule.ours === `${ours}${TABLE}`)!,
+        head: same(`${ours}${HEAD}`, placed(HEAD)),
+      }
+    : undefined;
+  const frequencies = rotaryTable(config);
   return {
     type,
     config,
     rules,
-    ignorable: (key) =>
-      (key.startsWith(model) && key.endsWith('.rotary_emb.inv_freq')) || (config.tieWordEmbeddings && key === tied),
+    leftovers: (key) =>
+      key.startsWith(model) && /(^|\.)rotary_emb\.inv_freq$/.test(key.slice(model.length)) ? frequencies : undefined,
+    tiedHead,
   };
+}
+
+const TABLE = 'model.embed_tokens.weight';
+const HEAD = 'lm_head.weight';
+
+/** The same model with its head as the stored weights have it. */
+export function settled(model: HfLanguageModel, source: TensorSource): HfLanguageModel {
+  const { tiedHead, config } = model;
+  if (tiedHead === undefined) return model;
+  const { rules, leftovers, isTied } = settleHead(source, tiedHead, model);
+  return { ...model, rules, leftovers, config: { ...config, tieWordEmbeddings: isTied }, tiedHead: undefined };
+}
+
+/** Whether a config.json is of one of these types. */
+export const isLanguageModel = (json: Record<string, unknown>): boolean =>
+  Object.hasOwn(layouts, String(json['model_type']));
+
+/** Table and head of a language model alone that ties them, by their names; undefined for one that does not, or is not known. */
+export function tiedHeadOf(json: Record<string, unknown>): TiedHead | undefined {
+  const tied = json['tie_word_embeddings'] ?? json['model_type'] === 'gemma2';
+  return tied === true && isLanguageModel(json) ? { table: same(TABLE, TABLE), head: same(HEAD, HEAD) } : undefined;
 }
 
 /** Our keys of a language model: those of its first block stand for all. */
@@ -104,23 +136,29 @@ function unknownType(type: string, source: string): CommError {
   });
 }
 
-/** Checks names and shapes of the weights in `files` against a parsed config.json; throws a CommError that lists what does not fit. */
-export function checkHfLanguageModel(json: Record<string, unknown>, source: string, files: TensorSource): void {
-  const { config, rules, ignorable } = hfLanguageModel(json, source);
-  using model = nn.onMeta(() => new Llama(config));
-  scope(() => checkKeys(files, theirShapes(rules, model.stateDict()), ignorable));
+/**
+ * Reads a parsed config.json and checks names and shapes of the weights in `files` against it; throws a CommError that
+ * lists what does not fit.
+ */
+export function checkedHfLanguageModel(
+  json: Record<string, unknown>,
+  source: string,
+  files: TensorSource,
+): HfLanguageModel {
+  const language = settled(hfLanguageModel(json, source), files);
+  using model = nn.onMeta(() => new Llama(language.config));
+  scope(() => checkKeys(files, theirShapes(language.rules, model.stateDict()), language.leftovers));
+  return language;
 }
 
 /** Reads a folder with a language model; missing, unexpected or misshaped tensors stop it with a CommError. Gradients are off. */
 export function loadHfLanguageModel(folder: string, options: LoadOptions = {}): Llama {
-  const { config, rules, ignorable } = hfLanguageModel(
-    readFolderJson(folder, 'config.json'),
-    join(folder, 'config.json'),
-  );
+  const described = hfLanguageModel(readFolderJson(folder, 'config.json'), join(folder, 'config.json'));
   using files = WeightFiles.open(folder);
+  const { config, rules, leftovers } = settled(described, files);
   const model = nn.onMeta(() => new Llama(config));
   scope(() => {
-    model.loadStateDict(toOurs(files, rules, model.stateDict(), ignorable), { assign: true });
+    model.loadStateDict(toOurs(files, rules, model.stateDict(), leftovers), { assign: true });
     model.to(options).requiresGrad_(false).eval();
   });
   return model;

@@ -81,7 +81,8 @@ export function originalLlavaModel(
       ...projectorRules(projector),
       ...language.rules,
     ],
-    ignorable: (key) => (key.startsWith(INSIDE) ? tower.ignorable(key.slice(INSIDE.length)) : language.ignorable(key)),
+    tiedHead: language.tiedHead,
+    leftovers: (key) => (key.startsWith(INSIDE) ? tower.leftovers(key.slice(INSIDE.length)) : language.leftovers(key)),
   };
 }
 
