@@ -1,5 +1,5 @@
 /** A folder that holds one pre-trained picture encoder: `config.json` (an EncoderConfig) and `model.safetensors`. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { io, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
@@ -29,9 +29,9 @@ export function loadEncoder(folder: string): { config: EncoderConfig; weights: M
       fix: 'Train it first, or name the folder of a finished encoder run.',
     });
   }
-  const { model_type: type, ...json } = JSON.parse(readFileSync(file, 'utf8')) as { model_type?: string };
+  const { model_type: type, ...json } = readFolderJson(folder, 'config.json');
   if (type !== MODEL_TYPE) {
-    throw new CommError(`${file} describes a "${type ?? 'nameless'}" model, not an encoder of ours.`, {
+    throw new CommError(`${file} describes a "${String(type ?? 'nameless')}" model, not an encoder of ours.`, {
       code: 'weights/no-encoder',
       fix: 'Name a folder written by an encoder recipe.',
     });

@@ -8,6 +8,7 @@ import { CommError } from '../config/errors.js';
 import { nearestName, parseConfig } from '../config/json.js';
 import { LlamaConfig } from '../config/model.js';
 import { Llama } from '../models/llama.js';
+import { refuseQuantisedConfig } from './foreign-quantization.js';
 import { type LoadOptions, readFolderJson } from './hf-config.js';
 import { gemma2Config } from './hf-gemma2.js';
 import { llamaConfig, mistralConfig, qwen2Config, qwen3Config } from './hf-llama.js';
@@ -70,6 +71,7 @@ export function hfLanguageModel(
   source: string,
   { ours = '', model = 'model.', head = 'lm_head.' }: LanguagePlace = {},
 ): HfLanguageModel {
+  refuseQuantisedConfig(json, source);
   const type = String(json['model_type']);
   const layout = Object.hasOwn(layouts, type) ? layouts[type] : undefined;
   if (layout === undefined) throw unknownType(type, source);

@@ -1,10 +1,11 @@
 /** Adds the tokens that carry a picture (Shikra's three) to the tokenizer files of a language model. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { ImageTokensConfig } from '../config/model.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { TOKENIZER_FILES } from './comm-folder.js';
+import { readFolderJson } from './hf-config.js';
 
 /** Spellings in the order of their ids. */
 const SPELLINGS = ['<im_patch>', '<im_start>', '<im_end>'] as const;
@@ -70,7 +71,7 @@ function writeTokens(folder: string, tokens: readonly (readonly [string, number]
   const edit = (name: string, change: (json: Record<string, unknown>) => void, create = false): void => {
     const path = join(folder, name);
     if (!existsSync(path) && !create) return;
-    const json = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>) : {};
+    const json = existsSync(path) ? readFolderJson(folder, name) : {};
     change(json);
     writeFileSync(path, `${JSON.stringify(json, null, 2)}\n`);
   };

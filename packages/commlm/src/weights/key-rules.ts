@@ -2,6 +2,7 @@
 import { cat, type DType, noGrad, scope, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { quantisedBy, quantisedWeights } from './foreign-quantization.js';
 import { type Leftovers, NO_LEFTOVERS } from './leftover.js';
 
 /** One of our tensors and where it lies in the other layout. */
@@ -79,6 +80,8 @@ export function checkKeys(
     misshaped.length > 0 ? `has misshaped tensors: ${listed(misshaped)}` : '',
   ].filter((problem) => problem !== '');
   if (problems.length > 0) {
+    const way = quantisedBy(source.keys);
+    if (way !== undefined) throw quantisedWeights(source.name, way);
     throw new CommError(`${source.name} does not fit its config.json: it ${problems.join('; it ')}.`, {
       code: 'weights/keys',
       fix: 'Check that config.json and the weights belong to the same model.',

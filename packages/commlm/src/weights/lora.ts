@@ -10,6 +10,7 @@ import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { type AdapterFiles, openAdapterFiles } from './adapter-files.js';
 import { type StoredWeight, writeWeights, writeWhole } from './comm-folder.js';
+import { refuseQuantisedConfig } from './foreign-quantization.js';
 import { readFolderJson } from './hf-config.js';
 import { isLanguageModel, tiedHeadOf } from './hf-language.js';
 import type { TensorSource } from './key-rules.js';
@@ -301,6 +302,7 @@ export function mergeLora(
   { dtype, maxShardBytes = 5e9, onWeight }: MergeOptions = {},
 ): { numTensors: number; numParameters: number } {
   const json = readFolderJson(folder, 'config.json');
+  refuseQuantisedConfig(json, join(folder, 'config.json'));
   const tiedHead = tiedHeadOf(json);
   const isTransposed = CONV1D_TYPES.includes(String(json['model_type']));
   const source = withLora(WeightFiles.open(folder), adapter, { tiedHead, isTransposed });

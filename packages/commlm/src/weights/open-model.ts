@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { type LoadedComm, readCommConfig } from './comm-folder.js';
+import { refuseQuantisedConfig } from './foreign-quantization.js';
 import { readFolderJson } from './hf-config.js';
 import { same } from './key-rules.js';
 import { NO_LEFTOVERS } from './leftover.js';
@@ -106,6 +107,7 @@ function refuseAdapterBeside(folder: string, { lora }: OpenModelOptions): void {
 function describeFolder(folder: string, options: OpenModelOptions): WholeModel {
   const json = readFolderJson(folder, 'config.json');
   if (json['model_type'] === 'comm') return commModel(folder);
+  refuseQuantisedConfig(json, join(folder, 'config.json'));
   const adapter = adapterOf(json);
   if (adapter !== undefined) return adapter(folder, json, options);
   const type = String(json['model_type']);
