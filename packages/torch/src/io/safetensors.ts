@@ -11,6 +11,7 @@ import { op } from '../ops.js';
 import { keep, scope } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
 import { FileReader } from './file-reader.js';
+import { withOwnVersion } from './own-version.js';
 import {
   byteLength,
   DTYPE_NAMES,
@@ -87,7 +88,7 @@ export class SafetensorsFile {
       const bytes = this.#mapped().slice(0, first, first + (end - begin));
       // A view of wider elements has to start at a multiple of their size; the format does not promise that.
       const aligned = first % itemBytes(dtypeName) === 0 ? bytes : bytes.clone();
-      return viewDtypeOp(aligned, dtype).view(...shape);
+      return withOwnVersion(viewDtypeOp(aligned, dtype).view(...shape));
     });
   }
 

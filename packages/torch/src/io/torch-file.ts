@@ -9,6 +9,7 @@ import { op } from '../ops.js';
 import { keep, scope } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
 import { ByteCursor, type Fail, FileReader } from './file-reader.js';
+import { withOwnVersion } from './own-version.js';
 import { isTuple, readPickle } from './pickle.js';
 import { type ElementType, isSize, StorageClass, StorageRef, type TensorPlace, torchGlobals } from './torch-globals.js';
 import { entryStart, looksLikeZip, readZipDirectory } from './zip-directory.js';
@@ -163,7 +164,7 @@ export class TorchFile {
       const span = spanOf(shape, strides);
       this.#map ??= keep(fromFileOp(this.path, false, this.#fileBytes, 'u8'));
       const bytes = this.#map.slice(0, first, first + span * element.bytes);
-      return asStridedOp(viewDtypeOp(this.#aligned(bytes, first, element), dtype), shape, strides);
+      return withOwnVersion(asStridedOp(viewDtypeOp(this.#aligned(bytes, first, element), dtype), shape, strides));
     });
   }
 
