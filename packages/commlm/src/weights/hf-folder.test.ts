@@ -140,7 +140,7 @@ test('preprocessing is what the folder asks for', () => {
   assert.deepEqual([cut.fit, cut.shortSide, cut.size, cut.resample], ['crop', 36, 32, 'bicubic']);
   const old = read({ ...stats, size: 32, do_center_crop: true, crop_size: 32, resample: 2 });
   assert.deepEqual([old.fit, old.shortSide, old.size, old.resample], ['crop', 32, 32, 'bilinear']);
-  const stretched = read({ ...stats, size: { height: 32, width: 32 } });
+  const stretched = read({ ...stats, size: { height: 32, width: 32 }, do_center_crop: false });
   assert.deepEqual([stretched.fit, stretched.shortSide, stretched.size], ['stretch', null, 32]);
   assert.throws(() => read({ ...stats, size: { height: 32, width: 48 } }), CommError);
 });

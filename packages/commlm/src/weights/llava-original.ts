@@ -7,7 +7,7 @@ import { CommConfig, type ImageConfig, type ProjectorConfig, parseConfig } from 
 import { readForeign } from './hf-config.js';
 import { hfLanguageModel } from './hf-language.js';
 import { type KeyRule, layer, nested } from './key-rules.js';
-import { meanColor } from './picture-config.js';
+import { meanColor } from './processors.js';
 import { noTower, type VisionTower, visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
 import {

@@ -85,7 +85,7 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
           {
             type: encoder.type,
             vit,
-            image: readPictureConfig(folder, encoder.image),
+            image: readPictureConfig(folder, 'llava', encoder.image),
             levels,
             applyFinalNorm: false,
             merge,
