@@ -1,6 +1,7 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { CommError } from '../config/errors.js';
 import type { StageConfig } from '../config/stage.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
@@ -13,6 +14,7 @@ interface TrainOptions {
   readonly out?: string;
   readonly set: readonly string[];
   readonly resume?: boolean;
+  readonly changedData?: boolean;
   readonly dryRun?: boolean;
   readonly export?: string;
   readonly json?: boolean;
@@ -32,6 +34,7 @@ export function register(program: Command): void {
       [],
     )
     .option('--resume', 'go on from the newest checkpoint in the folder')
+    .option('--changed-data', 'with --resume: go on although data files are not those that the run began with')
     .option('--export <folder>', 'write the model of the newest checkpoint there, and train nothing')
     .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
     .option('--json', 'print how the run ended, or the plan, as one JSON document')
@@ -53,6 +56,13 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   const { applySettings, loadRecipe } = await import('../train/recipe.js');
   const recipe = applySettings(await loadRecipe(name), options.set);
   const out = options.out ?? join('runs', 'out', name);
+  if (options.changedData === true && options.resume !== true) {
+    throw new CommError('--changed-data says how a run goes on, and this one begins.', {
+      code: 'train/usage',
+      fix: 'Add --resume, or leave --changed-data out.',
+      exitCode: 2,
+    });
+  }
   if (options.dryRun === true) {
     await showPlan(recipe, out, options.json === true);
     if (recipe.kind === 'stage') await noteMissing(recipe.stage);
@@ -71,6 +81,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     out,
     recipe,
     resume: options.resume === true,
+    changedData: options.changedData === true,
     log: (line) => bar.note(`${new Date().toISOString().slice(11, 19)} ${line}`),
     onStep: (step) => bar.update(step),
     signal,

@@ -30,11 +30,12 @@ test('bytes, a data: URL and a path give the same pixels', async () => {
   assert.deepEqual(await decodeImage(`data:image/png,${escaped}`), expected);
 });
 
-test('EXIF orientation is applied only when asked for', async () => {
-  const plain = await decodeImage(goldenPath('orientation.jpg'));
-  const turned = await decodeImage(goldenPath('orientation.jpg'), { applyOrientation: true });
-  assert.deepEqual([plain.width, plain.height], [40, 30]);
-  assert.deepEqual([turned.width, turned.height], [30, 40]);
+test('a picture comes upright, with its stored sizes beside it', async () => {
+  const file = goldenPath('orientation.jpg');
+  const { width, height, storedWidth, storedHeight, orientation } = await decodeImage(file);
+  assert.deepEqual([width, height, storedWidth, storedHeight, orientation], [30, 40, 40, 30, 6]);
+  const raw = await decodeImage(file, { rawOrientation: true });
+  assert.deepEqual([raw.width, raw.height, raw.storedWidth, raw.orientation], [40, 30, 40, 6]);
 });
 
 async function refused(source: string | Uint8Array, code: string): Promise<void> {

@@ -1,12 +1,13 @@
 /**
- * Picture files to RGB pixels, as Pillow's `open(...).convert('RGB')` gives them: colour profiles and EXIF orientation are
- * not applied, alpha is dropped (not blended), the first frame of an animation is taken, CMYK is converted plainly.
+ * Picture files to RGB pixels, as Pillow's `ImageOps.exif_transpose(open(...)).convert('RGB')` gives them: upright as a viewer
+ * shows them, colour profiles not applied, alpha dropped (not blended), the first frame of an animation, CMYK converted plainly.
  * Deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey to white), transparent GIF pixels are black
  * (Pillow shows the palette entry behind them), AVIF differs slightly, as the two decoders spread colour differently.
  */
 import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
+import { type Orientation, readOrientation, turnUpright, withValidOrientation } from './orientation.js';
 
 /** Pixels of a picture: rows from the top, three bytes a pixel. */
 export interface RgbImage {
@@ -16,12 +17,21 @@ export interface RgbImage {
   readonly data: Uint8Array;
 }
 
+/** Pixels of a picture file, and how they lay in the file. */
+export interface DecodedImage extends RgbImage {
+  /** The sides as stored: those of most annotation files. Swapped against `width` and `height` from orientation 5 on. */
+  readonly storedWidth: number;
+  readonly storedHeight: number;
+  /** What the file's EXIF or XMP says; it has been applied unless `rawOrientation` was asked for. */
+  readonly orientation: Orientation;
+}
+
 /** How a picture is decoded. */
 export interface DecodeOptions {
   /** Most pixels accepted, checked before anything is decoded; 2^28 (16,384 x 16,384) by default. */
   readonly maxPixels?: number;
-  /** Turn the picture as its EXIF tag says; off by default, since the reference code does not. */
-  readonly applyOrientation?: boolean;
+  /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says. */
+  readonly rawOrientation?: boolean;
 }
 
 const DEFAULT_MAX_PIXELS = 2 ** 28;
@@ -33,19 +43,22 @@ const FORMATS = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif']);
  * of its own for: `image/not-found`, `image/is-directory`, `image/no-access`, `image/url`, `image/data-url`,
  * `image/empty`, `image/not-a-picture`, `image/truncated`, `image/damaged`, `image/too-large`.
  */
-export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
+export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<DecodedImage> {
   const name = typeof source === 'string' ? displayName(source) : 'The picture';
-  const bytes = typeof source === 'string' ? await readSource(source, name) : source;
+  const bytes = withValidOrientation(typeof source === 'string' ? await readSource(source, name) : source);
   if (bytes.length === 0) {
     throw new CommError(`${name} is empty (zero bytes).`, { code: 'image/empty' });
   }
   const cmyk = await checkHeader(bytes, name, options.maxPixels ?? DEFAULT_MAX_PIXELS);
-  const orient = options.applyOrientation === true;
+  const orientation = readOrientation(bytes);
+  let stored: RgbImage;
   try {
-    return cmyk ? await decodeCmyk(bytes, orient) : await decodeRgb(bytes, orient);
+    stored = cmyk ? await decodeCmyk(bytes) : await decodeRgb(bytes);
   } catch (error) {
     throw decodeError(error, name);
   }
+  const image = options.rawOrientation ? stored : turnUpright(stored, orientation);
+  return { ...image, storedWidth: stored.width, storedHeight: stored.height, orientation };
 }
 
 function displayName(source: string): string {
@@ -143,14 +156,13 @@ async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): 
   return header.space === 'cmyk';
 }
 
-function open(bytes: Uint8Array, orient: boolean): Sharp {
+function open(bytes: Uint8Array): Sharp {
   // `failOn: error` lets small faults pass that Pillow lets pass too, but not a file that ends early.
-  const image = sharp(bytes, { limitInputPixels: false, failOn: 'error', ignoreIcc: true });
-  return orient ? image.autoOrient() : image;
+  return sharp(bytes, { limitInputPixels: false, failOn: 'error', ignoreIcc: true });
 }
 
-async function decodeRgb(bytes: Uint8Array, orient: boolean): Promise<RgbImage> {
-  const { data, info } = await open(bytes, orient)
+async function decodeRgb(bytes: Uint8Array): Promise<RgbImage> {
+  const { data, info } = await open(bytes)
     .removeAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
@@ -166,8 +178,8 @@ function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
   return rgb;
 }
 
-async function decodeCmyk(bytes: Uint8Array, orient: boolean): Promise<RgbImage> {
-  const { data, info } = await open(bytes, orient)
+async function decodeCmyk(bytes: Uint8Array): Promise<RgbImage> {
+  const { data, info } = await open(bytes)
     .pipelineColourspace('cmyk')
     .toColourspace('cmyk')
     .raw({ depth: 'uchar' })

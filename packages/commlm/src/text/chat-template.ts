@@ -14,6 +14,8 @@ export type ChatPart = { readonly type: 'text'; readonly text: string } | { read
 export interface ChatMessage {
   readonly role: string;
   readonly content: string | readonly ChatPart[];
+  /** Absent where an answer may be learned (`learnAnswers`). */
+  readonly learned?: false;
 }
 
 /** How a template is rendered. */
@@ -189,9 +191,9 @@ class SpellingGuard {
         mark: `${fence}${index}${fence}`,
         declared: tokenizer.isDeclaredSpecial(tokenizer.addedTokens.get(spelling) ?? -1),
       }));
-    this.messages = messages.map(({ role, content }) => {
+    this.messages = messages.map(({ role, content, learned = true }) => {
       const hidden = this.#content(content, contents, role);
-      return { role, content: role === 'assistant' ? this.#markAnswer(hidden) : hidden };
+      return { role, content: role === 'assistant' && learned ? this.#markAnswer(hidden) : hidden };
     });
   }
 

@@ -29,7 +29,7 @@ import { type CheckpointFacts, loadCheckpoint, noCheckpoint, replaceFile, saveCh
 import { explainFailure, isOutOfMemory } from './failure.js';
 import { Means } from './means.js';
 import { countParts, parameterGroups, trainedParameters } from './parameter-groups.js';
-import { recordStart } from './run-facts.js';
+import { type RunData, recordStart } from './run-facts.js';
 import { lockRun } from './run-lock.js';
 import { RunLog } from './run-log.js';
 import { WeightAverage } from './weight-average.js';
@@ -95,6 +95,8 @@ export interface RunOptions {
   /** The resolved recipe, written beside the run; another one cannot resume it. */
   readonly recipe: unknown;
   readonly resume: boolean;
+  /** What the run learns from, for its record. */
+  readonly data?: RunData;
   readonly log: (line: string) => void;
   /** Told of the steps done: at the start and after each. */
   readonly onStep?: (step: number) => void;
@@ -207,7 +209,7 @@ class Training<Batch> {
     this.#logParts();
     if (this.#options.resume && this.#resume()) log(`resumed at step ${this.step}`);
     replaceFile(join(out, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
-    recordStart(out, { step: this.step, seed });
+    recordStart(out, { step: this.step, seed, data: this.#options.data });
     const runLog = new RunLog(out, this.step);
     const batches = this.#task.openBatches(this.step * this.#accumulate);
     const clock = new Clock(batches, this.step);

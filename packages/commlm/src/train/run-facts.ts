@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { versionInfo } from '@commlm/torch';
 import { replaceFile } from './checkpoint.js';
+import type { DataIdentity } from './data-identity.js';
 
 /** One start of a run. */
 export interface RunStart {
@@ -18,10 +19,21 @@ export interface RunStart {
   readonly lockHash: string | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly platform: string;
+  /** What of the data was other than before, where the run went on all the same. */
+  readonly changedData?: readonly string[];
+}
+
+/** The data of a run, and what of them changed since it began. */
+export interface RunData {
+  readonly identity: DataIdentity;
+  readonly changes: readonly string[];
 }
 
 /** Adds this start to `run.json`; a run that begins anew replaces it. */
-export function recordStart(out: string, { step, seed }: { readonly step: number; readonly seed: number }): void {
+export function recordStart(
+  out: string,
+  { step, seed, data }: { readonly step: number; readonly seed: number; readonly data?: RunData | undefined },
+): void {
   const path = join(out, 'run.json');
   const before =
     step > 0 && existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { starts: RunStart[] }) : null;
@@ -38,8 +50,12 @@ export function recordStart(out: string, { step, seed }: { readonly step: number
             .digest('hex'),
     versions: { commlm: ownVersion(), node: process.versions.node, libtorch: versionInfo().torch },
     platform: `${process.platform} ${process.arch}`,
+    ...(data === undefined || data.changes.length === 0 ? {} : { changedData: data.changes }),
   };
-  replaceFile(path, `${JSON.stringify({ seed, starts: [...(before?.starts ?? []), start] }, null, 2)}\n`);
+  replaceFile(
+    path,
+    `${JSON.stringify({ seed, data: data?.identity ?? {}, starts: [...(before?.starts ?? []), start] }, null, 2)}\n`,
+  );
 }
 
 /** The clone that this code runs from; null when it was installed as a package. */

@@ -2,8 +2,10 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
 import { listCheckpoints, noCheckpoint } from './checkpoint.js';
+import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import type { Recipe } from './recipe.js';
+import type { RunData } from './run-facts.js';
 
 type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
 type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
@@ -33,8 +35,11 @@ async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: Us
 const inTheWay = (message: string, fix: string): CommError =>
   new CommError(message, { code: 'train/exists', fix, exitCode: 2 });
 
-/** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten. */
-export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<RunResult> {
+/** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
+export async function runRecipe(
+  recipe: Recipe,
+  options: RunOptions & { readonly changedData?: boolean },
+): Promise<RunResult> {
   if (recipe.kind === 'tokenizer') {
     await (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
     return { step: 1, finished: true };
@@ -46,7 +51,23 @@ export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<Ru
       'Add --resume to go on with it, or name another --out.',
     );
   }
-  return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, options));
+  const data = await dataOfRun(recipe, options);
+  return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, { ...options, data }));
+}
+
+/** The data of a run, compared with those it began with where it goes on. @throws CommError `train/data` */
+async function dataOfRun(
+  recipe: LoopRecipe,
+  { out, resume, changedData, log, signal }: Parameters<typeof runRecipe>[1],
+): Promise<RunData> {
+  const began = resume && listCheckpoints(out).length > 0;
+  const before = began ? recordedData(out) : undefined;
+  const identity = await identifyData(recipe, signal);
+  if (began && before === undefined) log('the record of the run does not say which data it began with');
+  const changes = before === undefined ? [] : changesOf(before, identity);
+  if (changedData !== true) refuseChanges(out, changes);
+  for (const change of changes) log(`goes on with other data: ${change}`);
+  return { identity, changes };
 }
 
 /** Writes what the newest checkpoint in `out` has learned to the folder `to`, as the end of the run would; trains nothing. */
