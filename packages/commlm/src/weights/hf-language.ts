@@ -16,6 +16,7 @@ import { phiConfig, phiName } from './hf-phi.js';
 import { checkKeys, type KeyRule, same, type TensorSource, theirShapes, toOurs } from './key-rules.js';
 import { type Leftovers, rotaryTable } from './leftover.js';
 import { settleHead, type TiedHead } from './tied-head.js';
+import { refuseUnheeded } from './unheeded.js';
 import { WeightFiles } from './weight-files.js';
 
 /** How one `model_type` is read; a new one is a new entry in `layouts`. */
@@ -23,17 +24,28 @@ interface Layout {
   readonly config: (json: Record<string, unknown>, source: string) => LlamaConfig;
   /** Their name of one of our tensors, both as in a checkpoint of the language model alone. */
   readonly theirs: (ours: string) => string;
+  /** Fields of unheeded.ts that `config` reads. */
+  readonly heeds: readonly string[];
 }
+
+const WINDOW = ['sliding_window', 'layer_types'];
 
 const asOurs = (ours: string): string => ours;
 
 const layouts: Readonly<Record<string, Layout>> = {
-  llama: { config: llamaConfig, theirs: asOurs },
-  mistral: { config: mistralConfig, theirs: asOurs },
-  qwen2: { config: qwen2Config, theirs: asOurs },
-  qwen3: { config: qwen3Config, theirs: asOurs },
-  phi: { config: phiConfig, theirs: phiName },
-  gemma2: { config: gemma2Config, theirs: asOurs },
+  llama: { config: llamaConfig, theirs: asOurs, heeds: [] },
+  mistral: { config: mistralConfig, theirs: asOurs, heeds: WINDOW },
+  qwen2: { config: qwen2Config, theirs: asOurs, heeds: WINDOW },
+  qwen3: { config: qwen3Config, theirs: asOurs, heeds: WINDOW },
+  phi: { config: phiConfig, theirs: phiName, heeds: ['qk_layernorm'] },
+  gemma2: {
+    config: gemma2Config,
+    theirs: asOurs,
+    heeds: [
+      ...WINDOW,
+      ...['query_pre_attn_scalar', 'attn_logit_softcapping', 'final_logit_softcapping', 'use_bidirectional_attention'],
+    ],
+  },
 };
 
 /** Values of `model_type` that are read here. */
@@ -75,6 +87,7 @@ export function hfLanguageModel(
   const type = String(json['model_type']);
   const layout = Object.hasOwn(layouts, type) ? layouts[type] : undefined;
   if (layout === undefined) throw unknownType(type, source);
+  refuseUnheeded(json, source, layout.heeds);
   const config = parseConfig(LlamaConfig, layout.config(json, source), source);
   const placed = (theirs: string): string => theirs.replace(/^model\./, () => model).replace(/^lm_head\./, () => head);
   const rules = languageKeys(config).map((key) => same(`${ours}${key}`, placed(layout.theirs(key))));

@@ -27,6 +27,9 @@ const OriginalConfig = z.looseObject({
   mm_vision_select_feature: z.literal('patch').default('patch'),
   mm_use_im_start_end: z.literal(false).default(false),
   image_aspect_ratio: z.enum(['pad', 'square']).nullish(),
+  mm_resampler_type: z.null().optional(),
+  // Several scales of one picture (S2).
+  s2: z.literal(false).nullish(),
 });
 
 /** Where the weights of an encoder lie within a checkpoint that has them. */
