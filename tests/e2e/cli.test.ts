@@ -208,7 +208,7 @@ test('wrong usage is exit code 2 and says what is right', async () => {
     [['bench', 'vitt'], /no suite "vitt"[\s\S]*"vit"/],
     [['features', picture], /nothing to write/i],
     [['features', picture, '--levels', '3-1', '--out', 'x.safetensors'], /upwards/],
-    [['batch', picture, picture], /overwrite the input/],
+    [['batch', picture, picture], /is an input/],
     [['batch', picture], /missing required argument/i],
   ];
   for (const [args, message] of cases) assertError(await commlm(args), 2, message);

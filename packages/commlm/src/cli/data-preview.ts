@@ -1,5 +1,5 @@
 // `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { setsOf } from '../config/mixture.js';
@@ -65,7 +65,7 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
   const mix = options.only === undefined ? batch.mix : ({ kind: 'set', set: options.only } as const);
   const { mixture, reader } = await openStageData({ ...batch, mix, shuffle: options.only === undefined });
   const tokenizer = await Tokenizer.load(batch.tokenizer);
-  if (options.out !== undefined) mkdirSync(options.out, { recursive: true });
+  if (options.out !== undefined) openPageFolder(options.out);
   const samples: (PreviewedSample | { readonly set: string; readonly error: string })[] = [];
   try {
     for (let k = options.start; k < options.start + options.count; k++) {
@@ -95,6 +95,18 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
     note(
       `${mixture.length} samples an epoch${options.out === undefined ? '' : `; ${join(options.out, 'index.html')} shows these`}`,
     );
+}
+
+/** A new or empty folder, or one of an earlier preview: pictures of others might have the names of those that are written. */
+function openPageFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const names = readdirSync(folder);
+  if (names.length === 0 || names.includes('index.html')) return;
+  throw new CommError(`The folder ${folder} is not empty and holds no preview.`, {
+    code: 'data/preview-folder',
+    fix: 'Name a new or empty folder.',
+    exitCode: 2,
+  });
 }
 
 async function describeSample(
@@ -179,7 +191,7 @@ async function previewWorld(
   const batcher = await createBatcher({
     ...{ side, tokensPerImage: tokensPerImage(model), batchSize, questions, mix, tokenizer: folder, world },
   });
-  if (out !== undefined) mkdirSync(out, { recursive: true });
+  if (out !== undefined) openPageFolder(out);
   const rows: WorldRow[] = [];
   for (let index = start; rows.length < count; index++) {
     const batch = (await batcher(index)) as CommRawBatch;

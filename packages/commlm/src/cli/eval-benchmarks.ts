@@ -11,6 +11,7 @@ import type { EvalRequest, Shard } from '../eval/evaluate.js';
 import type { PromptSet } from '../eval/prompts.js';
 import type { Respondent } from '../eval/respondent.js';
 import type { EvalResults, EvaluatedModel } from '../eval/results.js';
+import { refuseInputAsOutput } from '../files/durable.js';
 import type { CommSession } from '../generate/session.js';
 import { writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
@@ -57,6 +58,7 @@ export async function evaluateBenchmarks(
   names: readonly string[],
   options: BenchmarkOptions & { readonly data: string },
 ): Promise<void> {
+  refuseInputAsOutput(options.out, [options.data]);
   const benchmarks = await findBenchmarks(names);
   const choices = choicesOf(benchmarks, options);
   const readers = new Map(pairsOf(options.reader, '--reader', benchmarks));

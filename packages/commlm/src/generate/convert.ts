@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { refuseInputAsOutput } from '../files/durable.js';
 import { type Converted, type ConvertOptions, convertFolder, refuseFilled } from '../weights/convert.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { type MergeOptions, mergeLora } from '../weights/lora.js';
@@ -29,6 +30,12 @@ export interface ConvertReport extends Converted {
 export function convertModel({ model, out, ...options }: ConvertRequest): ConvertReport {
   const folder = resolveModelFolder(model);
   const places = resolveFolders(options);
+  // Before the advice that a folder which is not empty could be removed.
+  const { visionTowers = [], base, lora } = places;
+  refuseInputAsOutput(
+    out,
+    [folder, ...visionTowers, base, lora].filter((path) => path !== undefined),
+  );
   const json = readFolderJson(folder, 'config.json');
   const converted =
     places.lora !== undefined && !isWholeModel(json)

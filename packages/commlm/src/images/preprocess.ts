@@ -2,6 +2,7 @@
 import type { ImageConfig } from '../config/model.js';
 import type { RgbImage } from './decode.js';
 import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
+import { checkPixels } from './pixels.js';
 import { resize, resizeUnrounded } from './resize.js';
 
 /** A colour: red, green, blue, 0..255 each. */
@@ -17,6 +18,7 @@ export interface PreprocessedImage {
 
 /** The whole way from decoded pixels to the encoder's input; equal to the reference processors, bit for bit. */
 export function preprocess(image: RgbImage, config: ImageConfig): PreprocessedImage {
+  checkPixels(image);
   if (config.rounding === 'none') return preprocessUnrounded(image, config);
   const { image: square, frame } = fitSquare(image, config);
   return { pixels: normalizePixels(square, config.mean, config.std), frame };
