@@ -197,6 +197,28 @@ test('a change of a tensor that no answer depends on is refused, unless it chang
   );
 });
 
+test('fields of the original LLaVA that are not heeded are refused by name', () => {
+  for (const [change, name] of [
+    [{ s2: true }, /'s2'/],
+    [{ mm_resampler_type: 'spatial_pool' }, /'mm_resampler_type'/],
+    [{ mm_vision_select_feature: 'cls_patch' }, /'mm_vision_select_feature'/],
+    [{ image_aspect_ratio: 'anyres' }, /'image_aspect_ratio'/],
+  ] as const) {
+    const model = fresh('model');
+    cpSync(join(golden, 'whole/llava-original'), model, { recursive: true });
+    refuses(() => convertModel({ model: withConfig(model, change), out: fresh('out') }), 'weights/unsupported', name);
+  }
+});
+
+test('a model of text alone takes nothing from other folders', () => {
+  const [model, lora] = [join(tied, 'base'), join(tied, 'head')];
+  refuses(
+    () => convertModel({ model, out: fresh('out'), lora, visionTower: [join(golden, 'models/clip')] }),
+    'weights/no-effect',
+    /a model of text alone/,
+  );
+});
+
 test("an adapter in a model's folder is not passed over", () => {
   const model = fresh('model');
   cpSync(join(golden, 'whole/llava'), model, { recursive: true });

@@ -61,7 +61,19 @@ type FloatFormat = 'f32' | 'bf16' | 'f16';
 const isFloatFormat = (dtype: string): dtype is FloatFormat => ['f32', 'bf16', 'f16'].includes(dtype);
 
 /** A model of text alone keeps its layout; only the adapter goes into it. */
-function mergeAdapter(folder: string, lora: string, out: string, options: MergeOptions): Omit<Converted, 'modelType'> {
+function mergeAdapter(
+  folder: string,
+  lora: string,
+  out: string,
+  { visionTower, base, ...options }: MergeOptions & Pick<ConvertRequest, 'visionTower' | 'base'>,
+): Omit<Converted, 'modelType'> {
+  if (visionTower !== undefined || base !== undefined) {
+    throw new CommError(`${folder} is a model of text alone, which takes nothing from other folders.`, {
+      code: 'weights/no-effect',
+      fix: 'Leave --vision-tower and --base out.',
+      exitCode: 2,
+    });
+  }
   refuseFilled(out);
   return mergeLora(folder, lora, out, options);
 }
