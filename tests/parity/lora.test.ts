@@ -36,7 +36,7 @@ for (const [name, bound] of [
     scope(() => {
       const merged = io.readSafetensors(join(out, 'model.safetensors'));
       const base = io.readSafetensors(join(baseOf(name), 'model.safetensors'));
-      const wanted = io.readSafetensors(join(adapterOf(name), 'merged.safetensors'));
+      const wanted = io.readSafetensors(`${adapterOf(name)}.merged.safetensors`);
       assert.deepEqual([...merged.keys()].sort(), [...base.keys()].sort());
       for (const [key, weight] of merged) {
         const difference = maxRelDiff(weight, wanted.get(key) ?? base.get(key)!);
@@ -51,7 +51,7 @@ test('the merged Llama answers as peft merged it', async () => {
     const model = loadHfLlama(await merge(name));
     scope(() =>
       noGrad(() => {
-        const wanted = io.readSafetensors(join(adapterOf(name), 'merged.safetensors')).get('logits')!;
+        const wanted = io.readSafetensors(`${adapterOf(name)}.merged.safetensors`).get('logits')!;
         const difference = maxRelDiff(model.forward(tensor([[3, 1, 4, 1, 5]], { dtype: 'i64' })), wanted);
         assert.ok(difference < 1e-5, `${name}: ${difference}`);
       }),
@@ -76,7 +76,7 @@ test('a bf16 model stays bf16, within one rounding of peft, which rounds the dif
   assert.equal(code, 0, stderr);
   scope(() => {
     const merged = io.readSafetensors(join(out, 'model.safetensors'));
-    for (const [key, wanted] of io.readSafetensors(join(adapterOf('llama-bf16'), 'merged.safetensors'))) {
+    for (const [key, wanted] of io.readSafetensors(`${adapterOf('llama-bf16')}.merged.safetensors`)) {
       if (key === 'logits') continue;
       assert.equal(merged.get(key)!.dtype, 'bf16');
       const difference = maxRelDiff(merged.get(key)!.to('f32'), wanted.to('f32'));
@@ -91,7 +91,7 @@ test('LLaVA: vision tower, language model and projector of one adapter, through 
   assert.equal(code, 0, stderr);
   scope(() => {
     const merged = io.readSafetensors(join(out, 'model.safetensors'));
-    const wanted = io.readSafetensors(join(adapterOf('llava'), 'merged.safetensors'));
+    const wanted = io.readSafetensors(`${adapterOf('llava')}.merged.safetensors`);
     let numCompared = 0;
     for (const [key, weight] of wanted) {
       const block = /^vision_tower\.encoder\.layers\.(\d+)\.self_attn\.([qk])_proj\.(weight|bias)$/.exec(key);

@@ -27,7 +27,7 @@ export function measureLora(): ParityRow[] {
 }
 
 function rowsOf(name: string, out: string): ParityRow[] {
-  const wanted = io.readSafetensors(join(golden, 'lora', name, 'merged.safetensors'));
+  const wanted = io.readSafetensors(join(golden, 'lora', `${name}.merged.safetensors`));
   const merged = io.readSafetensors(join(out, 'model.safetensors'));
   const row = (quantity: string, difference: number, bound: number): ParityRow => ({
     model: `lora ${name}`,

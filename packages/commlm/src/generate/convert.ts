@@ -5,7 +5,7 @@ import { CommError } from '../config/errors.js';
 import { refuseInputAsOutput } from '../files/durable.js';
 import { type Converted, type ConvertOptions, convertFolder } from '../weights/convert.js';
 import { readFolderJson } from '../weights/hf-config.js';
-import { mergeLora } from '../weights/lora.js';
+import { type MergeOptions, mergeLora } from '../weights/lora.js';
 import { isWholeModel } from '../weights/open-model.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
@@ -39,7 +39,7 @@ export function convertModel({ model, out, ...options }: ConvertRequest): Conver
   const json = readFolderJson(folder, 'config.json');
   const converted =
     places.lora !== undefined && !isWholeModel(json)
-      ? { modelType: String(json['model_type']), ...mergeLora(folder, places.lora, out, floatsOnly(options)) }
+      ? { modelType: String(json['model_type']), ...mergeAdapter(folder, places.lora, out, floatsOnly(options)) }
       : convertFolder(folder, out, { ...options, ...places });
   const bytes = readdirSync(out).reduce((sum, name) => sum + statSync(join(out, name)).size, 0);
   return { ...converted, out, bytes };
@@ -59,3 +59,20 @@ export function floatsOnly<O extends { readonly dtype?: string }>(options: O): O
 type FloatFormat = 'f32' | 'bf16' | 'f16';
 
 const isFloatFormat = (dtype: string): dtype is FloatFormat => ['f32', 'bf16', 'f16'].includes(dtype);
+
+/** A model of text alone keeps its layout; only the adapter goes into it. */
+function mergeAdapter(
+  folder: string,
+  lora: string,
+  out: string,
+  { visionTower, base, ...options }: MergeOptions & Pick<ConvertRequest, 'visionTower' | 'base'>,
+): Omit<Converted, 'modelType'> {
+  if (visionTower !== undefined || base !== undefined) {
+    throw new CommError(`${folder} is a model of text alone, which takes nothing from other folders.`, {
+      code: 'weights/no-effect',
+      fix: 'Leave --vision-tower and --base out.',
+      exitCode: 2,
+    });
+  }
+  return mergeLora(folder, lora, out, options);
+}

@@ -125,7 +125,7 @@ function openBranch(folder: string, branch: string | undefined, options: Feature
       .map((rule) => ({ ...rule, ours: rule.ours.slice(prefix.length) }));
     scope(() =>
       vit.loadStateDict(
-        toOurs(source, rules, vit.stateDict(), () => true),
+        toOurs(source, rules, vit.stateDict(), (key) => whole.leftovers(key) ?? 'not run'),
         { assign: true },
       ),
     );

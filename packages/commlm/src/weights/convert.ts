@@ -44,7 +44,7 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
   try {
     if (dtype !== undefined) refuseFormat(whole.config, dtype);
     const state = model.stateDict();
-    checkKeys(source, theirShapes(whole.rules, state), whole.ignorable);
+    checkKeys(source, theirShapes(whole.rules, state), whole.leftovers);
     const toInt8 = dtype === 'int8' && whole.config.quantization === undefined;
     const quantised = toInt8 ? quantisedKeys(model) : new Set<string>();
     let done = 0;

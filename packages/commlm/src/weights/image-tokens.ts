@@ -1,11 +1,12 @@
 /** Adds the tokens that carry a picture (Shikra's three) to the tokenizer files of a language model. */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { ImageTokensConfig } from '../config/model.js';
 import { writeJson } from '../files/durable.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { copyTokenizer } from './comm-folder.js';
+import { readFolderJson } from './hf-config.js';
 
 /** Spellings in the order of their ids. */
 const SPELLINGS = ['<im_patch>', '<im_start>', '<im_end>'] as const;
@@ -71,7 +72,7 @@ function writeTokens(folder: string, tokens: readonly (readonly [string, number]
   const edit = (name: string, change: (json: Record<string, unknown>) => void, create = false): void => {
     const path = join(folder, name);
     if (!existsSync(path) && !create) return;
-    const json = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>) : {};
+    const json = existsSync(path) ? readFolderJson(folder, name) : {};
     change(json);
     writeJson(path, json);
   };
