@@ -43,6 +43,8 @@ function environmentOf(setting) {
   const env = { ...process.env };
   for (const name of SWITCHES) delete env[name];
   for (const [name, value] of Object.entries(setting)) if (value !== undefined) env[name] = value;
+  // Waiting threads sleep: where cores are shared, threads that spin take the core from the one they wait for.
+  env.OMP_WAIT_POLICY = 'PASSIVE';
   return env;
 }
 

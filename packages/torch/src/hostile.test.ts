@@ -310,7 +310,7 @@ test('nested lists that change while they are read, or are ragged, are TypeError
     [[1, 2], [3]],
     [[1], 2],
     [1, [2]],
-    [1, , 3],
+    Object.assign(new Array(3), { 0: 1, 2: 3 }),
     [[[]], [[1]]],
     ['1'],
     [null],
