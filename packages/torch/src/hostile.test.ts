@@ -134,10 +134,11 @@ test('an operator keeps its name and schema while others are resolved by its arg
   scope(() => {
     const x = ones([2, 3]);
     const sum = raw('aten::sum.dim_IntList');
+    // A short name lies in the entry itself, and moves with it.
     const wrong = trapped<unknown>([0, 'x'], 0, () => resolveMany(0, 1500));
-    assert.throws(() => sum(x, wrong), {
+    assert.throws(() => raw('aten::permute')(x, wrong), {
       name: 'TypeError',
-      message: 'aten::sum.dim_IntList: argument "dim" must be an integer, got a string',
+      message: 'aten::permute: argument "dims" must be an integer, got a string',
     });
     const right = trapped([0], 0, () => resolveMany(1500, 1500));
     assert.deepEqual((sum(x, right) as Tensor).tolist(), [2, 2, 2]);
@@ -230,18 +231,18 @@ test('setters on prototypes cannot touch what a result is made of', () => {
     const x = keep(ones([3, 5]));
     const id = x.id;
     const resize = raw('aten::resize_');
-    resize(x, [4]);
-    const many = [2, 2, 2, 2, 2, 2, 2, 2];
+    // More axes than a tensor has room for in itself: they lie in memory that resizing gives back.
+    resize(x, [1, 1, 1, 1, 1, 1, 1, 4]);
     withSetter(
       Array.prototype,
       '0',
-      () => void resize(x, many),
+      () => void resize(x, [4]),
       () => native().shape(id),
     );
     withSetter(
       Object.prototype,
       'contiguous',
-      () => void resize(x, [4]),
+      () => void resize(x, [2, 2]),
       () => native().facts(id),
     );
     withSetter(
@@ -254,7 +255,7 @@ test('setters on prototypes cannot touch what a result is made of', () => {
     x.dispose();
     return shape;
   });
-  assert.deepEqual([...shape], [4]);
+  assert.deepEqual([...shape], [2, 2]);
 });
 
 test('lists that hold themselves, or are nested too deep, are TypeErrors', () => {

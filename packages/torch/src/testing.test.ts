@@ -67,10 +67,7 @@ test('expectRounded allows what rounding explains and no more', () => {
   scope(() => {
     const sum = tensor([1, -300, 0.5]);
     expectRounded(tensor([1.00003, -300, 0.5]), sum);
-    assert.throws(
-      () => expectRounded(tensor([1.0001, -300, 0.5]), sum),
-      /differs by 0\.0001.*explains 0\.0000715/,
-    );
+    assert.throws(() => expectRounded(tensor([1.0001, -300, 0.5]), sum), /differs by 0\.0001.*explains 0\.0000715/);
     expectRounded(tensor([1.0001, -300, 0.5]), sum, { terms: 4 });
     assert.throws(() => expectRounded(tensor([1.00003, -300, 0.5]), sum, { scale: 1 }), /^AssertionError/);
     assert.throws(() => expectRounded(tensor([NaN, -300, 0.5]), sum), /differs by NaN/);
