@@ -33,7 +33,9 @@
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("O3")  // -O2 vectorises only loops whose length it knows
+// -O2 vectorises only loops whose length it knows. Products and sums stay apart, so that a quantised weight is the same
+// bytes on every processor; where both in one are wanted, they are called by name.
+#pragma GCC optimize("O3", "fp-contract=off")
 #endif
 
 namespace {
@@ -53,19 +55,20 @@ Instructions instructions() {
 
 #if defined(COMMTORCH_X86)
 template <class Work>
-__attribute__((target("avx2,fma,bmi,bmi2,f16c"))) void withAvx2(const Work& work) {
+__attribute__((target("avx2,fma,bmi,bmi2,f16c"))) void withAvx2(Work work) {
   work();
 }
 
 template <class Work>
-__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,bmi,bmi2,f16c"))) void withAvx512(const Work& work) {
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,bmi,bmi2,f16c"))) void withAvx512(Work work) {
   work();
 }
 #endif
 
 // Compiles `work`, a lambda marked COMMTORCH_INLINE, once for each instruction set, and runs the one for this processor.
+// By value, and it captures by value: what it writes can then not be taken for what it refers to.
 template <class Work>
-void vectorized(const Work& work) {
+void vectorized(Work work) {
 #if defined(COMMTORCH_X86)
   if (instructions() == Instructions::Avx512) return withAvx512(work);
   if (instructions() == Instructions::Avx2) return withAvx2(work);
@@ -75,7 +78,8 @@ void vectorized(const Work& work) {
 
 constexpr int64_t kFewRows = 16;             // below this a product is limited by memory, not by arithmetic
 constexpr int64_t kBlockElements = 4 << 20;  // weights that are floats at one time
-constexpr int kLanes = 16;
+constexpr int kLanes = 8;       // of a vector that the compiler makes itself
+constexpr int kLanes512 = 16;
 
 // Runs `work(begin, end)` on the threads that libtorch uses. at::parallel_for is OpenMP in its header, and without a second
 // OpenMP beside libtorch's own it is a plain loop; libtorch's pool of tasks is there for everybody.
@@ -140,7 +144,6 @@ uint16_t largestBf16(const uint16_t* row, int64_t count) {
 constexpr float kRounder = 12582912.0f;
 
 void roundF32(const float* from, int8_t* to, int64_t size, float factor) {
-  // Copies, as the compiler cannot see that writing bytes leaves what a lambda refers to alone.
   vectorized([row = from, out = to, count = size, inverse = factor]() COMMTORCH_INLINE {
     for (int64_t k = 0; k < count; k++) out[k] = static_cast<int8_t>(static_cast<int32_t>((row[k] * inverse + kRounder) - kRounder));
   });
@@ -254,7 +257,7 @@ __attribute__((target("avx512f"), always_inline)) inline __m512 widen512(const i
 }
 
 __attribute__((target("avx512f"), always_inline)) inline float sumLanes512(__m512 sums) {
-  float lanes[kLanes], sum = 0;
+  float lanes[kLanes512], sum = 0;
   _mm512_storeu_ps(lanes, sums);
   for (const float lane : lanes) sum += lane;
   return sum;
@@ -266,11 +269,11 @@ __attribute__((target("avx512f"))) void dotRows512(const int8_t* weight, const f
   __m512 sums[R][2];
   for (int r = 0; r < R; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
   int64_t k = 0;
-  for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
-    const __m512 w0 = widen512(weight + k), w1 = widen512(weight + k + kLanes);
+  for (; k + 2 * kLanes512 <= count; k += 2 * kLanes512) {
+    const __m512 w0 = widen512(weight + k), w1 = widen512(weight + k + kLanes512);
     for (int r = 0; r < R; r++) {
       sums[r][0] = _mm512_fmadd_ps(w0, _mm512_loadu_ps(x + r * stride + k), sums[r][0]);
-      sums[r][1] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x + r * stride + k + kLanes), sums[r][1]);
+      sums[r][1] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x + r * stride + k + kLanes512), sums[r][1]);
     }
   }
   for (int r = 0; r < R; r++) {
@@ -317,12 +320,12 @@ __attribute__((target("avx512f"))) void dotFourWeights512(const int8_t* weight, 
   __m512 sums[4][2];
   for (auto& sum : sums) sum[0] = sum[1] = _mm512_setzero_ps();
   int64_t k = 0;
-  for (; k + 4 * kLanes <= count; k += 4 * kLanes) {
+  for (; k + 4 * kLanes512 <= count; k += 4 * kLanes512) {
     for (int r = 0; r < 4; r++) {
       const int8_t* at = weight + r * count + k;
       _mm_prefetch(reinterpret_cast<const char*>(at + kAhead), _MM_HINT_T0);
       for (int part = 0; part < 4; part++) {
-        sums[r][part & 1] = _mm512_fmadd_ps(widen512(at + part * kLanes), _mm512_loadu_ps(x + k + part * kLanes), sums[r][part & 1]);
+        sums[r][part & 1] = _mm512_fmadd_ps(widen512(at + part * kLanes512), _mm512_loadu_ps(x + k + part * kLanes512), sums[r][part & 1]);
       }
     }
   }
