@@ -219,6 +219,15 @@ test('a model of text alone takes nothing from other folders', () => {
   );
 });
 
+test('an adapter goes into a converted model by the original names, and into 8-bit weights not at all', () => {
+  const [floats, int8] = [fresh('floats'), fresh('int8')];
+  const adapter = join(tied, 'llava');
+  convertModel({ model: join(golden, 'whole/llava'), out: floats });
+  convertModel({ model: floats, out: fresh('out'), lora: adapter });
+  convertModel({ model: floats, out: int8, dtype: 'int8' });
+  refuses(() => convertModel({ model: int8, out: fresh('out'), lora: adapter }), 'lora/shape', /is stored as i8/);
+});
+
 test("an adapter in a model's folder is not passed over", () => {
   const model = fresh('model');
   cpSync(join(golden, 'whole/llava'), model, { recursive: true });

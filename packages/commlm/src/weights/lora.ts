@@ -123,12 +123,11 @@ function planChanges(
       fix: `${near === undefined ? '' : `The nearest name is '${near}'. `}Name the model that the adapter was made for.`,
     });
   };
-  const misfit = (why: string, from: WeightFiles): never => {
-    throw new CommError(`${from.name} does not fit: ${why}.`, {
-      code: 'lora/shape',
-      fix: 'Name the model that the adapter was made for.',
-    });
+  const misfit = (why: string, from: WeightFiles, fix = 'Name the model that the adapter was made for.'): never => {
+    throw new CommError(`${from.name} does not fit: ${why}.`, { code: 'lora/shape', fix });
   };
+  const refuseIntegers = (key: string, dtype: DType, from: WeightFiles): never =>
+    misfit(`'${key}' is stored as ${dtype}`, from, 'Name the model with floats that this one was made from.');
   const { factors, replaced } = sortKeys(files, whole);
   if (factors.size + replaced.size === 0) {
     throw new CommError(`${files.name} holds no tensors.`, { code: 'lora/keys', fix: 'Get the adapter again.' });
@@ -143,7 +142,7 @@ function planChanges(
     if (shape.join() !== by.shape.join()) {
       misfit(`'${key}' is ${shapeText(shape)}, the adapter has ${shapeText(by.shape)} for it`, replacement.files);
     }
-    if (isFloating(dtype) !== isFloating(by.dtype)) misfit(`'${key}' is stored as ${dtype}`, replacement.files);
+    if (isFloating(dtype) !== isFloating(by.dtype)) refuseIntegers(key, dtype, replacement.files);
     changes.set(key, { replacement });
     if (isSavedModule(config, name)) own.add(key);
   }
@@ -166,7 +165,7 @@ function planChanges(
     const delta = [shapeB[0]!, shapeA[1]!];
     if (transpose) delta.reverse();
     const { dtype, shape } = model.info(key);
-    if (!isFloating(dtype)) return misfit(`'${key}' is stored as ${dtype}`, files);
+    if (!isFloating(dtype)) return refuseIntegers(key, dtype, files);
     if (shape.join() !== delta.join()) {
       return misfit(`'${key}' is ${shapeText(shape)}, the adapter adds ${shapeText(delta)}`, files);
     }

@@ -51,7 +51,8 @@ function withPlace(from: string, file: string, lay: (path: string) => void): str
   for (const name of [file, 'golden.safetensors']) rmSync(join(folder, name), { force: true });
   // An index, or a torch file, is looked at where the single file is missing.
   if (/index\.json$|^pytorch_model/.test(file)) rmSync(join(folder, 'model.safetensors'), { force: true });
-  if (file === 'processor_config.json') rmSync(join(folder, 'preprocessor_config.json'), { force: true });
+  // One of the two places is enough for a processor.
+  if (file === 'preprocessor_config.json') rmSync(join(folder, 'processor_config.json'), { force: true });
   lay(join(folder, file));
   return folder;
 }
