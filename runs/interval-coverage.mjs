@@ -1,16 +1,18 @@
 #!/usr/bin/env node
-import { Random } from '../packages/commlm/dist/data/world/random.js';
-import { POPE } from '../packages/commlm/dist/eval/benchmarks/pope.js';
 /**
  * How often 95 % intervals hold the truth, over pictures as `eval` draws them, and over questions as if those about one picture
- * had nothing to do with each other. Made-up answers of known figures; seeded, about a minute.
+ * had nothing to do with each other. Made-up answers of known figures; seeded; some minutes for the 500 trials that the
+ * documents show.
  *
  *   node runs/interval-coverage.mjs [trials]
  */
+
+import { Random } from '../packages/commlm/dist/data/world/random.js';
+import { POPE } from '../packages/commlm/dist/eval/benchmarks/pope.js';
 import { bootstrapIntervals } from '../packages/commlm/dist/eval/bootstrap.js';
 import { pairedBootstrap, signFlipTest } from '../packages/commlm/dist/eval/significance.js';
 
-const numTrials = Number(process.argv[2] ?? 1000);
+const numTrials = Number(process.argv[2] ?? 500);
 const LEVEL = 0.95;
 
 /** Chance to answer about a picture rightly: uniform in `mean` plus or minus `spread`. */
