@@ -79,7 +79,8 @@ const failed = totals === undefined ? files.length : totals.fail + totals.cancel
 const fuzz = spawnSync(
   process.execPath,
   ['--expose-gc', join(ROOT, 'tools', 'native-fuzz.mjs'), '--count', values.calls, '--seed', values.seed],
-  { cwd: ROOT, env, encoding: 'utf8' },
+  // A call without end is a finding as well.
+  { cwd: ROOT, env, encoding: 'utf8', timeout: 3_600_000 },
 );
 const calls = fuzz.status === 0 ? JSON.parse(fuzz.stdout) : undefined;
 if (calls === undefined) console.error(fuzz.stdout + fuzz.stderr);

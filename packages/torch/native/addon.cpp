@@ -355,6 +355,11 @@ bool isNullish(napi_env env, napi_value value) {
   return type == napi_null || type == napi_undefined;
 }
 
+// In a list only null stands for no tensor: the holes of a sparse array, which may claim billions, are undefined.
+bool isNull(napi_env env, napi_value value) {
+  return typeOf(env, value) == napi_null;
+}
+
 c10::IValue convertList(napi_env env, Env& e, const ArgSpec& spec, napi_value value, const Where& where) {
   bool isArray = false;
   napi_is_array(env, value, &isArray);
@@ -364,7 +369,7 @@ c10::IValue convertList(napi_env env, Env& e, const ArgSpec& spec, napi_value va
     case Kind::Tensor:
       if (spec.elementOptional)
         return listOf<std::optional<at::Tensor>>(env, value, where, "an array of Tensors or nulls", [&](napi_value v) {
-          return isNullish(env, v) ? std::optional<at::Tensor>() : std::optional<at::Tensor>(getTensor(env, e, v, where));
+          return isNull(env, v) ? std::optional<at::Tensor>() : std::optional<at::Tensor>(getTensor(env, e, v, where));
         });
       return listOf<at::Tensor>(env, value, where, "an array of Tensors",
                                 [&](napi_value v) { return getTensor(env, e, v, where); });
@@ -907,7 +912,7 @@ std::vector<at::Tensor> getTensors(napi_env env, Env& e, napi_value value, const
   const uint32_t length = arrayLength(env, value, where, "an array of Tensors");
   for (uint32_t i = 0; i < length; i++) {
     napi_value v = element(env, value, i);
-    out.push_back(allowNull && isNullish(env, v) ? at::Tensor() : getTensor(env, e, v, where));
+    out.push_back(allowNull && isNull(env, v) ? at::Tensor() : getTensor(env, e, v, where));
   }
   return out;
 }
