@@ -3,7 +3,7 @@
  * when it is asked for; so a file of many gigabytes costs little memory, and no text ever is as long as the file.
  */
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { findJsonFault } from './json-fault.js';
+import { findJsonFault } from '../files/json-fault.js';
 import { asObject, type Id, idField, type JsonObject, Place } from './place.js';
 
 const CODE = 'data/sample';

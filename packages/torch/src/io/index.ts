@@ -1,11 +1,11 @@
 /** Files of tensors. */
+export { syncFolder } from '../files.js';
 export { forgetPages } from './forget-pages.js';
 export {
   type LazyTensor,
   openSafetensors,
   readSafetensors,
   SafetensorsFile,
-  syncFolder,
   writeSafetensors,
 } from './safetensors.js';
 export { openTorchFile, TorchFile, TorchFileTensor } from './torch-file.js';

@@ -3,11 +3,10 @@
  * Files of any size: nothing is ever held in one Buffer. Tensors made from a map are private copies on write, so
  * changing one never changes the file; cutting a file short while it is mapped ends the process, as with any map.
  */
-import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
 import type { DType } from '../dtype.js';
 import { TorchError } from '../errors.js';
+import { writeWhole } from '../files.js';
 import { op } from '../ops.js';
 import { keep, scope } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
@@ -152,23 +151,10 @@ export function writeSafetensors(
 ): void {
   const entries = ordered(tensors, path);
   const header = encodeHeader(entries, metadata);
-  const target = resolve(path);
-  const temporary = `${target}.${randomBytes(6).toString('hex')}.tmp`;
-  const fd = openSync(temporary, 'wx');
-  let open = true;
-  try {
+  writeWhole(path, (fd) => {
     writeAll(fd, header);
     for (const [name, tensor] of entries) writeTensor(fd, tensor, `${path}: "${name}"`);
-    fsyncSync(fd);
-    open = false;
-    closeSync(fd);
-    renameSync(temporary, target);
-  } catch (error) {
-    if (open) closeSync(fd);
-    rmSync(temporary, { force: true });
-    throw error;
-  }
-  syncFolder(dirname(target));
+  });
 }
 
 function readHeader(path: string): { header: Header; dataStart: number; fileBytes: number } {
@@ -261,15 +247,4 @@ function writeTensor(fd: number, source: Tensor | LazyTensor, name: string): voi
 
 function writeAll(fd: number, bytes: Uint8Array): void {
   for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done);
-}
-
-/** Makes the rename itself durable; folders cannot be opened for this on Windows, where it is not needed. */
-export function syncFolder(folder: string): void {
-  if (process.platform === 'win32') return;
-  const fd = openSync(folder, 'r');
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }

@@ -2,8 +2,8 @@
 import { constants } from 'node:buffer';
 import { readFile } from 'node:fs/promises';
 import { CommError } from '../../config/errors.js';
-import { findJsonFault } from '../../data/json-fault.js';
 import { asObject, type ById, type Id, type JsonObject, Place } from '../../data/place.js';
+import { findJsonFault } from '../../files/json-fault.js';
 
 export {
   asList,
