@@ -1,13 +1,12 @@
-"""What the tokenizers library gives for texts: python reference_tokenizers.py OUT FOLDER...   (folders with a tokenizer.json)
+"""What the tokenizers library gives for texts: python reference_tokenizers.py TOKENIZER_JSON OUT_JSONL
 
-OUT/<name of the folder>.jsonl holds a line for each text:
+A line for each text, or run of ids:
   {"kind": "text", "script", "text", "ids", "whole", "decoded"}   ids of the text alone, with what the post-processor adds, and back
   {"kind": "special", ...}    the same for texts in which special tokens are spelled
   {"kind": "ids", "ids", "decoded"}                               ids at random, most of them no valid text
 """
 
 import json
-import pathlib
 import random
 import sys
 
@@ -34,22 +33,16 @@ def encoded(tokenizer, entry, kind):
     return {"kind": kind} | entry | {"ids": ids, "whole": whole, "decoded": tokenizer.decode(ids, skip_special_tokens=True)}
 
 
-def write_reference(folder, texts, path):
+if __name__ == "__main__":
+    source, out = sys.argv[1:]
     rng = random.Random(4)
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer, texts = Tokenizer.from_file(source), make_texts()
     lines = [encoded(tokenizer, entry, "text") for entry in texts]
     lines += [encoded(tokenizer, entry, "special") for entry in with_special_tokens(rng, tokenizer, texts)]
     size = tokenizer.get_vocab_size()
     for _ in range(NUM_IDS):
         ids = [rng.randrange(size) for _ in range(rng.randint(1, 12))]
         lines.append({"kind": "ids", "ids": ids, "decoded": tokenizer.decode(ids, skip_special_tokens=True)})
-    with open(path, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(line, ensure_ascii=True) + "\n" for line in lines)
-
-
-if __name__ == "__main__":
-    out, *folders = map(pathlib.Path, sys.argv[1:])
-    texts = make_texts()
-    for folder in folders:
-        write_reference(folder, texts, out / f"{folder.name}.jsonl")
-        print(f"tokenizers: {len(texts)} texts through {folder.name}", file=sys.stderr)
+    with open(out, "w", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    print(f"tokenizers: {len(lines)} texts through {source}", file=sys.stderr)
