@@ -4,8 +4,9 @@ OUT/<n>.safetensors holds for picture n
   pixels      the picture as transformers' processor prepares it, f32[3, H, W]
   hidden.<i>  hidden states: 0 the input of the first block, i the output of block i; f32[1, T, 384]
   normed      the last one behind the final norm
-The first pictures are prepared again for OTHER_GRIDS, behind all others. OUT/reference.json lists them in order, with the largest differences of
-transformers to itself: f32 against f64, and bf16 against f32, each relative to the largest value of its level.
+The first pictures are prepared again for OTHER_GRIDS, behind all others. OUT/reference.json lists them in order, with what
+transformers itself loses in f32 (against f64) and in bf16 (against f32): the largest difference, relative to the largest value
+of a level.
 """
 
 import json
@@ -32,9 +33,12 @@ def levels(network, pixels):
     return named | {"normed": output.last_hidden_state}
 
 
-def largest(states, expected):
-    return max(float((states[name].double() - value.double()).abs().max() / value.double().abs().max())
-               for name, value in expected.items())
+def loss(states, expected):
+    def largest(names):
+        return max(float((states[name].double() - expected[name].double()).abs().max() / expected[name].double().abs().max())
+                   for name in names)
+
+    return {"hidden": largest([name for name in expected if name.startswith("hidden.")]), "normed": largest(["normed"])}
 
 
 def prepare(processor, path, size=None):
@@ -59,8 +63,10 @@ if __name__ == "__main__":
         reference.append({
             "picture": path,
             "grid": None if size is None else [side // 14 for side in size],
-            "f64_error": largest(states, levels(exact, pixels.double())),
-            "bf16_error": largest(levels(rounded, pixels.bfloat16()), states),
+            "lost": {
+                "f64": loss(states, levels(exact, pixels.double())),
+                "bf16": loss(levels(rounded, pixels.bfloat16()), states),
+            },
         })
         print(f"transformers: picture {number + 1} of {len(inputs)}", file=sys.stderr)
     (pathlib.Path(out) / "reference.json").write_text(json.dumps(reference, indent=1) + "\n")

@@ -38,11 +38,16 @@ CHATS = [
 
 
 def run(model, ids):
+    # transformers' own list has the last one behind the final norm only.
+    states = []
+    layers = model.model.layers
+    hooks = [layers[0].register_forward_pre_hook(lambda module, args: states.append(args[0]))]
+    hooks += [layer.register_forward_hook(lambda module, args, output: states.append(output)) for layer in layers]
     with torch.no_grad():
-        output = model(ids[None], output_hidden_states=True, use_cache=False)
-    # The last of transformers' list is behind the final norm; the logits answer for that one.
-    named = {f"hidden.{i}": state for i, state in enumerate(output.hidden_states[:-1])}
-    return named | {"logits": output.logits}
+        logits = model(ids[None], use_cache=False).logits
+    for hook in hooks:
+        hook.remove()
+    return {f"hidden.{i}": state for i, state in enumerate(states)} | {"logits": logits}
 
 
 def loss(found, expected, prompt_length):

@@ -2,7 +2,7 @@
 
 A line for each text, or run of ids:
   {"kind": "text", "script", "text", "ids", "whole", "decoded"}   ids of the text alone, with what the post-processor adds, and back
-  {"kind": "special", ...}    the same for texts in which special tokens are spelled
+  {"kind": "added", ...}      the same for texts in which the tokenizer's added tokens are spelled, special ones and others
   {"kind": "ids", "ids", "decoded"}                               ids at random, most of them no valid text
 """
 
@@ -13,17 +13,17 @@ import sys
 from texts import make_texts
 from tokenizers import Tokenizer
 
-NUM_SPECIAL = 1000
+NUM_ADDED = 1000
 NUM_IDS = 1000
 
 
-def with_special_tokens(rng, tokenizer, texts):
-    """Texts with one to three of the tokenizer's special tokens between their words."""
-    special = [token.content for token in tokenizer.get_added_tokens_decoder().values() if token.special]
-    for entry in rng.sample(texts, NUM_SPECIAL):
+def with_added_tokens(rng, tokenizer, texts):
+    """Texts with one to three of the tokenizer's added tokens between their words."""
+    added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
+    for entry in rng.sample(texts, NUM_ADDED):
         words = entry["text"].split(" ")
         for _ in range(rng.randint(1, 3)):
-            words.insert(rng.randint(0, len(words)), rng.choice(special))
+            words.insert(rng.randint(0, len(words)), rng.choice(added))
         yield entry | {"text": rng.choice(["", " "]).join(words)}
 
 
@@ -38,7 +38,7 @@ if __name__ == "__main__":
     rng = random.Random(4)
     tokenizer, texts = Tokenizer.from_file(source), make_texts()
     lines = [encoded(tokenizer, entry, "text") for entry in texts]
-    lines += [encoded(tokenizer, entry, "special") for entry in with_special_tokens(rng, tokenizer, texts)]
+    lines += [encoded(tokenizer, entry, "added") for entry in with_added_tokens(rng, tokenizer, texts)]
     size = tokenizer.get_vocab_size()
     for _ in range(NUM_IDS):
         ids = [rng.randrange(size) for _ in range(rng.randint(1, 12))]

@@ -21,8 +21,8 @@ interface Entry {
   readonly picture: string;
   /** Rows and columns of patches where they are not those of the folder's own preparation. */
   readonly grid: readonly [number, number] | null;
-  readonly f64_error: number;
-  readonly bf16_error: number;
+  /** What transformers loses in a number format, or `f64` what it loses in f32. */
+  readonly lost: Readonly<Record<'f64' | 'bf16', { readonly hidden: number; readonly normed: number }>>;
 }
 
 /** All rows. */
@@ -100,8 +100,8 @@ function stateRows(folder: string, golden: string, entries: readonly Entry[], dt
     const difference = largest(of.map((one) => one[key]));
     const named = { model: MODEL, format: dtype, quantity };
     return dtype === 'f32'
-      ? exactRow(named, difference, largest(of.map(({ entry }) => entry.f64_error)))
-      : roundedRow(named, difference, largest(of.map(({ entry }) => entry.bf16_error)));
+      ? exactRow(named, difference, largest(of.map(({ entry }) => entry.lost.f64[key])))
+      : roundedRow(named, difference, largest(of.map(({ entry }) => entry.lost.bf16[key])));
   };
   return [
     row(`hidden states 0..${levels.length - 1} of ${own.length} pictures`, own, 'hidden'),

@@ -4,7 +4,6 @@ import { CommError } from 'commlm';
 import { printTable } from '../table.js';
 import { findPython } from './python.js';
 import type { RealRow } from './rows.js';
-import { endTogether } from './run.js';
 
 /** The parts, loaded when they are measured: help and wrong usage need no libtorch. */
 const PARTS: Readonly<Record<string, (python: string) => Promise<RealRow[]>>> = {
@@ -57,7 +56,6 @@ async function main(): Promise<void> {
     process.stdout.write(HELP);
     return;
   }
-  endTogether();
   const python = await findPython();
   const rows: RealRow[] = [];
   for (const [name, measure] of Object.entries(PARTS)) {

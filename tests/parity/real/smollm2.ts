@@ -80,7 +80,7 @@ export async function measureSmollm2(python: string): Promise<RealRow[]> {
   rows.push(...lossRows(rounded, cases, 'bf16', 'bf16'));
 
   quantise(exact);
-  const eight = measure(exact, cases, 'int8.');
+  const eight = measure(exact, cases, 'int8', 'int8.');
   const lost = largest(cases.map((one) => one.lost.f64.logits));
   const same = { model: MODEL, format: 'int8', quantity: 'logits against transformers with the same 8-bit weights' };
   rows.push(exactRow(same, eight.logits, lost), ...lossRows(exact, cases, 'int8', 'int8'));
@@ -119,8 +119,13 @@ function forward(llama: Llama, ids: Tensor): { hidden: Tensor[]; logits: Tensor 
 }
 
 /** Largest differences over all chats, and how many tokens of the reference's answers ours would not choose. */
-function measure(llama: Llama, cases: readonly Case[], prefix = ''): Lost & { readonly numTokens: number } {
-  report(`ours: ${cases.length} chats`);
+function measure(
+  llama: Llama,
+  cases: readonly Case[],
+  format: string,
+  prefix = '',
+): Lost & { readonly numTokens: number } {
+  report(`ours: ${cases.length} chats in ${format}`);
   const found = cases.map(({ golden, prompt_length: promptLength }) =>
     scope(() =>
       noGrad(() => {
@@ -154,7 +159,7 @@ function measure(llama: Llama, cases: readonly Case[], prefix = ''): Lost & { re
 }
 
 function exactRows(llama: Llama, cases: readonly Case[]): RealRow[] {
-  const { hidden, logits } = measure(llama, cases);
+  const { hidden, logits } = measure(llama, cases, 'f32');
   const lost = (key: keyof Lost): number => largest(cases.map((one) => one.lost.f64[key]));
   const named = { model: MODEL, format: 'f32' };
   return [
@@ -165,7 +170,7 @@ function exactRows(llama: Llama, cases: readonly Case[]): RealRow[] {
 
 /** What a coarser format loses: differences to the reference's f32, and tokens that it turns when it is given the same text. */
 function lossRows(llama: Llama, cases: readonly Case[], key: keyof Chat['lost'], format: string): RealRow[] {
-  const { hidden, logits, turned, numTokens } = measure(llama, cases);
+  const { hidden, logits, turned, numTokens } = measure(llama, cases, format);
   const lost = (name: keyof Lost): number[] => cases.map((one) => one.lost[key][name]);
   const named = { model: MODEL, format };
   return [

@@ -12,9 +12,9 @@ import { makeSmollm2 } from './smollm2.js';
 const reference = { script: 'reference_tokenizers.py', uses: ['texts.py'] };
 const unpack = { script: 'unpack.py' };
 
-/** A line of the reference: a text, a text in which special tokens are spelled, or ids at random. */
+/** A line of the reference: a text, a text in which added tokens are spelled, or ids at random. */
 interface Entry {
-  readonly kind: 'text' | 'special' | 'ids';
+  readonly kind: 'text' | 'added' | 'ids';
   readonly script?: string;
   readonly text?: string;
   readonly ids: readonly number[];
@@ -68,9 +68,14 @@ async function tokenizerRows(name: string, folder: string, golden: string): Prom
       differs: ({ ids, decoded }) => tokenizer.decode(ids) !== decoded,
     },
     {
-      kind: 'special',
-      quantity: (count) => `ids of ${count} texts with special tokens, differing`,
+      kind: 'added',
+      quantity: (count) => `ids of ${count} texts with added tokens, differing`,
       differs: ({ text, ids }) => tokenizer.encodeParts(tokenizer.splitSpecial(text!)).ids.join() !== ids.join(),
+    },
+    {
+      kind: 'added',
+      quantity: (count) => `${count} decoded texts with added tokens, differing`,
+      differs: ({ ids, decoded }) => tokenizer.decode(ids) !== decoded,
     },
     {
       kind: 'ids',
