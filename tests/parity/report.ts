@@ -3,6 +3,7 @@ import { goldenEncoders, measureEncoder } from './encoders.js';
 import { goldenLanguageModels, measureLanguage } from './language.js';
 import { measureLora } from './lora.js';
 import { goldenModels, measure } from './measure.js';
+import { printTable } from './table.js';
 import { measureWhole, wholeModels } from './whole.js';
 
 const encoderRows = await Promise.all(goldenEncoders().map(measureEncoder));
@@ -15,25 +16,13 @@ const failed = rows.filter(({ ok }) => !ok);
 if (process.argv.includes('--json')) {
   console.log(JSON.stringify(rows, null, 2));
 } else {
-  const cells = [
+  printTable([
     ['model', 'dtype', 'quantity', 'max difference', 'bound', ''],
     ...rows.map(({ model, dtype, quantity, difference, bound, ok }) => [
-      model,
-      dtype,
-      quantity,
-      difference.toExponential(1),
-      bound.toExponential(1),
+      ...[model, dtype, quantity, difference.toExponential(1), bound.toExponential(1)],
       ok ? 'ok' : 'FAILED',
     ]),
-  ];
-  const widths = cells[0]!.map((_, column) => Math.max(...cells.map((line) => line[column]!.length)));
-  for (const line of cells)
-    console.log(
-      line
-        .map((cell, i) => cell.padEnd(widths[i]!))
-        .join('  ')
-        .trimEnd(),
-    );
+  ]);
   console.log(
     `\nDifference: max |ours - theirs| / max |theirs|. ${rows.length - failed.length} of ${rows.length} rows within bounds.`,
   );

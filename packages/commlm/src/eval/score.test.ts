@@ -409,7 +409,7 @@ const DAMAGES: readonly Damage[] = [
   ['a trailing comma', 'vqav2', vqa('[\n{"question_id": 10, "answer": "a"},\n]'), /line 3, column 1: .*unexpected "]"/],
   ['single quotes', 'vqav2', vqa("[{'question_id': 10}]"), /line 1, column 3: .*field name/],
   ['two JSON values', 'vqav2', vqa('[]\n[]'), /line 2, column 1: .*after the end/],
-  ['NaN', 'vqav2', vqa('[{"question_id": NaN, "answer": "a"}]'), /column 18: .*unexpected "N"/],
+  ['NaN', 'vqav2', vqa('[{"question_id": NaN, "answer": "a"}]'), /column 18: .*no number NaN/],
   ['JSON lines in the place of a list', 'vqav2', vqa(lines(...ANSWERS)), /line 2, .*after the end/],
   ['a list in the place of JSON lines', 'pope', pope([]), /line 1: this is a JSON array/],
   // The shape of predictions.
