@@ -219,11 +219,11 @@ function pendingOf(
       .filter((variant) => !(variant && item.picture === null))
       .filter((variant) => !isAnswered(item.id, variant))
       .map((variant) => {
-        const { picture } = item;
+        const { picture, size } = item;
         return {
           id: item.id,
           text: fillPrompt(task.prompt, item),
-          ...(picture === null ? {} : { picture: () => pictures.read(picture) }),
+          ...(picture === null ? {} : { picture: () => pictures.read(picture), size }),
           blind: variant,
         };
       }),
