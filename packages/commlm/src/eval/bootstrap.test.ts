@@ -87,7 +87,7 @@ test('a pair of pictures is one cluster, and what some draws lack has no interva
 });
 
 test('intervals hold the truth as often as they say where pictures have several questions', () => {
-  const [numTrials, numPictures, perPicture] = [400, 80, 6];
+  const [numTrials, numPictures, perPicture] = [250, 80, 6];
   const random = new Random(7, 'coverage');
   const held = { pictures: 0, questions: 0 };
   for (let trial = 0; trial < numTrials; trial++) {
@@ -98,7 +98,7 @@ test('intervals hold the truth as often as they say where pictures have several 
         return { group: '', pictures: [`${i}`], sums: [1, random.chance(chance) ? 1 : 0] };
       });
     }).flat();
-    const options = { resamples: 300, seed: trial, level: 0.95 };
+    const options = { resamples: 200, seed: trial, level: 0.95 };
     const holds = ({ low, high }: Interval): number => (low <= 0.7 && 0.7 <= high ? 1 : 0);
     held.pictures += holds(intervalOf(units, options));
     held.questions += holds(
