@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Rebuilds the embedded model models/comm-tiny from nothing: tokenizer, both towers, the two stages, the figures.
-# Every step resumes after a kill: run the script again. Two cores take a working day; a kill costs at most 250 steps.
+# Every step goes on after a kill: run the script again. Two cores take a working day; a kill costs at most 250 steps.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-run() { npx commlm train "$1" --resume; }
+run() {
+  if [ -e "runs/out/$1/run.json" ]; then npx commlm train "$1" --resume; else npx commlm train "$1"; fi
+}
 
 run tiny-tokenizer
 # The towers do not depend on each other; one thread each is faster than two threads one after the other.

@@ -125,7 +125,14 @@ commlm(
 writeFiles();
 const run = join(out, 'run');
 if (!existsSync(join(run, 'result', 'config.json')))
-  commlm('train', 'tiny-overfit', '--out', run, '--resume', ...settings);
+  commlm(
+    'train',
+    'tiny-overfit',
+    '--out',
+    run,
+    ...(existsSync(join(run, 'run.json')) ? ['--resume'] : []),
+    ...settings,
+  );
 
 await repeat(await loadModel(join(run, 'result')));
 

@@ -10,7 +10,9 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
+  createReadStream,
   existsSync,
+  linkSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -22,6 +24,7 @@ import {
 } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { writeJson } from '../packages/torch/native/build.mjs';
 
 /** The repository's root folder. */
 export const ROOT = resolve(fileURLToPath(import.meta.url), '..', '..');
@@ -32,6 +35,8 @@ const LIBTORCH_HOME = join(CACHE, 'libtorch');
 
 const TORCH_VERSION = '2.13.0';
 const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
+/** SHA-256 of the wheels that may be installed. */
+const WHEELS = join(ROOT, 'tools', 'libtorch-wheels.txt');
 const MIN_NODE = [20, 19];
 const SUPPORTED_TORCH = [11, 13];
 
@@ -51,14 +56,6 @@ const readJson = (path) => {
     return undefined;
   }
 };
-
-/** Writes through a temporary name, so that a reader never meets half a file. */
-function writeJson(path, value) {
-  mkdirSync(resolve(path, '..'), { recursive: true });
-  const temporary = `${path}.${process.pid}.partial`;
-  writeFileSync(temporary, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(temporary, path);
-}
 
 const digest = (value) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
 
@@ -254,12 +251,52 @@ function pipSources() {
   return [cpu, { ...cpu, args: ['--no-deps', '--index-url', CPU_INDEX] }, cuda];
 }
 
+async function sha256(path) {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path)) hash.update(chunk);
+  return hash.digest('hex');
+}
+
+/**
+ * Throws unless the wheel of torch in a folder is one of those that `libtorch-wheels.txt` lists, or that LIBTORCH_SHA256
+ * names. The libraries that a CUDA build comes with are named by torch itself with their versions; they have no checksum
+ * here, which is said.
+ */
+async function checkWheels(folder, report) {
+  const listed = new Map(
+    readFileSync(WHEELS, 'utf8')
+      .split(/\r?\n/)
+      .filter((line) => /^[0-9a-f]{64} {2}\S/.test(line))
+      .map((line) => [line.slice(66), line.slice(0, 64)]),
+  );
+  const names = readdirSync(folder);
+  for (const name of names.filter((each) => each.startsWith('torch-'))) {
+    const found = await sha256(join(folder, name));
+    if (found === process.env.LIBTORCH_SHA256?.toLowerCase()) continue;
+    const wanted = listed.get(name);
+    if (wanted === undefined) {
+      throw new SetupError(
+        `${name} is not in tools/libtorch-wheels.txt; its SHA-256 is ${found}.`,
+        `Set LIBTORCH to a torch folder of your own. If that wheel is known to be the right one: LIBTORCH_SHA256=${found} npm run setup`,
+      );
+    }
+    if (found !== wanted) {
+      throw new SetupError(
+        `${name} is not the file that it was: its SHA-256 is ${found}, not ${wanted}.`,
+        "Check pip's index and the proxy before it; or set LIBTORCH to a torch folder of your own.",
+      );
+    }
+  }
+  const others = names.filter((each) => !each.startsWith('torch-')).length;
+  if (others > 0) report(`torch is the known file; the ${others} packages that it names are taken without a checksum`);
+}
+
 /** Installs torch into a temporary folder and renames it, so that `.cache/libtorch` is whole or absent. */
 async function downloadLibtorch(python, { report, signal }) {
   const [program, ...pip] = await findPip(python, signal);
   const minor = Number(python.version.split('.')[1]);
   // Only the libraries are used, so the wheel may be of another Python than the one that fetches it.
-  const foreign = minor < 10 || minor > 14 ? ['--python-version', '3.12'] : [];
+  const foreign = minor < 11 || minor > 14 ? ['--python-version', '3.12'] : [];
   const partial = join(CACHE, `libtorch.partial-${process.pid}`);
   const temporary = join(CACHE, `tmp-${process.pid}`);
   const common = ['--only-binary', ':all:', '--no-input', '--disable-pip-version-check', ...foreign];
@@ -272,18 +309,31 @@ async function downloadLibtorch(python, { report, signal }) {
     for (const { spec, args, size } of pipSources()) {
       const where = args.includes(CPU_INDEX) ? "PyTorch's CPU index" : 'pip';
       report(`fetching ${spec} from ${where} into .cache/libtorch: ${size}`);
-      mkdirSync(temporary, { recursive: true });
-      const install = [...pip, 'install', '--target', partial, '--no-compile', ...common, ...args, spec];
+      const wheels = join(temporary, 'wheels');
+      mkdirSync(wheels, { recursive: true });
       // As variables, since an older pip refuses options that it does not know.
       const env = { TMPDIR: temporary, PIP_RETRIES: '2', PIP_ROOT_USER_ACTION: 'ignore' };
-      const result = await runProgram(program, install, { signal, env });
-      if (result.code === 0) {
+      const fetched = await runProgram(program, [...pip, 'download', '--dest', wheels, ...common, ...args, spec], {
+        signal,
+        env,
+      });
+      if (fetched.code === 0) {
+        await checkWheels(wheels, report);
+        const files = readdirSync(wheels).map((name) => join(wheels, name));
+        const target = ['--target', partial, '--no-compile', '--no-deps', '--no-index'];
+        const { code } = await runProgram(program, [...pip, 'install', ...target, ...common, ...files], {
+          signal,
+          env,
+        });
+        if (code !== 0) {
+          throw new SetupError(`pip could not unpack ${spec} (exit code ${code}).`, 'See its messages above.');
+        }
         rmSync(LIBTORCH_HOME, { recursive: true, force: true });
         renameSync(partial, LIBTORCH_HOME);
         return;
       }
-      failures.push(`${spec} from ${where}: pip ended with exit code ${result.code}`);
-      rmSync(partial, { recursive: true, force: true });
+      failures.push(`${spec} from ${where}: pip ended with exit code ${fetched.code}`);
+      rmSync(wheels, { recursive: true, force: true });
     }
   } finally {
     rmSync(partial, { recursive: true, force: true });
@@ -423,25 +473,66 @@ function isAlive(pid) {
   }
 }
 
+/** Text of a file, or undefined where there is none. */
+function readIfThere(path) {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (error.code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Makes the lock with its owner in it, in one step; false where there is one. */
+function createLock(lock) {
+  const draft = `${lock}.${process.pid}`;
+  try {
+    writeFileSync(draft, String(process.pid));
+    linkSync(draft, lock);
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    if (error.syscall !== 'link') throw error;
+  } finally {
+    rmSync(draft, { force: true });
+  }
+  // A file system without hard links.
+  try {
+    writeFileSync(lock, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if (error.code === 'EEXIST') return false;
+    rmSync(lock, { force: true });
+    throw error;
+  }
+}
+
 /** Waits until no other set-up works in this clone, then takes the lock; returns the function that gives it back. */
 async function takeLock(say, signal) {
   const lock = join(CACHE, 'setup.lock');
   mkdirSync(CACHE, { recursive: true });
   for (let told = false; !signal.aborted; ) {
-    try {
-      writeFileSync(lock, String(process.pid), { flag: 'wx' });
-      return () => rmSync(lock, { force: true });
-    } catch (error) {
-      if (error.code !== 'EEXIST') throw error;
-      const owner = Number(readFileSync(lock, { encoding: 'utf8', flag: 'a+' }));
-      if (!isAlive(owner)) {
-        rmSync(lock, { force: true });
+    if (createLock(lock)) return () => rmSync(lock, { force: true });
+    const found = readIfThere(lock);
+    if (found === undefined) continue;
+    const owner = Number(found);
+    // Empty where a full disk or a crash came between making and writing it.
+    if (!(owner > 0 && isAlive(owner))) {
+      const aside = `${lock}.${process.pid}.stale`;
+      try {
+        renameSync(lock, aside);
+      } catch (error) {
+        if (error.code !== 'ENOENT') throw error;
         continue;
       }
-      if (!told) say(`waiting for another set-up of this clone (process ${owner})`);
-      told = true;
-      await new Promise((fulfil) => setTimeout(fulfil, 500));
+      // Another one may have taken it over in the meantime: it gets its lock back.
+      if (readIfThere(aside) === found) rmSync(aside, { force: true });
+      else renameSync(aside, lock);
+      continue;
     }
+    if (!told) say(`waiting for another set-up of this clone (process ${owner})`);
+    told = true;
+    await new Promise((fulfil) => setTimeout(fulfil, 500));
   }
   throw new SetupError('Interrupted.', 'Run the same command again to go on.', 130);
 }

@@ -34,10 +34,10 @@ export function listAllTests() {
 }
 
 /**
- * Runs test files, prints one line a file, and resolves to the runner's totals
- * `{tests, pass, fail, cancelled, skipped, todo}` with the exit code.
+ * Runs test files, prints one line a file (into the open file `output` instead, if given), and resolves to the runner's
+ * totals `{tests, pass, fail, cancelled, skipped, todo}` with the exit code.
  */
-export async function runTests(files) {
+export async function runTests(files, { env = process.env, output = 'inherit' } = {}) {
   mkdirSync(join(ROOT, '.cache'), { recursive: true });
   rmSync(REPORT, { force: true });
   const args = [
@@ -50,11 +50,11 @@ export async function runTests(files) {
   ];
   const child = spawn(process.execPath, args, {
     cwd: ROOT,
-    stdio: 'inherit',
+    stdio: ['inherit', output, output],
     env: {
-      ...process.env,
+      ...env,
       // The files run side by side; with more threads in each they would fight for the cores.
-      OMP_NUM_THREADS: process.env.OMP_NUM_THREADS ?? '1',
+      OMP_NUM_THREADS: env.OMP_NUM_THREADS ?? '1',
       COMMLM_TEST_REPORT: REPORT,
       COMMLM_TEST_FILES: String(files.length),
     },

@@ -1,6 +1,6 @@
 /** `commlm batch` killed without warning at random moments ends with the same answers as an undisturbed run. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,6 +9,8 @@ import { writePicture } from '../helpers/pictures.js';
 import { makeTinyModel } from '../helpers/tiny-model.js';
 
 const NUM_QUESTIONS = 90;
+/** Rounds of two processes with one output; `COMMLM_ROUNDS=20` for more. */
+const NUM_ROUNDS = Number(process.env['COMMLM_ROUNDS'] ?? 2);
 
 let folder = '';
 let model = '';
@@ -100,4 +102,63 @@ test('Ctrl-C ends a batch with exit code 130 and whole lines', async () => {
   assert.equal(result.code, 130, result.stderr);
   assert.ok(readFileSync(output, 'utf8').endsWith('\n'));
   assert.ok(answers(output).length < NUM_QUESTIONS);
+});
+
+test('of two processes with one output one writes, and nothing is lost or mixed', async () => {
+  const expected = answers(join(folder, 'whole.jsonl'));
+  const linked = join(folder, 'linked.jsonl');
+  for (let round = 0; round < NUM_ROUNDS; round++) {
+    const output = join(folder, `round-${round}.jsonl`);
+    if (round % 2 === 1) {
+      writeFileSync(output, '');
+      rmSync(linked, { force: true });
+      symlinkSync(output, linked);
+    }
+    const results = await Promise.all([run(output), run(round % 2 === 1 ? linked : output)]);
+    for (const { code, stderr } of results) {
+      assert.ok(code === 0 || (code === 1 && /writes answers to/.test(stderr)), `${code}: ${stderr}`);
+    }
+    assert.ok(results.some(({ code }) => code === 0));
+    assert.deepEqual(answers(output), expected);
+    assert.ok(!existsSync(`${output}.lock`));
+  }
+});
+
+test('other questions, settings and pictures are not taken for those of a half-done output', async () => {
+  const output = join(folder, 'stale.jsonl');
+  const half = readFileSync(join(folder, 'whole.jsonl'), 'utf8').split('\n').slice(0, 45).join('\n');
+  const base = ['batch', input, output, '--model', model, '--max-new-tokens', '12', '--batch-size', '4'];
+  const begin = (): void => {
+    writeFileSync(output, `${half}\n`);
+    writeFileSync(`${output}.run.jsonl`, readFileSync(join(folder, 'whole.jsonl.run.jsonl')));
+  };
+  const refused = async (args: string[], words: RegExp): Promise<void> => {
+    begin();
+    const { code, stderr } = await commlm(args);
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, words);
+    assert.equal(readFileSync(output, 'utf8'), `${half}\n`);
+  };
+  await refused([...base, '--temperature', '0.7'], /temperature was 0 and is 0.7 now/);
+  await refused([...base, '--dtype', 'bf16'], /dtype was "auto" and is "bf16" now/);
+  await refused([...base, '--system', 'Be brief.'], /system was null/);
+  await refused(
+    base.map((arg) => (arg === '12' ? '13' : arg)),
+    /maxNewTokens was 12 and is 13 now/,
+  );
+  const changed = join(folder, 'changed.jsonl');
+  writeFileSync(changed, readFileSync(input, 'utf8').replaceAll('Question', 'Other'));
+  await refused(
+    base.map((arg) => (arg === input ? changed : arg)),
+    /line 1 of the input is another one/,
+  );
+  const config = join(model, 'config.json');
+  const text = readFileSync(config, 'utf8');
+  writeFileSync(config, `${text}\n`);
+  await refused(base, /model's files have changed/);
+  writeFileSync(config, text);
+  begin();
+  const result = await commlm(base);
+  assert.equal(result.code, 0, result.stderr);
+  assert.deepEqual(answers(output), answers(join(folder, 'whole.jsonl')));
 });

@@ -1,5 +1,6 @@
 /** `commlm data` on own data in LLaVA's format: what the model sees, faults with their place, the speed of loading. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -95,6 +96,135 @@ test('validate is silent about good data and names each fault of bad ones', asyn
   assert.equal(json.code, 1);
   const { faults, kinds } = JSON.parse(json.stdout) as { faults: number; kinds: Record<string, number> };
   assert.deepEqual([faults, kinds['picture']], [3, 1], 'a picture that is only looked for is not decoded');
+});
+
+/** A COCO file with a sound thing of each of two kinds, and those that published files have besides. */
+function writeInstances(file: string, more: readonly object[] = []): void {
+  const boxes: readonly (readonly [bbox: number[], more?: object])[] = [
+    [[10, 5, 20, 20]],
+    [[30, 5, 20, 20]],
+    [[10, 10, 0, 12]],
+    [[80, 5, 20, 20]],
+    [[5, -904, 20, 24]],
+    [[0, 0, 60, 30], { iscrowd: true }],
+    [[0, 0, 60, 30], { iscrowd: '1' }],
+  ];
+  const annotations = boxes.map(([bbox, flags], i) => ({ id: i, image_id: 1, category_id: i, bbox, ...flags }));
+  const images = [{ id: 1, file_name: 'a.png', width: 60, height: 30 }];
+  const categories = boxes.map((_, id) => ({ id, name: `thing ${id}` }));
+  writeFileSync(file, JSON.stringify({ images, annotations: [...annotations, ...more], categories }));
+}
+
+const instances = (file: string): string[] => {
+  const sets = { own: { kind: 'coco-instances', file, store: 'images', task: 'rec' } };
+  return [
+    ...settings('good.json').slice(0, 2),
+    '--set',
+    `stage.data.sets=${JSON.stringify(sets)}`,
+    ...settings('').slice(4),
+  ];
+};
+
+test('boxes that show nothing are counted by validate and left out by train, crowds always', async () => {
+  const file = join(folder, 'instances.json');
+  writeInstances(file);
+  const checked = await commlm(['data', 'validate', 'tiny-own-data', ...instances(file)]);
+  assert.equal(checked.code, 1, checked.stderr);
+  assert.match(checked.stdout, /annotations\[2\]: the box 10, 10, 10, 22 has no area/);
+  assert.match(checked.stdout, /annotations\[3\]: the box 80, 5, 100, 25 lies outside of the picture \(60 x 30\)/);
+  assert.match(checked.stdout, /annotations\[4\]: the box 5, -904, 25, -880 lies outside/);
+  assert.match(checked.stdout, /own: 2 crowd regions left out/);
+  assert.match(checked.stdout, /3 empty-box in 5 samples\ntraining leaves out empty-box \(stage\.skip\)/);
+  const train = ['train', 'tiny-own-data', ...instances(file), '--set', 'loop.steps=2', '--out'];
+  const trained = await commlm([...train, join(folder, 'left-out')]);
+  assert.equal(trained.code, 0, trained.stderr);
+  assert.match(trained.stderr, /left out 3 samples in all: 3 empty-box/);
+  const strict = await commlm([...train, join(folder, 'strict'), '--set', 'stage.skip.empty-box=error']);
+  assert.equal(strict.code, 1);
+  assert.match(strict.stderr, /annotations\[[234]\]: the box .* (?:has no area|lies outside)/);
+});
+
+test('a malformed record stops a training, and hides nothing from validate', async () => {
+  const file = join(folder, 'malformed.json');
+  writeInstances(file, [
+    { id: 8, image_id: 1, category_id: 0, bbox: [0.1, 0.2, 0.3, 0.4] },
+    { id: 9, bbox: [1, 2, 3, 4] },
+  ]);
+  const checked = await commlm(['data', 'validate', 'tiny-own-data', ...instances(file), '--json']);
+  const { kinds, sets } = JSON.parse(checked.stdout) as {
+    kinds: Record<string, number>;
+    sets: Record<string, { leftOut: object }>;
+  };
+  assert.deepEqual(kinds, { malformed: 2, 'empty-box': 3 });
+  assert.deepEqual(sets['own']!.leftOut, { 'crowd region': 2 });
+  const args = ['train', 'tiny-own-data', ...instances(file), '--set', 'loop.steps=2', '--out', join(folder, 'stops')];
+  const stopped = await commlm(args);
+  assert.equal(stopped.code, 1);
+  assert.match(stopped.stderr, /look like fractions|"image_id" is missing/);
+});
+
+test('thousandths taken for pixels end a training', async () => {
+  const file = join(folder, 'thousandths.jsonl');
+  const line = (i: number): object => ({
+    ...{ img_path: 'a.png', expression: `thing ${i}`, width: 60, height: 30 },
+    bbox: i % 4 === 0 ? [10, 5, 50, 25] : [100 + i, 200, 500, 700],
+  });
+  writeFileSync(file, Array.from({ length: 80 }, (_, i) => `${JSON.stringify(line(i))}\n`).join(''));
+  const sets = { own: { kind: 'region-lines', file, store: 'images', task: 'rec' } };
+  const args = [
+    ...settings('').slice(0, 2),
+    '--set',
+    `stage.data.sets=${JSON.stringify(sets)}`,
+    ...settings('').slice(4),
+  ];
+  const checked = await commlm(['data', 'validate', 'tiny-own-data', ...args]);
+  assert.match(checked.stdout, /thousandths of its sides/);
+  assert.match(checked.stdout, /60 empty-box in 80 samples/);
+  assert.match(checked.stdout, /the coordinates may not be pixels/);
+  const out = join(folder, 'thousandths');
+  const trained = await commlm(['train', 'tiny-own-data', ...args, '--set', 'loop.steps=20', '--out', out]);
+  assert.equal(trained.code, 1, trained.stderr);
+  assert.match(trained.stderr, /\d+ of \d+ samples of the set "own" have boxes that show nothing of their pictures/);
+});
+
+test('a run goes on with the data that it began with, or says what changed', async () => {
+  const file = 'resumed.json';
+  const write = (answer: string): void =>
+    writeFileSync(
+      join(folder, file),
+      JSON.stringify(
+        Array.from({ length: 6 }, (_, i) => row(i % 2 === 0 ? 'a.png' : 'b.jpg', '<image>\nWhat?', answer)),
+      ),
+    );
+  write('A box.');
+  const out = join(folder, 'resumed');
+  const args = ['train', 'tiny-own-data', ...settings(file), '--set', 'loop.steps=2', '--out', out];
+  const begun = await commlm(args);
+  assert.equal(begun.code, 0, begun.stderr);
+  const recorded = (): {
+    data: Record<string, { bytes: number; sha256: string }>;
+    starts: { changedData?: string[] }[];
+  } => JSON.parse(readFileSync(join(out, 'run.json'), 'utf8'));
+  const before = recorded().data[join(folder, file)]!;
+  const content = readFileSync(join(folder, file));
+  assert.deepEqual(before, { bytes: content.length, sha256: createHash('sha256').update(content).digest('hex') });
+
+  const same = await commlm([...args, '--resume']);
+  assert.equal(same.code, 0, same.stderr);
+  write('A cat.');
+  const refused = await commlm([...args, '--resume']);
+  assert.equal(refused.code, 2);
+  assert.match(refused.stderr, /The data of the run in .* changed: .*resumed\.json has other content of the same size/);
+  assert.match(refused.stderr, /--resume --changed-data/);
+  // What the sentence advises works.
+  const wanted = await commlm([...args, '--resume', '--changed-data']);
+  assert.equal(wanted.code, 0, wanted.stderr);
+  assert.match(wanted.stderr, /goes on with other data: .*resumed\.json has other content/);
+  assert.notEqual(recorded().data[join(folder, file)]!.sha256, before.sha256);
+  assert.equal(recorded().starts.at(-1)!.changedData!.length, 1);
+  assert.equal((await commlm([...args, '--resume'])).code, 0, 'the new data are those of the run now');
+  const idle = await commlm([...args.slice(0, -1), join(folder, 'new'), '--changed-data']);
+  assert.equal(idle.code, 2, 'an option without effect');
 });
 
 test('bench prints the speed of loading and compares it with a run', async () => {

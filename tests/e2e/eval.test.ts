@@ -106,7 +106,7 @@ test('the same answers from an OpenAI-style server give the same figures', async
       const [{ image_url: image }, { text }] = messages[0].content;
       const picture = Buffer.from(image.url.split(',')[1] as string, 'base64');
       const answer = known.get(keyOf(text, picture));
-      // Now and then too busy; a question that is not known ends the run.
+      // Now and then too busy; a question that is not known would be left out.
       if (++numRequests % 50 === 7) response.writeHead(503, { 'retry-after': '0.01' }).end('busy');
       else if (answer === undefined) response.writeHead(400).end('not known');
       else response.end(JSON.stringify({ choices: [{ message: { content: answer }, finish_reason: 'stop' }] }));
@@ -124,6 +124,42 @@ test('the same answers from an OpenAI-style server give the same figures', async
     const ours = JSON.parse(readText('whole', 'results.json')) as Results;
     assert.deepEqual(figures(JSON.parse(result.stdout) as Results), figures(ours));
     assert.deepEqual(samplesOf('endpoint'), samplesOf('whole'));
+  } finally {
+    server.close();
+  }
+});
+
+test('what a server leaves unanswered ends with exit code 1, and its words never steer the terminal', async () => {
+  let answers = false;
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => {
+      const content = '\u001b[31m<think>\u009b2J no</think>\u001b]0;title\u0007 yes';
+      const filtered = { message: { content: null }, finish_reason: '\u001b[2Jfilter' };
+      response.end(JSON.stringify({ choices: [answers ? { message: { content }, finish_reason: 'stop' } : filtered] }));
+      answers = true;
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  try {
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+    const run = (): Promise<CliResult> =>
+      commlm([
+        ...['eval', 'pope', '--data', data, '--out', join(folder, 'filtered'), '--limit', '2', '--concurrency', '1'],
+        ...['--endpoint', url, '--endpoint-model', 'm\u001b[2J'],
+      ]);
+    const first = await run();
+    assert.equal(first.code, 1);
+    assert.match(first.stderr, /INCOMPLETE: 1 of 6 questions have no answer: finish reason "\\u001b\[2Jfilter" \(1\)/);
+    assert.match(first.stderr, /5 of 5 answers hold thinking, which was cut before reading/);
+    const second = await run();
+    assert.equal(second.code, 0, second.stderr);
+    const compared = await commlm(['eval', 'compare', join(folder, 'filtered'), join(folder, 'filtered')]);
+    assert.equal(compared.code, 0, compared.stderr);
+    for (const { stdout, stderr } of [first, second, compared]) {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+      assert.doesNotMatch(stdout + stderr, /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+    }
   } finally {
     server.close();
   }

@@ -3,7 +3,15 @@ import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { memoryStats } from '@commlm/torch';
-import { type Answer, type AskRequest, CommError, type CommSession, loadModel, type RgbImage } from 'commlm';
+import {
+  type Answer,
+  type AskRequest,
+  CommError,
+  type CommSession,
+  decodeImage,
+  loadModel,
+  type RgbImage,
+} from 'commlm';
 import { makeTinyModel, TOKENS_PER_IMAGE } from '../helpers/tiny-model.js';
 
 let folder = '';
@@ -234,4 +242,125 @@ test('weights with a NaN, closed models and empty questions are refused', async 
     session.ask([], ' '),
     (error) => error instanceof CommError && error.code === 'generate/empty-question',
   );
+});
+
+/** The whole answer of a stream. */
+async function finish<T>(stream: AsyncGenerator<unknown, T, void>): Promise<T> {
+  let step = await stream.next();
+  while (!step.done) step = await stream.next();
+  return step.value;
+}
+
+const closed = { name: 'CommError', code: 'generate/closed' };
+const LONG = { maxNewTokens: 200, temperature: 1, seed: 1 };
+
+test('closing a model ends everything that waits for it, each with the same error', async () => {
+  const model = await loadModel(folder);
+  const chat = model.chat();
+  const waiting = [
+    model.ask(picture(1), 'What is this?', LONG),
+    model.ask(picture(2), 'And this?', LONG),
+    model.askBatch([
+      { images: [picture(3)], question: 'What?', ...LONG },
+      { question: 'Why?', ...LONG },
+    ]),
+    finish(chat.say('Hello.', LONG)),
+    model.ask('no-such-file.png', 'What?'),
+  ].map((promise) =>
+    promise.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+  );
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  model.dispose();
+  model.dispose();
+  const errors = await Promise.all(waiting);
+  assert.equal((errors.pop() as CommError).code, 'image/not-found');
+  for (const error of errors)
+    assert.deepEqual(
+      error,
+      new CommError('This model was closed.', { code: 'generate/closed', fix: 'Load it again.' }),
+    );
+  await assert.rejects(model.ask(picture(1), 'What is this?'), closed);
+  await assert.rejects(model.askBatch([]), closed);
+  await assert.rejects(finish(model.askStream({ question: 'What?' })), closed);
+  await assert.rejects(finish(chat.say('Hello?')), closed);
+  assert.throws(() => model.chat(), closed);
+  chat.dispose();
+});
+
+test('closing a model or a conversation in the middle of its own stream is an error of the stream', async () => {
+  const model = await loadModel(folder);
+  const stream = model.askStream({ images: [picture(1)], question: 'What is this?', ...LONG });
+  await stream.next();
+  model.dispose();
+  await assert.rejects(finish(stream), closed);
+  const chat = session.chat();
+  const answer = chat.say('Go on.', LONG);
+  await answer.next();
+  assert.throws(() => chat.reset(), { name: 'CommError', code: 'generate/busy' });
+  chat.dispose();
+  await assert.rejects(finish(answer), closed);
+  await assert.rejects(finish(chat.say('Hello?')), closed);
+});
+
+test('what the types forbid is a CommError', async () => {
+  const ask = session.ask.bind(session) as (...args: unknown[]) => Promise<unknown>;
+  const refusals: [args: unknown[], code: string, words: RegExp][] = [
+    [[], 'generate/request', /undefined/],
+    [[null], 'generate/request', /null/],
+    [['photo.jpg'], 'generate/request', /a text alone/],
+    [[{ images: [picture(1)] }], 'generate/request', /no question/],
+    [[picture(1), undefined, {}], 'generate/request', /no question/],
+    [[picture(1), 7], 'generate/request', /question is 7/],
+    [[picture(1), ' '], 'generate/empty-question', /empty/],
+    [[{ image: picture(1), question: 'What?' }], 'generate/request', /"image" that is not known/],
+    [[{ images: 'photo.jpg', question: 'What?' }], 'generate/request', /images is "photo.jpg"/],
+    [[{ question: 'What?', history: [{ question: 'Who?' }] }], 'generate/request', /history/],
+    [[picture(1), 'What?', { stop: 'dog' }], 'generate/request', /stop is "dog"/],
+    [[picture(1), 'What?', { temperature: '1' }], 'generate/request', /temperature is "1"/],
+    [[picture(1), 'What?', { maxNewTokens: Number.NaN }], 'generate/max-new-tokens', /NaN/],
+    [[picture(1), 'What?', { system: 5 }], 'generate/request', /system is 5/],
+    [[picture(1), 'What?', { signal: {} }], 'generate/request', /signal/],
+    [[null, 'What?'], 'image/source', /null/],
+    [[[undefined], 'What?'], 'image/source', /undefined/],
+    [[Promise.resolve('photo.jpg'), 'What?'], 'image/source', /await it/],
+    [[{ ...picture(1), width: 41 }, 'What?'], 'image/pixels', /not 3690/],
+  ];
+  for (const [args, code, message] of refusals)
+    await assert.rejects(ask(...args), { name: 'CommError', code, message });
+  await assert.rejects(session.askBatch(null as never), { name: 'CommError', code: 'generate/request' });
+  assert.equal(((await session.askBatch([null as never]))[0] as CommError).code, 'generate/request');
+  assert.throws(() => session.chat({ system: 5 as never }), { name: 'CommError', code: 'generate/request' });
+  await assert.rejects(finish(session.chat().say(null as never)), { name: 'CommError', code: 'generate/request' });
+  for (const [model, options] of [
+    [5],
+    [null],
+    [folder, null],
+    [folder, { dtype: 'f99' }],
+    [folder, { device: 'moon' }],
+  ]) {
+    await assert.rejects(loadModel(model as string, options as never), { name: 'CommError', code: 'generate/request' });
+  }
+  assert.equal(typeof ((await ask(picture(1), 'A \ud800 and a \0.', { maxNewTokens: 1 })) as Answer).answer, 'string');
+});
+
+test('a picture is seen upright unless it is asked for as stored', async () => {
+  const { readFileSync } = await import('node:fs');
+  const { pictures } = JSON.parse(readFileSync('tests/golden/images/pictures.json', 'utf8')) as {
+    pictures: { name: string; base64: string }[];
+  };
+  const file = (name: string): Uint8Array =>
+    Uint8Array.from(Buffer.from(pictures.find((one) => one.name === name)?.base64 ?? '', 'base64'));
+  const turned = file('orientation 6.png');
+  const ask = async (image: Uint8Array | RgbImage, settings = {}): Promise<unknown> =>
+    said(await session.ask(image as Uint8Array, 'What is this?', { maxNewTokens: 12, ...settings }));
+  const upright = await ask(await decodeImage(turned));
+  const stored = await ask(file('orientation 1.png'));
+  assert.notDeepEqual(upright, stored);
+  assert.deepEqual(await ask(turned), upright);
+  assert.deepEqual(await ask(turned, { rawOrientation: true }), stored);
+  assert.deepEqual(await ask(new Blob([turned as Uint8Array<ArrayBuffer>]) as never), upright);
+  assert.deepEqual(await ask(turned.buffer as never), upright);
 });

@@ -49,7 +49,7 @@ function start(out: string, watch: (child: ChildProcess, steps: readonly number[
 const moments = (): number[] =>
   Array.from({ length: NUM_KILLS }, () => 1 + Math.floor(Math.random() * (CHILD_STEPS - 1))).sort((a, b) => a - b);
 
-const bytes = (out: string): Buffer => readFileSync(join(out, 'result.bin'));
+const bytes = (out: string): Buffer => readFileSync(join(out, 'result', 'table.bin'));
 const loggedSteps = (out: string): number[] =>
   readFileSync(join(out, 'metrics.jsonl'), 'utf8')
     .trim()

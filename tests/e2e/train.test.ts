@@ -124,3 +124,40 @@ test('a folder in use and settings that are wrong are refused in words', async (
   assert.equal(unknown.code, 2);
   assert.match(unknown.stderr, /no "loop\.acumulate"[\s\S]*Did you mean "accumulate"/);
 });
+
+test('a run that went astray goes on as the message says, and --resume never begins anew without a word', async () => {
+  const out = join(folder, 'astray');
+  const nothing = await train(out, ['--resume']);
+  assert.equal(nothing.code, 2);
+  assert.match(nothing.stderr, /holds no run to go on with\.\nfix: +Leave out --resume/);
+  assert.equal((await train(out, [], 'SIGTERM')).code, 143);
+  const wrong = await train(out, ['--resume', '--change', 'loop.batchSize=3']);
+  assert.equal(wrong.code, 2);
+  assert.match(wrong.stderr, /cannot go on with another "loop\.batchSize"/);
+  assert.equal((await train(out, ['--change', 'loop.lr=1'])).code, 2);
+  const astray = await train(out, ['--resume', '--change', 'loop.lr=1e30']);
+  assert.equal(astray.code, 1);
+  assert.match(astray.stderr, /The (loss is|gradient is not)/);
+  const advice = /Add (--resume) (--change) (loop\.lr=\S+) to go on from checkpoint-\d+/.exec(astray.stderr);
+  assert.ok(advice !== null, astray.stderr);
+  // Half of far too much is accepted and still too much.
+  const advised = await train(out, advice.slice(1));
+  assert.match(advised.stderr, /resumed at step \d+\n.*from here on loop\.lr is 5e\+29/);
+  const last = await train(out, ['--resume', '--change', 'loop.lr=0.0001']);
+  assert.equal(last.code, 0, last.stderr);
+  const { starts } = JSON.parse(readFileSync(join(out, 'run.json'), 'utf8')) as { starts: { changes?: object }[] };
+  assert.deepEqual(starts.at(-1)?.changes, { 'loop.lr': 0.0001 });
+
+  const checkpoints = readdirSync(out).filter((name) => /^checkpoint-\d+$/.test(name));
+  assert.ok(checkpoints.length > 0);
+  for (const name of checkpoints) writeFileSync(join(out, name, 'facts.json'), '');
+  for (const extra of [['--resume'], ['--export', join(folder, 'unsound')]]) {
+    const unsound = await train(out, ['--set', 'loop.lr=0.0001', ...extra]);
+    assert.equal(unsound.code, 1, unsound.stderr);
+    assert.match(unsound.stderr, /No checkpoint in .* is sound/);
+  }
+  assert.deepEqual(
+    readdirSync(out).filter((name) => name.startsWith('checkpoint-')),
+    checkpoints,
+  );
+});

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import {
   chmodSync,
   cpSync,
@@ -34,6 +35,24 @@ for word in "$@"; do
   last=$word
 done
 echo "$@" > "$out"
+`;
+
+/** Answers as Python with pip: "downloads" the wheel of the folder `index`, and "installs" by unpacking nothing. */
+const PYTHON = `#!/bin/sh
+here=$(dirname "$0")
+case "$1" in
+  --version) echo 'Python 3.11.0'; exit 0;;
+  -c) exit 0;;
+esac
+[ "$3" = --version ] && { echo pip 1; exit 0; }
+echo "$@" >> "$here/pip-calls"
+case "$3" in
+  download)
+    [ -d "$here/index" ] || { echo 'no such wheel' >&2; exit 1; }
+    cp "$here"/index/* "$5";;
+  install)
+    mkdir -p "$5" && cp -r "$here/libtorch" "$5/torch";;
+esac
 `;
 
 const posix = process.platform !== 'win32';
@@ -77,6 +96,7 @@ describe('set-up', { skip: posix ? false : 'the pretended compiler is a shell sc
     mkdirSync(native(), { recursive: true });
     mkdirSync(join(dir, 'bin'));
     cpSync(join(root, 'tools', 'setup.mjs'), join(dir, 'tools', 'setup.mjs'));
+    cpSync(join(root, 'tools', 'libtorch-wheels.txt'), join(dir, 'tools', 'libtorch-wheels.txt'));
     cpSync(join(root, 'packages', 'torch', 'native', 'build.mjs'), join(native(), 'build.mjs'));
     symlinkSync(join(root, 'node_modules'), join(dir, 'node_modules'));
     writeFileSync(join(dir, 'package-lock.json'), '{"packages": {}}');
@@ -151,5 +171,68 @@ describe('set-up', { skip: posix ? false : 'the pretended compiler is a shell sc
     assert.equal(readFileSync(join(build(), 'commtorch.node'), 'utf8'), good);
     const leftovers = readdirSync(build(), { recursive: true }).filter((name) => String(name).includes('partial'));
     assert.deepEqual(leftovers, []);
+  });
+
+  /** Lets pip find a wheel with that content, and runs the set-up without a libtorch. */
+  const fetching = (name: string, content: string, env: NodeJS.ProcessEnv = {}) => {
+    const bin = join(dir, 'bin');
+    writeFileSync(join(bin, 'python'), PYTHON);
+    chmodSync(join(bin, 'python'), 0o755);
+    cpSync(libtorch, join(bin, 'libtorch'), { recursive: true });
+    mkdirSync(join(bin, 'index'), { recursive: true });
+    writeFileSync(join(bin, 'index', name), content);
+    const result = run('tools/setup.mjs', { PYTHON: join(bin, 'python'), ...env });
+    const calls = readFileSync(join(bin, 'pip-calls'), 'utf8');
+    rmSync(join(bin, 'pip-calls'));
+    return { ...result, downloads: calls.split(' download ').length - 1, installed: calls.includes(' install ') };
+  };
+  const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+  test('a wheel of torch is unpacked only when its checksum is the one that is listed', () => {
+    const name = 'torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl';
+    const refused = fetching(name, 'another file');
+    assert.equal(refused.status, 1);
+    assert.match(refused.text, new RegExp(`is not the file that it was: its SHA-256 is ${sha256('another file')}`));
+    assert.ok(!refused.installed && refused.downloads === 1, 'it was unpacked, or looked for elsewhere');
+    assert.deepEqual(
+      readdirSync(join(dir, '.cache')).filter((file) => /libtorch|tmp|lock/.test(file)),
+      [],
+    );
+    const table = join(dir, 'tools', 'libtorch-wheels.txt');
+    writeFileSync(table, `# a comment\n${sha256('this file')}  ${name}\n`);
+    const taken = fetching(name, 'this file');
+    assert.ok(taken.installed);
+    assert.match(taken.text, /libtorch 2\.13\.0 for the CPU, in \.cache\/libtorch/);
+  });
+
+  test('a wheel that is not listed is refused unless its checksum is given', () => {
+    const name = 'torch-2.13.0-cp311-cp311-linux_riscv64.whl';
+    const refused = fetching(name, 'a wheel');
+    assert.equal(refused.status, 1);
+    assert.match(refused.text, /is not in tools\/libtorch-wheels\.txt; its SHA-256 is/);
+    assert.ok(!refused.installed);
+    // The command that the message names.
+    const given = /LIBTORCH_SHA256=([0-9a-f]{64}) npm run setup/.exec(refused.text)?.[1] ?? '';
+    assert.ok(fetching(name, 'a wheel', { LIBTORCH_SHA256: given }).installed);
+  });
+
+  test('what torch brings along without a checksum is said', () => {
+    const bin = join(dir, 'bin');
+    mkdirSync(join(bin, 'index'), { recursive: true });
+    writeFileSync(join(bin, 'index', 'companion-1.0-py3-none-any.whl'), '');
+    const given = fetching('torch-2.13.0-cp311-cp311-manylinux_2_28_x86_64.whl', 'a wheel', {
+      LIBTORCH_SHA256: sha256('a wheel'),
+    });
+    assert.match(given.text, /the 1 packages that it names are taken without a checksum/);
+  });
+
+  test('the lock of a set-up that crashed does not hold the next one up', () => {
+    mkdirSync(join(dir, '.cache'));
+    for (const content of ['', 'half', String(2 ** 22 + 12345)]) {
+      writeFileSync(join(dir, '.cache', 'setup.lock'), content);
+      const { text } = run('tools/setup.mjs', { LIBTORCH: libtorch });
+      assert.match(text, /compiled for libtorch|up to date/);
+      assert.ok(!existsSync(join(dir, '.cache', 'setup.lock')));
+    }
   });
 });

@@ -1,10 +1,12 @@
 /**
  * A training run in a process of its own, to be killed: `node train-child.js <out>` trains a small network with a large
- * table behind it, so that a checkpoint takes a while to be written, and says each step on stdout.
+ * table behind it, so that a checkpoint takes a while to be written, and says each step on stdout. With `every` in the place
+ * of `mode` each step is saved and one checkpoint kept; with `export` and a folder the newest one is exported there.
  */
 import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { manualSeed, nn, rand, type Tensor, tensor } from '@commlm/torch';
-import { type LoopConfig, runTraining, type TrainingTask } from 'commlm';
+import { exportCheckpoint, type LoopConfig, runTraining, type TrainingTask } from 'commlm';
 
 export const CHILD_STEPS = 300;
 
@@ -57,18 +59,23 @@ class TableTask implements TrainingTask<{ readonly index: number }> {
 
   export(folder: string): void {
     const bytes = [...this.#table.parameters(), ...this.#head.parameters()].map((p) => p.detach().toBytes());
-    writeFileSync(`${folder}.bin`, Buffer.concat(bytes));
+    writeFileSync(join(folder, 'table.bin'), Buffer.concat(bytes));
   }
 }
 
-const out = process.argv[2];
+const [out, mode, to] = process.argv.slice(2);
 if (out !== undefined) {
   manualSeed(CONFIG.seed);
-  await runTraining(new TableTask(), CONFIG, {
-    out,
-    recipe: { loop: CONFIG },
-    resume: true,
-    log: () => {},
-    onStep: (step) => process.stdout.write(`${step}\n`),
-  });
+  const config = mode === undefined ? CONFIG : { ...CONFIG, steps: 100_000, saveEvery: 1, keepLast: 1 };
+  const log = (line: string): void => void process.stderr.write(`${line}\n`);
+  const options = { out, recipe: { loop: config } };
+  if (to !== undefined) {
+    const { step } = await exportCheckpoint(new TableTask(), config, { ...options, to, log });
+    process.stdout.write(`${step}\n`);
+  } else {
+    await runTraining(new TableTask(), config, {
+      ...{ ...options, resume: true, log: mode === undefined ? () => {} : log },
+      onStep: (step) => process.stdout.write(`${step}\n`),
+    });
+  }
 }

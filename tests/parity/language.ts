@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { io, noGrad, scope, type Tensor, zeros } from '@commlm/torch';
 import { maxRelDiff } from '@commlm/torch/testing';
 import { BatchEngine, GREEDY, hfLanguageModel, LlamaDecoder, loadHfLanguageModel, Tokenizer } from 'commlm';
+import { forwardBound, gradientBound } from './arithmetic.js';
 import type { ParityRow } from './measure.js';
 
 const { encodeChat, renderChatTemplate } = (await import(
@@ -17,8 +18,6 @@ const { encodeChat, renderChatTemplate } = (await import(
 
 type Llama = ReturnType<typeof loadHfLanguageModel>;
 
-const BOUND = 1e-5;
-const GRADIENT_BOUND = 1e-4;
 /** In bf16 three times what the reference itself loses against its own f32: kernels round at other places, and the sample is small. */
 const BF16_FACTOR = 3;
 
@@ -100,11 +99,12 @@ function numberRows(model: string, folder: string, golden: io.SafetensorsFile): 
     const parameter = named.get(ours)!;
     return maxRelDiff(parameter.grad ?? zeros(parameter.shape), golden.tensor(`grad.${theirs[0]}`));
   });
+  const [bound, ofGradients] = [forwardBound(llama.config), gradientBound(llama.config)];
   return [
-    row(model, `hidden states 0..${hidden.length - 1}`, Math.max(...states), BOUND),
-    row(model, 'logits', maxRelDiff(last, golden.tensor('f32.logits')), BOUND),
-    row(model, 'gradient of embeds', maxRelDiff(embeds.grad!, golden.tensor('grad.embeds')), GRADIENT_BOUND),
-    row(model, `gradients of ${weights.length} weights`, Math.max(...gradients), GRADIENT_BOUND),
+    row(model, `hidden states 0..${hidden.length - 1}`, Math.max(...states), bound),
+    row(model, 'logits', maxRelDiff(last, golden.tensor('f32.logits')), bound),
+    row(model, 'gradient of embeds', maxRelDiff(embeds.grad!, golden.tensor('grad.embeds')), ofGradients),
+    row(model, `gradients of ${weights.length} weights`, Math.max(...gradients), ofGradients),
   ];
 }
 

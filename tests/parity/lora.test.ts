@@ -9,6 +9,7 @@ import { io, noGrad, scope, tensor } from '@commlm/torch';
 import { maxRelDiff } from '@commlm/torch/testing';
 import { loadHfLlama } from 'commlm';
 import { commlm } from '../helpers/cli.js';
+import { forwardBound, LORA_BOUND } from './arithmetic.js';
 
 const golden = fileURLToPath(new URL('../../golden', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'lora-'));
@@ -25,22 +26,17 @@ async function merge(name: string, ...more: string[]): Promise<string> {
   return out;
 }
 
-// f32 weights differ by the order of sums; a bf16 weight that peft rounds twice may differ by one step (2^-8).
-for (const [name, bound] of [
-  ['llama', 1e-6],
-  ['llama-patterns', 1e-6],
-  ['gpt2', 1e-6],
-] as const) {
+for (const name of ['llama', 'llama-patterns', 'gpt2']) {
   test(`${name}: every merged weight is peft's, and nothing else changes`, async () => {
     const out = await merge(name);
     scope(() => {
       const merged = io.readSafetensors(join(out, 'model.safetensors'));
       const base = io.readSafetensors(join(baseOf(name), 'model.safetensors'));
-      const wanted = io.readSafetensors(join(adapterOf(name), 'merged.safetensors'));
+      const wanted = io.readSafetensors(`${adapterOf(name)}.merged.safetensors`);
       assert.deepEqual([...merged.keys()].sort(), [...base.keys()].sort());
       for (const [key, weight] of merged) {
         const difference = maxRelDiff(weight, wanted.get(key) ?? base.get(key)!);
-        assert.ok(wanted.has(key) ? difference < bound : difference === 0, `${key}: ${difference}`);
+        assert.ok(difference <= (wanted.has(key) ? LORA_BOUND : 0), `${key}: ${difference}`);
       }
     });
   });
@@ -51,9 +47,9 @@ test('the merged Llama answers as peft merged it', async () => {
     const model = loadHfLlama(await merge(name));
     scope(() =>
       noGrad(() => {
-        const wanted = io.readSafetensors(join(adapterOf(name), 'merged.safetensors')).get('logits')!;
+        const wanted = io.readSafetensors(`${adapterOf(name)}.merged.safetensors`).get('logits')!;
         const difference = maxRelDiff(model.forward(tensor([[3, 1, 4, 1, 5]], { dtype: 'i64' })), wanted);
-        assert.ok(difference < 1e-5, `${name}: ${difference}`);
+        assert.ok(difference <= forwardBound(model.config), `${name}: ${difference}`);
       }),
     );
     model.dispose();
@@ -76,11 +72,12 @@ test('a bf16 model stays bf16, within one rounding of peft, which rounds the dif
   assert.equal(code, 0, stderr);
   scope(() => {
     const merged = io.readSafetensors(join(out, 'model.safetensors'));
-    for (const [key, wanted] of io.readSafetensors(join(adapterOf('llama-bf16'), 'merged.safetensors'))) {
+    for (const [key, wanted] of io.readSafetensors(`${adapterOf('llama-bf16')}.merged.safetensors`)) {
       if (key === 'logits') continue;
       assert.equal(merged.get(key)!.dtype, 'bf16');
       const difference = maxRelDiff(merged.get(key)!.to('f32'), wanted.to('f32'));
-      assert.ok(difference < 2 ** -8, `${key}: ${difference}`);
+      // peft rounds twice, so that a weight may be one step of bf16 away: at most 2^-7 of itself.
+      assert.ok(difference <= 2 ** -7, `${key}: ${difference}`);
     }
   });
 });
@@ -91,7 +88,7 @@ test('LLaVA: vision tower, language model and projector of one adapter, through 
   assert.equal(code, 0, stderr);
   scope(() => {
     const merged = io.readSafetensors(join(out, 'model.safetensors'));
-    const wanted = io.readSafetensors(join(adapterOf('llava'), 'merged.safetensors'));
+    const wanted = io.readSafetensors(`${adapterOf('llava')}.merged.safetensors`);
     let numCompared = 0;
     for (const [key, weight] of wanted) {
       const block = /^vision_tower\.encoder\.layers\.(\d+)\.self_attn\.([qk])_proj\.(weight|bias)$/.exec(key);
@@ -103,7 +100,7 @@ test('LLaVA: vision tower, language model and projector of one adapter, through 
             ]!
           : merged.get(projector === null ? key : `projector.layers.${Number(projector[1]) - 1}.${projector[2]}`)!;
       const difference = maxRelDiff(ours, weight);
-      assert.ok(difference < 1e-6, `${key}: ${difference}`);
+      assert.ok(difference <= LORA_BOUND, `${key}: ${difference}`);
       numCompared++;
     }
     assert.equal(numCompared, 22);

@@ -10,6 +10,7 @@ import { fileURLToPath } from 'node:url';
 import { type DType, io, noGrad, scope, type Tensor, zeros } from '@commlm/torch';
 import { maxRelDiff } from '@commlm/torch/testing';
 import { encoderToHf, loadHfEncoder, loadHfLlama } from 'commlm';
+import { forwardBound, gradientBound, type Sizes } from './arithmetic.js';
 
 /** One line of the table. */
 export interface ParityRow {
@@ -21,8 +22,6 @@ export interface ParityRow {
   readonly ok: boolean;
 }
 
-const FORWARD_BOUND = 1e-5;
-const GRADIENT_BOUND = 1e-4;
 /** In bf16 twice what the reference itself loses against its own f32, for kernels that round at other places. */
 const BF16_FACTOR = 2;
 
@@ -43,6 +42,7 @@ export function measure(model: string): ParityRow[] {
 
 /** What a model gives for the golden input: outputs by golden name, and its gradients by names on disk once `backward` ran. */
 interface Run {
+  readonly sizes: Sizes;
   readonly outputs: ReadonlyMap<string, Tensor>;
   readonly input: Tensor;
   readonly inputName: string;
@@ -68,7 +68,7 @@ const runEncoder: Runner = (path, golden, dtype, train) => {
       new Map([...vit.namedParameters()].map(([key, parameter]) => [key, parameter.grad ?? zeros(parameter.shape)])),
     );
   const outputs = new Map<string, Tensor>([...levels.map((x, i): [string, Tensor] => [`hidden.${i}`, x]), last]);
-  return { outputs, input: pixels, inputName: 'pixels', gradients, dispose: () => vit.dispose() };
+  return { sizes: vit.config, outputs, input: pixels, inputName: 'pixels', gradients, dispose: () => vit.dispose() };
 };
 
 const runLlama: Runner = (path, golden, dtype, train) => {
@@ -86,7 +86,14 @@ const runLlama: Runner = (path, golden, dtype, train) => {
   outputs.set('logits', llama.logits(llama.model.norm.forward(x)));
   const gradients = (): Map<string, Tensor> =>
     new Map([...llama.namedParameters()].map(([key, parameter]) => [key, parameter.grad ?? zeros(parameter.shape)]));
-  return { outputs, input: embeds, inputName: 'embeds', gradients, dispose: () => llama.dispose() };
+  return {
+    sizes: llama.config,
+    outputs,
+    input: embeds,
+    inputName: 'embeds',
+    gradients,
+    dispose: () => llama.dispose(),
+  };
 };
 
 const largest = (differences: readonly number[]): number => differences.reduce((a, b) => Math.max(a, b), 0);
@@ -115,7 +122,7 @@ function exactRows(model: string, path: string, golden: io.SafetensorsFile, run:
   const forward = noGrad(() => run(path, golden, 'f32', false));
   const difference = (name: string): number => maxRelDiff(forward.outputs.get(name)!, golden.tensor(`f32.${name}`));
   const rows = grouped(forward.outputs.keys()).map(([quantity, names]) =>
-    row(model, 'f32', quantity, largest(names.map(difference)), FORWARD_BOUND),
+    row(model, 'f32', quantity, largest(names.map(difference)), forwardBound(forward.sizes)),
   );
   forward.dispose();
 
@@ -132,8 +139,8 @@ function exactRows(model: string, path: string, golden: io.SafetensorsFile, run:
   const ofInput = maxRelDiff(trained.input.grad!, golden.tensor(`grad.${trained.inputName}`));
   const ofWeights = weights.map((name) => maxRelDiff(gradients.get(name)!, golden.tensor(`grad.${name}`)));
   rows.push(
-    row(model, 'f32', `gradient of ${trained.inputName}`, ofInput, GRADIENT_BOUND),
-    row(model, 'f32', `gradients of ${weights.length} weights`, largest(ofWeights), GRADIENT_BOUND),
+    row(model, 'f32', `gradient of ${trained.inputName}`, ofInput, gradientBound(trained.sizes)),
+    row(model, 'f32', `gradients of ${weights.length} weights`, largest(ofWeights), gradientBound(trained.sizes)),
   );
   trained.dispose();
   return rows;

@@ -19,10 +19,8 @@ import {
   renderPrompt,
   Tokenizer,
 } from 'commlm';
+import { forwardBound } from './arithmetic.js';
 import type { ParityRow } from './measure.js';
-
-const STATES_BOUND = 1e-5;
-const LOGITS_BOUND = 1e-5;
 
 const folder = fileURLToPath(new URL('../../golden/whole', import.meta.url));
 
@@ -141,13 +139,15 @@ function forward(model: Comm, golden: io.SafetensorsFile, facts: Facts, pixels: 
       quantity,
       states,
       stored.map((level) => `${name('vision', i)}.hidden.${level}`),
-      STATES_BOUND,
+      forwardBound(vit.config),
     );
   }
   const visual = model.encodeImages(encoders.map((_, i) => golden.tensor(name('pixels', i))));
-  compare('visual tokens', [visual], ['visual'], STATES_BOUND);
+  const towers = encoders.map(({ vit }) => vit.config);
+  compare('visual tokens', [visual], ['visual'], forwardBound(...towers));
   const embeds = model.embed(toIds(facts.ids), visual);
   const decoder = model.languageModel.model;
+  const bound = forwardBound(...towers, model.languageModel.config);
   const context = decoder.context(embeds);
   const states = [embeds];
   for (const [i, layer] of decoder.layers.entries()) states.push(layer.forward(states.at(-1)!, context, i));
@@ -155,11 +155,11 @@ function forward(model: Comm, golden: io.SafetensorsFile, facts: Facts, pixels: 
     `hidden states 0..${states.length - 1}, language`,
     states,
     states.map((_, i) => `hidden.${i}`),
-    STATES_BOUND,
+    bound,
   );
   const logits = model.languageModel.logits(decoder.norm.forward(states.at(-1)!));
   const last = golden.tensor('logits').shape[1]!;
-  compare('logits', [logits.narrow(1, facts.ids.length - last, last)], ['logits'], LOGITS_BOUND);
+  compare('logits', [logits.narrow(1, facts.ids.length - last, last)], ['logits'], bound);
   return measured;
 }
 

@@ -2,8 +2,8 @@
 
 Run: python3 tools/golden/lora.py tests/golden     (writes tests/golden/lora; reads models/llama and whole/llava)
 
-Each case is a folder with adapter_config.json and the adapter's weights; `merged.safetensors` beside them has the tensors
-that merging changed, as the merged model is saved, and `logits` of the ids 3, 1, 4, 1, 5 where it is a language model.
+Each case is a folder with adapter_config.json and the adapter's weights; `<case>.merged.safetensors` beside it has the
+tensors that merging changed, as the merged model is saved, and `logits` of the ids 3, 1, 4, 1, 5 where it is a language model.
 """
 
 import pathlib
@@ -56,7 +56,7 @@ def case(out, name, model, seed, torch_file=False, **options):
     if not isinstance(merged, LlavaForConditionalGeneration):
         with torch.no_grad():
             tensors["logits"] = merged(IDS).logits.float()
-    save_file(tensors, folder / "merged.safetensors")
+    save_file(tensors, out / f"{name}.merged.safetensors")
     print(name, len(tensors), "tensors changed")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import PIL
-from PIL import Image
+from PIL import Image, ImageOps
 
 assert PIL.__version__ == "13.0.0", PIL.__version__
 OUT = Path("tests/golden/images")
@@ -166,7 +166,7 @@ def decode_files() -> list[dict]:
         if path.suffix == ".json":
             continue
         with Image.open(path) as opened:
-            rgb = opened.convert("RGB")
+            rgb = ImageOps.exif_transpose(opened).convert("RGB")
         records.append({"file": path.name, "width": rgb.width, "height": rgb.height, "sha256": digest(rgb.tobytes())})
     return records
 

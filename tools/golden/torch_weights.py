@@ -38,6 +38,7 @@ def main(out: Path) -> None:
     save(out, "legacy", "pytorch_model.bin", weights, _use_new_zipfile_serialization=False)
     save(out, "trainer", "checkpoint.pth", {"epoch": 3, "model": weights, "optimizer": {"state": {0: torch.zeros(2)}}})
     save(out, "lightning", "last.pt", {"state_dict": weights, "hyper_parameters": {"lr": 0.1}})
+    save(out, "two-states", "checkpoint.pth", {"model": weights, "state_dict": weights})
     parts = {"llm": {key: value for key, value in weights.items()}, "projector": {"0.weight": torch.ones(2, 2)}}
     save(out, "parts", "latest.pt", {"model": parts})
     save(out, "no-tensors", "pytorch_model.bin", {"epoch": 3})

@@ -20,6 +20,7 @@ export type {
   AskRequest,
   DecodingSettings,
   Picture,
+  PictureSettings,
   Timings,
   Usage,
 } from './generate/answer.js';
@@ -39,14 +40,16 @@ export {
 export { extractFeatures, type FeatureOptions, type Features } from './generate/features.js';
 export { inspectModel, type LevelWeights, type ModelPart, type ModelReport } from './generate/inspect.js';
 export { embeddedModelFolder } from './generate/model-folder.js';
+export type { ModelIdentity } from './generate/model-identity.js';
 export { type Painting, paintLevels } from './generate/paint.js';
 export { type PictureTurn, type RenderedPrompt, renderPrompt } from './generate/prompt.js';
 export { GREEDY, type Sampling } from './generate/sampling.js';
 export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
 export { type PullOptions, type PullResult, pullModel } from './hub/pull.js';
-export { decodeImage, type RgbImage } from './images/decode.js';
+export { type DecodedImage, type DecodeOptions, decodeImage, type RgbImage } from './images/decode.js';
 export { type DrawOptions, drawBoxes, encodePicture, type LabelledBox } from './images/draw.js';
 export { type PreprocessedImage, preprocess } from './images/preprocess.js';
+export type { PictureFile } from './images/source.js';
 export { Comm } from './models/comm.js';
 export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
 export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
@@ -54,8 +57,10 @@ export { Tokenizer } from './text/tokenizer.js';
 export {
   type BatchFacts,
   type BatchSource,
+  exportCheckpoint,
   type LoopConfig,
   type Losses,
+  type RecipeChange,
   type RunOptions as TrainingOptions,
   type RunResult as TrainingResult,
   runTraining,

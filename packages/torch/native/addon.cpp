@@ -3,6 +3,10 @@
 // A tensor crosses the boundary as a number: its slot in this environment's table and the slot's generation, so that
 // a stale id is found out and never touches freed memory. Conversions follow the operator's own schema. One addon may
 // be loaded by several worker threads: everything lives in instance data, nothing in globals.
+//
+// JavaScript can run in the middle of an entry: a getter, when an element of an argument is read; a setter on a
+// prototype, when a result is put together. It may dispose tensors, resolve operators and resize buffers. So whatever is
+// used across such a place is held by value or never moves, and a pointer into a buffer is taken last.
 #include <ATen/ATen.h>
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/MapAllocator.h>
@@ -24,6 +28,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -72,7 +77,7 @@ struct StorageCount {
 struct Env {
   std::vector<Slot> slots;
   std::vector<uint32_t> freeSlots;
-  std::vector<OpEntry> ops;
+  std::vector<std::unique_ptr<const OpEntry>> ops;  // an entry never moves and lives as long as the environment
   std::unordered_map<std::string, uint32_t> opIndex;
   std::vector<std::optional<at::Generator>> generators;
   std::unordered_map<const void*, StorageCount> storages;
@@ -231,7 +236,7 @@ struct Where {  // names the argument in an error, without cost when all is well
                      typeName(env, got));
 }
 
-const at::Tensor& getTensor(napi_env env, Env& e, napi_value value, const Where& where) {
+at::Tensor getTensor(napi_env env, Env& e, napi_value value, const Where& where) {
   double id = 0;
   if (napi_get_value_double(env, value, &id) != napi_ok) wrongType(env, where, "a Tensor", value);
   Slot* slot = findSlot(e, id);
@@ -315,7 +320,7 @@ const char* dtypeName(at::ScalarType type) {
   return c10::toString(type);
 }
 
-at::Generator& getGenerator(napi_env env, Env& e, napi_value value, const Where& where) {
+at::Generator getGenerator(napi_env env, Env& e, napi_value value, const Where& where) {
   const int64_t index = getInt(env, value, where);
   if (index < 0 || static_cast<size_t>(index) >= e.generators.size() || !e.generators[index])
     throwType(env, std::string(where.op) + ": argument \"" + where.arg + "\" is no generator");
@@ -340,8 +345,7 @@ napi_value element(napi_env env, napi_value array, uint32_t i) {
 template <class T, class Convert>
 c10::IValue listOf(napi_env env, napi_value value, const Where& where, const char* wanted, Convert convert) {
   const uint32_t length = arrayLength(env, value, where, wanted);
-  c10::List<T> list;
-  list.reserve(length);
+  c10::List<T> list;  // grown as it is read: a sparse array may claim billions
   for (uint32_t i = 0; i < length; i++) list.push_back(convert(element(env, value, i)));
   return list;
 }
@@ -349,6 +353,11 @@ c10::IValue listOf(napi_env env, napi_value value, const Where& where, const cha
 bool isNullish(napi_env env, napi_value value) {
   const napi_valuetype type = typeOf(env, value);
   return type == napi_null || type == napi_undefined;
+}
+
+// In a list only null stands for no tensor: the holes of a sparse array, which may claim billions, are undefined.
+bool isNull(napi_env env, napi_value value) {
+  return typeOf(env, value) == napi_null;
 }
 
 c10::IValue convertList(napi_env env, Env& e, const ArgSpec& spec, napi_value value, const Where& where) {
@@ -360,7 +369,7 @@ c10::IValue convertList(napi_env env, Env& e, const ArgSpec& spec, napi_value va
     case Kind::Tensor:
       if (spec.elementOptional)
         return listOf<std::optional<at::Tensor>>(env, value, where, "an array of Tensors or nulls", [&](napi_value v) {
-          return isNullish(env, v) ? std::optional<at::Tensor>() : std::optional<at::Tensor>(getTensor(env, e, v, where));
+          return isNull(env, v) ? std::optional<at::Tensor>() : std::optional<at::Tensor>(getTensor(env, e, v, where));
         });
       return listOf<at::Tensor>(env, value, where, "an array of Tensors",
                                 [&](napi_value v) { return getTensor(env, e, v, where); });
@@ -577,7 +586,8 @@ napi_value resolveOp(napi_env env, napi_callback_info info) {
       const std::string overload = dot == std::string::npos ? "" : full.substr(dot + 1);
       auto handle = c10::Dispatcher::singleton().findSchema(c10::OperatorName(base, overload));
       if (!handle) throwType(env, "libtorch " TORCH_VERSION " has no operator \"" + full + "\"");
-      OpEntry entry{*handle, {}, {}, {}, full};
+      auto made = std::make_unique<OpEntry>(OpEntry{*handle, {}, {}, {}, full});
+      OpEntry& entry = *made;
       const c10::FunctionSchema& schema = handle->schema();
       for (const auto& argument : schema.arguments()) entry.args.push_back(specOf(argument));
       for (const auto& ret : schema.returns()) {
@@ -592,10 +602,10 @@ napi_value resolveOp(napi_env env, napi_callback_info info) {
         entry.aliases.push_back(alias);
       }
       index = static_cast<uint32_t>(e.ops.size());
-      e.ops.push_back(std::move(entry));
+      e.ops.push_back(std::move(made));
       e.opIndex.emplace(full, index);
     }
-    const OpEntry& entry = e.ops[index];
+    const OpEntry& entry = *e.ops[index];
     napi_value out, kinds, names, aliases, returns;
     check(env, napi_create_object(env, &out));
     check(env, napi_create_array(env, &returns));
@@ -634,14 +644,15 @@ napi_value callOp(napi_env env, napi_callback_info info) {
     uint32_t index = 0;
     if (napi_get_value_uint32(env, args.values[0], &index) != napi_ok || index >= e.ops.size())
       throwType(env, "call: no such operator handle");
+    const OpEntry& op = *e.ops[index];
     const size_t given = args.count - 1;
-    const size_t wanted = e.ops[index].args.size();
+    const size_t wanted = op.args.size();
     if (given > wanted)
-      throwType(env, e.ops[index].name + ": takes " + std::to_string(wanted) + " arguments, got " + std::to_string(given));
+      throwType(env, op.name + ": takes " + std::to_string(wanted) + " arguments, got " + std::to_string(given));
     c10::Stack stack;
-    stack.reserve(std::max(wanted, e.ops[index].aliases.size()));
+    stack.reserve(std::max(wanted, op.aliases.size()));
     for (size_t i = 0; i < wanted; i++) {
-      const ArgSpec& spec = e.ops[index].args[i];
+      const ArgSpec& spec = op.args[i];
       const napi_value value = i < given ? args.values[i + 1] : nullptr;
       const napi_valuetype type = value ? typeOf(env, value) : napi_undefined;
       if (type == napi_undefined) {
@@ -650,17 +661,17 @@ napi_value callOp(napi_env env, napi_callback_info info) {
         } else if (spec.optional) {
           stack.emplace_back();
         } else {
-          throwType(env, e.ops[index].name + ": argument \"" + spec.name + "\" is missing");
+          throwType(env, op.name + ": argument \"" + spec.name + "\" is missing");
         }
       } else if (type == napi_null) {
-        if (!spec.optional) throwType(env, e.ops[index].name + ": argument \"" + spec.name + "\" cannot be null");
+        if (!spec.optional) throwType(env, op.name + ": argument \"" + spec.name + "\" cannot be null");
         stack.emplace_back();
       } else {
-        stack.push_back(convert(env, e, spec, value, {e.ops[index].name.c_str(), spec.name.c_str()}));
+        stack.push_back(convert(env, e, spec, value, {op.name.c_str(), spec.name.c_str()}));
       }
     }
-    e.ops[index].handle.callBoxed(stack);
-    const std::vector<int>& aliases = e.ops[index].aliases;
+    op.handle.callBoxed(stack);
+    const std::vector<int>& aliases = op.aliases;
     napi_value out;
     if (stack.size() == 1) {
       if (!aliases.empty() && aliases[0] >= 0) {
@@ -750,7 +761,7 @@ napi_value releaseMany(napi_env env, napi_callback_info info) {
 napi_value shapeOf(napi_env env, napi_callback_info info) {
   return withTensor(env, info, "shape", 1, [&](Env&, const at::Tensor& t, Args&) {
     napi_value out;
-    const auto sizes = t.sizes();
+    const std::vector<int64_t> sizes = t.sizes().vec();
     check(env, napi_create_array_with_length(env, sizes.size(), &out));
     for (size_t i = 0; i < sizes.size(); i++) check(env, napi_set_element(env, out, i, number(env, static_cast<double>(sizes[i]))));
     return out;
@@ -776,13 +787,15 @@ napi_value factsOf(napi_env env, napi_callback_info info) {
     set(env, out, "storageBytes", number(env, t.has_storage() ? static_cast<double>(t.storage().nbytes()) : 0));
     set(env, out, "storagePointer", number(env, t.has_storage() ? static_cast<double>(reinterpret_cast<uintptr_t>(t.storage().data())) : 0));
     set(env, out, "offset", number(env, t.has_storage() ? static_cast<double>(t.storage_offset()) : 0));
+    const std::vector<int64_t> steps = t.strides().vec();
     check(env, napi_create_array(env, &strides));
-    for (int64_t i = 0; i < t.dim(); i++) check(env, napi_set_element(env, strides, i, number(env, static_cast<double>(t.stride(i)))));
+    for (size_t i = 0; i < steps.size(); i++) check(env, napi_set_element(env, strides, i, number(env, static_cast<double>(steps[i]))));
     set(env, out, "strides", strides);
     return out;
   });
 }
 
+// Memory of a typed array: good until JavaScript runs again.
 struct Bytes {
   void* data = nullptr;
   size_t length = 0;
@@ -806,8 +819,8 @@ Bytes bytesOf(napi_env env, napi_value value, const Where& where) {
 
 std::vector<int64_t> getInts(napi_env env, napi_value value, const Where& where) {
   const uint32_t length = arrayLength(env, value, where, "an array of integers");
-  std::vector<int64_t> out(length);
-  for (uint32_t i = 0; i < length; i++) out[i] = getInt(env, element(env, value, i), where);
+  std::vector<int64_t> out;  // grown as it is read: a sparse array may claim billions
+  for (uint32_t i = 0; i < length; i++) out.push_back(getInt(env, element(env, value, i), where));
   return out;
 }
 
@@ -816,7 +829,7 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
   return guarded(env, [&]() -> napi_value {
     Args args;
     readArgs(env, info, args, "fromBytes", 3);
-    const Bytes bytes = bytesOf(env, args.values[0], {"fromBytes", "data"});
+    // Reading the shape may run JavaScript, which may resize or transfer the buffer: the data come last.
     const auto shape = getInts(env, args.values[1], {"fromBytes", "shape"});
     const auto dtype = getDType(env, args.values[2], {"fromBytes", "dtype"});
     int64_t count = 1;
@@ -825,6 +838,7 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
       if (size != 0 && count > (int64_t{1} << 52) / size) throwType(env, "fromBytes: the shape is too large");
       count *= size;
     }
+    const Bytes bytes = bytesOf(env, args.values[0], {"fromBytes", "data"});
     if (static_cast<size_t>(count) * c10::elementSize(dtype) != bytes.length)
       throwType(env, "fromBytes: the shape asks for " + std::to_string(count * c10::elementSize(dtype)) + " bytes, the data has " +
                          std::to_string(bytes.length));
@@ -834,14 +848,45 @@ napi_value fromBytes(napi_env env, napi_callback_info info) {
   });
 }
 
+// The elements as they are meant, one after another in host memory; the tensor itself where it is so already.
+at::Tensor plainHostCopy(const at::Tensor& t) {
+  TORCH_CHECK(t.layout() == at::kStrided, "the tensor is not strided (its layout is ", t.layout(), "); convert it to a dense one first");
+  at::Tensor host = t.detach().cpu();
+  // Conjugation, negation and zeros without memory are flags that the bytes do not show.
+  if (host._is_zerotensor()) host = at::zeros(host.sizes(), host.options());
+  host = host.resolve_conj().resolve_neg().contiguous();
+  const auto end = static_cast<size_t>(host.storage_offset()) * host.itemsize() + host.nbytes();
+  TORCH_CHECK(host.storage().nbytes() >= end, "the storage of the tensor is smaller than the tensor");
+  return host;
+}
+
+// A buffer that JavaScript makes: Node-API's own function ends the process where there is no memory.
+napi_value newArrayBuffer(napi_env env, size_t bytes, void** data) {
+  napi_value global, constructor, out;
+  const napi_value length = number(env, static_cast<double>(bytes));
+  check(env, napi_get_global(env, &global));
+  check(env, napi_get_named_property(env, global, "ArrayBuffer", &constructor));
+  const napi_status status = napi_new_instance(env, constructor, 1, &length, &out);
+  if (status == napi_pending_exception) {
+    napi_value error;
+    check(env, napi_get_and_clear_last_exception(env, &error));
+    napi_throw_error(env, "ERR_TORCH_OOM", ("there is no memory for an ArrayBuffer of " + std::to_string(bytes) + " bytes").c_str());
+    throw PendingException{};
+  }
+  check(env, status);
+  size_t made = 0;
+  check(env, napi_get_arraybuffer_info(env, out, data, &made));
+  if (made != bytes) throwType(env, "the ArrayBuffer has the wrong size");
+  return out;
+}
+
 // toBytes(t): an ArrayBuffer with a copy of the elements in row-major order, whatever device and strides.
 napi_value toBytes(napi_env env, napi_callback_info info) {
   return withTensor(env, info, "toBytes", 1, [&](Env&, const at::Tensor& t, Args&) {
     if (t.is_meta()) throwType(env, "toBytes: a meta tensor has no data");
-    const at::Tensor host = t.detach().cpu().contiguous();
+    const at::Tensor host = plainHostCopy(t);
     void* data = nullptr;
-    napi_value out;
-    check(env, napi_create_arraybuffer(env, host.nbytes(), &data, &out));
+    const napi_value out = newArrayBuffer(env, host.nbytes(), &data);
     if (host.nbytes()) std::memcpy(data, host.data_ptr(), host.nbytes());
     return out;
   });
@@ -869,9 +914,12 @@ napi_value setGrad(napi_env env, napi_callback_info info) {
     if (isNullish(env, args.values[1])) {
       t.mutable_grad() = at::Tensor();
     } else {
-      const at::Tensor& grad = getTensor(env, e, args.values[1], {"setGrad", "grad"});
+      at::Tensor grad = getTensor(env, e, args.values[1], {"setGrad", "grad"});
+      TORCH_CHECK(!grad.is_same(t), "a tensor cannot be its own gradient");
       TORCH_CHECK(grad.sizes() == t.sizes(), "a gradient must have the shape of its tensor");
-      t.mutable_grad() = grad;
+      TORCH_CHECK(grad.scalar_type() == t.scalar_type(), "a gradient must have the dtype of its tensor");
+      TORCH_CHECK(grad.device() == t.device(), "a gradient must lie on the device of its tensor");
+      t.mutable_grad() = std::move(grad);
     }
     return undefined(env);
   });
@@ -881,10 +929,9 @@ std::vector<at::Tensor> getTensors(napi_env env, Env& e, napi_value value, const
   std::vector<at::Tensor> out;
   if (allowNull && isNullish(env, value)) return out;
   const uint32_t length = arrayLength(env, value, where, "an array of Tensors");
-  out.reserve(length);
   for (uint32_t i = 0; i < length; i++) {
     napi_value v = element(env, value, i);
-    out.push_back(allowNull && isNullish(env, v) ? at::Tensor() : getTensor(env, e, v, where));
+    out.push_back(allowNull && isNull(env, v) ? at::Tensor() : getTensor(env, e, v, where));
   }
   return out;
 }
@@ -979,9 +1026,13 @@ napi_value generatorState(napi_env env, napi_callback_info info) {
     Args args;
     readArgs(env, info, args, "generatorState", 1);
     Env& e = dataOf(env);
-    at::Generator& generator = getGenerator(env, e, args.values[0], {"generatorState", "generator"});
-    std::lock_guard<std::mutex> lock(generator.mutex());
-    return wrapTensor(env, e, generator.get_state());
+    at::Generator generator = getGenerator(env, e, args.values[0], {"generatorState", "generator"});
+    at::Tensor state;
+    {
+      std::lock_guard<std::mutex> lock(generator.mutex());
+      state = generator.get_state();
+    }
+    return wrapTensor(env, e, std::move(state));
   });
 }
 
@@ -990,8 +1041,8 @@ napi_value setGeneratorState(napi_env env, napi_callback_info info) {
     Args args;
     readArgs(env, info, args, "setGeneratorState", 2);
     Env& e = dataOf(env);
-    at::Generator& generator = getGenerator(env, e, args.values[0], {"setGeneratorState", "generator"});
-    const at::Tensor& state = getTensor(env, e, args.values[1], {"setGeneratorState", "state"});
+    at::Generator generator = getGenerator(env, e, args.values[0], {"setGeneratorState", "generator"});
+    const at::Tensor state = getTensor(env, e, args.values[1], {"setGeneratorState", "state"});
     std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(state);
     return undefined(env);

@@ -11,7 +11,18 @@
 
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -21,15 +32,33 @@ const nativeDir = dirname(fileURLToPath(import.meta.url));
 const buildDir = join(nativeDir, '..', 'build');
 const repositoryRoot = resolve(nativeDir, '..', '..', '..');
 
-/** The addon's path and, beside it, the record of what it was built from. */
-export const ADDON_PATH = join(buildDir, 'commtorch.node');
-export const RECORD_PATH = join(buildDir, 'commtorch.json');
+/** The addon's path in a build folder and, beside it, the record of what it was built from. */
+const pathsIn = (dir) => ({ addon: join(dir, 'commtorch.node'), record: join(dir, 'commtorch.json') });
 
 /** An error that the user can act on: one sentence and what to do. */
 export class BuildError extends Error {
   constructor(message, fix) {
     super(message);
     this.fix = fix;
+  }
+}
+
+/** Writes JSON whole or not at all: flushed under a temporary name, then renamed. */
+export function writeJson(path, value) {
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.partial`;
+  try {
+    const fd = openSync(temporary, 'w');
+    try {
+      writeFileSync(fd, `${JSON.stringify(value, null, 2)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
   }
 }
 
@@ -146,6 +175,7 @@ function toolArguments(compiler, libtorch) {
     object: (path) => ['-o', path],
     // Without --no-as-needed the linker drops libtorch_cpu, and with it the registrations of the operators.
     link: (objects, out) => [
+      ...extra,
       ...(mac ? ['-dynamiclib', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,--no-as-needed']),
       ...objects,
       ...['-o', out, `-L${lib}`, ...torchLibraries.map((name) => `-l${name}`), `-Wl,-rpath,${lib}`],
@@ -169,7 +199,7 @@ const sha256 = (...parts) =>
   parts.reduce((hash, part) => hash.update(part).update('\0'), createHash('sha256')).digest('hex');
 
 /** What the addon would be built from, as one hash, with all that the build needs. Costs a few milliseconds. */
-export function plan(libtorchPath) {
+export function plan(libtorchPath, outDir = buildDir) {
   const libtorch = describeLibtorch(libtorchPath);
   const compiler = findCompiler();
   const tool = toolArguments(compiler, libtorch);
@@ -186,7 +216,7 @@ export function plan(libtorchPath) {
     const hash = sha256(settings, readFileSync(join(nativeDir, name)), ...headers);
     return {
       name,
-      path: join(buildDir, 'obj', `${basename(name, '.cpp')}-${hash.slice(0, 16)}.${compiler.msvc ? 'obj' : 'o'}`),
+      path: join(outDir, 'obj', `${basename(name, '.cpp')}-${hash.slice(0, 16)}.${compiler.msvc ? 'obj' : 'o'}`),
     };
   });
   const hash = sha256(settings, JSON.stringify(tool.link([], '', '')), ...objects.map((object) => object.path));
@@ -194,9 +224,10 @@ export function plan(libtorchPath) {
 }
 
 /** The record of the addon that lies in the build folder, or null. */
-export function readRecord() {
+export function readRecord(outDir = buildDir) {
   try {
-    return existsSync(ADDON_PATH) ? JSON.parse(readFileSync(RECORD_PATH, 'utf8')) : null;
+    const { addon, record } = pathsIn(outDir);
+    return existsSync(addon) ? JSON.parse(readFileSync(record, 'utf8')) : null;
   } catch {
     return null;
   }
@@ -224,13 +255,13 @@ function runTool(program, args, signal) {
 }
 
 /** node.lib made from the package's export list, as Windows has no such library without a download. */
-async function windowsImportLibrary(signal) {
+async function windowsImportLibrary(outDir, signal) {
   const { def_paths: defs } = nodeApiHeaders();
   const exported = Object.values(defs).flatMap((path) =>
     readFileSync(path, 'utf8').split(/\r?\n/).slice(2).filter(Boolean),
   );
-  const def = join(buildDir, 'obj', 'node.def');
-  const lib = join(buildDir, 'obj', 'node.lib');
+  const def = join(outDir, 'obj', 'node.def');
+  const lib = join(outDir, 'obj', 'node.lib');
   writeFileSync(def, `NAME NODE.EXE\nEXPORTS\n${exported.join('\n')}\n`);
   await runTool(
     'lib',
@@ -241,15 +272,16 @@ async function windowsImportLibrary(signal) {
 }
 
 /**
- * Builds the addon when it is not up to date. Returns `{built, record}`.
+ * Builds the addon when it is not up to date, into `outDir` where that is given. Returns `{built, record, addon}`.
  * `report(text)` hears of the progress; an aborted `signal` ends the compilers and leaves no half-written file.
  */
-export async function buildAddon({ libtorchPath, force = false, report = () => {}, signal }) {
-  const { libtorch, compiler, tool, objects, hash } = plan(libtorchPath);
-  const last = readRecord();
-  if (!force && last?.hash === hash) return { built: false, record: last };
+export async function buildAddon({ libtorchPath, outDir = buildDir, force = false, report = () => {}, signal }) {
+  const { libtorch, compiler, tool, objects, hash } = plan(libtorchPath, outDir);
+  const paths = pathsIn(outDir);
+  const last = readRecord(outDir);
+  if (!force && last?.hash === hash) return { built: false, record: last, addon: paths.addon };
 
-  const objDir = join(buildDir, 'obj');
+  const objDir = join(outDir, 'obj');
   mkdirSync(objDir, { recursive: true });
   const missing = objects.filter((object) => force || !existsSync(object.path));
   const queue = [...missing];
@@ -272,7 +304,7 @@ export async function buildAddon({ libtorchPath, force = false, report = () => {
       report(`compiled ${unit.name} (${done}/${missing.length})${warnings && !compiler.msvc ? `\n${warnings}` : ''}`);
     }
   };
-  const linked = `${ADDON_PATH}.${process.pid}.partial`;
+  const linked = `${paths.addon}.${process.pid}.partial`;
   temporary.add(linked);
   try {
     const workers = Array.from({ length: Math.min(availableParallelism(), missing.length) }, worker);
@@ -281,17 +313,17 @@ export async function buildAddon({ libtorchPath, force = false, report = () => {
       await Promise.allSettled(workers);
       throw error;
     });
-    const nodeLibrary = compiler.msvc ? await windowsImportLibrary(stop) : '';
-    const paths = objects.map((object) => object.path);
-    await runTool(compiler.program, [...compiler.args, ...tool.link(paths, linked, nodeLibrary)], stop);
+    const nodeLibrary = compiler.msvc ? await windowsImportLibrary(outDir, stop) : '';
+    const compiled = objects.map((object) => object.path);
+    await runTool(compiler.program, [...compiler.args, ...tool.link(compiled, linked, nodeLibrary)], stop);
     // Removed first: a process that has the old addon mapped keeps it whole.
-    rmSync(RECORD_PATH, { force: true });
-    renameSync(linked, ADDON_PATH);
+    rmSync(paths.record, { force: true });
+    renameSync(linked, paths.addon);
     const record = { hash, libtorch, compiler: compiler.version, platform: process.platform, arch: process.arch };
-    writeFileSync(RECORD_PATH, `${JSON.stringify(record, null, 2)}\n`);
-    const kept = new Set(paths.map((path) => basename(path)));
+    writeJson(paths.record, record);
+    const kept = new Set(compiled.map((path) => basename(path)));
     for (const name of readdirSync(objDir)) if (!kept.has(name)) rmSync(join(objDir, name), { force: true });
-    return { built: true, record };
+    return { built: true, record, addon: paths.addon };
   } finally {
     for (const path of temporary) rmSync(path, { force: true });
   }

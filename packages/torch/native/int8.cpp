@@ -19,24 +19,67 @@
 #include <latch>
 #include <tuple>
 
-#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__) && defined(__linux__)
-#define COMMTORCH_CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default"), optimize("O3")))
-#else
-#define COMMTORCH_CLONES
-#endif
-
 #if defined(__GNUC__) && defined(__x86_64__)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12 warns of its own intrinsics
 #pragma GCC diagnostic ignored "-Wuninitialized"
 #include <immintrin.h>
-#define COMMTORCH_AVX512
+#define COMMTORCH_X86
+#endif
+
+#if defined(__GNUC__)
+#define COMMTORCH_INLINE __attribute__((always_inline))
+#else
+#define COMMTORCH_INLINE
+#endif
+
+#if defined(__GNUC__) && !defined(__clang__)
+// -O2 vectorises only loops whose length it knows. Products and sums stay apart, so that a quantised weight is the same
+// bytes on every processor; where both in one are wanted, they are called by name.
+#pragma GCC optimize("O3", "fp-contract=off")
 #endif
 
 namespace {
 
+// ---------------------------------------------------------------------------------------------- instruction sets
+
+enum class Instructions { Plain, Avx2, Avx512 };
+
+// What libtorch itself uses, so that its switch ATEN_CPU_CAPABILITY is ours as well.
+Instructions instructions() {
+  static const Instructions chosen = [] {
+    const std::string name = at::get_cpu_capability();
+    return name == "AVX512" ? Instructions::Avx512 : name == "AVX2" ? Instructions::Avx2 : Instructions::Plain;
+  }();
+  return chosen;
+}
+
+#if defined(COMMTORCH_X86)
+template <class Work>
+__attribute__((target("avx2,fma,bmi,bmi2,f16c"))) void withAvx2(Work work) {
+  work();
+}
+
+template <class Work>
+__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,avx2,fma,bmi,bmi2,f16c"))) void withAvx512(Work work) {
+  work();
+}
+#endif
+
+// Compiles `work`, a lambda marked COMMTORCH_INLINE, once for each instruction set, and runs the one for this processor.
+// By value, and it captures by value: what it writes can then not be taken for what it refers to.
+template <class Work>
+void vectorized(Work work) {
+#if defined(COMMTORCH_X86)
+  if (instructions() == Instructions::Avx512) return withAvx512(work);
+  if (instructions() == Instructions::Avx2) return withAvx2(work);
+#endif
+  work();
+}
+
 constexpr int64_t kFewRows = 16;             // below this a product is limited by memory, not by arithmetic
 constexpr int64_t kBlockElements = 4 << 20;  // weights that are floats at one time
-constexpr int kLanes = 16;
+constexpr int kLanes = 8;       // of a vector that the compiler makes itself
+constexpr int kLanes512 = 16;
 
 // Runs `work(begin, end)` on the threads that libtorch uses. at::parallel_for is OpenMP in its header, and without a second
 // OpenMP beside libtorch's own it is a plain loop; libtorch's pool of tasks is there for everybody.
@@ -73,36 +116,48 @@ uint16_t roundUpToBf16(float value) {
 }
 
 // Without its sign a float orders as an integer, and infinity and NaN are larger than every number.
-COMMTORCH_CLONES uint32_t largestF32(const float* row, int64_t count) {
-  uint32_t most = 0;
-  for (int64_t k = 0; k < count; k++) {
-    uint32_t bits;
-    std::memcpy(&bits, row + k, sizeof bits);
-    most = std::max(most, bits & 0x7fffffffu);
-  }
-  return most;
+uint32_t largestF32(const float* row, int64_t count) {
+  uint32_t largest = 0;
+  vectorized([&]() COMMTORCH_INLINE {
+    uint32_t most = 0;
+    for (int64_t k = 0; k < count; k++) {
+      uint32_t bits;
+      std::memcpy(&bits, row + k, sizeof bits);
+      most = std::max(most, bits & 0x7fffffffu);
+    }
+    largest = most;
+  });
+  return largest;
 }
 
-COMMTORCH_CLONES uint16_t largestBf16(const uint16_t* row, int64_t count) {
-  uint16_t most = 0;
-  for (int64_t k = 0; k < count; k++) most = std::max<uint16_t>(most, row[k] & 0x7fff);
-  return most;
+uint16_t largestBf16(const uint16_t* row, int64_t count) {
+  uint16_t largest = 0;
+  vectorized([&]() COMMTORCH_INLINE {
+    uint16_t most = 0;
+    for (int64_t k = 0; k < count; k++) most = std::max<uint16_t>(most, row[k] & 0x7fff);
+    largest = most;
+  });
+  return largest;
 }
 
 // Adding and subtracting 1.5 * 2^23 rounds to the nearest integer, ties to even.
 constexpr float kRounder = 12582912.0f;
 
-COMMTORCH_CLONES void roundF32(const float* row, int8_t* out, int64_t count, float inverse) {
-  for (int64_t k = 0; k < count; k++) out[k] = static_cast<int8_t>(static_cast<int32_t>((row[k] * inverse + kRounder) - kRounder));
+void roundF32(const float* from, int8_t* to, int64_t size, float factor) {
+  vectorized([row = from, out = to, count = size, inverse = factor]() COMMTORCH_INLINE {
+    for (int64_t k = 0; k < count; k++) out[k] = static_cast<int8_t>(static_cast<int32_t>((row[k] * inverse + kRounder) - kRounder));
+  });
 }
 
-COMMTORCH_CLONES void roundBf16(const uint16_t* row, int8_t* out, int64_t count, float inverse) {
-  for (int64_t k = 0; k < count; k++) {
-    const uint32_t wide = static_cast<uint32_t>(row[k]) << 16;
-    float value;
-    std::memcpy(&value, &wide, sizeof value);
-    out[k] = static_cast<int8_t>(static_cast<int32_t>((value * inverse + kRounder) - kRounder));
-  }
+void roundBf16(const uint16_t* from, int8_t* to, int64_t size, float factor) {
+  vectorized([row = from, out = to, count = size, inverse = factor]() COMMTORCH_INLINE {
+    for (int64_t k = 0; k < count; k++) {
+      const uint32_t wide = static_cast<uint32_t>(row[k]) << 16;
+      float value;
+      std::memcpy(&value, &wide, sizeof value);
+      out[k] = static_cast<int8_t>(static_cast<int32_t>((value * inverse + kRounder) - kRounder));
+    }
+  });
 }
 
 std::tuple<at::Tensor, at::Tensor> quantizeRows(const at::Tensor& weight) {
@@ -132,7 +187,7 @@ std::tuple<at::Tensor, at::Tensor> quantizeRows(const at::Tensor& weight) {
       const float step = fromBf16(scale[n]);
       if (step < FLT_MIN) {  // zeros, or too small for a normal number
         scale[n] = 0;
-        std::memset(to + n * count, 0, count);
+        std::fill_n(to + n * count, count, int8_t{0});
       } else if (isBf16) {
         roundBf16(halves, to + n * count, count, 1.0f / step);
       } else {
@@ -152,20 +207,23 @@ typedef int8_t Bytes __attribute__((vector_size(kLanes)));
 typedef int16_t Shorts __attribute__((vector_size(kLanes * 2)));
 typedef int32_t Ints __attribute__((vector_size(kLanes * 4)));
 
-// One step at a time: GCC 12 turns the step from bytes to floats into single values.
-inline __attribute__((always_inline)) Floats widen(Bytes bytes) {
-  return __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(bytes, Shorts), Ints), Floats);
+// One step at a time: GCC 12 turns the step from bytes to floats into single values. By reference, since how a vector of
+// 64 bytes is returned depends on the instruction set.
+inline COMMTORCH_INLINE void widen(const Bytes& bytes, Floats& out) {
+  out = __builtin_convertvector(__builtin_convertvector(__builtin_convertvector(bytes, Shorts), Ints), Floats);
 }
 
 // Dot products of one row of weights with `R` rows of x, whose ends are filled with zeros up to whole vectors.
 template <int R>
-inline __attribute__((always_inline)) void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count, float* out) {
+inline COMMTORCH_INLINE void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count, float* out) {
   Floats sums[R][2] = {};
   int64_t k = 0;
   for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
     Bytes bytes[2];
     std::memcpy(bytes, weight + k, sizeof bytes);
-    const Floats w0 = widen(bytes[0]), w1 = widen(bytes[1]);
+    Floats w0, w1;
+    widen(bytes[0], w0);
+    widen(bytes[1], w1);
     for (int r = 0; r < R; r++) {
       Floats a, b;
       std::memcpy(&a, x + r * stride + k, sizeof a);
@@ -193,13 +251,13 @@ void dotRows(const int8_t* weight, const float* x, int64_t stride, int64_t count
 }
 #endif
 
-#if defined(COMMTORCH_AVX512)
+#if defined(COMMTORCH_X86)
 __attribute__((target("avx512f"), always_inline)) inline __m512 widen512(const int8_t* bytes) {
   return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes))));
 }
 
 __attribute__((target("avx512f"), always_inline)) inline float sumLanes512(__m512 sums) {
-  float lanes[kLanes], sum = 0;
+  float lanes[kLanes512], sum = 0;
   _mm512_storeu_ps(lanes, sums);
   for (const float lane : lanes) sum += lane;
   return sum;
@@ -211,11 +269,11 @@ __attribute__((target("avx512f"))) void dotRows512(const int8_t* weight, const f
   __m512 sums[R][2];
   for (int r = 0; r < R; r++) sums[r][0] = sums[r][1] = _mm512_setzero_ps();
   int64_t k = 0;
-  for (; k + 2 * kLanes <= count; k += 2 * kLanes) {
-    const __m512 w0 = widen512(weight + k), w1 = widen512(weight + k + kLanes);
+  for (; k + 2 * kLanes512 <= count; k += 2 * kLanes512) {
+    const __m512 w0 = widen512(weight + k), w1 = widen512(weight + k + kLanes512);
     for (int r = 0; r < R; r++) {
       sums[r][0] = _mm512_fmadd_ps(w0, _mm512_loadu_ps(x + r * stride + k), sums[r][0]);
-      sums[r][1] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x + r * stride + k + kLanes), sums[r][1]);
+      sums[r][1] = _mm512_fmadd_ps(w1, _mm512_loadu_ps(x + r * stride + k + kLanes512), sums[r][1]);
     }
   }
   for (int r = 0; r < R; r++) {
@@ -235,37 +293,39 @@ struct FewRows {
   float* out;         // [rows, outputs]
 };
 
-COMMTORCH_CLONES void multiplyFewRows(const FewRows& job, int64_t begin, int64_t end) {
-  const int64_t count = job.count;
-  for (int64_t n = begin; n < end; n++) {
-    const int8_t* weight = job.weight + n * count;
-    const float bias = job.bias ? job.bias[n] : 0.0f;
-    int64_t row = 0;
-    float dots[4];
-    for (; row + 4 <= job.rows; row += 4) {
-      dotRows<4>(weight, job.x + row * count, count, count, dots);
-      for (int r = 0; r < 4; r++) job.out[(row + r) * job.outputs + n] = dots[r] * job.scale[n] + bias;
+void multiplyFewRows(const FewRows& given, int64_t first, int64_t last) {
+  vectorized([job = given, begin = first, end = last]() COMMTORCH_INLINE {
+    const int64_t count = job.count;
+    for (int64_t n = begin; n < end; n++) {
+      const int8_t* weight = job.weight + n * count;
+      const float bias = job.bias ? job.bias[n] : 0.0f;
+      int64_t row = 0;
+      float dots[4];
+      for (; row + 4 <= job.rows; row += 4) {
+        dotRows<4>(weight, job.x + row * count, count, count, dots);
+        for (int r = 0; r < 4; r++) job.out[(row + r) * job.outputs + n] = dots[r] * job.scale[n] + bias;
+      }
+      for (; row < job.rows; row++) {
+        dotRows<1>(weight, job.x + row * count, count, count, dots);
+        job.out[row * job.outputs + n] = dots[0] * job.scale[n] + bias;
+      }
     }
-    for (; row < job.rows; row++) {
-      dotRows<1>(weight, job.x + row * count, count, count, dots);
-      job.out[row * job.outputs + n] = dots[0] * job.scale[n] + bias;
-    }
-  }
+  });
 }
 
-#if defined(COMMTORCH_AVX512)
+#if defined(COMMTORCH_X86)
 // Four rows of weights with one row of x: four streams and a look ahead keep the memory busy, which one row does not.
 __attribute__((target("avx512f"))) void dotFourWeights512(const int8_t* weight, const float* x, int64_t count, float* out) {
   constexpr int64_t kAhead = 1024;  // bytes
   __m512 sums[4][2];
   for (auto& sum : sums) sum[0] = sum[1] = _mm512_setzero_ps();
   int64_t k = 0;
-  for (; k + 4 * kLanes <= count; k += 4 * kLanes) {
+  for (; k + 4 * kLanes512 <= count; k += 4 * kLanes512) {
     for (int r = 0; r < 4; r++) {
       const int8_t* at = weight + r * count + k;
       _mm_prefetch(reinterpret_cast<const char*>(at + kAhead), _MM_HINT_T0);
       for (int part = 0; part < 4; part++) {
-        sums[r][part & 1] = _mm512_fmadd_ps(widen512(at + part * kLanes), _mm512_loadu_ps(x + k + part * kLanes), sums[r][part & 1]);
+        sums[r][part & 1] = _mm512_fmadd_ps(widen512(at + part * kLanes512), _mm512_loadu_ps(x + k + part * kLanes512), sums[r][part & 1]);
       }
     }
   }
@@ -310,9 +370,8 @@ at::Tensor linearFewRows(const at::Tensor& x, const at::Tensor& weight, const at
   const FewRows job{floats.const_data_ptr<float>(), x.size(0), x.size(1), weight.size(0), weight.const_data_ptr<int8_t>(),
                     scales.const_data_ptr<float>(), bias ? biases.const_data_ptr<float>() : nullptr, out.mutable_data_ptr<float>()};
   const int64_t grain = std::max<int64_t>(1, (1 << 17) / std::max<int64_t>(1, job.count * job.rows));
-#if defined(COMMTORCH_AVX512)
-  static const bool has512 = __builtin_cpu_supports("avx512f");
-  const auto multiply = has512 ? multiplyFewRows512 : multiplyFewRows;
+#if defined(COMMTORCH_X86)
+  const auto multiply = instructions() == Instructions::Avx512 ? multiplyFewRows512 : multiplyFewRows;
 #else
   const auto multiply = multiplyFewRows;
 #endif
@@ -322,18 +381,22 @@ at::Tensor linearFewRows(const at::Tensor& x, const at::Tensor& weight, const at
 
 // ---------------------------------------------------------------------------------------------- many rows
 
-COMMTORCH_CLONES void widenToF32(const int8_t* from, float* to, int64_t count) {
-  for (int64_t i = 0; i < count; i++) to[i] = static_cast<float>(from[i]);
+void widenToF32(const int8_t* bytes, float* floats, int64_t size) {
+  vectorized([from = bytes, to = floats, count = size]() COMMTORCH_INLINE {
+    for (int64_t i = 0; i < count; i++) to[i] = static_cast<float>(from[i]);
+  });
 }
 
 // Whole numbers up to 127 are exact in bf16: the upper half of the f32.
-COMMTORCH_CLONES void widenToBf16(const int8_t* from, uint16_t* to, int64_t count) {
-  for (int64_t i = 0; i < count; i++) {
-    const float value = static_cast<float>(from[i]);
-    uint32_t bits;
-    std::memcpy(&bits, &value, sizeof bits);
-    to[i] = static_cast<uint16_t>(bits >> 16);
-  }
+void widenToBf16(const int8_t* bytes, uint16_t* halves, int64_t size) {
+  vectorized([from = bytes, to = halves, count = size]() COMMTORCH_INLINE {
+    for (int64_t i = 0; i < count; i++) {
+      const float value = static_cast<float>(from[i]);
+      uint32_t bits;
+      std::memcpy(&bits, &value, sizeof bits);
+      to[i] = static_cast<uint16_t>(bits >> 16);
+    }
+  });
 }
 
 // Whether bf16 products have instructions of their own; without them f32 is the faster one.
@@ -352,7 +415,7 @@ at::Tensor linearManyRows(const at::Tensor& x, const at::Tensor& weight, const a
   const at::Tensor input = x.to(type).contiguous();
   const at::Tensor scales = scale.to(type);
   const at::Tensor biases = bias ? bias->to(type) : at::Tensor();
-  const int64_t block = std::clamp<int64_t>(kBlockElements / std::max<int64_t>(1, count), 1, outputs);
+  const int64_t block = std::max<int64_t>(1, std::min(outputs, kBlockElements / std::max<int64_t>(1, count)));
   const at::Tensor scratch = at::empty({block, count}, type);
   at::Tensor out = at::empty({x.size(0), outputs}, x.scalar_type());
   const int8_t* from = weight.const_data_ptr<int8_t>();
@@ -381,9 +444,9 @@ at::Tensor int8Linear(const at::Tensor& x, const at::Tensor& weight, const at::T
   TORCH_CHECK(scale.dim() == 1 && scale.size(0) == weight.size(0), "int8_linear: ", weight.size(0), " rows need as many scales");
   TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == weight.size(0)), "int8_linear: ", weight.size(0), " rows need as many biases");
   TORCH_CHECK(at::isFloatingType(x.scalar_type()), "int8_linear: x must hold floats, not ", x.scalar_type());
-  const at::Tensor rows = x.reshape({-1, x.size(-1)});
   std::vector<int64_t> shape = x.sizes().vec();
   shape.back() = weight.size(0);
+  const at::Tensor rows = x.reshape({c10::multiply_integers(x.sizes().begin(), x.sizes().end() - 1), x.size(-1)});
   const at::Tensor out = rows.size(0) < kFewRows ? linearFewRows(rows, weight, scale, bias) : linearManyRows(rows, weight, scale, bias);
   return out.reshape(shape);
 }

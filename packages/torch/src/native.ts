@@ -85,10 +85,13 @@ export interface VersionInfo {
 
 let loaded: Native | undefined;
 
-/** The addon, loaded on the first call. Throws a TorchError that says what to run when it is not built. @internal */
+/**
+ * The addon, loaded on the first call: the one that the set-up built, or the file that COMMTORCH_ADDON names. Throws a TorchError that says what to run when it is not built.
+ * @internal
+ */
 export function native(): Native {
   if (loaded !== undefined) return loaded;
-  const file = fileURLToPath(new URL('../build/commtorch.node', import.meta.url));
+  const file = process.env.COMMTORCH_ADDON ?? fileURLToPath(new URL('../build/commtorch.node', import.meta.url));
   try {
     loaded = createRequire(import.meta.url)(file) as Native;
   } catch (error) {

@@ -35,7 +35,8 @@ function prepare(name: string): Prepared {
   return { spec, kinds: Uint8Array.from(spec.args, kindOf), returns: Uint8Array.from(spec.returns, kindOf) };
 }
 
-function describe(value: unknown): string {
+/** A value by its type, for messages. @internal */
+export function describe(value: unknown): string {
   if (value === null || value === undefined) return String(value);
   if (Array.isArray(value)) return 'an array';
   return typeof value === 'object' ? `a ${value.constructor?.name ?? 'object'}` : `a ${typeof value}`;
@@ -45,6 +46,19 @@ function idOf(value: unknown, name: string, spec: OpSpec, at: number): unknown {
   if (value instanceof Handle) return value.id;
   if (value === undefined || value === null) return value;
   throw new TypeError(`${name}: argument "${spec.names[at]}" must be a Tensor, got ${describe(value)}`);
+}
+
+/** Ids of a list as long as it is now, whatever getters make of it; a hole is no tensor. */
+function idsOf(list: readonly unknown[], name: string, spec: OpSpec, at: number): unknown[] {
+  const ids: unknown[] = [];
+  const { length } = list;
+  for (let i = 0; i < length; i++) {
+    const item = list[i];
+    if (item === undefined)
+      throw new TypeError(`${name}: argument "${spec.names[at]}" must be a Tensor, got undefined`);
+    ids.push(idOf(item, name, spec, at));
+  }
+  return ids;
 }
 
 function generatorOf(value: object, name: string, spec: OpSpec, at: number): number {
@@ -63,7 +77,7 @@ function encode(args: unknown[], prepared: Prepared, name: string): void {
     if (kind === TENSOR) {
       args[i] = value instanceof Handle ? value.id : idOf(value, name, spec, i);
     } else if (kind === TENSOR_LIST) {
-      if (Array.isArray(value)) args[i] = value.map((item) => idOf(item, name, spec, i));
+      if (Array.isArray(value)) args[i] = idsOf(value, name, spec, i);
     } else if (value !== undefined && value !== null) {
       args[i] = generatorOf(value, name, spec, i);
     }
@@ -77,7 +91,8 @@ function wrap(value: unknown, kind: number | undefined): unknown {
   return value;
 }
 
-function fail(error: unknown, name: string): never {
+/** Throws a refusal of libtorch as a TorchError that names the operation, and anything else as it is. @internal */
+export function fail(error: unknown, name: string): never {
   const code = (error as { code?: string }).code;
   if (code === 'ERR_TORCH' || code === 'ERR_TORCH_OOM') {
     throw new TorchError(`${name}: ${(error as Error).message}`, code, { cause: error });

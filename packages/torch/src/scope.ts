@@ -50,17 +50,26 @@ export function disposeHandle(handle: Handle): void {
   handle.id = 0;
 }
 
-function collect(value: unknown, found: Set<Handle>, depth = 0): void {
-  if (value instanceof Handle) {
-    found.add(value);
-  } else if (depth > 16 || typeof value !== 'object' || value === null) {
-    return;
-  } else if (Array.isArray(value) || value instanceof Set) {
-    for (const item of value) collect(item, found, depth + 1);
-  } else if (value instanceof Map) {
-    for (const item of value.values()) collect(item, found, depth + 1);
-  } else if (Object.getPrototypeOf(value) === Object.prototype || Object.getPrototypeOf(value) === null) {
-    for (const item of Object.values(value)) collect(item, found, depth + 1);
+/** Adds the handles in arrays, sets, maps and plain objects at any depth to `found`, each container once. */
+function collect(value: unknown, found: Set<Handle>): void {
+  const seen = new Set<object>();
+  const waiting: object[] = [];
+  const meet = (part: unknown): void => {
+    if (part instanceof Handle) found.add(part);
+    else if (typeof part === 'object' && part !== null && !seen.has(part)) {
+      seen.add(part);
+      waiting.push(part);
+    }
+  };
+  meet(value);
+  for (let part = waiting.pop(); part !== undefined; part = waiting.pop()) {
+    if (Array.isArray(part) || part instanceof Set) {
+      for (const item of part) meet(item);
+    } else if (part instanceof Map) {
+      for (const item of part.values()) meet(item);
+    } else if (Object.getPrototypeOf(part) === Object.prototype || Object.getPrototypeOf(part) === null) {
+      for (const item of Object.values(part)) meet(item);
+    }
   }
 }
 

@@ -4,9 +4,10 @@
  */
 import { backward } from './autograd.js';
 import { type Device, type DType, isFloating, type Scalar, type Shape } from './dtype.js';
+import { TorchError } from './errors.js';
 import { Handle, setHandleFactory } from './handle.js';
 import { native, type TensorFacts } from './native.js';
-import { op } from './ops.js';
+import { describe, fail, op } from './ops.js';
 import type { Generator } from './random.js';
 import { disposeHandle, track } from './scope.js';
 
@@ -195,6 +196,15 @@ function countOf(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** A copy of the elements in row-major order. */
+function bytesOf({ id }: Tensor): ArrayBuffer {
+  try {
+    return native().toBytes(id);
+  } catch (error) {
+    fail(error, 'toArray');
+  }
+}
+
 /** A reference to a multi-dimensional array inside libtorch; see scope.ts for how long it lives. */
 export class Tensor extends Handle {
   #shape: Shape | undefined;
@@ -285,7 +295,7 @@ export class Tensor extends Handle {
     if (dtype === 'f16' || dtype === 'bf16') {
       throw new TypeError(`toArray: JavaScript has no array type for ${dtype}; convert with .float() first`);
     }
-    const buffer = native().toBytes(this.id);
+    const buffer = bytesOf(this);
     switch (dtype) {
       case 'f32':
         return new Float32Array(buffer);
@@ -306,7 +316,7 @@ export class Tensor extends Handle {
 
   /** The raw bytes of the elements in row-major order (little-endian), any dtype. */
   toBytes(): Uint8Array {
-    return new Uint8Array(native().toBytes(this.id));
+    return new Uint8Array(bytesOf(this));
   }
 
   /** The elements as nested arrays of numbers (booleans for bool); a single number for a scalar. */
@@ -1062,30 +1072,70 @@ function dtypeOfArray(data: ArrayBufferView): DType {
   throw new TypeError(`tensor: no dtype belongs to ${data.constructor.name}`);
 }
 
+/** As many dimensions as libtorch's reductions take. */
+const MAX_DEPTH = 64;
+
 function shapeOfNested(data: Nested): number[] {
   const shape: number[] = [];
-  for (let level: Nested = data; Array.isArray(level); level = level[0] as Nested) {
-    shape.push(level.length);
-    if (level.length === 0) break;
+  let level = data;
+  while (Array.isArray(level)) {
+    if (shape.length === MAX_DEPTH)
+      throw new TypeError(`tensor: the arrays are nested more than ${MAX_DEPTH} deep (does one hold itself?)`);
+    const { length } = level;
+    if (!Number.isSafeInteger(length) || length < 0) throw new TypeError('tensor: an array has no length');
+    shape.push(length);
+    if (length === 0) return shape;
+    level = level[0] as Nested;
   }
+  // Before any memory is taken: an array may claim more elements than it holds.
+  if (typeof level !== 'number' && typeof level !== 'boolean') throw wrongElement(level);
   return shape;
 }
 
-function flattenNested(data: Nested, shape: readonly number[], depth: number, out: (number | boolean)[]): void {
-  if (depth === shape.length) {
-    if (typeof data !== 'number' && typeof data !== 'boolean')
-      throw new TypeError('tensor: the nested arrays differ in depth');
-    out.push(data);
-    return;
+function wrongElement(value: unknown): TypeError {
+  return new TypeError(`tensor: the arrays must hold numbers or booleans, got ${describe(value)}`);
+}
+
+function allocate(count: number): Float64Array<ArrayBuffer> {
+  try {
+    return new Float64Array(count);
+  } catch (error) {
+    throw new TorchError(`tensor: there is no memory for ${count} numbers`, 'ERR_TORCH_OOM', { cause: error });
   }
-  if (!Array.isArray(data) || data.length !== shape[depth])
-    throw new TypeError('tensor: the nested arrays differ in length');
-  for (const item of data) flattenNested(item as Nested, shape, depth + 1, out);
+}
+
+/**
+ * The numbers of nested arrays in row-major order. Exactly `shape` elements are read, whatever getters do to the arrays
+ * meanwhile.
+ */
+function readNested(data: Nested, shape: readonly number[]): { values: Float64Array<ArrayBuffer>; isBool: boolean } {
+  const values = allocate(countOf(shape));
+  let count = 0;
+  let numBools = 0;
+  const read = (part: unknown, depth: number): void => {
+    if (depth === shape.length) {
+      if (Array.isArray(part)) throw new TypeError('tensor: the nested arrays differ in depth');
+      if (typeof part === 'boolean') numBools++;
+      else if (typeof part !== 'number') throw wrongElement(part);
+      values[count++] = Number(part);
+      return;
+    }
+    if (!Array.isArray(part)) throw new TypeError('tensor: the nested arrays differ in depth');
+    const size = shape[depth] as number;
+    if (part.length !== size) throw new TypeError('tensor: the nested arrays differ in length');
+    for (let i = 0; i < size; i++) read(part[i], depth + 1);
+  };
+  read(data, 0);
+  return { values, isBool: count > 0 && numBools === count };
 }
 
 /** A tensor over a copy of raw little-endian bytes. */
 export function fromBytes(data: ArrayBufferView, shape: Shape, dtype: DType): Tensor {
-  return track(new Tensor(native().fromBytes(data, shape, dtype)));
+  try {
+    return track(new Tensor(native().fromBytes(data, shape, dtype)));
+  } catch (error) {
+    fail(error, 'fromBytes');
+  }
 }
 
 /**
@@ -1098,15 +1148,9 @@ export function tensor(data: Nested | TypedArray, options: TensorOptions & { rea
     made = fromBytes(data, options.shape ?? [data.length], dtypeOfArray(data));
   } else {
     const shape = shapeOfNested(data);
-    const flat: (number | boolean)[] = [];
-    flattenNested(data, shape, 0, flat);
-    const isBool = flat.length > 0 && flat.every((value) => typeof value === 'boolean');
+    const { values, isBool } = readNested(data, shape);
     const wide = options.dtype === 'i64' || options.dtype === 'f64' || options.dtype === 'i32';
-    const bytes = isBool
-      ? Uint8Array.from(flat, Number)
-      : wide
-        ? Float64Array.from(flat, Number)
-        : Float32Array.from(flat, Number);
+    const bytes = isBool ? new Uint8Array(values) : wide ? values : new Float32Array(values);
     made = fromBytes(bytes, options.shape ?? shape, isBool ? 'bool' : wide ? 'f64' : 'f32');
   }
   const { dtype, device } = options;

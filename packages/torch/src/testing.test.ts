@@ -1,8 +1,8 @@
 /** The test helpers themselves: they must be able to fail. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { scope, type Tensor, TorchError, tensor, zeros } from './index.js';
-import { expectClose, expectNoLeak, maxRelDiff, withStrictScopes } from './testing.js';
+import { manualSeed, randn, scope, type Tensor, TorchError, tensor, zeros } from './index.js';
+import { expectClose, expectNoLeak, expectRounded, maxRelDiff, roundingBound, withStrictScopes } from './testing.js';
 
 test('maxRelDiff is the largest difference over the largest reference', () => {
   scope(() => {
@@ -59,4 +59,37 @@ test('withStrictScopes turns an unscoped tensor into an error and restores the m
   assert.throws(() => withStrictScopes(() => zeros([1])), TorchError);
   withStrictScopes(() => scope(() => void zeros([1])));
   zeros([1]).dispose();
+});
+
+test('expectRounded allows what rounding explains and no more', () => {
+  assert.equal(roundingBound(), 2 ** -22);
+  assert.equal(roundingBound({ dtype: 'bf16', terms: 8, steps: 2 }), 2 ** -4);
+  scope(() => {
+    const sum = tensor([1, -300, 0.5]);
+    expectRounded(tensor([1.00003, -300, 0.5]), sum);
+    assert.throws(() => expectRounded(tensor([1.0001, -300, 0.5]), sum), /differs by 0\.0001.*explains 0\.0000715/);
+    expectRounded(tensor([1.0001, -300, 0.5]), sum, { terms: 4 });
+    assert.throws(() => expectRounded(tensor([1.00003, -300, 0.5]), sum, { scale: 1 }), /^AssertionError/);
+    assert.throws(() => expectRounded(tensor([NaN, -300, 0.5]), sum), /differs by NaN/);
+    assert.throws(() => expectRounded(tensor([1]), sum), /the shapes differ/);
+    expectRounded(0.1 + 0.2, 0.3, { dtype: 'f64' });
+    assert.throws(() => expectRounded(0.1 + 1e-9, 0.1, { dtype: 'f64' }, 'the tenth'), /the tenth differs/);
+    expectRounded(sum, [1, -300, 0.5], { dtype: 'f64' });
+  });
+});
+
+test('the bound holds for sums in f32 in any order, and not for a sum that lost a term', () => {
+  scope(() => {
+    manualSeed(1);
+    for (const terms of [10, 1000, 50_000]) {
+      const x = randn([400, terms]);
+      const exact = x.to('f64').sum(1);
+      const inOneRow = x.cumsum(1).select(1, terms - 1);
+      const scale = exact.abs().max().item();
+      for (const sum of [x.sum(1), inOneRow, x.flip(1).sum(1), x.matmul(x.mul(0).add(1).select(0, 0))]) {
+        expectRounded(sum, exact, { terms, scale });
+      }
+      assert.throws(() => expectRounded(x.narrow(1, 1, terms - 1).sum(1), exact, { terms, scale }), /differs/);
+    }
+  });
 });

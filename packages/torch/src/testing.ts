@@ -4,12 +4,21 @@ import { noGrad } from './autograd.js';
 import { liveTensors, memoryStats, scope, setStrictScopes, traceTensors } from './scope.js';
 import type { Tensor } from './tensor.js';
 
+/** What can be compared: a tensor, a number, or numbers in a row. */
+export type Comparable = Tensor | number | readonly number[];
+
 /**
  * The largest difference relative to the largest finite magnitude: `max |a - b| / max |b|`, with `b` the reference; 0
  * for equal or empty tensors, NaN or infinite where a value of one alone is. Any dtypes; computed in f64.
  * @throws AssertionError where the shapes differ.
  */
 export function maxRelDiff(a: Tensor, b: Tensor): number {
+  const { difference, magnitude } = differenceOf(a, b);
+  return difference === 0 ? 0 : difference / magnitude;
+}
+
+/** The largest difference, and the largest finite magnitude of the reference. */
+function differenceOf(a: Comparable, b: Comparable): { difference: number; magnitude: number } {
   const [actual, expected] = comparable(a, b);
   let difference = 0;
   let magnitude = 0;
@@ -19,7 +28,59 @@ export function maxRelDiff(a: Tensor, b: Tensor): number {
     difference = Math.max(difference, Object.is(value, wanted) ? 0 : Math.abs(value - wanted));
     if (Number.isFinite(wanted)) magnitude = Math.max(magnitude, Math.abs(wanted));
   }
-  return difference === 0 ? 0 : difference / magnitude;
+  return { difference, magnitude };
+}
+
+/** The largest relative error of one rounding: half the distance from 1 to the next number. */
+const UNIT_ROUNDOFF = { f64: 2 ** -53, f32: 2 ** -24, f16: 2 ** -11, bf16: 2 ** -8 } as const;
+
+/** What numbers went through, as far as their rounding is concerned. */
+export interface Arithmetic {
+  /** The narrowest dtype on the way; f32 by default. */
+  dtype?: keyof typeof UNIT_ROUNDOFF;
+  /** Length of the longest sum: of a product, a mean, a softmax; 1 by default. */
+  terms?: number;
+  /** How many steps of that kind follow one another; 1 by default. */
+  steps?: number;
+}
+
+/**
+ * How far two evaluations of one formula may lie apart, relative to the largest value on the way:
+ * `4 u sqrt(terms * steps)`, with u the unit roundoff. It holds for whatever kernels, vector lengths, threads and order
+ * of sums, which is what differs between processors.
+ *
+ * A rounding errs by u at most and a function such as `exp` by an ulp, 2 u, so that two evaluations of one step lie within
+ * 4 u. The roundings of a sum of n terms err up as often as down, each by u / sqrt(3) of the sum so far: 0.41 u sqrt(n) in
+ * all (standard deviation), 0.58 for the difference of two evaluations, and 2.9 for the largest of a million such values,
+ * five deviations: again within 4. Steps that follow one another add up in the same way.
+ */
+export function roundingBound({ dtype = 'f32', terms = 1, steps = 1 }: Arithmetic = {}): number {
+  return 4 * UNIT_ROUNDOFF[dtype] * Math.sqrt(terms * steps);
+}
+
+/**
+ * Asserts that two results differ by the rounding of that arithmetic alone: by no more than {@link roundingBound} times
+ * `scale`, the largest value that was rounded. That is the largest expected one, unless the result is what is left after
+ * cancelling.
+ * @throws AssertionError saying by how much they differ, or that the shapes do.
+ */
+export function expectRounded(
+  actual: Comparable,
+  expected: Comparable,
+  { scale, ...arithmetic }: Arithmetic & { scale?: number } = {},
+  name = 'the result',
+): void {
+  const { difference, magnitude } = differenceOf(actual, expected);
+  const allowed = roundingBound(arithmetic) * (scale ?? magnitude);
+  // Written so that a NaN is no agreement.
+  if (difference <= allowed) return;
+  throw new AssertionError({
+    message: `${name} differs by ${difference}, of which rounding explains ${allowed}`,
+    actual: difference,
+    expected: allowed,
+    operator: 'expectRounded',
+    stackStartFn: expectRounded,
+  });
 }
 
 /** Tolerances of {@link expectClose}. */
@@ -105,17 +166,30 @@ export function withStrictScopes<R>(fn: () => R): R {
   }
 }
 
-/** Both tensors' elements as f64, after checking that the shapes agree. */
-function comparable(a: Tensor, b: Tensor): [Float64Array, Float64Array] {
-  if (a.shape.join() !== b.shape.join()) {
+/** The elements of both as f64, after checking that the shapes agree. */
+function comparable(a: Comparable, b: Comparable): [Float64Array, Float64Array] {
+  const [got, wanted] = [shapeOf(a), shapeOf(b)];
+  if (got.join() !== wanted.join()) {
     throw new AssertionError({
-      message: `the shapes differ: [${a.shape.join(', ')}], expected [${b.shape.join(', ')}]`,
-      actual: a.shape,
-      expected: b.shape,
+      message: `the shapes differ: [${got.join(', ')}], expected [${wanted.join(', ')}]`,
+      actual: got,
+      expected: wanted,
       operator: 'comparable',
     });
   }
-  return scope(() => noGrad(() => [a.to('f64').toArray() as Float64Array, b.to('f64').toArray() as Float64Array]));
+  return [numbersOf(a), numbersOf(b)];
+}
+
+const isTensor = (value: Comparable): value is Tensor => typeof value === 'object' && !Array.isArray(value);
+
+function shapeOf(value: Comparable): readonly number[] {
+  if (typeof value === 'number') return [];
+  return isTensor(value) ? value.shape : [value.length];
+}
+
+function numbersOf(value: Comparable): Float64Array {
+  if (!isTensor(value)) return Float64Array.from([value].flat());
+  return scope(() => noGrad(() => value.to('f64').toArray() as Float64Array));
 }
 
 function unravel(flat: number, shape: readonly number[]): number[] {

@@ -1,20 +1,29 @@
 // `commlm ask <picture...> <question>`: one question about one picture, several pictures together, or a folder of them.
 import { mkdirSync } from 'node:fs';
-import { basename, extname, join } from 'node:path';
+import { basename, dirname, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
-import { checkExtension, checkOutputFile, writeFileAtomically } from './files.js';
+import { checkExtension, checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
-import { addDecodingOptions, addModelOptions, type DecodingOptions, type ModelOptions } from './options.js';
-import { formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
-import { checkPicturesExist, isFolder, openPicture, picturesIn } from './pictures.js';
+import {
+  addDecodingOptions,
+  addModelOptions,
+  addPictureOptions,
+  type DecodingOptions,
+  type ModelOptions,
+  type PictureOptions,
+} from './options.js';
+import { answerFor, formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
+import { checkPicturesExist, isFolder, pathsOf, picturesIn } from './pictures.js';
 import { Progress } from './progress.js';
+import { printable } from './terminal-text.js';
 
 const DRAW_EXTENSIONS = ['.png', '.jpg', '.jpeg', '.webp'];
 
-interface AskOptions extends ModelOptions, DecodingOptions {
+interface AskOptions extends ModelOptions, DecodingOptions, PictureOptions {
   readonly draw?: string;
   readonly json?: boolean;
   readonly tokens?: boolean;
@@ -33,7 +42,7 @@ export function register(program: Command): void {
     )
     .option('--json', 'print one JSON document in place of text')
     .option('--tokens', 'add the ids of the answer to the JSON');
-  addDecodingOptions(addModelOptions(command));
+  addPictureOptions(addDecodingOptions(addModelOptions(command)));
   command
     .addHelpText(
       'after',
@@ -111,15 +120,16 @@ async function askTogether(paths: readonly string[], question: string, options: 
   if (options.draw !== undefined) {
     checkExtension(options.draw, DRAW_EXTENSIONS);
     checkOutputFile(options.draw);
+    refuseInputAsOutput(options.draw, pathsOf(paths));
   }
-  const pictures = await Promise.all(paths.map(openPicture));
   // Decoding first: a broken picture is reported before a model is loaded for it.
   const { decodeImage } = await import('../images/decode.js');
-  const images = await Promise.all(pictures.map((picture) => decodeImage(picture.source)));
+  const images = await Promise.all(paths.map((path) => decodeImage(path, toPictureOptions(options))));
   using session = await openSession(options);
   const stream = session.askStream({ ...toRequest(question, options), images });
   let step = await stream.next();
-  for (; !step.done; step = await stream.next()) if (!options.json) process.stdout.write(step.value.text);
+  for (; !step.done; step = await stream.next())
+    if (!options.json) process.stdout.write(answerFor(process.stdout, step.value.text));
   const answer = step.value;
   if (options.json) printJson(toJson(answer, options));
   else {
@@ -139,7 +149,7 @@ async function askEach(paths: readonly string[], question: string, options: AskO
       exitCode: 2,
     });
   }
-  if (drawFolder !== undefined) mkdirSync(drawFolder, { recursive: true });
+  const drawings = drawFolder === undefined ? undefined : drawingsIn(drawFolder, paths);
   using session = await openSession(options);
   const progress = new Progress({ label: 'asking', total: paths.length, unit: 'pictures' });
   const style = styleOf();
@@ -147,18 +157,16 @@ async function askEach(paths: readonly string[], question: string, options: AskO
   let numFailed = 0;
   for (const [i, path] of paths.entries()) {
     try {
-      const image = await decodeImage(path);
+      const image = await decodeImage(path, toPictureOptions(options));
       const answer = await session.ask({ ...toRequest(question, options), images: [image] });
       results.push({ picture: path, ...toJson(answer, options) });
-      if (!options.json) print(`${style.bold(`${path}:`)} ${answer.answer}`);
-      if (drawFolder !== undefined) {
-        await draw(image, answer, join(drawFolder, `${basename(path, extname(path))}.png`));
-      }
+      if (!options.json) print(`${style.bold(`${printable(path)}:`)} ${answerFor(process.stdout, answer.answer)}`);
+      if (drawings !== undefined) await draw(image, answer, drawings[i] as string);
     } catch (error) {
       if (!(error instanceof CommError) || error.exitCode === 130) throw error;
       numFailed++;
       results.push({ picture: path, error: error.message });
-      progress.note(`${path}: ${error.message}`);
+      progress.note(printable(`${path}: ${error.message}`));
     }
     progress.update(i + 1);
   }
@@ -172,6 +180,22 @@ async function askEach(paths: readonly string[], question: string, options: AskO
   }
 }
 
+/** The files to draw into, one a picture: `a.png`, or `a.jpg.png` where two pictures would share it. */
+function drawingsIn(folder: string, paths: readonly string[]): string[] {
+  // Drawings among the pictures would be asked about in the next run.
+  refuseInputAsOutput(folder, [...new Set(paths.map((path) => dirname(path)))]);
+  mkdirSync(folder, { recursive: true });
+  const stems = paths.map((path) => basename(path, extname(path)));
+  const drawings = paths.map((path, i) => {
+    const isShared = stems.some((stem, j) => j !== i && stem.toLowerCase() === stems[i]?.toLowerCase());
+    return join(folder, `${isShared ? basename(path) : stems[i]}.png`);
+  });
+  for (const drawing of drawings) refuseInputAsOutput(drawing, paths);
+  return drawings;
+}
+
+const toPictureOptions = ({ rawOrientation = false }: AskOptions): { rawOrientation: boolean } => ({ rawOrientation });
+
 function toJson(answer: Answer, options: AskOptions): object {
   const { tokens, ...rest } = answer;
   return options.tokens ? { ...rest, tokens } : rest;
@@ -180,7 +204,8 @@ function toJson(answer: Answer, options: AskOptions): object {
 /** Boxes in pixels and times, for a person; on stderr so that stdout is the answer alone. */
 function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
   const style = styleOf(process.stderr);
-  for (const { label, box } of boxes) note(style.cyan(`  ${label ?? 'box'}: ${box.map(Math.round).join(', ')} px`));
+  for (const { label, box } of boxes)
+    note(style.cyan(`  ${printable(label ?? 'box')}: ${box.map(Math.round).join(', ')} px`));
   if (finishReason === 'length') note(style.yellow('  (cut at the longest answer; --max-new-tokens allows more)'));
   if (!isInteractive(process.stderr)) return;
   const { loadMs, visionMs, prefillMs, decodeMs } = timings;
@@ -191,6 +216,6 @@ function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
 
 async function draw(image: import('../images/decode.js').RgbImage, answer: Answer, path: string): Promise<void> {
   const { drawBoxes } = await import('../images/draw.js');
-  writeFileAtomically(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
-  note(`${styleOf(process.stderr).green('drawn:')} ${path}`);
+  writeDurably(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
+  note(`${styleOf(process.stderr).green('drawn:')} ${printable(path)}`);
 }

@@ -2,6 +2,7 @@
 import type { AssemblyRecipe } from '../config/assembly.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { refuseInputAsOutput } from '../files/durable.js';
 import { note, printJson, styleOf } from './output.js';
 import { ensureModel } from './pull.js';
 
@@ -57,6 +58,7 @@ export async function assemble(
     import('../generate/model-folder.js'),
   ]);
   const folders = parts.map((part) => resolveModelFolder(part));
+  refuseInputAsOutput(out, folders);
   const { config, untrained, newRows } = await assembleComm(
     recipe,
     { encoders: folders.slice(0, -1), languageModel: folders.at(-1)! },

@@ -1,22 +1,23 @@
 // `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
 
-import { resolve } from 'node:path';
 import type { Command } from 'commander';
-import { CommError } from '../config/errors.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import {
   addDecodingOptions,
   addModelOptions,
+  addPictureOptions,
   type DecodingOptions,
   type ModelOptions,
+  type PictureOptions,
   wholeNumber,
 } from './options.js';
 import { note, printJson } from './output.js';
 import { Progress } from './progress.js';
+import { printable } from './terminal-text.js';
 
-interface BatchCommandOptions extends ModelOptions, DecodingOptions {
+interface BatchCommandOptions extends ModelOptions, DecodingOptions, PictureOptions {
   readonly batchSize: number;
   readonly tokens?: boolean;
   readonly json?: boolean;
@@ -27,19 +28,21 @@ export function register(program: Command): void {
   const command = program
     .command('batch')
     .description('Answer a file of questions, one JSON object a line: {"id", "image", "question"}.')
-    .argument('<in.jsonl>', 'questions; "image" is a path, or a list of paths, beside this file')
+    .argument('<in.jsonl>', 'questions; "image" is a path beside this file, "images" a list of them')
     .argument('<out.jsonl>', 'answers in the same order: the object of "ask --json" plus "id"')
     .option('--batch-size <n>', 'questions answered together', wholeNumber(1, 4096), 8)
     .option('--tokens', 'add the ids of each answer')
     .option('--json', 'print a summary of the run as one JSON document');
-  addDecodingOptions(addModelOptions(command));
+  addPictureOptions(addDecodingOptions(addModelOptions(command)));
   command
     .addHelpText(
       'after',
       [
         '',
         'A run that was stopped goes on where it ended: give the same command again. A line that cannot be answered gets',
-        '{"id", "error"}, the rest goes on.',
+        '{"id", "error"}, the rest goes on. A line may have a "system" of its own; ids come back as they were written.',
+        'What the answers belong to stands in <out.jsonl>.run.jsonl; with other questions, pictures, settings or another',
+        'model the output is not gone on with.',
         '',
         'Example:',
         '  commlm batch questions.jsonl answers.jsonl --batch-size 16',
@@ -49,17 +52,13 @@ export function register(program: Command): void {
 }
 
 async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
-  if (resolve(input) === resolve(output)) {
-    throw new CommError('The output would overwrite the input.', {
-      code: 'batch/output',
-      exitCode: 2,
-      fix: 'Name another output file.',
-    });
-  }
   checkOutputFile(output);
-  const { answerFile, planBatch } = await import('../generate/batch.js');
-  const { numTotal, numDone } = await planBatch(input, output);
-  if (numDone > 0) note(`${output} holds ${numDone} of ${numTotal} answers already.`);
+  const [{ answerFile, planBatch }, { modelIdentity }] = await Promise.all([
+    import('../generate/batch.js'),
+    import('../generate/model-identity.js'),
+  ]);
+  const { numTotal, numDone } = await planBatch(input, output, modelIdentity(options.model, options), options);
+  if (numDone > 0) note(printable(`${output} holds ${numDone} of ${numTotal} answers already.`));
   if (numDone === numTotal && numTotal > 0) {
     if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });
     return;
@@ -73,6 +72,6 @@ async function batch(input: string, output: string, options: BatchCommandOptions
   });
   progress.finish();
   if (summary.numFailed > 0)
-    note(`${summary.numFailed} lines could not be answered; they hold an "error" in ${output}.`);
+    note(printable(`${summary.numFailed} lines could not be answered; they hold an "error" in ${output}.`));
   if (options.json) printJson({ output, ...summary });
 }

@@ -7,6 +7,7 @@ import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson, styleOf } from './output.js';
+import { readProcessor } from './processor.js';
 
 const NAMES = ['call', 'vit', 'tiny', 'memory', 'load', 'cache', 'train'];
 
@@ -95,17 +96,31 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
   const { setNumThreads, numThreads, versionInfo } = await import('@commlm/torch');
   if (options.threads !== undefined) setNumThreads(options.threads);
   const { SUITES } = await import('../bench/suites.js');
-  const { cpus, totalmem } = await import('node:os');
+  const { totalmem } = await import('node:os');
+  const { torch, cpuCapability, config } = versionInfo();
+  const { model, cores, features, switches } = readProcessor();
   const machine = {
-    cpu: cpus()[0]?.model ?? 'unknown',
-    cores: cpus().length,
+    cpu: model,
+    cores,
+    instructionSets: features,
+    switches,
     memoryGiB: Number((totalmem() / 2 ** 30).toFixed(1)),
     threads: numThreads(),
     node: process.versions.node,
-    libtorch: versionInfo().torch,
+    libtorch: torch,
+    libtorchKernels: cpuCapability,
+    libraries: librariesIn(config),
   };
   note(
     `${machine.cpu}, ${machine.cores} cores, ${machine.threads} threads; Node ${machine.node}, libtorch ${machine.libtorch}`,
+  );
+  note(
+    [
+      `instruction sets: ${features.join(' ') || 'not told by the system'}`,
+      `libtorch takes its kernels for ${cpuCapability}`,
+      ...machine.libraries,
+      ...switches,
+    ].join('; '),
   );
   const python = options.python ?? process.env.COMMLM_PEER_PYTHON ?? 'python3';
   const rows: BenchRow[] = [];
@@ -129,6 +144,13 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
   }
   if (options.json) printJson({ machine, date: new Date().toISOString(), rows });
   else printTable(rows);
+}
+
+/** MKL and oneDNN with their versions, as libtorch's own description names them. */
+function librariesIn(config: string): string[] {
+  const mkl = /Math Kernel Library Version ([\w.]+)/.exec(config)?.[1];
+  const onednn = /MKL-DNN v([\w.]+)/.exec(config)?.[1];
+  return [...(mkl ? [`MKL ${mkl}`] : []), ...(onednn ? [`oneDNN ${onednn}`] : [])];
 }
 
 function printTable(rows: readonly BenchRow[]): void {

@@ -4,15 +4,24 @@ import { extname } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answer } from '../generate/answer.js';
 import type { ChatSession } from '../generate/chat.js';
 import type { RgbImage } from '../images/decode.js';
-import { checkExtension, checkOutputFile, writeFileAtomically } from './files.js';
-import { addDecodingOptions, addModelOptions, type DecodingOptions, type ModelOptions } from './options.js';
-import { isInteractive, note, print, styleOf } from './output.js';
-import { checkPicturesExist } from './pictures.js';
+import { checkExtension, checkOutputFile } from './files.js';
+import {
+  addDecodingOptions,
+  addModelOptions,
+  addPictureOptions,
+  type DecodingOptions,
+  type ModelOptions,
+  type PictureOptions,
+} from './options.js';
+import { answerFor, isInteractive, note, print, styleOf } from './output.js';
+import { checkPicturesExist, pathsOf } from './pictures.js';
+import { printable } from './terminal-text.js';
 
-interface ChatOptions extends ModelOptions, DecodingOptions {}
+interface ChatOptions extends ModelOptions, DecodingOptions, PictureOptions {}
 
 const HELP = [
   '/image <file>   add a picture; it goes with your next message',
@@ -29,7 +38,7 @@ export function register(program: Command): void {
     .command('chat')
     .description('Talk about pictures in the terminal.')
     .argument('[picture]', 'the first picture');
-  addDecodingOptions(addModelOptions(command));
+  addPictureOptions(addDecodingOptions(addModelOptions(command)));
   command
     .addHelpText(
       'after',
@@ -48,21 +57,27 @@ export function register(program: Command): void {
 
 async function chat(picture: string | undefined, options: ChatOptions): Promise<void> {
   if (picture === '-') {
-    throw new CommError('chat reads your messages from stdin, so the picture cannot come from there.', {
-      code: 'cli/stdin',
-      exitCode: 2,
-    });
+    throw stdinIsTaken();
   }
   if (picture !== undefined) checkPicturesExist([picture]);
   const { decodeImage } = await import('../images/decode.js');
-  const first = picture === undefined ? undefined : await decodeImage(picture);
+  const { rawOrientation = false } = options;
+  const first = picture === undefined ? undefined : await decodeImage(picture, { rawOrientation });
   const { loadModel } = await import('../generate/session.js');
-  using session = await loadModel(options.model, { ...options, onNote: note });
+  using session = await loadModel(options.model, { ...options, onNote: (line) => note(printable(line)) });
   using conversation = session.chat(options.system === undefined ? {} : { system: options.system });
   const terminal = new Terminal(conversation, options);
-  if (first !== undefined) terminal.addPicture(first);
-  note(styleOf(process.stderr).dim(`${session.name}. /help lists the commands, /quit leaves.`));
+  if (picture !== undefined && first !== undefined) terminal.addPicture(picture, first);
+  note(styleOf(process.stderr).dim(`${printable(session.name)}. /help lists the commands, /quit leaves.`));
   await terminal.run();
+}
+
+function stdinIsTaken(): CommError {
+  return new CommError('chat reads your messages from stdin, so the picture cannot come from there.', {
+    code: 'cli/stdin',
+    fix: 'Name a file.',
+    exitCode: 2,
+  });
 }
 
 /** The loop of prompt, message and answer. */
@@ -71,6 +86,8 @@ class Terminal {
   readonly #options: ChatOptions;
   readonly #lines: Interface;
   readonly #style = styleOf();
+  /** Every picture that was named, also before a reset: none of them is drawn onto. */
+  readonly #pictures: string[] = [];
   #lastPicture: RgbImage | undefined;
   #lastAnswer: Answer | undefined;
   #stop: AbortController | undefined;
@@ -87,8 +104,9 @@ class Terminal {
     });
   }
 
-  addPicture(picture: RgbImage): void {
+  addPicture(name: string, picture: RgbImage): void {
     this.#chat.addImage(picture);
+    this.#pictures.push(name);
     this.#lastPicture = picture;
     this.#lastAnswer = undefined;
   }
@@ -129,9 +147,7 @@ class Terminal {
     } catch (error) {
       // A slip in a conversation is no reason to end it.
       if (!(error instanceof CommError)) throw error;
-      note(
-        `${styleOf(process.stderr).red('error:')} ${error.message}${error.fix === undefined ? '' : ` ${error.fix}`}`,
-      );
+      note(`${styleOf(process.stderr).red('error:')} ${printable(`${error.message} ${error.fix ?? ''}`).trimEnd()}`);
     }
     return undefined;
   }
@@ -152,9 +168,11 @@ class Terminal {
       case '/image': {
         if (rest.length === 0)
           throw new CommError('/image needs a file.', { code: 'cli/chat', fix: 'As in: /image photo.jpg' });
+        if (argument === '-') throw stdinIsTaken();
         checkPicturesExist([argument]);
         const { decodeImage } = await import('../images/decode.js');
-        this.addPicture(await decodeImage(argument));
+        const { rawOrientation = false } = this.#options;
+        this.addPicture(argument, await decodeImage(argument, { rawOrientation }));
         note('The picture goes with your next message.');
         return;
       }
@@ -175,12 +193,10 @@ class Terminal {
     }
     checkExtension(path, ['.png', '.jpg', '.jpeg', '.webp']);
     checkOutputFile(path);
+    refuseInputAsOutput(path, pathsOf(this.#pictures));
     const { drawBoxes } = await import('../images/draw.js');
-    writeFileAtomically(
-      path,
-      await drawBoxes(this.#lastPicture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }),
-    );
-    note(`drawn: ${path}`);
+    writeDurably(path, await drawBoxes(this.#lastPicture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }));
+    note(printable(`drawn: ${path}`));
   }
 
   async #say(text: string): Promise<void> {
@@ -196,7 +212,7 @@ class Terminal {
         signal: this.#stop.signal,
       });
       let step = await stream.next();
-      for (; !step.done; step = await stream.next()) process.stdout.write(step.value.text);
+      for (; !step.done; step = await stream.next()) process.stdout.write(answerFor(process.stdout, step.value.text));
       this.#lastAnswer = step.value;
       print();
     } catch (error) {

@@ -1,5 +1,5 @@
 // `commlm data bench`: how fast a recipe's data load when nothing else runs.
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { StageRawBatch } from '../train/stage-batches.js';
@@ -15,18 +15,17 @@ export interface BenchOptions extends RecipeOptions {
   readonly run?: string;
 }
 
+const RATE = 'train/samples_per_second';
+
 /** Samples a second that the last line of a run's metrics tells. */
-function consumedBy(run: string): number {
+async function consumedBy(run: string): Promise<number> {
+  const { readMetrics } = await import('../train/run-log.js');
   const path = join(run, 'metrics.jsonl');
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new CommError(`There is no ${path}.`, { code: 'data/no-metrics', fix: 'Name the folder of a training run.' });
   }
-  const rates = readFileSync(path, 'utf8')
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => (JSON.parse(line) as Record<string, unknown>)['train/samples_per_second'])
-    .filter((rate) => typeof rate === 'number');
-  if (rates.length === 0) throw new CommError(`${path} has no train/samples_per_second.`, { code: 'data/no-metrics' });
+  const rates = readMetrics(run).flatMap(({ [RATE]: rate }) => (rate === undefined ? [] : [rate]));
+  if (rates.length === 0) throw new CommError(`${path} has no ${RATE}.`, { code: 'data/no-metrics' });
   return rates.at(-1)!;
 }
 
@@ -34,7 +33,7 @@ function consumedBy(run: string): number {
 export async function bench(name: string, options: BenchOptions): Promise<void> {
   const { batch, workers: own, ahead } = await stageOptions(name, await recipeOf(name, options.set));
   const { BatchPool } = await import('../train/batch-pool.js');
-  const consumed = options.run === undefined ? undefined : consumedBy(options.run);
+  const consumed = options.run === undefined ? undefined : await consumedBy(options.run);
   const workers = options.workers ?? own;
   const pool = new BatchPool<StageRawBatch>(new URL('../train/stage-batches.js', import.meta.url), batch, {
     workers,

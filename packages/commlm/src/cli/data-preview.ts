@@ -1,5 +1,5 @@
 // `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { setsOf } from '../config/mixture.js';
@@ -7,13 +7,13 @@ import type { WrittenTurn } from '../data/example.js';
 import type { Place } from '../data/mixture.js';
 import type { Span } from '../data/preview.js';
 import type { PreparedSample } from '../data/reader.js';
+import { writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { CommRawBatch } from '../train/comm-task.js';
 import type { Recipe } from '../train/recipe.js';
 import type { StageBatchOptions } from '../train/stage-batches.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
-import { writeFileAtomically } from './files.js';
 import { note, print, printJson, styleOf } from './output.js';
 
 /** Options of `data preview`. */
@@ -65,7 +65,7 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
   const mix = options.only === undefined ? batch.mix : ({ kind: 'set', set: options.only } as const);
   const { mixture, reader } = await openStageData({ ...batch, mix, shuffle: options.only === undefined });
   const tokenizer = await Tokenizer.load(batch.tokenizer);
-  if (options.out !== undefined) mkdirSync(options.out, { recursive: true });
+  if (options.out !== undefined) openPageFolder(options.out);
   const samples: (PreviewedSample | { readonly set: string; readonly error: string })[] = [];
   try {
     for (let k = options.start; k < options.start + options.count; k++) {
@@ -97,6 +97,18 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
     );
 }
 
+/** A new or empty folder, or one of an earlier preview: pictures of others might have the names of those that are written. */
+function openPageFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const names = readdirSync(folder);
+  if (names.length === 0 || names.includes('index.html')) return;
+  throw new CommError(`The folder ${folder} is not empty and holds no preview.`, {
+    code: 'data/preview-folder',
+    fix: 'Name a new or empty folder.',
+    exitCode: 2,
+  });
+}
+
 async function describeSample(
   prepared: PreparedSample,
   { set, index }: Place,
@@ -111,7 +123,7 @@ async function describeSample(
   for (const [i, { ref, image }] of prepared.pictures.entries()) {
     const marks = marksOnPicture(prepared, i);
     const file = `${set}-${index}${i === 0 ? '' : `-${i + 1}`}.png`.replaceAll(/[^\w.-]/g, '_');
-    if (out !== undefined) writeFileAtomically(join(out, file), await drawBoxes(image, marks));
+    if (out !== undefined) writeDurably(join(out, file), await drawBoxes(image, marks));
     const { width, height } = image;
     pictures.push({ key: `${ref.store}/${ref.key}`, width, height, marks, ...(out === undefined ? {} : { file }) });
   }
@@ -179,7 +191,7 @@ async function previewWorld(
   const batcher = await createBatcher({
     ...{ side, tokensPerImage: tokensPerImage(model), batchSize, questions, mix, tokenizer: folder, world },
   });
-  if (out !== undefined) mkdirSync(out, { recursive: true });
+  if (out !== undefined) openPageFolder(out);
   const rows: WorldRow[] = [];
   for (let index = start; rows.length < count; index++) {
     const batch = (await batcher(index)) as CommRawBatch;
@@ -199,7 +211,7 @@ async function previewWorld(
     spans,
     pictures: file === undefined ? [] : [file],
   }));
-  writeFileAtomically(join(out, 'index.html'), previewPage(`Rows of ${name}`, page));
+  writeDurably(join(out, 'index.html'), previewPage(`Rows of ${name}`, page));
   note(`${join(out, 'index.html')} shows these`);
 }
 
@@ -234,7 +246,7 @@ async function worldRows(
     const file = out === undefined ? undefined : `batch-${index}-${r + 1}.png`;
     if (out !== undefined && file !== undefined) {
       const data = pictures.subarray(r * side * side * 3, (r + 1) * side * side * 3);
-      writeFileAtomically(join(out, file), await encodePicture({ width: side, height: side, data }));
+      writeDurably(join(out, file), await encodePicture({ width: side, height: side, data }));
     }
     rows.push({
       title,
@@ -256,5 +268,5 @@ async function writePage(name: string, out: string, samples: readonly PreviewedS
       pictures: sample.pictures.flatMap(({ file }) => (file === undefined ? [] : [file])),
     })),
   );
-  writeFileAtomically(join(out, 'index.html'), page);
+  writeDurably(join(out, 'index.html'), page);
 }

@@ -1,5 +1,7 @@
 // `commlm data validate`: goes through the data sets of a recipe and prints every fault with file and line.
 import { setsOf } from '../config/mixture.js';
+import type { SkipConfig } from '../config/skip.js';
+import type { DataSet } from '../data/sample.js';
 import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/stage-check.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
@@ -17,95 +19,182 @@ export interface ValidateOptions extends RecipeOptions {
 /** Samples that a thread checks at a time. */
 const CHUNK = 64;
 
+/** What was found in one set. */
+interface SetSums {
+  samples: number;
+  pictures: number;
+  tokens: number;
+  learned: number;
+  cut: number;
+  faults: number;
+}
+
 /** Checks the data; exit code 1 when there is a fault. */
 export async function validate(name: string, options: ValidateOptions): Promise<void> {
   const { batch, workers: own } = await stageOptions(name, await recipeOf(name, options.set));
-  const [{ BatchPool }, { openData }] = await Promise.all([
-    import('../train/batch-pool.js'),
-    import('../data/open-data.js'),
-  ]);
-  const workers = options.workers ?? own;
+  const { openData } = await import('../data/open-data.js');
   const opened = await openData(batch.data, setsOf(batch.mix));
-  const chunks: Chunk[] = [...opened.sets].flatMap(([set, { length }]) => {
-    const end = Math.min(length, options.first ?? length);
+  for (const store of opened.stores.values()) await store.close();
+  const chunks = chunksOf(opened.sets, options.first);
+  const workers = options.workers ?? own;
+  const findings = await check({ ...batch, chunks, decode: options.pictures }, workers, options);
+  report(name, findings, opened.sets, batch.skip, options);
+}
+
+function chunksOf(sets: ReadonlyMap<string, DataSet>, first: number | undefined): Chunk[] {
+  return [...sets].flatMap(([set, { length }]) => {
+    const end = Math.min(length, first ?? length);
     return Array.from({ length: Math.ceil(end / CHUNK) }, (_, i) => ({
       set,
       from: i * CHUNK,
       to: Math.min(end, (i + 1) * CHUNK),
     }));
   });
-  for (const store of opened.stores.values()) await store.close();
-  const total = chunks.reduce((sum, { from, to }) => sum + to - from, 0);
+}
+
+/** Everything that was found. */
+class Findings {
+  readonly sets = new Map<string, SetSums>();
+  readonly kinds = new Map<string, number>();
+  /** Those that are shown. */
+  readonly problems: Problem[] = [];
+  /** Samples of each set with boxes that lie outside of their picture. */
+  readonly outside = new Map<string, number>();
+  numSamples = 0;
+  numOriented = 0;
+  numAsStored = 0;
+
+  get numFaults(): number {
+    return [...this.kinds.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /** Adds a stretch; the problems of it that are to be shown. */
+  add({ chunk: { set, from, to }, ...found }: CheckBatch, show: number): Problem[] {
+    const sums = this.sets.get(set) ?? { samples: 0, pictures: 0, tokens: 0, learned: 0, cut: 0, faults: 0 };
+    this.sets.set(set, sums);
+    sums.samples += to - from;
+    sums.pictures += found.numPictures;
+    sums.tokens += found.numTokens;
+    sums.learned += found.numLearned;
+    sums.cut += found.numCut;
+    sums.faults += found.problems.length;
+    this.numSamples += to - from;
+    this.numOriented += found.numOriented;
+    this.numAsStored += found.numAsStored;
+    const shown = found.problems.filter(({ kind }) => {
+      const before = this.kinds.get(kind) ?? 0;
+      this.kinds.set(kind, before + 1);
+      if (kind === 'empty-box') this.outside.set(set, (this.outside.get(set) ?? 0) + 1);
+      return before < show;
+    });
+    this.problems.push(...shown);
+    return shown;
+  }
+}
+
+async function check(task: CheckOptions, workers: number, { show, json }: ValidateOptions): Promise<Findings> {
+  const { BatchPool } = await import('../train/batch-pool.js');
+  const total = task.chunks.reduce((sum, { from, to }) => sum + to - from, 0);
   const progress = new Progress({ label: 'checking', total, unit: 'samples' });
-  const task: CheckOptions = { ...batch, chunks, decode: options.pictures };
   const pool = new BatchPool<CheckBatch>(new URL('../train/stage-check.js', import.meta.url), task, {
     workers,
     ahead: 2 * workers,
   });
-  const perSet = new Map<
-    string,
-    { samples: number; pictures: number; tokens: number; learned: number; cut: number; faults: number }
-  >();
-  const problems: Problem[] = [];
-  const kinds = new Map<string, number>();
+  const findings = new Findings();
   const signal = interruptSignal();
-  let done = 0;
+  let lastFix: string | undefined;
   try {
-    for (let i = 0; i < chunks.length; i++) {
+    for (let i = 0; i < task.chunks.length; i++) {
       signal.throwIfAborted();
-      const found = await pool.next();
-      const { set, from, to } = found.chunk;
-      const sums = perSet.get(set) ?? { samples: 0, pictures: 0, tokens: 0, learned: 0, cut: 0, faults: 0 };
-      sums.samples += to - from;
-      sums.pictures += found.numPictures;
-      sums.tokens += found.numTokens;
-      sums.learned += found.numLearned;
-      sums.cut += found.numCut;
-      sums.faults += found.problems.length;
-      perSet.set(set, sums);
-      for (const problem of found.problems) {
-        const before = kinds.get(problem.kind) ?? 0;
-        kinds.set(problem.kind, before + 1);
-        if (before < options.show) {
-          problems.push(problem);
-          if (options.json !== true) print(`${problem.kind}  ${problem.message}`);
-        }
+      const shown = findings.add(await pool.next(), show);
+      for (const { kind, message, fix } of json === true ? [] : shown) {
+        print(`${kind}  ${message}`);
+        if (fix !== undefined && fix !== lastFix) print(`    ${fix}`);
+        lastFix = fix;
       }
-      done += to - from;
-      progress.update(done);
+      progress.update(findings.numSamples);
     }
   } finally {
     await pool.close();
   }
   progress.finish();
-  const numFaults = [...kinds.values()].reduce((sum, count) => sum + count, 0);
-  if (options.json === true) {
+  return findings;
+}
+
+function report(
+  name: string,
+  findings: Findings,
+  opened: ReadonlyMap<string, DataSet>,
+  skip: SkipConfig,
+  { json, show }: ValidateOptions,
+): void {
+  const { kinds, numFaults, numSamples, numOriented, numAsStored } = findings;
+  if (json === true) {
+    const sets = [...findings.sets].map(([set, sums]) => [set, { ...sums, leftOut: opened.get(set)?.leftOut ?? {} }]);
     printJson({
       recipe: name,
-      samples: total,
+      samples: numSamples,
       faults: numFaults,
       kinds: Object.fromEntries(kinds),
-      sets: Object.fromEntries(perSet),
-      problems,
+      orientation: { pictures: numOriented, asStored: numAsStored },
+      sets: Object.fromEntries(sets),
+      problems: findings.problems,
     });
   } else {
-    for (const [kind, count] of kinds) if (count > options.show) note(`${kind}: ${count - options.show} more`);
+    for (const [kind, count] of kinds) if (count > show) note(`${kind}: ${count - show} more`);
     if (numFaults > 0) print();
-    print(
-      formatTable(
-        [
-          { title: 'set' },
-          ...['samples', 'pictures', 'tokens', 'learned', 'cut', 'faults'].map((title) => ({
-            title,
-            align: 'right' as const,
-          })),
-        ],
-        [...perSet].map(([set, sums]) => [set, ...Object.values(sums).map(formatCount)]),
-      ),
-    );
-    print(
-      `\n${numFaults === 0 ? 'no faults' : [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ')} in ${total} samples`,
-    );
+    print(tableOf(findings.sets));
+    print();
+    for (const line of remarks(findings, opened)) print(line);
+    const told = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
+    print(`${numFaults === 0 ? 'no faults' : told} in ${numSamples} samples`);
+    if (numFaults > 0) print(whatTrainingDoes([...kinds.keys()], skip));
   }
   if (numFaults > 0) process.exitCode = 1;
+}
+
+const tableOf = (sets: ReadonlyMap<string, SetSums>): string =>
+  formatTable(
+    [
+      { title: 'set' },
+      ...['samples', 'pictures', 'tokens', 'learned', 'cut', 'faults'].map((title) => ({
+        title,
+        align: 'right' as const,
+      })),
+    ],
+    [...sets].map(([set, sums]) => [set, ...Object.values(sums).map(formatCount)]),
+  );
+
+/** What is no fault and worth knowing. */
+function remarks(
+  { outside, sets, numOriented, numAsStored }: Findings,
+  opened: ReadonlyMap<string, DataSet>,
+): string[] {
+  const leftOut = [...opened].flatMap(([set, { leftOut = {} }]) =>
+    Object.entries(leftOut).map(([what, count]) => `${set}: ${count} ${what}${count === 1 ? '' : 's'} left out`),
+  );
+  const scales = [...outside].flatMap(([set, count]) => {
+    const share = count / (sets.get(set)?.samples ?? count);
+    return count < LEAST_EMPTY || share < SUSPICIOUS ? [] : [`${set}: ${OTHER_UNIT}`];
+  });
+  const turned =
+    numOriented === 0
+      ? []
+      : [
+          `orientation (EXIF): ${numOriented - numAsStored} pictures turned upright, ${numAsStored} kept as stored since the size in the record says so`,
+        ];
+  return [...leftOut, ...scales, ...turned];
+}
+
+const OTHER_UNIT = 'so many boxes show nothing of their pictures that the coordinates may not be pixels';
+/** Share of the samples of a set; published sets have one such box in thousands. */
+const SUSPICIOUS = 0.1;
+const LEAST_EMPTY = 20;
+
+function whatTrainingDoes(kinds: readonly string[], skip: SkipConfig): string {
+  const says = kinds.map((kind) => {
+    const policy = skip[kind as keyof Omit<SkipConfig, 'limit'>];
+    return policy === 'error' ? `stops at ${kind}` : `leaves out ${kind}`;
+  });
+  return `training ${says.join(', ')} (stage.skip)`;
 }

@@ -1,19 +1,17 @@
 // `commlm doctor`: what this installation is made of, what is missing, and the command that fixes it.
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { arch, availableParallelism, cpus, freemem, platform, release, totalmem } from 'node:os';
+import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import { formatBytes, print, printJson, styleOf } from './output.js';
+import { readProcessor } from './processor.js';
 
 const MIN_NODE = [20, 19] as const;
 const MIN_NODE_API = 9;
 const TORCH_MINORS = [11, 13] as const;
-
-/** CPU features that decide which kernels libtorch takes, as the kernel names them. */
-const CPU_FEATURES = ['avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_tile', 'amx_bf16', 'amx_int8'];
 
 /** Operators beyond the everyday ones; an older or trimmed libtorch may lack them. */
 const NEEDED_OPERATORS = [
@@ -119,14 +117,6 @@ function checkPlatform(libc: string): Finding {
     return finding('system', 'failed', detail, fix);
   }
   return finding('system', 'ok', detail);
-}
-
-function cpuFeatures(): string[] {
-  if (platform() === 'linux' && existsSync('/proc/cpuinfo')) {
-    const flags = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1]?.split(' ') ?? [];
-    return CPU_FEATURES.filter((feature) => flags.includes(feature));
-  }
-  return [];
 }
 
 function checkLibtorch(record: AddonRecord | undefined): Finding {
@@ -249,14 +239,17 @@ async function examine(): Promise<Report> {
   const record = readJson<AddonRecord>(join(packageDir, 'build', 'commtorch.json'));
   const state = await addonState(packageDir, record);
   const libc = libcName();
-  const features = cpuFeatures();
-  const processor = cpus()[0]?.model.trim() ?? 'unknown';
+  const { model, cores, features, switches } = readProcessor();
   const memory = process.constrainedMemory();
   const totalBytes = memory > 0 && memory < totalmem() ? memory : totalmem();
   const findings: Finding[] = [
     checkNode(),
     checkPlatform(libc),
-    finding('CPU', 'ok', `${processor}, ${availableParallelism()} cores, ${features.join(' ') || 'features unknown'}`),
+    finding(
+      'CPU',
+      'ok',
+      [`${model}, ${cores} cores`, features.join(' ') || 'features unknown', ...switches].join(', '),
+    ),
     finding('memory', 'ok', `${formatBytes(totalBytes)}, ${formatBytes(freemem())} free`),
     checkLibtorch(record),
     checkAddon(addonPath, state, record),
@@ -282,7 +275,7 @@ async function examine(): Promise<Report> {
       moduleAbi: Number(process.versions.modules),
     },
     platform: { os: platform(), arch: arch(), libc },
-    cpu: { model: processor, cores: availableParallelism(), features },
+    cpu: { model, cores, features },
     memory: { totalBytes, freeBytes: freemem() },
     libtorch: record?.libtorch ?? null,
     addon: { path: addonPath, state, compiler: record?.compiler ?? null },

@@ -6,18 +6,19 @@ import { fileURLToPath } from 'node:url';
 import { CommError } from '../config/errors.js';
 import type { Benchmark } from '../eval/benchmarks/benchmark.js';
 import type { DataChoices } from '../eval/benchmarks/data-folder.js';
-import type { Coordinates } from '../eval/coordinates.js';
+import type { Coordinates, FrameName } from '../eval/coordinates.js';
 import type { EvalRequest, Shard } from '../eval/evaluate.js';
 import type { PromptSet } from '../eval/prompts.js';
 import type { Respondent } from '../eval/respondent.js';
 import type { EvalResults, EvaluatedModel } from '../eval/results.js';
+import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { CommSession } from '../generate/session.js';
-import { writeFileAtomically } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
 import { formatTable, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
+import { printable } from './terminal-text.js';
 
 /** Options of `eval` for benchmarks of files. */
 export interface BenchmarkOptions extends ModelOptions {
@@ -28,9 +29,10 @@ export interface BenchmarkOptions extends ModelOptions {
   readonly subset?: boolean;
   readonly limit?: number;
   readonly prompts?: string;
-  readonly coordinates?: Coordinates;
+  readonly coordinates?: Coordinates | FrameName;
   readonly reader?: readonly string[];
   readonly blind?: boolean;
+  readonly keepThinking?: boolean;
   readonly maxNewTokens?: number;
   readonly temperature?: number;
   readonly topP?: number;
@@ -57,6 +59,7 @@ export async function evaluateBenchmarks(
   names: readonly string[],
   options: BenchmarkOptions & { readonly data: string },
 ): Promise<void> {
+  refuseInputAsOutput(options.out, [options.data]);
   const benchmarks = await findBenchmarks(names);
   const choices = choicesOf(benchmarks, options);
   const readers = new Map(pairsOf(options.reader, '--reader', benchmarks));
@@ -76,13 +79,14 @@ export async function evaluateBenchmarks(
     decoding,
     maxNewTokens,
     blind: options.blind === true,
+    keepThinking: options.keepThinking === true,
     ...(options.limit === undefined ? {} : { limit: options.limit }),
     ...(shard === undefined ? {} : { shard }),
     readers,
     choices,
     ...codeVersion(),
     openRespondent: () => answering.open({ ...decoding, maxNewTokens }),
-    writeFile: writeFileAtomically,
+    writeFile: writeDurably,
     signal: interruptSignal(),
     onProgress: (done, total) => {
       progress ??= new Progress({ label: 'asking', total, unit: 'questions', start: done });
@@ -93,15 +97,17 @@ export async function evaluateBenchmarks(
     const outcome = await evaluate(request);
     progress?.finish();
     if (outcome.kind === 'shard') {
-      note(`This shard is done. Not complete yet: ${outcome.unfinished.join(', ')}.`);
+      note(printable(`This shard is done. Not complete yet: ${outcome.unfinished.join(', ')}.`));
       note('Put the records of all shards into one folder; the same command for any shard then scores them.');
       if (options.json) printJson({ unfinished: outcome.unfinished });
       return;
     }
     const { writeReport } = await import('../eval/report/write-report.js');
-    await writeReport(options.out, { data: options.data, writeFile: writeFileAtomically });
+    await writeReport(options.out, { data: options.data, writeFile: writeDurably });
     if (options.json) printJson(outcome.results);
     else await printTable(outcome.results, options.out);
+    // Questions without an answer are missing from the figures, and a script must not take these for those of a whole run.
+    if (outcome.results.benchmarks.some(({ unanswered }) => unanswered)) process.exitCode = 1;
   } finally {
     answering.close();
   }
@@ -247,7 +253,7 @@ function endpoint(options: BenchmarkOptions, url: string): Answering {
         model: name,
         ...(key === undefined ? {} : { key }),
         concurrency: options.concurrency ?? DEFAULT_CONCURRENCY,
-        onRetry: note,
+        onNotice: (line) => note(printable(line)),
       });
     },
     close: () => {},
@@ -282,19 +288,21 @@ async function printTable(results: EvalResults, out: string): Promise<void> {
     { title: 'benchmark' },
     { title: 'figure' },
     { title: 'questions', align: 'right' },
-    { title: results.run.model.name, align: 'right' },
+    { title: printable(results.run.model.name), align: 'right' },
     { title: '95 % interval', align: 'right' },
     ...(results.run.blind ? [{ title: 'blind', align: 'right' } as const] : []),
     ...systems.map((system) => ({ title: `${system} (paper)`, align: 'right' }) as const),
   ] as const;
+  // Names of figures hold those of kinds of questions, which the data files name.
   const rows = lines.map(({ benchmark, figure, count, ours, interval, blind, paper }) => [
-    ...[benchmark, figure, count, ours, interval],
+    ...[benchmark, printable(figure), count, ours, interval],
     ...(results.run.blind ? [blind ?? ''] : []),
     ...systems.map((system) => paper[system] as string),
   ]);
   print(formatTable(columns, rows));
   const { name, version } = results.run.prompts;
   note();
-  note(`Percent, CIDEr times 100, MME in points. Prompts ${name} ${version}; readers and the rest are in ${out}.`);
-  for (const line of tableNotes(results)) note(line);
+  const where = printable(`Prompts ${name} ${version}; readers and the rest are in ${out}.`);
+  note(`Percent, CIDEr times 100, MME in points; intervals over pictures. ${where}`);
+  for (const line of tableNotes(results)) note(printable(line));
 }

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { BenchmarkComparison, Change, Comparison } from '../eval/compare.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson } from './output.js';
+import { printable } from './terminal-text.js';
 
 interface CompareOptions {
   readonly benchmark?: readonly string[];
@@ -46,8 +47,8 @@ const digits = (value: number): string => value.toFixed(Math.abs(value) < 10 ? 4
 const pValue = (p: number): string => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
 
 function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: number): void {
-  print(`A  ${a.folder}  ${a.model}`);
-  print(`B  ${b.folder}  ${b.model}`);
+  print(printable(`A  ${a.folder}  ${a.model}`));
+  print(printable(`B  ${b.folder}  ${b.model}`));
   print();
   const isWhole = ([name]: readonly [string, unknown]): boolean => !name.includes('.');
   const rows = benchmarks.flatMap(({ benchmark, figures }) =>
@@ -55,7 +56,7 @@ function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: numb
       .filter(isWhole)
       .map(([name, { a: before, b: after, difference, low, high, p }]) => [
         benchmark,
-        name,
+        printable(name),
         digits(before),
         digits(after),
         signed(difference),
@@ -68,7 +69,7 @@ function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: numb
   print(formatTable([{ title: 'benchmark' }, { title: 'figure' }, ...columns], rows));
   for (const each of benchmarks) printChanges(each, show);
   note(
-    `Paired bootstrap of ${bootstrap.resamples} draws, seed ${bootstrap.seed}. --json has the figures of splits and kinds.`,
+    `Paired bootstrap over pictures, ${bootstrap.resamples} draws, seed ${bootstrap.seed}. --json has the figures of splits and kinds.`,
   );
 }
 
@@ -78,20 +79,20 @@ function printChanges({ benchmark, mcnemar, changes, notes }: BenchmarkCompariso
   print(`${benchmark}: ${count('lost')} lost, ${count('gained')} gained from A to B`);
   if (mcnemar !== null) {
     const { units, onlyA, onlyB, p } = mcnemar;
-    print(`  McNemar: of ${units}, right in A alone ${onlyA}, in B alone ${onlyB}, exact p ${pValue(p)}`);
+    print(`  McNemar over pictures: of ${units}, right in A alone ${onlyA}, in B alone ${onlyB}, exact p ${pValue(p)}`);
   }
   for (const { kind, id, prompt, target, a, b } of changes.slice(0, show)) {
-    print(`  ${kind.padEnd(6)} ${id}: ${oneLine(prompt)}`);
+    print(`  ${kind.padEnd(6)} ${oneLine(String(id))}: ${oneLine(prompt)}`);
     print(`         wanted ${oneLine(typeof target === 'string' ? target : JSON.stringify(target))}`);
     print(`         A ${oneLine(a.answer)}`);
     print(`         B ${oneLine(b.answer)}`);
   }
   if (changes.length > show) print(`  and ${changes.length - show} more; --show ${changes.length} lists them`);
-  for (const line of notes) note(`${benchmark}: ${line}`);
+  for (const line of notes) note(printable(`${benchmark}: ${line}`));
 }
 
-/** A text on one line of bounded length. */
+/** A text on one line of bounded length, for a terminal. */
 function oneLine(text: string): string {
-  const line = text.replace(/\s+/g, ' ').trim();
+  const line = printable(text.replace(/\s+/g, ' ').trim());
   return line.length > 160 ? `${line.slice(0, 157)}...` : line;
 }

@@ -1,8 +1,9 @@
 // `commlm eval report DIR`: writes the page of a folder of results again.
 import type { Command } from 'commander';
-import { writeFileAtomically } from './files.js';
+import { writeDurably } from '../files/durable.js';
 import { wholeNumber } from './options.js';
 import { print } from './output.js';
+import { printable } from './terminal-text.js';
 
 interface ReportOptions {
   readonly data?: string;
@@ -21,8 +22,11 @@ export function addReport(command: Command): void {
     .action(async (folder: string, options: ReportOptions) => {
       const { writeReport } = await import('../eval/report/write-report.js');
       const { cards, data } = options;
-      print(
-        await writeReport(folder, { cards, writeFile: writeFileAtomically, ...(data === undefined ? {} : { data }) }),
-      );
+      const path = await writeReport(folder, {
+        cards,
+        writeFile: writeDurably,
+        ...(data === undefined ? {} : { data }),
+      });
+      print(printable(path));
     });
 }

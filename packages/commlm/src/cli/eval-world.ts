@@ -1,12 +1,13 @@
 // `commlm eval world`: whether a model looks at all.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { WorldFigures, WorldResults } from '../eval/world.js';
-import { writeFileAtomically } from './files.js';
+import type { WorldResults } from '../eval/world.js';
+import type { WorldFigures } from '../eval/world-figures.js';
+import { writeDurably } from '../files/durable.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
-import { printJson } from './output.js';
+import { formatTable, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 /** Options of `eval world`; the other benchmarks have none of the first four. */
@@ -23,7 +24,7 @@ export interface WorldOptions extends ModelOptions {
 const DEFAULTS = { count: 1000, seed: 900, style: 'known', size: 256 } as const;
 const BENCHMARK = 'world';
 
-/** Asks about unseen scenes with and without the picture, and prints what looking is worth. */
+/** Asks about unseen scenes with their pictures, with others and with grey ones, and prints what looking is worth. */
 export async function evaluateWorldCommand(options: WorldOptions): Promise<void> {
   const { evaluateWorld } = await import('../eval/world.js');
   using model = await openSession(options);
@@ -51,34 +52,70 @@ export async function evaluateWorldCommand(options: WorldOptions): Promise<void>
   };
   if (options.out !== undefined) {
     mkdirSync(options.out, { recursive: true });
-    await writeFileAtomically(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
+    writeDurably(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
     const lines = samples.map((sample) => `${JSON.stringify(sample)}\n`).join('');
-    await writeFileAtomically(join(options.out, `samples_${BENCHMARK}.jsonl`), lines);
+    writeDurably(join(options.out, `samples_${BENCHMARK}.jsonl`), lines);
   }
   if (options.json === true) printJson(report);
   else process.stdout.write(table(results, style));
 }
 
-function table({ scenes, questions, withPicture, withGrey }: WorldResults, style: string): string {
-  const percent = (share: number | undefined): string => (share === undefined ? '-' : `${(share * 100).toFixed(1)} %`);
-  const rows: (readonly [string, number, string, string])[] = [];
-  const row = (name: string, type: string, figure: (f: WorldFigures) => string): void => {
-    rows.push([name, questions[type] ?? 0, figure(withPicture), figure(withGrey)]);
-  };
-  row('existence accuracy', 'existence', (f) => percent(f.existence));
-  row('existence says yes', 'existence', (f) => percent(f.existenceYesRatio));
-  const numVqa = Object.keys(withPicture.vqaByType).reduce((sum, type) => sum + (questions[type] ?? 0), 0);
-  rows.push(['VQA accuracy', numVqa, percent(withPicture.vqa), percent(withGrey.vqa)]);
-  for (const type of Object.keys(withPicture.vqaByType)) row(`  ${type}`, type, (f) => percent(f.vqaByType[type]));
-  row('last turn of three', 'dialogue', (f) => percent(f.dialogue));
-  row('about two pictures', 'pairs', (f) => percent(f.pairs));
-  row('REC accuracy, IoU > 0.5', 'rec', (f) => percent(f.rec));
-  row('REC mean IoU', 'rec', (f) => f.recMeanIou.toFixed(3));
-  row('caption CIDEr', 'caption', (f) => f.captionCider.toFixed(3));
-  const lines = rows.map(
-    ([name, n, picture, grey]) =>
-      `${name.padEnd(26)}${String(n).padStart(7)}${picture.padStart(12)}${grey.padStart(12)}`,
-  );
-  const head = `${''.padEnd(26)}${'count'.padStart(7)}${'picture'.padStart(12)}${'grey'.padStart(12)}`;
-  return [`${scenes} unseen scenes, ${style} styles`, head, ...lines, ''].join('\n');
+/** A figure of the table: its name in the results, its row, the type of its questions, and how it is read and printed. */
+interface Row {
+  readonly name: string;
+  readonly title: string;
+  readonly count: number;
+  readonly figure: (figures: WorldFigures) => number | undefined;
+  readonly digits?: number;
+}
+
+function rowsOf({ questions, withPicture }: WorldResults): readonly Row[] {
+  const of = (type: string): number => questions[type] ?? 0;
+  const kinds = Object.keys(withPicture.vqaByType);
+  return [
+    { name: 'existence', title: 'existence accuracy', count: of('existence'), figure: (f) => f.existence },
+    { name: '', title: 'existence says yes', count: of('existence'), figure: (f) => f.existenceYesRatio },
+    { name: 'vqa', title: 'VQA accuracy', count: kinds.reduce((n, kind) => n + of(kind), 0), figure: (f) => f.vqa },
+    ...kinds.map((kind): Row => {
+      return { name: `vqa.${kind}`, title: `  ${kind}`, count: of(kind), figure: (f) => f.vqaByType[kind] };
+    }),
+    { name: 'dialogue', title: 'last turn of three', count: of('dialogue'), figure: (f) => f.dialogue },
+    { name: 'pairs', title: 'about two pictures', count: of('pairs'), figure: (f) => f.pairs },
+    { name: 'rec', title: 'REC accuracy, IoU > 0.5', count: of('rec'), figure: (f) => f.rec },
+    { name: 'recMeanIou', title: 'REC mean IoU', count: of('rec'), figure: (f) => f.recMeanIou, digits: 3 },
+    { name: 'captionCider', title: 'caption CIDEr', count: of('caption'), figure: (f) => f.captionCider, digits: 3 },
+  ];
+}
+
+const COLUMNS = [
+  { title: '' },
+  ...['count', 'picture', 'wrong picture', 'grey', 'best prior', 'margin', '95 % interval', 'over'].map((title) => {
+    return { title, align: 'right' as const };
+  }),
+];
+
+function table(results: WorldResults, style: string): string {
+  const { withPicture, withWrongPicture, withGrey, withPrior, margins } = results;
+  const rows = rowsOf(results).map(({ name, title, count, figure, digits }) => {
+    const show = (value: number | undefined): string =>
+      value === undefined ? '-' : digits === undefined ? `${(value * 100).toFixed(1)} %` : value.toFixed(digits);
+    const bound = (value: number): string => (digits === undefined ? (value * 100).toFixed(1) : value.toFixed(digits));
+    const margin = margins[name];
+    const { low, high } = margin ?? {};
+    return [
+      title,
+      String(count),
+      ...[withPicture, withWrongPicture, withGrey, withPrior].map((figures) => show(figure(figures))),
+      margin === undefined ? '' : bound(margin.value),
+      low === undefined || high === undefined ? '' : `${bound(low)} .. ${bound(high)}`,
+      margin === undefined ? '' : margin.over,
+    ];
+  });
+  return [
+    `${results.scenes} unseen scenes, ${style} styles`,
+    formatTable(COLUMNS, rows),
+    '',
+    `Margin: the picture less the highest of the other three. Prior: the best constant answers learnt from ${results.prior.trainScenes} train scenes.`,
+    '',
+  ].join('\n');
 }

@@ -13,7 +13,16 @@ type EvalOptions = Omit<BenchmarkOptions, 'out'> & WorldOptions;
 const WORLD_ONLY = ['count', 'style', 'size'] as const;
 const BENCHMARKS_ONLY = [
   ...(['data', 'file', 'split', 'subset', 'prompts', 'coordinates', 'reader', 'limit', 'numShards', 'shard'] as const),
-  ...(['blind', 'maxNewTokens', 'temperature', 'topP', 'endpoint', 'endpointModel', 'endpointKeyEnv'] as const),
+  ...([
+    'blind',
+    'keepThinking',
+    'maxNewTokens',
+    'temperature',
+    'topP',
+    'endpoint',
+    'endpointModel',
+    'endpointKeyEnv',
+  ] as const),
   'concurrency',
 ] as const;
 
@@ -23,7 +32,7 @@ Benchmarks:
   pope, mme, mmbench, mmvp                  yes or no, and choices
   coco-caption, flickr30k                   captions
   vqav2, okvqa, textvqa, gqa, scienceqa     short answers
-  world                                     whether a model looks: unseen scenes, each question with a grey picture too
+  world                                     whether a model looks: unseen scenes, and what is had without looking
 
 The published files are looked for below --data by their own names; --file names others. A run that was stopped goes on
 where it was when the same command is given again. docs/evaluation.md tells what is read and how it is asked.
@@ -56,11 +65,12 @@ export function register(program: Command): void {
     .option('--prompts <name|file>', 'shikra, llava, general or a JSON file (default: by model; general for endpoints)')
     .addOption(
       new Option('--coordinates <frame>', 'frame of boxes in place of that of the prompts').choices([
-        ...['shikra', 'square', 'relative', 'thousandths', 'pixels'],
+        ...['unit', 'thousand', 'pixel', 'shikra', 'square', 'relative', 'thousandths', 'pixels'],
       ]),
     )
     .option('--reader <benchmark=name>', 'how answers are read, as in score; the default is the official way', collect)
     .option('--blind', 'ask everything again with grey pictures, and print those figures beside')
+    .option('--keep-thinking', 'read <think>...</think> with the answer; it is cut before reading otherwise')
     .option('--max-new-tokens <n>', 'longest answer in tokens (default: 128)', wholeNumber(1))
     .option('--temperature <t>', '0 takes the likeliest token each time (default)', realNumber(0, 100))
     .option('--top-p <p>', 'share of the probability that sampling draws from', realNumber(0, 1, true))

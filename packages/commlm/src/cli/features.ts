@@ -1,14 +1,25 @@
 // `commlm features <picture>`: hidden states of an encoder to safetensors, and as a picture of principal components.
-import { basename } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Features } from '../generate/features.js';
-import { checkExtension, checkOutputFile, withOutputErrors, writeFileAtomically } from './files.js';
-import { addFolderOptions, addPlaceOptions, FLOAT_FORMATS, levelList, type ModelOptions } from './options.js';
+import { checkExtension, checkOutputFile, withOutputErrors } from './files.js';
+import {
+  addFolderOptions,
+  addPictureOptions,
+  addPlaceOptions,
+  FLOAT_FORMATS,
+  levelList,
+  type ModelOptions,
+  type PictureOptions,
+} from './options.js';
 import { note, printJson } from './output.js';
-import { checkPicturesExist, openPicture } from './pictures.js';
+import { checkPicturesExist, pathsOf } from './pictures.js';
+import { printable } from './terminal-text.js';
 
-interface FeaturesOptions extends Omit<ModelOptions, 'model' | 'dtype'> {
+interface FeaturesOptions extends Omit<ModelOptions, 'model' | 'dtype'>, PictureOptions {
   readonly dtype?: (typeof FLOAT_FORMATS)[number];
   readonly encoder?: string;
   readonly branch?: string;
@@ -39,7 +50,7 @@ export function register(program: Command): void {
     .option('--draw <file>', 'paint the levels: first three principal components, one tile a level')
     .option('--keep-special', 'keep CLS, distillation and register tokens in front of the patches')
     .option('--json', 'print what was written as one JSON document');
-  addFolderOptions(addPlaceOptions(command, FLOAT_FORMATS));
+  addPictureOptions(addFolderOptions(addPlaceOptions(command, FLOAT_FORMATS)));
   command
     .addHelpText(
       'after',
@@ -77,16 +88,25 @@ async function features(path: string, options: FeaturesOptions): Promise<void> {
     checkOutputFile(out);
   }
   checkPicturesExist([path]);
-  const { source, name } = await openPicture(path);
   const { extractFeatures } = await import('../generate/features.js');
-  const result = await extractFeatures(source, options);
+  const { resolveModelFolder } = await import('../generate/model-folder.js');
+  for (const file of [out, draw]) {
+    if (file !== undefined)
+      refuseInputAsOutput(file, [...pathsOf([path]), ...filesIn(resolveModelFolder(options.encoder))]);
+  }
+  const result = await extractFeatures(path, options);
   try {
-    if (out !== undefined) await write(out, name, result);
+    if (out !== undefined) await write(out, path === '-' ? 'stdin' : path, result);
     if (draw !== undefined) await paint(draw, result);
     report(result, options);
   } finally {
     for (const level of result.levels.values()) level.dispose();
   }
+}
+
+/** The files that an encoder is read from. */
+function filesIn(folder: string): string[] {
+  return readdirSync(folder).map((name) => join(folder, name));
 }
 
 async function write(out: string, name: string, { levels, grid, encoder, numSpecial }: Features): Promise<void> {
@@ -105,7 +125,7 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
 async function paint(draw: string, { levels, grid }: Features): Promise<void> {
   const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
   const { encodePicture } = await import('../images/draw.js');
-  writeFileAtomically(draw, await encodePicture(paintLevels([...levels.values()], grid)));
+  writeDurably(draw, await encodePicture(paintLevels([...levels.values()], grid)));
   const names = [...levels.keys()];
   const perRow = tilesPerRow(names.length);
   const rows = Array.from({ length: Math.ceil(names.length / perRow) }, (_, i) =>
@@ -127,6 +147,6 @@ function report({ levels, grid, encoder }: Features, { out, draw, json }: Featur
     });
     return;
   }
-  for (const file of [out, draw]) if (file !== undefined) note(`written: ${file}`);
+  for (const file of [out, draw]) if (file !== undefined) note(printable(`written: ${file}`));
   note(`${encoder}: ${levels.size} levels, float[${shape.join(', ')}] each, ${grid.join(' x ')} patches`);
 }

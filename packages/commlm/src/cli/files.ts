@@ -1,41 +1,12 @@
-// Output files of commands: checked before work starts, written to the side and renamed, so nothing is left half-written.
-import { randomBytes } from 'node:crypto';
-import {
-  accessSync,
-  closeSync,
-  constants,
-  fsyncSync,
-  openSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { basename, dirname, extname, join, resolve } from 'node:path';
+// Output files of commands: checked before work starts.
+import { accessSync, constants, statSync } from 'node:fs';
+import { dirname, extname, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { isFileError, writeError } from '../files/durable.js';
 
 /** The error of an output that cannot be written. */
 function cannotWrite(path: string, why: string, fix: string): CommError {
   return new CommError(`Cannot write ${path}: ${why}.`, { code: 'cli/output', fix });
-}
-
-function whyNot(error: unknown): string {
-  switch ((error as NodeJS.ErrnoException).code) {
-    case 'ENOSPC':
-      return 'the disk is full';
-    case 'EDQUOT':
-      return 'the disk quota is used up';
-    case 'EACCES':
-    case 'EPERM':
-      return 'there is no permission';
-    case 'EROFS':
-      return 'the file system is read-only';
-    case 'ENOENT':
-    case 'ENOTDIR':
-      return 'its folder does not exist';
-    default:
-      return (error as Error).message;
-  }
 }
 
 /** Throws CommError unless a file can be made at `path`; called before the work whose result goes there. */
@@ -63,32 +34,11 @@ export function checkExtension(path: string, extensions: readonly string[]): voi
   });
 }
 
-/** Runs something that writes `path`; an error of the file system comes out as a sentence about that file. */
+/** Runs something that writes `path` whole itself; an error of the file system comes out as a sentence about that file. */
 export function withOutputErrors<T>(path: string, write: () => T): T {
   try {
     return write();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
-    throw cannotWrite(path, whyNot(error), 'Free some space or choose another place, then run the command again.');
+    throw isFileError(error) ? writeError(error, path) : error;
   }
-}
-
-/** Writes bytes or text to `path` whole or not at all: to the side first, then renamed. */
-export function writeFileAtomically(path: string, content: string | Uint8Array): void {
-  withOutputErrors(path, () => {
-    const temporary = join(dirname(resolve(path)), `.${basename(path)}.${randomBytes(4).toString('hex')}.part`);
-    try {
-      const file = openSync(temporary, 'w');
-      try {
-        writeFileSync(file, content);
-        fsyncSync(file);
-      } finally {
-        closeSync(file);
-      }
-      renameSync(temporary, path);
-    } catch (error) {
-      rmSync(temporary, { force: true });
-      throw error;
-    }
-  });
 }

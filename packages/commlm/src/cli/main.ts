@@ -6,6 +6,7 @@ import { nearestName } from '../config/json.js';
 import { COMMANDS, type CommandEntry } from './commands.js';
 import { listenForInterrupt } from './interrupt.js';
 import { hasPrintedJson, printJson, styleOf } from './output.js';
+import { printable } from './terminal-text.js';
 
 /** Version of the package, from its package.json. */
 function packageVersion(): string {
@@ -135,9 +136,9 @@ function describe(error: unknown): ErrorReport {
 function report(error: unknown, options: { debug: boolean; json: boolean }): number {
   const { exitCode, code, message, fix } = describe(error);
   const style = styleOf(process.stderr);
-  process.stderr.write(`${style.red('error:')} ${message}\n`);
-  if (fix !== undefined) process.stderr.write(`${style.dim('fix:')}   ${fix}\n`);
-  if (options.debug && error instanceof Error && error.stack) process.stderr.write(`${error.stack}\n`);
+  process.stderr.write(`${style.red('error:')} ${printable(message)}\n`);
+  if (fix !== undefined) process.stderr.write(`${style.dim('fix:')}   ${printable(fix)}\n`);
+  if (options.debug && error instanceof Error && error.stack) process.stderr.write(`${printable(error.stack)}\n`);
   if (options.json && !hasPrintedJson()) {
     printJson({ error: { code, message, ...(fix === undefined ? {} : { fix }) } });
   }

@@ -3,6 +3,7 @@ import type { CommSession } from '../generate/session.js';
 import type { ModelOptions } from './options.js';
 import { note } from './output.js';
 import { Progress } from './progress.js';
+import { printable } from './terminal-text.js';
 
 /** A load that is shorter than this shows nothing. */
 const QUIET_MS = 2000;
@@ -14,7 +15,7 @@ export async function openSession(options: ModelOptions): Promise<CommSession> {
   let progress: Progress | undefined;
   const session = await loadModel(options.model, {
     ...options,
-    onNote: note,
+    onNote: (line) => note(printable(line)),
     onWeight: (done, total) => {
       if (progress === undefined && Date.now() - started < QUIET_MS) return;
       progress ??= new Progress({ label: 'loading', total, unit: 'weights', start: done });

@@ -141,3 +141,16 @@ export function addDecodingOptions(command: Command): Command {
     .option('--stop <text...>', 'stop when the answer holds this text')
     .option('--system <text>', 'system prompt in place of the one the model was trained with');
 }
+
+/** Options of how picture files are opened. */
+export interface PictureOptions {
+  readonly rawOrientation?: boolean;
+}
+
+/** Adds `--raw-orientation` to a command. */
+export function addPictureOptions(command: Command): Command {
+  return command.option(
+    '--raw-orientation',
+    'leave pictures as they are stored (default: upright as their EXIF says, as viewers show them; so are boxes)',
+  );
+}

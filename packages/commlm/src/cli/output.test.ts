@@ -1,7 +1,7 @@
 // Figures for people and tables: units, alignment, styles that do not count as width.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';
+import { answerFor, formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';
 
 test('bytes, counts and durations have the unit that fits', () => {
   assert.deepEqual([0, 1023, 1024, 5 * 2 ** 20, 13.5e9].map(formatBytes), [
@@ -57,4 +57,10 @@ test('NO_COLOR and CI switch colours off on a terminal', () => {
       else process.env[name] = value;
     }
   }
+});
+
+test('an answer is exact for a pipe and harmless on a terminal', () => {
+  const text = 'a\u001b[2J\r\u009b\n';
+  assert.equal(answerFor({ isTTY: false }, text), text);
+  assert.equal(answerFor({ isTTY: true }, text), 'a\\x1b[2J\\x0d\\x9b\n');
 });

@@ -1,4 +1,5 @@
 // What the commands print: results on stdout, everything else on stderr, colour only on a terminal that wants it.
+import { printable } from './terminal-text.js';
 
 /** True when `stream` is a terminal that a person watches (not CI, not a pipe). */
 export function isInteractive(stream: NodeJS.WriteStream): boolean {
@@ -36,6 +37,11 @@ export function styleOf(stream: NodeJS.WriteStream = process.stdout): Style {
   };
 }
 
+/** An answer for `stream`: on a terminal without what would steer it, elsewhere exactly as it is. */
+export function answerFor(stream: Pick<NodeJS.WriteStream, 'isTTY'>, text: string): string {
+  return stream.isTTY ? printable(text) : text;
+}
+
 /** Writes one line on stdout. */
 export function print(line = ''): void {
   process.stdout.write(`${line}\n`);
@@ -52,7 +58,15 @@ let jsonPrinted = false;
 export function printJson(value: unknown): void {
   if (jsonPrinted) throw new Error('a --json run prints exactly one document');
   jsonPrinted = true;
-  process.stdout.write(`${JSON.stringify(value, undefined, 2)}\n`);
+  process.stdout.write(`${escapeControls(JSON.stringify(value, undefined, 2))}\n`);
+}
+
+/** JSON escapes the controls below the space alone; the others steer a terminal too, and mean the same escaped. */
+function escapeControls(json: string): string {
+  return json.replace(
+    /[\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g,
+    (character) => `\\u${(character.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
+  );
 }
 
 /** True when `printJson` was called in this process. */

@@ -1,15 +1,10 @@
 // Picture arguments of commands: files, `-` for stdin, and folders of pictures.
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, type Stats, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { CommError } from '../config/errors.js';
 
 const PICTURE_EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif']);
-
-/** A picture to load: a path or the bytes of a file, and the name to show for it. */
-export interface NamedPicture {
-  readonly name: string;
-  readonly source: string | Uint8Array;
-}
 
 /** The picture files of a folder by name (sub-folders are not entered); throws CommError when there are none. */
 export function picturesIn(folder: string): string[] {
@@ -27,17 +22,38 @@ export function picturesIn(folder: string): string[] {
 }
 
 /** stdin and URLs are no paths: they are the decoder's to read or refuse. */
-const isPath = (picture: string): boolean => picture !== '-' && !/^(data|https?):/i.test(picture);
+const isPath = (picture: string): boolean => picture !== '-' && !/^(data|https?|file):/i.test(picture);
+
+/** What lies at a path; undefined also for a path that the system does not take. */
+function factsOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
 
 /** True when `path` is an existing folder. */
 export function isFolder(path: string): boolean {
-  return isPath(path) && statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+  return isPath(path) && factsOf(path)?.isDirectory() === true;
+}
+
+/** The paths of picture arguments that lie in files, for what must not write onto one of them. */
+export function pathsOf(pictures: readonly string[]): string[] {
+  return pictures.flatMap((picture) => {
+    if (isPath(picture)) return [picture];
+    try {
+      return /^file:/i.test(picture) ? [fileURLToPath(picture)] : [];
+    } catch {
+      return [];
+    }
+  });
 }
 
 /** Checks that picture arguments exist before a model is loaded for them; throws CommError for a missing file. */
 export function checkPicturesExist(paths: readonly string[]): void {
   for (const path of paths) {
-    if (!isPath(path) || statSync(path, { throwIfNoEntry: false })) continue;
+    if (!isPath(path) || factsOf(path)) continue;
     throw new CommError(`There is no file ${path}.`, {
       code: 'image/not-found',
       fix: 'Check the path; a relative one starts at the current folder.',
@@ -46,19 +62,11 @@ export function checkPicturesExist(paths: readonly string[]): void {
   if (paths.filter((path) => path === '-').length > 1) {
     throw new CommError('Only one picture can come from stdin.', { code: 'cli/stdin', exitCode: 2 });
   }
-}
-
-/** Turns a picture argument into what the library takes; `-` reads all of stdin. */
-export async function openPicture(path: string): Promise<NamedPicture> {
-  if (path !== '-') return { name: path, source: path };
-  if (process.stdin.isTTY) {
+  if (paths.includes('-') && process.stdin.isTTY) {
     throw new CommError('The picture "-" is read from stdin, but stdin is a terminal.', {
       code: 'cli/stdin',
       fix: 'Pipe a picture in, as in: cat photo.jpg | commlm ask - "What is this?"',
       exitCode: 2,
     });
   }
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return { name: 'stdin', source: Buffer.concat(chunks) };
 }

@@ -1,6 +1,7 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { CommError } from '../config/errors.js';
 import type { StageConfig } from '../config/stage.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
@@ -12,7 +13,9 @@ import { Progress } from './progress.js';
 interface TrainOptions {
   readonly out?: string;
   readonly set: readonly string[];
+  readonly change: readonly string[];
   readonly resume?: boolean;
+  readonly changedData?: boolean;
   readonly dryRun?: boolean;
   readonly export?: string;
   readonly json?: boolean;
@@ -32,6 +35,13 @@ export function register(program: Command): void {
       [],
     )
     .option('--resume', 'go on from the newest checkpoint in the folder')
+    .option(
+      '--change <path=value>',
+      'with --resume: change a field of the recipe from here on (repeatable)',
+      (v: string, all: string[]) => [...all, v],
+      [],
+    )
+    .option('--changed-data', 'with --resume: go on although data files are not those that the run began with')
     .option('--export <folder>', 'write the model of the newest checkpoint there, and train nothing')
     .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
     .option('--json', 'print how the run ended, or the plan, as one JSON document')
@@ -43,6 +53,7 @@ export function register(program: Command): void {
         '  commlm train tiny-tokenizer',
         '  commlm train tiny-clip --set loop.steps=500 --out runs/out/short',
         '  commlm train tiny-clip --resume',
+        '  commlm train tiny-clip --resume --change loop.lr=0.0001   (recorded in run.json)',
         '  commlm train tiny-clip --export runs/out/so-far   (while it runs, or after it was stopped)',
       ].join('\n'),
     )
@@ -50,9 +61,24 @@ export function register(program: Command): void {
 }
 
 async function train(name: string, options: TrainOptions): Promise<void> {
-  const { applySettings, loadRecipe } = await import('../train/recipe.js');
-  const recipe = applySettings(await loadRecipe(name), options.set);
+  const { applySettings, changeRecipe, loadRecipe } = await import('../train/recipe.js');
+  const before = applySettings(await loadRecipe(name), options.set);
+  if (options.change.length > 0 && (options.resume !== true || options.export !== undefined)) {
+    throw new CommError('--change is for a run that goes on.', {
+      code: 'cli/usage',
+      fix: 'Add --resume; a run that begins takes --set.',
+      exitCode: 2,
+    });
+  }
+  const { recipe, change } = options.change.length > 0 ? changeRecipe(before, options.change) : { recipe: before };
   const out = options.out ?? join('runs', 'out', name);
+  if (options.changedData === true && options.resume !== true) {
+    throw new CommError('--changed-data says how a run goes on, and this one begins.', {
+      code: 'train/usage',
+      fix: 'Add --resume, or leave --changed-data out.',
+      exitCode: 2,
+    });
+  }
   if (options.dryRun === true) {
     await showPlan(recipe, out, options.json === true);
     if (recipe.kind === 'stage') await noteMissing(recipe.stage);
@@ -70,7 +96,9 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   const result = await runRecipe(await withFolders(recipe), {
     out,
     recipe,
+    ...(change === undefined ? {} : { change }),
     resume: options.resume === true,
+    changedData: options.changedData === true,
     log: (line) => bar.note(`${new Date().toISOString().slice(11, 19)} ${line}`),
     onStep: (step) => bar.update(step),
     signal,

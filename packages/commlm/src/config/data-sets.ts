@@ -22,6 +22,8 @@ const pictures = {
   picture: z.string().min(1).optional(),
   /** A file with names or ids of pictures, one a line or a JSON array: samples that show one of them are left out. */
   excludeImages: path.optional(),
+  /** Keys of the records that may be left aside; any other one that is not read and carries content is a fault. */
+  ignoreKeys: z.array(z.string().min(1)).min(1).optional(),
 };
 /** Kinds that ask by templates. */
 const asking = { ...pictures, templates: TemplateConfig.optional() };

@@ -3,12 +3,16 @@ import { z } from 'zod';
 
 const ErrorOrSkip = z.enum(['error', 'skip']);
 
-/** `error` stops the run with file and line; `skip` takes the next sample of the same set in its place and counts it. */
+/** `error` stops the run with file and line; `skip` takes the next sample of the same set in its place and counts it. Kinds with a default came later than recipes without them. */
 export const SkipConfig = z.strictObject({
   /** A picture that is missing or cannot be decoded. */
   picture: ErrorOrSkip,
   /** A line that the reader of its data set refuses. */
   malformed: ErrorOrSkip,
+  /** A box or point that covers nothing of its picture: without area, or (all but a tenth of it) outside. */
+  'empty-box': ErrorOrSkip.default('skip'),
+  /** A record with coordinates that tells another size of its picture than the picture has. */
+  'picture-size': ErrorOrSkip.default('error'),
   /** As many `<image>` as pictures are needed. */
   'image-count': ErrorOrSkip,
   /** More tokens than the recipe's maxLength; `truncate` drops turns and the end of the last answer, never a picture, and skips what does not fit even so. */

@@ -1,5 +1,6 @@
 /** How a training run steps, saves and looks at itself: the part of a recipe that every kind of training shares. */
 import { z } from 'zod';
+import type { SkipConfig } from './skip.js';
 import type { FeatureConfig, StageConfig } from './stage.js';
 
 /** Hyperparameters of a stage; an optional field that is absent switches its feature off. */
@@ -36,6 +37,10 @@ export const LoopConfig = z.strictObject({
 });
 export type LoopConfig = Readonly<z.infer<typeof LoopConfig>>;
 
+/** Fields that a run may go on with other values of, when it is told so: what a run that went astray may need. */
+export const CHANGEABLE: readonly Changeable[] = ['loop.lr', 'loop.clipNorm', 'loop.skipNorm', 'stage.skip.limit'];
+
+type Changeable = `loop.${keyof LoopConfig}` | `stage.skip.${keyof SkipConfig}`;
 type Bookkeeping = `loop.${keyof LoopConfig}` | `stage.${keyof StageConfig}` | `stage.features.${keyof FeatureConfig}`;
 
 /** Fields that change what is written, where, or how fast, and never a number: a run may go on with other ones. */

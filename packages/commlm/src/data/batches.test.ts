@@ -64,6 +64,8 @@ const store: PictureStore = {
 const SKIP: SkipConfig = {
   picture: 'skip',
   malformed: 'error',
+  'empty-box': 'skip',
+  'picture-size': 'error',
   'image-count': 'error',
   'too-long': 'error',
   untrained: 'error',

@@ -28,6 +28,7 @@ export interface BatchSettings {
 /** A sample that was left out. */
 export interface Skipped {
   readonly kind: ProblemKind;
+  readonly set: string;
   /** Names the set and the place, so that the same sample is counted once. */
   readonly sample: string;
   readonly message: string;
@@ -38,6 +39,8 @@ export interface MixtureBatch {
   readonly rows: Rows;
   /** In the order of the rows. */
   readonly samples: readonly PreparedSample[];
+  /** The set of each sample that was drawn. */
+  readonly sets: readonly string[];
   readonly skipped: readonly Skipped[];
 }
 
@@ -62,13 +65,15 @@ export class MixtureBatches {
   /** Batch `index` from 0; throws SampleError for a fault that is not skipped. */
   async batch(index: number): Promise<MixtureBatch> {
     const skipped: Skipped[] = [];
-    const prepared = await Promise.all(this.draws(index).map((draw) => this.#prepare(draw, skipped)));
+    const draws = this.draws(index);
+    const prepared = await Promise.all(draws.map((draw) => this.#prepare(draw, skipped)));
     const { packing, maxLength, padId } = this.#settings;
     const rows = collate(
       prepared.map(({ example }) => example),
       { packing, maxLength, padId },
     );
-    return { rows, samples: rows.order.map((place) => prepared[place]!), skipped };
+    const sets = draws.map(({ set }) => set);
+    return { rows, samples: rows.order.map((place) => prepared[place]!), sets, skipped };
   }
 
   /** Which samples are in a batch, before any is skipped. */
@@ -116,7 +121,7 @@ export class MixtureBatches {
       } catch (error) {
         // What is too long even when it is truncated is skipped as well.
         if (!(error instanceof SampleError) || this.#settings.skip[error.kind] === 'error') throw error;
-        skipped.push({ kind: error.kind, sample: `${set}/${place.index}`, message: error.message });
+        skipped.push({ kind: error.kind, set, sample: `${set}/${place.index}`, message: error.message });
       }
     }
     throw new CommError(

@@ -1,8 +1,8 @@
 /** Opens a data set by its configuration. */
-import { readFile } from 'node:fs/promises';
 import type { DataSetConfig } from '../config/data-sets.js';
+import { readTextAsync } from '../files/read.js';
 import { type Drafts, dataSet } from './draft.js';
-import { dataPlace, unreadable } from './json-records.js';
+import { dataPlace, WHAT } from './json-records.js';
 import type { DataSet } from './sample.js';
 import { openCaptionLines, openFlickrCaptions, openKarpathy } from './sets/captions.js';
 import { openChat } from './sets/chat.js';
@@ -102,12 +102,7 @@ function openDrafts(config: DataSetConfig): Promise<Drafts> {
 
 /** Names or ids of pictures, one a line or as a JSON array. */
 async function readExcluded(file: string): Promise<ReadonlySet<string>> {
-  let text: string;
-  try {
-    text = await readFile(file, 'utf8');
-  } catch (cause) {
-    throw unreadable(file, cause);
-  }
+  const text = await readTextAsync(file, { what: WHAT });
   if (!text.trimStart().startsWith('['))
     return new Set(
       text

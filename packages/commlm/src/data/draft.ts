@@ -2,16 +2,18 @@
  * From a record of a file to a sample: every reader makes a draft of one record, and what all of them have in common is
  * done here: ids, keys of pictures, the choice by draw, and the check of placeholders and boxes.
  */
-import type { PixelBox, PixelPoint } from '../images/frames.js';
+import { EMPTY_BOX, fitMark } from './boxes.js';
 import type { Records } from './json-records.js';
-import { asList, asObject, type Id, type JsonObject, listField, type Place } from './place.js';
-import type { DataSet, Mark, Sample, SampleTurn } from './sample.js';
+import type { KeyCheck } from './keys.js';
+import { asObject, type Id, type JsonObject, type Place } from './place.js';
+import type { DataSet, Sample, SampleTurn, Size } from './sample.js';
 import { Random } from './world/random.js';
 
-/** What a record says about its picture: a name, an id, or both. */
+/** What a record says about its picture: a name, an id, or both, and its size where coordinates lie on it. */
 export interface PictureName {
   readonly name?: string;
   readonly id?: Id;
+  readonly size?: Size | undefined;
 }
 
 /** A sample before its picture keys are made. */
@@ -20,27 +22,33 @@ export interface Draft {
   readonly key: string;
   readonly place: Place;
   readonly pictures: readonly PictureName[];
+  readonly system?: string | undefined;
   readonly turns: readonly SampleTurn[];
 }
 
 /** A data set before pictures are named and left out. */
 export interface Drafts {
   readonly length: number;
+  /** Records that give no sample, by what they are. */
+  readonly leftOut?: Readonly<Record<string, number>>;
   draft(index: number, random: Random): Draft;
   /** The pictures of a sample, for those formats that know them without making the draft. */
   readonly pictures?: (index: number) => readonly PictureName[];
 }
 
-/** One sample for each record of a file, by its number. */
+/** One sample for each record of a file, by its number; `check` looks at the keys first. */
 export function eachRecord(
   records: Records,
-  draft: (record: JsonObject, place: Place, random: Random) => Pick<Draft, 'pictures' | 'turns'>,
+  check: KeyCheck,
+  draft: (record: JsonObject, place: Place, random: Random) => Pick<Draft, 'pictures' | 'system' | 'turns'>,
 ): Drafts {
   return {
     length: records.length,
     draft: (index, random) => {
       const place = records.place(index);
-      return { key: String(index + 1), place, ...draft(records.object(index), place, random) };
+      const record = records.object(index);
+      check(record, place);
+      return { key: String(index + 1), place, ...draft(record, place, random) };
     },
   };
 }
@@ -57,9 +65,11 @@ export interface PictureRules {
 /** A data set of drafts. Samples of excluded pictures are left out; faulty records stay, to be told of when they are read. */
 export function dataSet(name: string, drafts: Drafts, rules: PictureRules): DataSet {
   const kept = rules.excluded === undefined ? undefined : keptIndices(drafts, rules.excluded);
+  const numExcluded = kept === undefined ? 0 : drafts.length - kept.length;
   return {
     name,
     length: kept?.length ?? drafts.length,
+    leftOut: { ...drafts.leftOut, ...(numExcluded === 0 ? {} : { 'excluded sample': numExcluded }) },
     sample: (index, draw) => {
       const record = kept === undefined ? index : kept[index];
       if (record === undefined || !(record >= 0 && record < drafts.length)) {
@@ -97,7 +107,7 @@ function spellings({ name, id }: PictureName): string[] {
 }
 
 function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sample {
-  const { place, turns } = draft;
+  const { place, turns, system } = draft;
   const numShown = turns.reduce((sum, turn) => sum + count(turn.question, IMAGE) + count(turn.answer, IMAGE), 0);
   if (numShown !== draft.pictures.length) {
     throw place.error(
@@ -107,8 +117,19 @@ function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sa
     );
   }
   for (const turn of turns) checkMarks(turn, draft.pictures.length, place);
-  const pictures = draft.pictures.map((named) => ({ store, key: pictureKey(picture, named, place) }));
-  return { id: `${set}/${draft.key}`, where: String(place), pictures, turns };
+  const pictures = draft.pictures.map(({ size, ...named }) => ({
+    store,
+    key: pictureKey(picture, named, place),
+    ...(size === undefined ? {} : { size }),
+  }));
+  const fitted = turns.map((turn) => ({
+    ...turn,
+    marks: turn.marks.map((mark) =>
+      fitMark(mark, pictures[mark.picture]?.size, (problem, fix) => place.error(problem, fix, EMPTY_BOX)),
+    ),
+  }));
+  const identity = { id: `${set}/${draft.key}`, where: String(place) };
+  return { ...identity, pictures, ...(system === undefined ? {} : { system }), turns: fitted };
 }
 
 const IMAGE = /<image>/g;
@@ -142,96 +163,6 @@ export function pictureKey(form: string, { name, id }: PictureName, place: Place
     }
     return String(value).padStart(Number(width ?? 0), '0');
   });
-}
-
-/** Width and height of a picture in pixels, where the file tells. */
-export interface Size {
-  readonly width: number;
-  readonly height: number;
-}
-
-/** Four numbers as a box. `corners`: x1, y1, x2, y2; `size`: x, y, width, height. Cut to the picture if that is known. */
-export function asBox(value: unknown, form: 'corners' | 'size', place: Place, picture?: Size): PixelBox {
-  const numbers = asNumbers(value, 4, place, form === 'corners' ? 'x1, y1, x2, y2' : 'x, y, width, height');
-  const [x1, y1, c, d] = numbers as [number, number, number, number];
-  const [x2, y2] = form === 'corners' ? [c, d] : [x1 + c, y1 + d];
-  if (x2 < x1 || y2 < y1) {
-    throw place.error(
-      form === 'corners'
-        ? `the box ${numbers.join(', ')} has its corners the wrong way round.`
-        : `the box ${numbers.join(', ')} has a size below zero.`,
-      form === 'corners' ? 'The form is x1, y1, x2, y2, not x, y, width, height.' : 'The form is x, y, width, height.',
-    );
-  }
-  if (x2 < 0 || y2 < 0 || (picture !== undefined && (x1 > picture.width || y1 > picture.height))) {
-    const size = picture === undefined ? '' : ` (${picture.width} x ${picture.height})`;
-    throw place.error(`the box ${numbers.join(', ')} lies outside of the picture${size}.`, 'Boxes are in its pixels.');
-  }
-  // Published boxes reach over the edge by a pixel or two.
-  const right = picture?.width ?? x2;
-  const bottom = picture?.height ?? y2;
-  return [Math.max(x1, 0), Math.max(y1, 0), Math.min(x2, right), Math.min(y2, bottom)];
-}
-
-/** Two numbers as a point in pixels. */
-export function asPoint(value: unknown, place: Place): PixelPoint {
-  const [x, y] = asNumbers(value, 2, place, 'x, y') as [number, number];
-  if (x < 0 || y < 0)
-    throw place.error(`the point ${x}, ${y} lies outside of the picture.`, 'Points are in its pixels.');
-  return [x, y];
-}
-
-function asNumbers(value: unknown, n: number, place: Place, form: string): number[] {
-  const list = asList(value, place);
-  if (list.length !== n || list.some((item) => typeof item !== 'number' || !Number.isFinite(item))) {
-    throw place.error(`${n} numbers ${form} are needed, but this is ${JSON.stringify(value).slice(0, 60)}.`);
-  }
-  return list as number[];
-}
-
-/** A field with one box. */
-export function boxField(
-  object: JsonObject,
-  name: string,
-  form: 'corners' | 'size',
-  place: Place,
-  picture?: Size,
-): PixelBox {
-  return asBox(listField(object, name, place), form, place.at(name), picture);
-}
-
-/** A field with a list of boxes. */
-export function boxesField(object: JsonObject, name: string, place: Place, picture?: Size): PixelBox[] {
-  return listField(object, name, place).map((box, i) => asBox(box, 'corners', place.at(`${name}[${i}]`), picture));
-}
-
-/** Shikra's `boxes_seq`: for each placeholder the indices of its boxes. */
-export function boxGroups(sequence: unknown, boxes: readonly PixelBox[], place: Place): Mark[] {
-  return asList(sequence, place).map((group, i): Mark => {
-    const at = place.at(`group ${i + 1}`);
-    const chosen = asList(group, at).map((index) => {
-      const box = typeof index === 'number' ? boxes[index] : undefined;
-      if (box === undefined)
-        throw at.error(`${JSON.stringify(index)} is not the index of one of ${boxes.length} boxes.`);
-      return box;
-    });
-    if (chosen.length === 0) throw at.error('the group has no box.');
-    return { kind: 'boxes', picture: 0, boxes: chosen };
-  });
-}
-
-/** Boxes of the first picture. */
-export const boxesMark = (...boxes: PixelBox[]): Mark => ({ kind: 'boxes', picture: 0, boxes });
-
-/** Points of the first picture. */
-export const pointsMark = (...points: PixelPoint[]): Mark => ({ kind: 'points', picture: 0, points });
-
-/** Optional `width` and `height`. */
-export function sizeOf(object: JsonObject): Size | undefined {
-  const { width, height } = object;
-  return typeof width === 'number' && typeof height === 'number' && width > 0 && height > 0
-    ? { width, height }
-    : undefined;
 }
 
 /** An object in a list field. */

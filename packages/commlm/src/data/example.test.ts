@@ -5,7 +5,7 @@ import { paddedFrame } from '../images/frames.js';
 import { IGNORE_LABEL } from '../text/conversation.js';
 import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.js';
 import { collate, packRows } from './collate.js';
-import { buildExample, type Example, emptyBoxes, SampleError, type TextSettings } from './example.js';
+import { buildExample, type Example, fitToPictures, SampleError, type TextSettings } from './example.js';
 import type { Sample, SampleTurn } from './sample.js';
 
 const tokenizer = goldenTokenizer(
@@ -133,6 +133,34 @@ test('all pictures in front where the form has them there', () => {
   assert.match(text(example), /^<s><im_start>(<im_patch>){4}<im_end>In: What is in/);
 });
 
+test('an answer that is not to be learned is read, in a fixed form and by a template', () => {
+  const template =
+    "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% for p in m.content %}{{ p.text }}{% endfor %}{{ eos_token }}{% endfor %}";
+  const turns = [{ ...turn('Is it a dog?', 'A bad answer.'), learned: false as const }, turn('Is it?', 'Yes.')];
+  for (const [settings, told] of [
+    [shikra, ' Yes.</s>'],
+    [withConversation({ kind: 'template', contents: 'parts', template }), 'Yes.</s>'],
+  ] as const) {
+    const example = buildExample(sampleOf(turns, 0), [], settings, 'error');
+    assert.equal(learned(example), told);
+    const whole = buildExample(sampleOf([turn('Is it a dog?', 'A bad answer.'), turns[1]!], 0), [], settings, 'error');
+    assert.deepEqual(example.ids, whole.ids, 'what is read stays');
+  }
+  const none = sampleOf([turns[0]!], 0);
+  assert.throws(() => buildExample(none, [], shikra, 'error'), { code: 'data/untrained' });
+});
+
+test("a system text of the sample stands in the place of the model's own", () => {
+  const sample = { ...sampleOf([turn('Is it?', 'Yes.')], 0), system: 'Be brief.' };
+  assert.equal(text(buildExample(sample, [], shikra, 'error')), '<s>Be brief. USER: Is it? ASSISTANT: Yes.</s>');
+  const template =
+    "{% for m in messages %}{{ '<|' + m.role + '|>' }}{% for p in m.content %}{{ p.text }}{% endfor %}{{ eos_token }}{% endfor %}";
+  const settings = withConversation({ kind: 'template', contents: 'parts', template });
+  const example = buildExample(sample, [], settings, 'error');
+  assert.match(text(example), /<\|system\|>Be brief\.<\/s><\|user\|>Is it\?/);
+  assert.equal(learned(example), 'Yes.</s>');
+});
+
 test('truncation drops whole turns, then the end of the answer, and never a picture', () => {
   const long = sampleOf([
     turn('<image> What is it?', 'A dog that runs over the green field.'),
@@ -181,18 +209,29 @@ test('faults of a sample are errors with file and line', () => {
   fails(sampleOf([turn('<image> at <boxes>?', 'A dog.', elsewhere)]), 'data/malformed', /picture 2 of 1/);
 });
 
-test('boxes that cover nothing of their picture are found', () => {
-  const boxes = [
-    [0, 0, 10, 10],
-    [90, 40, 120, 60],
-    [5, 5, 5, 9],
-    [100, 0, 130, 20],
+test('boxes are cut to their picture, and one that covers nothing of it is a fault', () => {
+  const fit = (box: readonly [number, number, number, number]) => {
+    const marks = [{ kind: 'boxes', picture: 0, boxes: [[1, 1, 2, 2], box] }] as const;
+    const fitted = fitToPictures(sampleOf([turn('<image> <boxes>?', 'A dog.', marks)]), [paddedFrame(100, 50)]);
+    const [mark] = fitted.turns[0]!.marks;
+    return mark?.kind === 'boxes' ? mark.boxes[1] : undefined;
+  };
+  assert.deepEqual(fit([0, 0, 10, 10]), [0, 0, 10, 10]);
+  assert.deepEqual(fit([-5, 40, 120, 60]), [0, 40, 100, 50]);
+  // A tenth of its width is on the picture; a bit less is not enough.
+  assert.deepEqual(fit([90, 0, 190, 20]), [90, 0, 100, 20]);
+  const refused = [
+    [[90.5, 0, 190.5, 20], /lies nearly all outside of the picture \(100 x 50\)/],
+    [[5, 5, 5, 9], /has no area/],
+    [[100, 0, 130, 20], /lies outside of the picture/],
+    [[0, -904, 30, -880], /lies outside of the picture/],
   ] as const;
-  const sample = sampleOf([turn('<image> <boxes>?', 'A dog.', [{ kind: 'boxes', picture: 0, boxes }])]);
-  assert.deepEqual(
-    emptyBoxes(sample, [paddedFrame(100, 50)]).map((line) => line.split(']')[0]),
-    ['[5, 5, 5, 9', '[100, 0, 130, 20'],
-  );
+  for (const [box, message] of refused) {
+    assert.throws(
+      () => fit(box),
+      (error) => error instanceof SampleError && error.kind === 'empty-box' && message.test(error.message),
+    );
+  }
 });
 
 test('rows are packed to the brim, each example whole and in one row', () => {

@@ -7,7 +7,6 @@
 import { CommError } from '../config/errors.js';
 import { type CommConfig, vicunaConversation } from '../config/model.js';
 import {
-  clampPixelBox,
   type Frame,
   type NormalizedBox,
   type NormalizedPoint,
@@ -24,6 +23,7 @@ import {
   splitPictures,
 } from '../text/conversation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import { fitMark } from './boxes.js';
 import type { Mark, Sample, SampleTurn } from './sample.js';
 
 /** What a model makes of text. */
@@ -62,10 +62,20 @@ export interface Example {
 export interface WrittenTurn {
   readonly question: string;
   readonly answer: string;
+  /** Absent where the answer is learned. */
+  readonly learned?: false;
 }
 
 /** What can be wrong with a sample. */
-export const PROBLEM_KINDS = ['picture', 'malformed', 'image-count', 'too-long', 'untrained'] as const;
+export const PROBLEM_KINDS = [
+  'picture',
+  'malformed',
+  'empty-box',
+  'picture-size',
+  'image-count',
+  'too-long',
+  'untrained',
+] as const;
 export type ProblemKind = (typeof PROBLEM_KINDS)[number];
 
 /** An error of one sample, with its kind; the message begins with file and line. */
@@ -86,7 +96,8 @@ export class SampleError extends CommError {
 /** An error as one of its sample; what is no CommError is no fault of the sample and stays as it is. */
 export function asSampleError(error: unknown, kind: ProblemKind, where: string): unknown {
   if (error instanceof SampleError || !(error instanceof CommError)) return error;
-  return new SampleError(kind, where, error.message, error.fix, error);
+  const own = PROBLEM_KINDS.find((known) => error.code === `data/${known}`);
+  return new SampleError(own ?? kind, where, error.message, error.fix, error);
 }
 
 /** Coordinates of a mark as fractions of the square of its picture. */
@@ -109,7 +120,10 @@ export function normalizedMark(
 }
 
 /** A turn with its coordinates written out. */
-export function writeSampleTurn({ question, answer, marks }: SampleTurn, frames: readonly Frame[]): WrittenTurn {
+export function writeSampleTurn(
+  { question, answer, marks, learned }: SampleTurn,
+  frames: readonly Frame[],
+): WrittenTurn {
   const numInQuestion = question.match(/<boxes>|<points>/g)?.length ?? 0;
   const fill = (text: string, own: readonly Mark[]): string => {
     const values = own.map((mark) => normalizedMark(mark, frames));
@@ -118,23 +132,21 @@ export function writeSampleTurn({ question, answer, marks }: SampleTurn, frames:
       points: values.flatMap((value) => ('points' in value ? [value.points] : [])),
     });
   };
-  return { question: fill(question, marks.slice(0, numInQuestion)), answer: fill(answer, marks.slice(numInQuestion)) };
+  const written = {
+    question: fill(question, marks.slice(0, numInQuestion)),
+    answer: fill(answer, marks.slice(numInQuestion)),
+  };
+  return learned === undefined ? written : { ...written, learned };
 }
 
-/** Boxes that cover nothing of their picture: the corners are swapped or equal, or all of it lies outside. */
-export function emptyBoxes({ turns }: Sample, frames: readonly Frame[]): string[] {
-  return turns.flatMap(({ marks }) =>
-    marks.flatMap((mark) => {
-      const frame = frames[mark.picture];
-      if (mark.kind !== 'boxes' || frame === undefined) return [];
-      return mark.boxes
-        .filter((box) => {
-          const [x1, y1, x2, y2] = clampPixelBox(box, frame).box;
-          return box[2] <= box[0] || box[3] <= box[1] || x2 <= x1 || y2 <= y1;
-        })
-        .map((box) => `[${box.join(', ')}] on a picture of ${frame.width} x ${frame.height}`);
-    }),
-  );
+/** The sample with its boxes cut to their pictures. Throws a SampleError for one that covers nothing of its picture. */
+export function fitToPictures(sample: Sample, frames: readonly Frame[]): Sample {
+  const fault = (problem: string, fix: string): SampleError => new SampleError('empty-box', sample.where, problem, fix);
+  const turns = sample.turns.map((turn) => ({
+    ...turn,
+    marks: turn.marks.map((mark) => fitMark(mark, frames[mark.picture], fault)),
+  }));
+  return { ...sample, turns };
 }
 
 const numPlaces = (text: string): number => text.split('<image>').length - 1;
@@ -167,7 +179,7 @@ export function buildExample(
   let rendered: Rendered;
   try {
     written = sample.turns.map((turn) => writeSampleTurn(turn, frames));
-    rendered = renderTurns(written, settings);
+    rendered = renderTurns(written, settings, sample.system);
   } catch (error) {
     throw asSampleError(error, 'malformed', where);
   }
@@ -184,13 +196,17 @@ export function buildExample(
   const numTurns = written.length;
   while (rendered.ids.length > maxLength && written.length > 1) {
     written = written.slice(0, -1);
-    rendered = renderTurns(written, settings);
+    rendered = renderTurns(written, settings, sample.system);
   }
   const tokens = Math.max(0, rendered.ids.length - maxLength);
   if (tokens > 0) rendered = cutEnd(rendered, maxLength, where);
   const cut = { turns: numTurns - written.length, tokens };
   if (!rendered.labels.some((label) => label !== IGNORE_LABEL)) {
-    throw new SampleError('untrained', where, 'the sample has no token to learn: its answers are empty.');
+    throw new SampleError(
+      'untrained',
+      where,
+      'the sample has no token to learn: its answers are empty or not to be learned.',
+    );
   }
   return { id, where, ...rendered, turns: written, ...(cut.turns + cut.tokens > 0 ? { cut } : {}) };
 }
@@ -216,10 +232,11 @@ function cutEnd({ ids, labels, imageSlots }: Rendered, maxLength: number, where:
   return cut;
 }
 
-/** Written turns as the model reads them. */
+/** Written turns as the model reads them, behind its own system text or another one. */
 export function renderTurns(
   turns: readonly WrittenTurn[],
   { tokenizer, model, tokensPerImage }: TextSettings,
+  system?: string,
 ): Rendered {
   const { imageTokens } = model;
   const bare = imageTokens.kind === 'bare';
@@ -228,10 +245,10 @@ export function renderTurns(
   const lengths = new Array<number>(numPictures).fill(tokensPerImage);
   if (form.kind === 'roles') {
     const { ids, labels, imageSlots } = renderConversation(
-      turns.map(({ question, answer }) => ({
+      turns.map(({ question, ...answer }) => ({
         question:
           form.pictures === 'front' ? question.replaceAll('<image>', '').trim() : inPlace(question, form.pictureEnd),
-        answer,
+        ...answer,
       })),
       {
         tokenizer,
@@ -239,21 +256,24 @@ export function renderTurns(
         imageTokens: lengths,
         imageStyle: bare ? 'llava-1.5' : 'shikra',
         patchId: imageTokens.patchId,
+        ...(system === undefined ? {} : { system }),
       },
     );
     return { ids, labels, imageSlots };
   }
-  const messages = turns.flatMap(({ question, answer }): ChatMessage[] => [
+  const spoken = turns.flatMap(({ question, answer, ...learned }): ChatMessage[] => [
     {
       role: 'user',
       content: inPlace(question, '').map((part) =>
         typeof part === 'string' ? { type: 'text', text: part } : { type: 'image' },
       ),
     },
-    { role: 'assistant', content: [{ type: 'text', text: answer }] },
+    { role: 'assistant', content: [{ type: 'text', text: answer }], ...learned },
   ]);
+  const before: ChatMessage[] =
+    system === undefined ? [] : [{ role: 'system', content: [{ type: 'text', text: system }] }];
   return encodeChat(
-    messages,
+    [...before, ...spoken],
     tokenizer,
     { imageId: imageTokens.patchId, imageTokens: lengths },
     {
@@ -272,8 +292,8 @@ function inPlace(question: string, pictureEnd: string): Exclude<Question, string
 }
 
 /** A guess at the tokens of a sample, from the length of its texts alone: enough to put samples of like length together. */
-export function estimateLength({ turns, pictures }: Sample, tokensPerImage: number): number {
-  const numLetters = turns.reduce((sum, { question, answer }) => sum + question.length + answer.length, 0);
+export function estimateLength({ turns, pictures, system = '' }: Sample, tokensPerImage: number): number {
+  const numLetters = turns.reduce((sum, { question, answer }) => sum + question.length + answer.length, system.length);
   const numMarks = turns.reduce(
     (sum, { marks }) =>
       sum +

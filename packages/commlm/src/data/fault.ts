@@ -22,19 +22,3 @@ export function reasonOf(error: unknown): string {
   if (code === 'EISDIR') return 'this is a folder, a file is needed.';
   return `it cannot be read (${code ?? (error instanceof Error ? error.message : String(error))}).`;
 }
-
-/** The error for a key that a store does not have; names a key of the same file name, or any, to compare with. */
-export function noPicture(store: string, key: string, keys: Iterable<string>): CommError {
-  const base = key.slice(key.lastIndexOf('/') + 1);
-  let first: string | undefined;
-  for (const other of keys) {
-    first ??= other;
-    if (other !== base && !other.endsWith(`/${base}`)) continue;
-    return pictureError(`${store}, ${key}`, 'there is no such picture.', {
-      fix: `There is ${other}: correct "picture" of the data set, the form of its keys.`,
-    });
-  }
-  return pictureError(`${store}, ${key}`, 'there is no such picture.', {
-    fix: `Add it, or leave it out by "excludeImages". Keys are such as ${first ?? 'none'}.`,
-  });
-}

@@ -2,12 +2,15 @@
  * Records of JSON and JSON-lines files by index. Only offsets are kept, 16 bytes a record, and a record is read and parsed
  * when it is asked for; so a file of many gigabytes costs little memory, and no text ever is as long as the file.
  */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
-import { findJsonFault } from '../files/json-fault.js';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { findJsonFault, type JsonFault, NO_NUMBER } from '../files/json-fault.js';
+import { checkFile, openRegularFile } from '../files/read.js';
 import { asObject, type Id, idField, type JsonObject, Place } from './place.js';
 
 const CODE = 'data/sample';
 const CHUNK = 1 << 22;
+/** Longest record that is read, in bytes: a text of the engine ends near 2^29. */
+const MAX_RECORD = 2 ** 28;
 const QUOTE = 0x22;
 const BACKSLASH = 0x5c;
 const COMMA = 0x2c;
@@ -68,21 +71,10 @@ class PositionedFile {
 
   constructor(path: string) {
     this.path = path;
-    try {
-      this.#handle = openSync(path, 'r');
-    } catch (cause) {
-      throw unreadable(path, cause);
-    }
-    const stat = fstatSync(this.#handle);
-    if (!stat.isFile()) {
-      closeSync(this.#handle);
-      throw dataPlace(path).error('this is a folder, a file is needed.', 'Correct the path.');
-    }
-    this.size = stat.size;
-    if (this.size === 0) {
-      closeSync(this.#handle);
-      throw dataPlace(path).error('the file is empty.', 'Download or write it again.');
-    }
+    checkFile(path, WHAT);
+    this.#handle = openRegularFile(path, WHAT);
+    this.size = fstatSync(this.#handle).size;
+    if (this.size === 0) throw dataPlace(path).error('the file is empty.', 'Download or write it again.');
   }
 
   read(start: number, end: number): Buffer {
@@ -110,37 +102,49 @@ class PositionedFile {
     return line;
   }
 
-  /** Parses a stretch; `place` says what it is. */
-  parse(start: number, end: number, place: Place): unknown {
-    let text: string;
+  close(): void {
+    closeSync(this.#handle);
+  }
+
+  /** The text of a stretch; `place` says what it is. */
+  text(start: number, end: number, place: Place): string {
+    if (end - start > MAX_RECORD) {
+      throw place.error(`it has ${end - start} bytes, more than the ${MAX_RECORD} that are read.`, 'Check the file.');
+    }
     try {
-      text = DECODER.decode(this.read(start, end));
+      return DECODER.decode(this.read(start, end));
     } catch {
       const line = `line ${this.lineOf(start)}`;
       const at = place.detail === line ? place : place.at(line);
       throw at.error('the text is not valid UTF-8.', 'Save the file as UTF-8.');
     }
+  }
+
+  /** Parses a stretch; `place` says what it is. */
+  parse(start: number, end: number, place: Place): unknown {
+    const text = this.text(start, end, place);
     try {
       return JSON.parse(text) as unknown;
     } catch {
       const fault = findJsonFault(text);
       const line = `line ${this.lineOf(start) + fault.line - 1}`;
       const at = place.detail === line ? place : place.at(line);
-      throw at
-        .at(`column ${fault.column}`)
-        .error(`not valid JSON: ${fault.problem}.`, 'Write the file again with a JSON library; a cut file ends early.');
+      throw at.at(`column ${fault.column}`).error(`not valid JSON: ${fault.problem}.`, jsonFix(fault));
     }
   }
 }
 
+function jsonFix({ problem }: JsonFault): string {
+  if (problem.startsWith(NO_NUMBER)) {
+    return 'Python writes it where a number is missing: leave the record out, or write a number.';
+  }
+  return 'Write the file again with a JSON library; a cut file ends early.';
+}
+
 const DECODER = new TextDecoder('utf-8', { fatal: true });
 
-/** The error for a file that cannot be opened. */
-export function unreadable(path: string, cause: unknown): Error {
-  const reason = (cause as NodeJS.ErrnoException).code;
-  const problem = reason === 'ENOENT' ? 'there is no such file.' : `it cannot be read (${reason ?? 'unknown reason'}).`;
-  return dataPlace(path).error(problem, 'Correct the path, or put the file there.');
-}
+/** What the files of data sets are, in sentences about them. */
+export const WHAT = 'the data';
 
 /** Lines of a text file by index. */
 export interface Lines {
@@ -155,13 +159,7 @@ export function openLines(path: string): Lines {
   const { length, start, end } = findLines(file);
   return {
     length,
-    text: (index) => {
-      try {
-        return DECODER.decode(file.read(start(index), end(index))).replace(/\r$/, '');
-      } catch {
-        throw dataPlace(path, `line ${index + 1}`).error('the text is not valid UTF-8.', 'Save the file as UTF-8.');
-      }
-    },
+    text: (index) => file.text(start(index), end(index), dataPlace(path, `line ${index + 1}`)).replace(/\r$/, ''),
   };
 }
 
@@ -172,14 +170,33 @@ export function openJsonLines(path: string): Records {
   if (firstByte(file) === OPEN_LIST) {
     throw dataPlace(path, 'line 1').error(
       'this is a JSON array, one object per line is needed.',
-      'Write one JSON object a line, or name the kind of data set that is read from JSON.',
+      `Write one JSON object a line, as \`jq -c '.[]' ${path}\` does, or name the kind of data set that is read from JSON.`,
     );
   }
-  return records(
-    length,
-    (index) => dataPlace(path, `line ${index + 1}`),
-    (index, place) => file.parse(start(index), end(index), place),
-  );
+  const place = (index: number): Place => dataPlace(path, `line ${index + 1}`);
+  if (length > 1) refuseLongObject(file.text(start(0), end(0), place(0)), place(0));
+  return records(length, place, (index, at) => file.parse(start(index), end(index), at));
+}
+
+/** Objects that go over several lines are named as that, rather than each of their lines as a fault. */
+function refuseLongObject(line: string, place: Place): void {
+  try {
+    JSON.parse(line);
+  } catch {
+    if (!/^\s*\{/.test(line) || findJsonFault(line).problem !== 'the text ends early') return;
+    throw place.error(
+      'an object goes over several lines, and one object a line is needed.',
+      `Write one JSON object a line, as \`jq -c . ${place.file}\` does.`,
+    );
+  }
+}
+
+/** Records of a file that is an array or holds one object a line, whatever it is called. */
+export function openArrayOrLines(path: string): Records {
+  const file = new PositionedFile(path);
+  const first = firstByte(file);
+  file.close();
+  return first === OPEN_OBJECT ? openJsonLines(path) : openJson(path).elements();
 }
 
 interface LineOffsets {
@@ -225,11 +242,25 @@ function firstByte(file: PositionedFile): number | undefined {
   return file.read(start, Math.min(file.size, start + 4096)).find((byte) => byte > 0x20);
 }
 
+/** First bytes of packed files, in hexadecimal. */
+const PACKED: readonly (readonly [start: string, name: string])[] = [
+  ['1f8b', 'gzip data'],
+  ['504b', 'a zip archive'],
+  ['28b52ffd', 'Zstandard data'],
+  ['fd377a585a', 'xz data'],
+  ['425a68', 'bzip2 data'],
+  ['50415231', 'a parquet file'],
+];
+
 function refuseOtherFiles(bytes: Buffer, path: string): void {
   const place = dataPlace(path);
-  if (bytes[0] === 0x1f && bytes[1] === 0x8b) throw place.error('this is gzip data, not JSON.', 'Unpack it first.');
-  if (bytes[0] === 0x50 && bytes[1] === 0x4b) throw place.error('this is a zip archive, not JSON.', 'Unpack it first.');
-  if (bytes.includes(0)) throw place.error('the file holds zero bytes, so it is not JSON.', 'Check the path.');
+  const head = bytes.toString('hex', 0, 8);
+  const packed = PACKED.find(([start]) => head.startsWith(start));
+  if (packed !== undefined) throw place.error(`this is ${packed[1]}, not text.`, 'Unpack it first.');
+  if (head.startsWith('fffe') || head.startsWith('feff')) {
+    throw place.error('the text is UTF-16.', 'Save the file as UTF-8.');
+  }
+  if (bytes.includes(0)) throw place.error('the file holds zero bytes, so it is not text.', 'Check the path.');
 }
 
 function records(length: number, place: (i: number) => Place, parse: (i: number, place: Place) => unknown): Records {
@@ -255,6 +286,8 @@ class Elements {
   readonly ends = new Offsets();
 }
 
+const AFTER_END = 'there is text after the end of the value';
+
 /** What a walk over the bytes finds. */
 class Layout {
   root: 'array' | 'object' | undefined;
@@ -269,7 +302,7 @@ class Layout {
 /** Finds the records of a JSON file: one pass over its bytes that follows brackets and quotes. */
 class LayoutWalker {
   readonly layout = new Layout();
-  readonly #fail: (offset: number, problem: string) => Error;
+  readonly #fail: (offset: number, problem: string, byte?: number) => Error;
   #depth = 0;
   #inText = false;
   #escaped = false;
@@ -281,7 +314,7 @@ class LayoutWalker {
   #colon = -1;
   #list: Elements | undefined;
 
-  constructor(fail: (offset: number, problem: string) => Error) {
+  constructor(fail: (offset: number, problem: string, byte?: number) => Error) {
     this.#fail = fail;
   }
 
@@ -350,7 +383,7 @@ class LayoutWalker {
   }
 
   #open(byte: number, at: number): void {
-    if (this.layout.root !== undefined) throw this.#fail(at, 'there is text after the end of the value');
+    if (this.layout.root !== undefined) throw this.#fail(at, AFTER_END, byte);
     if (byte !== OPEN_LIST && byte !== OPEN_OBJECT) {
       // A byte order mark may stand first.
       if (at < 3 && byte >= 0xbb) return;
@@ -415,12 +448,19 @@ class LayoutWalker {
 /** Finds the records of a JSON file. @throws CommError `data/sample` with the line where it stops being JSON. */
 export function openJson(path: string): JsonDocument {
   const file = new PositionedFile(path);
-  const walker = new LayoutWalker((offset, problem) =>
-    dataPlace(path, `line ${file.lineOf(offset)}`).error(
+  const walker = new LayoutWalker((offset, problem, byte) => {
+    const place = dataPlace(path, `line ${file.lineOf(offset)}`);
+    if (problem === AFTER_END && byte === OPEN_OBJECT) {
+      return place.error(
+        'a second object begins, and this kind of data set is read from one JSON value.',
+        `These are JSON lines: put them into an array, as \`jq -s . ${path}\` does, or check the kind of the data set.`,
+      );
+    }
+    return place.error(
       `not valid JSON: ${problem}.`,
       'Write the file again with a JSON library; a cut file ends early.',
-    ),
-  );
+    );
+  });
   file.scan((bytes, offset) => {
     if (offset === 0) refuseOtherFiles(bytes, path);
     walker.see(bytes, offset);

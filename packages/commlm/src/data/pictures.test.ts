@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -191,12 +192,148 @@ test('a table of base64 gives its pictures, by the names or the numbers of its c
   });
 });
 
+test('a missing picture is told of with the nearest key, in every kind of store', async () => {
+  const names = ['train/Caf\u0065\u0301.png', 'sub/b c.jpg', 'Big.JPG'];
+  const root = join(folder, 'meant');
+  for (const name of names) {
+    await mkdir(join(root, name, '..'), { recursive: true });
+    await writeFile(join(root, name), bytesOf(name));
+  }
+  const [zip, shard, table, tsv] = ['zip', 'tar', 'parquet', 'tsv'].map((kind) => join(folder, `meant.${kind}`)) as [
+    string,
+    string,
+    string,
+    string,
+  ];
+  await writeFile(zip, zipOf(names));
+  await writeFile(shard, await tarOf(names));
+  await writeFile(table, parquetOf(names));
+  await writeFile(tsv, names.map((name) => `${name}\t${bytesOf(name).toString('base64')}\n`).join(''));
+  const stores: PictureStoreConfig[] = [
+    { kind: 'folder', folder: root },
+    { kind: 'zip', file: zip },
+    { kind: 'tar', files: [shard] },
+    { kind: 'parquet', files: [table], image: 'image' },
+    { kind: 'tsv', file: tsv, columns: { key: 0, image: 1 } },
+  ];
+  const meant: readonly (readonly [key: string, there: string, how: string, fix?: RegExp])[] = [
+    ['train/Caf\u00e9.png', names[0]!, 'the same name in another Unicode form (NFD there, NFC in the record)'],
+    ['sub\\b c.jpg', names[1]!, 'the same path with "/" for "\\"'],
+    ['sub/b%20c.jpg', names[1]!, 'the same name without the escapes of a web address'],
+    ['big.jpg', names[2]!, 'the same name in other case'],
+    ['images/Big.JPG', names[2]!, 'the same name in another folder', /the form of its keys, to "\{base\}"/],
+    ['b c.jpg', names[1]!, 'the same name in another folder', /the form of its keys, to "sub\/\{name\}"/],
+    ['x/b c.jpg', names[1]!, 'the same name in another folder', /the form of its keys, to "sub\/\{base\}"/],
+    // No form of keys makes these.
+    ['C:\\data\\Big.JPG', names[2]!, 'the same name in another folder', /Rename the picture/],
+    ['Caf\u00e9.png', names[0]!, 'the same name in another folder', /Rename the picture/],
+    ['Big.png', names[2]!, 'the same name with another ending'],
+  ];
+  for (const config of stores) {
+    const store = await openPictureStore(config);
+    for (const [key, there, how, fix = /./] of meant) {
+      assert.equal(await store.has(key), false, key);
+      await assert.rejects(store.read(key), (error: Error & { code?: string; fix?: string }) => {
+        assert.equal(error.code, 'data/picture');
+        assert.ok(error.message.endsWith(`there is no such picture, but there is ${there}, ${how}.`), error.message);
+        assert.match(error.fix ?? '', fix);
+        return true;
+      });
+    }
+    await assert.rejects(store.read('nothing.gif'), {
+      message: /there is no such picture\.$/,
+      fix: /Keys are such as /,
+    });
+    await store.close();
+  }
+});
+
+/** An archive whose list says that the packed member b.png has `size` bytes. */
+function declaring(size: number): Buffer {
+  const zip = zipOf(['a.png', 'b.png']);
+  zip.writeUInt32LE(size, zip.lastIndexOf('PK\x01\x02') + 24);
+  return zip;
+}
+
+test('a picture that says it is larger than any is refused before memory is taken', async () => {
+  const size = 2 ** 28 + 1;
+  const refused = async (config: PictureStoreConfig, key: string): Promise<void> => {
+    const store = await openPictureStore(config);
+    await assert.rejects(store.read(key), {
+      code: 'data/picture',
+      message: /has 268435457 bytes, more than the 268435456/,
+    });
+    await store.close();
+  };
+  await writeFile(join(folder, 'bomb.zip'), declaring(size));
+  await refused({ kind: 'zip', file: join(folder, 'bomb.zip') }, 'b.png');
+  const head = (await tarOf(['a.png'])).subarray(512, 1024);
+  head.write(`${size.toString(8).padStart(11, '0')} `, 124, 'latin1');
+  head.write('        ', 148, 'latin1');
+  head.write(
+    `${head
+      .reduce((sum, byte) => sum + byte, 0)
+      .toString(8)
+      .padStart(6, '0')}\0 `,
+    148,
+    'latin1',
+  );
+  const shard = join(folder, 'bomb.tar');
+  await writeFile(shard, head);
+  await truncate(shard, 512 + size + 1024);
+  await refused({ kind: 'tar', files: [shard] }, 'a.png');
+  const file = join(folder, 'bomb');
+  await writeFile(file, '');
+  await truncate(file, size);
+  const store = await openPictureStore({ kind: 'folder', folder });
+  await assert.rejects(store.read('bomb'), { code: 'file/too-large' });
+});
+
+test('a member that holds more than its archive says ends there', async () => {
+  await writeFile(join(folder, 'lie.zip'), declaring(10));
+  const store = await openPictureStore({ kind: 'zip', file: join(folder, 'lie.zip') });
+  await assert.rejects(store.read('b.png'), { code: 'data/picture', message: /b\.png: .*too many bytes/ });
+  await store.close();
+});
+
+test('two members of one name are refused where they differ', async () => {
+  const twice = join(folder, 'twice.zip');
+  await writeFile(twice, zipOf(['a.jpg', 'a.jpg']));
+  await (await openPictureStore({ kind: 'zip', file: twice })).close();
+  const other = zipOf(['a.jpg', 'b.jpg']);
+  const last = other.lastIndexOf('b.jpg');
+  other.write('a.jpg', last);
+  await writeFile(twice, other);
+  await assert.rejects(openPictureStore({ kind: 'zip', file: twice }), {
+    message: /a\.jpg: the member is there twice, with other content/,
+  });
+});
+
+test('a pipe or a device in the place of an archive is refused at once', {
+  skip: process.platform === 'win32',
+}, async () => {
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const path of [pipe, '/dev/zero']) {
+    const stores: PictureStoreConfig[] = [
+      { kind: 'zip', file: path },
+      { kind: 'tar', files: [path] },
+      { kind: 'parquet', files: [path], image: 'image' },
+      { kind: 'tsv', file: path, columns: { key: 0, image: 1 } },
+    ];
+    for (const config of stores) await assert.rejects(openPictureStore(config), { code: 'file/not-regular' });
+  }
+  const store = await openPictureStore({ kind: 'folder', folder });
+  await assert.rejects(store.read('pipe'), { code: 'file/not-regular', message: /is a named pipe/ });
+});
+
 test('a missing picture is told of with the nearest key', async () => {
   const file = join(folder, 'near.zip');
   await writeFile(file, zipOf(KEYS));
   const store = await openPictureStore({ kind: 'zip', file });
   await assert.rejects(store.read('val/a.jpg'), {
-    fix: 'There is train/a.jpg: correct "picture" of the data set, the form of its keys.',
+    message: /there is no such picture, but there is train\/a\.jpg, the same name in another folder/,
+    fix: /the form of its keys, to "train\/\{base\}"/,
   });
   await assert.rejects(store.read('z.jpg'), { fix: /Keys are such as train\/a\.jpg/ });
   await store.close();

@@ -1,6 +1,6 @@
 /** Samples of opened data sets with their pictures, made ready: what the loader, the preview and the check have in common. */
-import { CommError } from '../config/errors.js';
-import { decodeImage, type RgbImage } from '../images/decode.js';
+import { standInOf } from '../files/read.js';
+import { type DecodedImage, decodeImage, decodeInFrame } from '../images/decode.js';
 import type { Frame } from '../images/frames.js';
 import { makeSquares, type SquarePlan, type Squares } from '../images/squares.js';
 import {
@@ -8,17 +8,23 @@ import {
   buildExample,
   checkPictureCount,
   type Example,
+  fitToPictures,
   SampleError,
   type TextSettings,
 } from './example.js';
+import { pictureError } from './fault.js';
 import type { Place } from './mixture.js';
-import type { DataSet, PictureRef, PictureStore, Sample } from './sample.js';
+import type { DataSet, PictureRef, PictureStore, Sample, Size } from './sample.js';
 
 /** Data sets and picture stores, open. */
 export interface OpenedData {
   readonly sets: ReadonlyMap<string, DataSet>;
   readonly stores: ReadonlyMap<string, PictureStore>;
 }
+
+/** First bytes of a file that tell a stand-in. */
+const HEAD = 4096;
+const STAND_IN_FIX = 'Get the picture itself: `git lfs pull` in a clone, or download it again.';
 
 /** How samples become examples. */
 export interface ReaderSettings {
@@ -40,8 +46,15 @@ export interface PreparedSample {
 /** A picture, ready. */
 export interface PreparedPicture extends Squares {
   readonly ref: PictureRef;
-  readonly image: RgbImage;
+  /** In the frame of its coordinates: upright, or as stored where the record's size says so. */
+  readonly image: DecodedImage;
 }
+
+/** Whether a picture is kept as it is stored, although its file says that it lies otherwise. */
+export const isAsStored = ({ ref: { size }, image }: PreparedPicture): boolean =>
+  size !== undefined && image.orientation > 4 && image.width === image.storedWidth && !isSquare(image);
+
+const isSquare = ({ width, height }: Size): boolean => width === height;
 
 /** Reads samples and makes them ready; every fault of one is a SampleError. */
 export class SampleReader {
@@ -58,8 +71,7 @@ export class SampleReader {
     try {
       return this.#data.sets.get(set)!.sample(index, draw);
     } catch (error) {
-      const isCount = error instanceof CommError && error.code === 'data/image-count';
-      throw asSampleError(error, isCount ? 'image-count' : 'malformed', '');
+      throw asSampleError(error, 'malformed', '');
     }
   }
 
@@ -74,11 +86,10 @@ export class SampleReader {
       numBytes += size;
       pictures.push({ ref, image, ...makeSquares(image, squares) });
     }
-    const example = this.example(
-      sample,
-      pictures.map(({ frame }) => frame),
-    );
-    return { sample, example, pictures: pictures.slice(0, example.imageSlots.length), numBytes };
+    const frames = pictures.map(({ frame }) => frame);
+    const fitted = fitToPictures(sample, frames);
+    const example = this.example(fitted, frames);
+    return { sample: fitted, example, pictures: pictures.slice(0, example.imageSlots.length), numBytes };
   }
 
   /** The example of a sample whose pictures lie in these frames. */
@@ -90,8 +101,9 @@ export class SampleReader {
   /** Throws a SampleError for the first picture that is not there; reads none. */
   async requirePictures({ pictures, where }: Sample): Promise<void> {
     for (const { store, key } of pictures) {
-      if (await this.#store(store, where).has(key)) continue;
-      throw new SampleError('picture', where, `${store}/${key} is not there.`);
+      const opened = this.#store(store, where);
+      // Reading what is not there tells why, and what was meant.
+      if (!(await opened.has(key))) await opened.read(key).catch((error) => this.#refuse(error, { store, key }, where));
     }
   }
 
@@ -101,25 +113,42 @@ export class SampleReader {
     throw new SampleError('picture', where, `there is no picture store "${store}".`, 'Name it in the recipe.');
   }
 
-  async #picture({ store, key }: PictureRef, where: string): Promise<{ image: RgbImage; size: number }> {
-    const opened = this.#store(store, where);
+  async #picture(ref: PictureRef, where: string): Promise<{ image: DecodedImage; size: number }> {
+    const opened = this.#store(ref.store, where);
     try {
-      const bytes = await opened.read(key);
-      return { image: await decodeImage(bytes), size: bytes.length };
+      const bytes = await opened.read(ref.key);
+      const standIn = standInOf(bytes.subarray(0, HEAD), bytes.length);
+      if (standIn !== undefined)
+        throw pictureError(`${ref.store}/${ref.key}`, `this is ${standIn}.`, { fix: STAND_IN_FIX });
+      return { image: await this.#inItsFrame(bytes, ref, where), size: bytes.length };
     } catch (error) {
-      const fault = asSampleError(error, 'picture', where);
-      // A decoder does not know the name of what it decodes.
-      if (fault instanceof SampleError && !fault.message.includes(key)) {
-        throw new SampleError(
-          'picture',
-          where,
-          `${store}/${key}: ${fault.message.slice(where.length + 2)}`,
-          fault.fix,
-          error,
-        );
-      }
-      throw fault;
+      this.#refuse(error, ref, where);
     }
+  }
+
+  /** The picture in the frame that its coordinates are in; without a size, upright. */
+  async #inItsFrame(bytes: Uint8Array, { store, key, size }: PictureRef, where: string): Promise<DecodedImage> {
+    if (size === undefined) return await decodeImage(bytes);
+    const { image, fits } = await decodeInFrame(bytes, size);
+    if (fits) return image;
+    const [said, found] = [size, image].map(({ width, height }) => `${width} x ${height}`);
+    const swapped = image.width === size.height && image.height === size.width;
+    throw new SampleError(
+      'picture-size',
+      where,
+      `${store}/${key} has ${found} pixels, but the record says ${said}${swapped ? ': its sides are swapped, as where a picture was turned and lost its EXIF orientation' : ''}.`,
+      'Use the pictures that the record was made on, or correct its size and coordinates.',
+    );
+  }
+
+  #refuse(error: unknown, { store, key }: PictureRef, where: string): never {
+    const fault = asSampleError(error, 'picture', where);
+    // A decoder does not know the name of what it decodes.
+    if (fault instanceof SampleError && !fault.message.includes(key)) {
+      const message = `${store}/${key}: ${fault.message.slice(where.length + 2)}`;
+      throw new SampleError(fault.kind, where, message, fault.fix, error);
+    }
+    throw fault;
   }
 
   /** Closes the stores. */

@@ -1,12 +1,14 @@
 /** Entries of the `refs(...).p` pickle of the refer tool, or of the same as JSON. */
-import { readFileSync } from 'node:fs';
 import { Parser } from 'pickleparser';
-import { dataPlace, openJson, unreadable } from './json-records.js';
+import { readBytes } from '../files/read.js';
+import { dataPlace, openJson, WHAT } from './json-records.js';
 import { asList, asObject, type JsonObject, type Place } from './place.js';
 
 /** First bytes of a pickled list: protocol 2 and above, protocol 0, protocol 1. JSON starts with none of them. */
 const PICKLE_STARTS: ReadonlySet<number | undefined> = new Set([0x80, 0x28, 0x5d]);
 const PROTOCOL_0_START = 0x28;
+/** Many times the largest published file (RefCOCOg's, some 50 MB). */
+const MAX_BYTES = 2 ** 30;
 
 /** Escapes that stay in the texts of protocol 0 when it is parsed. */
 const ESCAPE = /\\(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|(.))/g;
@@ -19,12 +21,7 @@ export interface RefEntry {
 
 /** The entries of a refs file in its order. @throws CommError `data/sample` when it cannot be read. */
 export function readRefEntries(path: string): RefEntry[] {
-  let bytes: Buffer;
-  try {
-    bytes = readFileSync(path);
-  } catch (cause) {
-    throw unreadable(path, cause);
-  }
+  const bytes = readBytes(path, { what: WHAT, limitBytes: MAX_BYTES });
   if (!isPickle(bytes)) {
     const records = openJson(path).elements();
     return Array.from({ length: records.length }, (_, i) => ({ entry: records.object(i), place: records.place(i) }));

@@ -4,12 +4,20 @@
  */
 import type { PixelBox, PixelPoint } from '../images/frames.js';
 
+/** Width and height of a picture in pixels. */
+export interface Size {
+  readonly width: number;
+  readonly height: number;
+}
+
 /** Where the bytes of a picture are. */
 export interface PictureRef {
   /** Name of the store in the data set's configuration: a folder, an archive, a table. */
   readonly store: string;
   /** Path or key within the store. */
   readonly key: string;
+  /** What the record says of its size, where coordinates lie on it: the frame that they are in. */
+  readonly size?: Size;
 }
 
 /** What one `<boxes>` or `<points>` stands for: coordinates in pixels of a picture of the sample. */
@@ -23,6 +31,8 @@ export interface SampleTurn {
   readonly answer: string;
   /** One for each `<boxes>` and `<points>`, in the order of the text, question first. */
   readonly marks: readonly Mark[];
+  /** Absent where the answer is learned: only what a record takes out is read and not learned. */
+  readonly learned?: false;
 }
 
 /** One training sample. */
@@ -33,6 +43,8 @@ export interface Sample {
   readonly where: string;
   /** In the order of their `<image>`. */
   readonly pictures: readonly PictureRef[];
+  /** System text of the record, in the place of the model's own. */
+  readonly system?: string;
   readonly turns: readonly SampleTurn[];
 }
 
@@ -40,6 +52,8 @@ export interface Sample {
 export interface DataSet {
   readonly name: string;
   readonly length: number;
+  /** Records that give no sample by the rules of their set, by what they are: crowd regions, excluded samples. */
+  readonly leftOut?: Readonly<Record<string, number>>;
   /**
    * Sample `index`; `draw` seeds what is chosen anew each time it is seen (the template, the order of candidates).
    * Throws CommError `data/sample` with file and line when it is malformed.

@@ -1,7 +1,7 @@
 /** Lists of template sentences: the built-in ones, those of a file, or a single one; each is checked for its placeholders. */
-import { readFile } from 'node:fs/promises';
 import type { TemplateConfig } from '../config/data-sets.js';
 import { CommError } from '../config/errors.js';
+import { readJsonAsync } from '../files/read.js';
 import { TASK_PLACEHOLDERS, TEMPLATE_SENTENCES, type TemplateTask } from './template-sentences.js';
 import type { Random } from './world/random.js';
 
@@ -46,20 +46,7 @@ export async function loadTemplates(task: TemplateTask, config: TemplateConfig |
 }
 
 async function readSentences(file: string): Promise<readonly string[]> {
-  let value: unknown;
-  try {
-    value = JSON.parse(await readFile(file, 'utf8'));
-  } catch (cause) {
-    const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-    throw new CommError(
-      `${file}: ${missing ? 'there is no such file' : `it cannot be read as JSON: ${(cause as Error).message}`}.`,
-      {
-        code: 'data/template',
-        fix: 'Templates are a JSON array of texts.',
-        cause,
-      },
-    );
-  }
+  const value = await readJsonAsync(file, { what: 'the templates' });
   if (!Array.isArray(value) || value.length === 0 || value.some((item) => typeof item !== 'string')) {
     throw new CommError(`${file}: a JSON array of texts is needed.`, {
       code: 'data/template',

@@ -3,17 +3,24 @@
  * appended and synced before anything else is asked, so that after a kill nothing is asked twice; a line that a kill cut off
  * is dropped. Lines may come in any order: an endpoint answers as it likes.
  */
-import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import { closeSync, existsSync, fsyncSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
+import { whyNoWrite } from '../files/durable.js';
+import { readBytes } from '../files/read.js';
 import type { Id } from './formats/files.js';
 
-/** One answer. */
+/** One answer, or that there was none. */
 export interface LoggedAnswer {
   readonly id: Id;
   /** Asked with a grey picture. */
   readonly blind?: true;
   readonly answer: string;
   readonly finishReason: string;
+  /** Why there was no answer; the question is asked again by the next run, and the last line about it counts. */
+  readonly unanswered?: string;
+  /** Start of the SHA-256 of the picture that was shown. */
+  readonly pictureHash?: string;
 }
 
 /** What all answers of a log share: plain JSON values. */
@@ -22,7 +29,8 @@ export type LogHead = Readonly<Record<string, unknown>>;
 /** Key of an answer within its log. */
 export const answerKey = (id: Id, blind: boolean): string => `${blind ? 'blind' : 'seen'} ${JSON.stringify(id)}`;
 
-function foreign(path: string, why: string): CommError {
+/** The error of a record that cannot be gone on with. */
+export function foreign(path: string, why: string): CommError {
   return new CommError(`${path} belongs to another run: ${why}.`, {
     code: 'eval/foreign-run',
     fix: 'Name another folder with --out, or delete this one to start again.',
@@ -45,7 +53,7 @@ export function firstDifference(before: unknown, now: unknown, path = ''): strin
 
 /** The head and the whole lines of a log, and how many bytes they take. */
 function readLog(path: string): { readonly lines: readonly string[]; readonly numBytes: number } {
-  const bytes = readFileSync(path);
+  const bytes = readBytes(path, { what: 'the record of answers', limitBytes: constants.MAX_STRING_LENGTH });
   const numBytes = bytes.lastIndexOf(0x0a) + 1;
   const text = bytes.toString('utf8', 0, numBytes);
   return { lines: text === '' ? [] : text.slice(0, -1).split('\n'), numBytes };
@@ -126,9 +134,7 @@ export class AnswerLog {
   }
 
   #writeError(cause: unknown): CommError {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const why = code === 'ENOSPC' ? 'the disk is full' : code === 'EACCES' ? 'there is no permission' : message;
-    return new CommError(`Cannot write ${this.#path}: ${why}.`, {
+    return new CommError(`Cannot write ${this.#path}: ${whyNoWrite(cause)}.`, {
       code: 'eval/output',
       fix: 'Make room or choose another folder; the same command goes on where this run ended.',
       cause,

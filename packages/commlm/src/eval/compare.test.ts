@@ -52,6 +52,9 @@ function folderOf(answers: readonly string[], changes: Partial<BenchmarkResult> 
     published: false,
     figures: { accuracy: { value: accuracy, low: 0, high: 1 } },
     numCut: 0,
+    unanswered: null,
+    thinking: { count: 0, cut: true },
+    clusters: 2,
     prompt: { template: '<question>', answer: 'as-is' },
     maxNewTokens: 8,
     data: [{ role: 'random', path: 'pope_random.jsonl', sha256: 'ab' }],
@@ -87,7 +90,7 @@ test('compare: differences, McNemar and what changed', async () => {
   const [a, b] = [folderOf(ANSWERS_A), folderOf(ANSWERS_B)];
   const [pope] = (await compare(a, b)).benchmarks;
   const { difference, low, high, p } = pope?.figures['accuracy'] ?? assert.fail();
-  assert.ok(Math.abs(difference + 0.4) < 1e-12);
+  assert.ok(Math.abs(difference + 0.4) <= 2 * Number.EPSILON); // two shares, each rounded once
   assert.ok((low as number) < -0.4 && (high as number) >= -0.4 && (p as number) <= 1);
   assert.deepEqual(pope?.mcnemar, { units: 5, onlyA: 2, onlyB: 0, p: 0.5 });
   assert.deepEqual(
@@ -100,6 +103,15 @@ test('compare: differences, McNemar and what changed', async () => {
   assert.deepEqual((await compare(b, b)).benchmarks[0]?.changes, []);
 });
 
+test('compare: questions about one picture count together', async () => {
+  // Ten questions about one picture, all lost, are one piece of evidence: its sign may as well be the other one.
+  const all = (answer: string): string[] => Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? answer : 'no'));
+  const [pope] = (await compare(folderOf(all('Yes')), folderOf(all('no')))).benchmarks;
+  assert.equal(pope?.clusters, 2);
+  assert.deepEqual(pope?.mcnemar, { units: 20, onlyA: 10, onlyB: 0, p: 1 });
+  assert.ok(pope?.notes.some((line) => /2 pictures in the smallest part/.test(line)));
+});
+
 test('compare: what cannot be compared is refused with the reason', async () => {
   const a = folderOf(ANSWERS_A);
   const other = (changes: Partial<BenchmarkResult>): string => folderOf(ANSWERS_B, changes);
@@ -107,10 +119,14 @@ test('compare: what cannot be compared is refused with the reason', async () => 
   await assert.rejects(compare(a, other({ data })), /the data differ, in their file of random/);
   await assert.rejects(compare(a, other({ reader: 'lmms-eval' })), /read as official, the other as lmms-eval/);
   await assert.rejects(compare(a, folderOf(ANSWERS_B.slice(1))), /5 questions here, 4 there/);
+  const unanswered = { count: 2, reasons: { 'no content': 2 }, alsoLeftOut: 0 };
+  await assert.rejects(compare(a, other({ unanswered })), /2 questions have no answer in the second run/);
+  await assert.rejects(compare(a, other({ thinking: { count: 1, cut: false } })), /thinking was cut in one and read/);
+  assert.equal((await compare(a, other({ thinking: { count: 0, cut: false } }))).benchmarks.length, 1);
   await assert.rejects(compare(a, other({ benchmark: 'mme' })), /no benchmark in common/);
   await assert.rejects(compare(a, other({}), { benchmarks: ['gqa'] }), /gqa cannot be compared/);
   await assert.rejects(compare(a, other({ count: 9, total: 9 })), /5 questions here, 9 there/);
-  await assert.rejects(compare(a, join(root, 'none')), /there is no such file/);
+  await assert.rejects(compare(a, join(root, 'none')), /There is no file .*results\.json/);
   writeFileSync(join(a, 'results.json'), '{"version": 7}');
   await assert.rejects(compare(a, a), /not a results file of version 1/);
 });

@@ -1,11 +1,13 @@
 /** Two folders of results over the same data: which differences are real, and which answers changed. */
 import { CommError } from '../config/errors.js';
-import { unitsOf } from './benchmarks/benchmark.js';
+import { type Unit, unitsOf } from './benchmarks/benchmark.js';
 import { findBenchmark } from './benchmarks/index.js';
+import { FEW_CLUSTERS } from './bootstrap.js';
+import { strataOf } from './clusters.js';
 import type { Id } from './formats/files.js';
 import { readResults, readSamples } from './read-results.js';
 import type { BenchmarkResult, EvalResults, EvalSample } from './results.js';
-import { mcnemarExact, type PairedOptions, pairedBootstrap } from './significance.js';
+import { type PairedOptions, pairedBootstrap, signFlipTest } from './significance.js';
 
 /** One figure of both runs; interval and p-value are null for figures that are not resampled. */
 export interface FigureComparison {
@@ -18,7 +20,10 @@ export interface FigureComparison {
   readonly p: number | null;
 }
 
-/** Units that are right in one run alone: a question, both questions of an MME picture, all rotations of MMBench. */
+/**
+ * Units that are right in one run alone: a question, both questions of an MME picture, all rotations of MMBench. The p-value
+ * counts pictures, each with what it gained and lost; with one unit a picture it is McNemar's exact test.
+ */
 export interface McNemar {
   readonly units: number;
   readonly onlyA: number;
@@ -43,6 +48,8 @@ export interface BenchmarkComparison {
   readonly benchmark: string;
   readonly reader: string;
   readonly count: number;
+  /** Pictures, or questions where there are none: what intervals and p-values are over. */
+  readonly clusters: number;
   /** By name, the main one first. */
   readonly figures: Readonly<Record<string, FigureComparison>>;
   /** Null where answers are not simply right or wrong. */
@@ -87,9 +94,32 @@ function requireSame(a: BenchmarkResult, b: BenchmarkResult): void {
   if (a.reader !== b.reader) {
     throw refusal(benchmark, `one was read as ${a.reader}, the other as ${b.reader}`, 'Use one --reader for both.');
   }
+  for (const [result, which] of [
+    [a, 'the first'],
+    [b, 'the second'],
+  ] as const) {
+    if (!result.unanswered) continue;
+    throw refusal(
+      benchmark,
+      `${result.unanswered.count} questions have no answer in ${which} run`,
+      'Give its command again, which asks for them.',
+    );
+  }
+  if (isThinkingCut(a) !== isThinkingCut(b)) {
+    throw refusal(
+      benchmark,
+      'thinking was cut in one and read in the other',
+      'Give --keep-thinking in both or in none.',
+    );
+  }
   if (a.count !== b.count) {
     throw refusal(benchmark, `${a.count} questions here, ${b.count} there`, 'Use the same --limit for both.');
   }
+}
+
+/** Whether thinking was cut; results without any are the same either way, and fit both. */
+function isThinkingCut({ thinking }: BenchmarkResult): boolean {
+  return thinking === undefined || thinking.count === 0 || thinking.cut;
 }
 
 function pairSamples(
@@ -137,20 +167,26 @@ function flipsOf(pairs: ReadonlyMap<EvalSample, EvalSample>): Map<EvalSample, Ev
 }
 
 function mcnemarOf(
-  units: readonly { readonly samples: readonly EvalSample[] }[],
+  clusters: readonly (readonly Unit<EvalSample>[])[],
   pairs: ReadonlyMap<EvalSample, EvalSample>,
 ): McNemar | null {
-  let onlyA = 0;
-  let onlyB = 0;
-  for (const { samples } of units) {
-    const twins = samples.map((sample) => pairs.get(sample) as EvalSample);
-    if ([...samples, ...twins].some(({ correct }) => correct === null)) return null;
-    const isRightA = samples.every(({ correct }) => correct);
-    const isRightB = twins.every(({ correct }) => correct);
-    if (isRightA && !isRightB) onlyA++;
-    if (isRightB && !isRightA) onlyB++;
+  const counts = { units: 0, onlyA: 0, onlyB: 0 };
+  const gains: number[] = [];
+  for (const units of clusters) {
+    let gain = 0;
+    for (const { samples } of units) {
+      const twins = samples.map((sample) => pairs.get(sample) as EvalSample);
+      if ([...samples, ...twins].some(({ correct }) => correct === null)) return null;
+      const isRightA = samples.every(({ correct }) => correct);
+      const isRightB = twins.every(({ correct }) => correct);
+      counts.units++;
+      if (isRightA && !isRightB) counts.onlyA++;
+      if (isRightB && !isRightA) counts.onlyB++;
+      gain += Number(isRightB) - Number(isRightA);
+    }
+    gains.push(gain);
   }
-  return { units: units.length, onlyA, onlyB, p: mcnemarExact(onlyA, onlyB) };
+  return { ...counts, p: signFlipTest(gains) };
 }
 
 async function compareBenchmark(
@@ -164,8 +200,9 @@ async function compareBenchmark(
   if (benchmark === undefined) throw refusal(name, 'this version does not know the benchmark', 'Update commlm.');
   const pairs = pairSamples(name, await readSamples(request.a, a), await readSamples(request.b, b));
   const units = unitsOf([...pairs.keys()]);
-  const paired = units.map(({ group, samples }) => ({
+  const paired = units.map(({ group, pictures, samples }) => ({
     group,
+    pictures,
     a: benchmark.sums(samples),
     b: benchmark.sums(samples.map((sample) => pairs.get(sample) as EvalSample)),
   }));
@@ -176,16 +213,25 @@ async function compareBenchmark(
     const { low = null, high = null, p = null } = differences.get(figure) ?? {};
     return [[figure, { a: value, b: other, difference: other - value, low, high, p }]];
   });
+  const strata = strataOf(units);
+  const clusters = strata.flatMap((stratum) => stratum.clusters);
+  const fewest = Math.min(...strata.map((stratum) => stratum.clusters.length));
   const isSamePrompt = JSON.stringify(a.prompt) === JSON.stringify(b.prompt);
   return {
     benchmark: name,
     reader: a.reader,
     count: a.count,
+    clusters: clusters.length,
     figures: Object.fromEntries(figures),
-    mcnemar: mcnemarOf(units, pairs),
+    mcnemar: mcnemarOf(clusters, pairs),
     changes: changesOf(flipsOf(pairs)),
     notes: [
       ...(isSamePrompt ? [] : ['The prompts differ, so the difference is not of the models alone.']),
+      ...(fewest < FEW_CLUSTERS
+        ? [
+            `Over ${fewest} pictures in the smallest part: the intervals are too narrow and the p-values of the bootstrap too small.`,
+          ]
+        : []),
       ...(a.partial ? [`A part of the data: ${a.count} of ${a.total} questions.`] : []),
     ],
   };

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import sharp from 'sharp';
 import { EndpointRespondent } from './endpoint.js';
 import type { AskedQuestion, Reply } from './respondent.js';
@@ -109,7 +110,7 @@ test('busy servers and dropped connections are tried again', async () => {
     reply(response, 'yes');
   });
   const lines: string[] = [];
-  const replies = await collect(respondent(url, { onRetry: (line: string) => lines.push(line) }), texts(3));
+  const replies = await collect(respondent(url, { onNotice: (line: string) => lines.push(line) }), texts(3));
   assert.equal(replies.length, 3);
   assert.deepEqual([...tries.values()], [2, 2, 2]);
   assert.equal(lines.length, 3);
@@ -131,13 +132,178 @@ test('what cannot be answered ends the run with a sentence', async () => {
   }, /question \d: status 401: bad key/);
   assert.ok(numAsked <= 2);
   await failing((_, response) => response.end('<html>'), /no chat completion: <html>/);
-  await failing((_, response) => response.end('{"choices": []}'), /no chat completion/);
+  await failing((_, response) => response.end('[]'), /no chat completion/);
   const url = await serve(() => {}); // never answers
   await assert.rejects(collect(respondent(url, { timeoutMs: 20, maxTries: 2 }), texts(1)), /no answer within 0.02 s/);
   assert.throws(() => respondent('ftp://x'), /no http address/);
 });
 
-test('an answer without text is an empty one', async () => {
-  const url = await serve((_, response) => reply(response, null));
-  assert.deepEqual(await collect(respondent(url), texts(1)), [{ index: 0, answer: '', finishReason: 'stop' }]);
+const body = (message: object | null, finish_reason: unknown = 'stop'): object => ({
+  choices: [{ index: 0, message, finish_reason }],
+});
+const said = (content: unknown): object => ({ role: 'assistant', content });
+
+test('a reply that is no answer is named, and the others go on', async () => {
+  const call = { id: 'c', type: 'function', function: { name: 'look', arguments: '{}' } };
+  const replies: ReadonlyArray<readonly [reply: object, why: string]> = [
+    [body(said(null)), 'no content'],
+    [body(said('')), 'no content'],
+    [body(said(' \n')), 'no content'],
+    [body({ role: 'assistant' }), 'no content'],
+    [body(said([])), 'no content'],
+    [body({ ...said(null), reasoning_content: 'Hm. Yes' }, 'length'), 'no content before the longest length'],
+    [body({ ...said(null), refusal: 'I cannot look at people.' }), 'refusal'],
+    [body({ ...said('No.'), refusal: 'I cannot look at people.' }), 'refusal'],
+    [body(said([{ type: 'refusal', refusal: 'No.' }])), 'refusal'],
+    [body({ ...said(null), tool_calls: [call] }), 'tool calls'],
+    [body({ ...said('Yes'), tool_calls: [call] }, 'tool_calls'), 'finish reason "tool_calls"'],
+    [body(said(null), 'content_filter'), 'finish reason "content_filter"'],
+    [body(said('Yes, the'), 'content_filter'), 'finish reason "content_filter"'],
+    [body(said('Yes'), null), 'finish reason null'],
+    [body(said('Yes'), ''), 'finish reason ""'],
+    [body(said('Yes'), 'error'), 'finish reason "error"'],
+    [body(said('Yes'), 'abort\u001b[2J'), 'finish reason "abort\\u001b[2J"'],
+    [body(said('Yes'), 7), 'no finish reason'],
+    [{ choices: [{ message: said('Yes') }] }, 'no finish reason'],
+    [{ choices: [] }, 'no choices'],
+    [{ choices: null }, 'no choices'],
+    [{ choices: ['Yes'] }, 'no choices'],
+    [body(null), 'no message'],
+    [{ error: { code: 'content_policy_violation', message: 'No.' } }, 'error content_policy_violation'],
+    [{ error: 'out of memory' }, 'error'],
+    [{ ...body(said('Yes')), error: { message: 'cut off' } }, 'error'],
+    [{ object: 'error', message: 'too long', code: 40303 }, 'error 40303'],
+    [{ detail: 'no such field' }, 'error'],
+    [{ choices: [{ error: { code: 400, message: 'x' }, message: said('Yes') }] }, 'error 400'],
+  ];
+  // An answered one in front: where nothing at all is answered, the run ends.
+  const all = [body(said('Yes')), ...replies.map(([reply]) => reply)];
+  const url = await serve((request, response) => {
+    response.end(JSON.stringify(all[Number(textOf(request).split(' ')[1])]));
+  });
+  const notices: string[] = [];
+  const got = await collect(
+    respondent(url, { concurrency: 1, onNotice: (line: string) => notices.push(line) }),
+    texts(all.length),
+  );
+  assert.deepEqual(got[0], { index: 0, answer: 'Yes', finishReason: 'stop' });
+  for (const [i, [reply, why]] of replies.entries()) {
+    const expected = { index: i + 1, answer: '', finishReason: 'none', unanswered: why };
+    assert.deepEqual(got[i + 1], expected, JSON.stringify(reply));
+  }
+  // Each reason is told once.
+  assert.equal(notices.length, new Set(replies.map(([, why]) => why)).size);
+});
+
+test('an answer in parts is one answer', async () => {
+  const parts = [
+    { type: 'thinking', thinking: [{ type: 'text', text: 'no' }] },
+    { type: 'text', text: 'Ye' },
+    { type: 'text', text: 's' },
+  ];
+  const url = await serve((_, response) => reply(response, parts));
+  assert.deepEqual(await collect(respondent(url), texts(1)), [{ index: 0, answer: 'Yes', finishReason: 'stop' }]);
+});
+
+test('an error with status 200 is tried again where that may help, and counted in the end', async () => {
+  const busy = { error: { code: 429, message: 'rate limited upstream' } };
+  let count = 0;
+  const url = await serve((request, response) => {
+    const isSecond = textOf(request) === 'question 1';
+    response.end(JSON.stringify(isSecond || count++ === 0 ? busy : body(said('No'))));
+  });
+  const replies = await collect(respondent(url, { concurrency: 1 }), texts(2));
+  assert.deepEqual(
+    replies.map(({ answer, unanswered }) => [answer, unanswered]),
+    [
+      ['No', undefined],
+      ['', 'error 429'],
+    ],
+  );
+  const denied = await serve((_, response) => response.end('{"error": {"code": 401, "message": "bad key"}}'));
+  await assert.rejects(collect(respondent(denied), texts(1)), /error 401 in a reply of status 200: bad key/);
+});
+
+test('a picture that a filter refuses is one question', async () => {
+  const url = await serve((request, response) => {
+    if (textOf(request) === 'question 1') response.writeHead(400).end('{"error": {"code": "content_filter"}}');
+    else reply(response, 'Yes');
+  });
+  const replies = await collect(respondent(url), texts(3));
+  assert.deepEqual(
+    replies.map(({ unanswered }) => unanswered),
+    [undefined, 'status 400', undefined],
+  );
+});
+
+test('a reply without end is given up, packed or not, with any status', async () => {
+  const part = Buffer.alloc(2 ** 20, 'x');
+  let numSent = 0;
+  const endless = (response: ServerResponse): void => {
+    const send = (): void => {
+      while (!response.destroyed && response.write(part)) numSent++;
+      if (!response.destroyed) response.once('drain', send);
+    };
+    send();
+  };
+  const limit = /the reply is longer than 16 MiB/;
+  for (const status of [200, 500]) {
+    const url = await serve((_, response) => endless(response.writeHead(status)));
+    await assert.rejects(collect(respondent(url), texts(1)), limit);
+  }
+  const bomb = gzipSync(Buffer.alloc(64 * 2 ** 20, 'x'));
+  const packed = await serve((_, response) => response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb));
+  await assert.rejects(collect(respondent(packed), texts(1)), limit);
+  const announced = await serve((_, response) => endless(response.writeHead(200, { 'content-length': 4e9 })));
+  await assert.rejects(collect(respondent(announced), texts(1)), limit);
+  assert.ok(numSent < 200, `${numSent} MiB were taken`);
+});
+
+test('redirects lead to the same server alone, and with the question', async () => {
+  const taken: string[] = [];
+  const other = await serve((request, response, { method }) => {
+    taken.push(`${method} ${textOf(request)}`);
+    reply(response, 'Yes');
+  });
+  const redirecting = (status: number, to: (from: string) => string): Promise<string> =>
+    serve((_, response, request) => {
+      if (request.url?.startsWith('/v2') === true) reply(response, 'No');
+      else response.writeHead(status, { location: to(`http://${request.headers.host}`) }).end();
+    });
+  for (const status of [301, 302, 303, 307, 308]) {
+    const away = await redirecting(status, () => `${other}/chat/completions?key=secret`);
+    await assert.rejects(collect(respondent(away), texts(1)), (error: Error) => {
+      assert.match(
+        error.message,
+        /redirects to http:.*\/v1\/chat\/completions \(status \d+\): pictures and questions are not sent/,
+      );
+      assert.doesNotMatch(error.message, /secret/);
+      return true;
+    });
+  }
+  assert.deepEqual(taken, []);
+  const near = await redirecting(307, () => '/v2/chat');
+  assert.equal((await collect(respondent(near), texts(1)))[0]?.answer, 'No');
+  const asPage = await redirecting(302, () => '/v2/chat');
+  await assert.rejects(collect(respondent(asPage), texts(1)), /where the question would not be asked/);
+  let hops = 0;
+  const circle = await redirecting(308, () => `/v1/${hops++}`);
+  await assert.rejects(collect(respondent(circle), texts(1)), /redirects more than 5 times/);
+  assert.equal(hops, 6);
+});
+
+test('an address keeps its query and shows none of it; passwords are refused', async () => {
+  const url = await serve((_, response, request) => {
+    if (request.url === '/v1/chat/completions?api-version=7') reply(response, 'Yes');
+    else response.socket?.destroy();
+  });
+  assert.equal((await collect(respondent(`${url}/?api-version=7`), texts(1)))[0]?.answer, 'Yes');
+  await assert.rejects(
+    collect(respondent(`${url}?api-key=secret`), texts(1)),
+    (error: Error) => !/secret/.test(error.message),
+  );
+  assert.throws(
+    () => respondent('http://user:secret@localhost/v1'),
+    (error: Error) => !/secret/.test(error.message),
+  );
 });

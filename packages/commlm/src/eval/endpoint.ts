@@ -2,6 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import sharp from 'sharp';
 import { CommError } from '../config/errors.js';
+import { readCompletion, shorten } from './completion.js';
+import { FailedTry, post } from './post.js';
 import { type AskedQuestion, aboutQuestion, greyPicture, type Reply, type Respondent } from './respondent.js';
 
 /** Which server, and how it is asked. */
@@ -23,15 +25,18 @@ export interface EndpointOptions {
   readonly firstWaitMs?: number;
   /** How long one try may take; 10 minutes by default. */
   readonly timeoutMs?: number;
-  readonly onRetry?: (line: string) => void;
+  /** Gets a line about each try that failed, and about each new reason for a question to stay without an answer. */
+  readonly onNotice?: (line: string) => void;
 }
 
 const MAX_TRIES = 6;
 const FIRST_WAIT_MS = 1000;
 const MAX_WAIT_MS = 60_000;
 const TIMEOUT_MS = 600_000;
-/** Start of a server's error that a message repeats. */
-const SHOWN_CHARACTERS = 200;
+/** Statuses of a server that may do better the next time. */
+const canHelp = (status: number): boolean => status === 408 || status === 409 || status === 429 || status >= 500;
+/** Statuses about what was asked, such as a picture that a filter refuses: other questions may fare better. */
+const isAboutQuestion = (status: number): boolean => [400, 413, 415, 422].includes(status);
 
 const TYPES: ReadonlyArray<readonly [type: string, start: readonly number[]]> = [
   ['image/jpeg', [0xff, 0xd8, 0xff]],
@@ -59,35 +64,30 @@ async function pictureUrl({ picture, blind }: AskedQuestion): Promise<string | u
 }
 
 function completionsUrl(url: string): string {
-  const bare = url.replace(/\/+$/, '');
-  return bare.endsWith('/chat/completions') ? bare : `${bare}/chat/completions`;
+  const address = new URL(url);
+  const path = address.pathname.replace(/\/+$/, '');
+  address.pathname = path.endsWith('/chat/completions') ? path : `${path}/chat/completions`;
+  return address.href;
 }
 
-/** Checks an address. @throws CommError for what is no http address */
+/** Checks an address. @throws CommError for what is no http address, and for one that holds a password */
 export function checkEndpoint(url: string): void {
-  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return;
-  throw new CommError(`The endpoint ${url} is no http address.`, {
-    code: 'eval/endpoint',
-    exitCode: 2,
-    fix: 'Give it as in --endpoint http://localhost:8000/v1.',
-  });
-}
-
-/** A failed try, and whether another one makes sense. */
-class FailedTry extends Error {
-  readonly retry: boolean;
-  readonly waitMs: number | undefined;
-
-  constructor(message: string, retry: boolean, waitMs?: number) {
-    super(message);
-    this.retry = retry;
-    this.waitMs = waitMs;
+  const fail = (message: string, fix: string): CommError =>
+    new CommError(message, { code: 'eval/endpoint', exitCode: 2, fix });
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw fail(`The endpoint ${url} is no http address.`, 'Give it as in --endpoint http://localhost:8000/v1.');
+  }
+  const { username, password } = new URL(url);
+  if (username !== '' || password !== '') {
+    throw fail('The address of the endpoint holds a name or a password.', 'Give the key with --endpoint-key-env.');
   }
 }
 
 /** Answers through an endpoint. */
 export class EndpointRespondent implements Respondent {
   readonly #options: EndpointOptions;
+  /** Reasons that were told: a filter may refuse thousands of questions. */
+  readonly #told = new Set<string>();
 
   constructor(options: EndpointOptions) {
     checkEndpoint(options.url);
@@ -119,11 +119,11 @@ export class EndpointRespondent implements Respondent {
   }
 
   async #ask(question: AskedQuestion, index: number, signal: AbortSignal): Promise<Reply> {
-    const { maxTries = MAX_TRIES, firstWaitMs = FIRST_WAIT_MS, onRetry } = this.#options;
+    const { maxTries = MAX_TRIES, firstWaitMs = FIRST_WAIT_MS, onNotice } = this.#options;
     const body = JSON.stringify(await this.#body(question));
     for (let tries = 1; ; tries++) {
       try {
-        return { index, ...(await this.#post(body, signal)) };
+        return { index, ...(await this.#try(body, signal, tries >= maxTries)) };
       } catch (error) {
         if (!(error instanceof FailedTry)) throw error;
         if (!error.retry || tries >= maxTries) {
@@ -132,13 +132,13 @@ export class EndpointRespondent implements Respondent {
             `The endpoint gave no answer to question ${JSON.stringify(question.id)}${after}: ${error.message}`,
             {
               code: 'eval/endpoint',
-              fix: 'What was answered is kept: the same command goes on from there.',
+              fix: error.fix ?? 'What was answered is kept: the same command goes on from there.',
               cause: error,
             },
           );
         }
         const wait = Math.min(MAX_WAIT_MS, error.waitMs ?? firstWaitMs * 2 ** (tries - 1));
-        onRetry?.(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s (${tries} of ${maxTries} tries).`);
+        onNotice?.(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s (${tries} of ${maxTries} tries).`);
         await sleep(wait, undefined, { signal });
       }
     }
@@ -161,62 +161,50 @@ export class EndpointRespondent implements Respondent {
     return { model, messages: [{ role: 'user', content }], max_tokens: maxNewTokens, temperature, ...sampling };
   }
 
-  async #post(body: string, signal: AbortSignal): Promise<Omit<Reply, 'index'>> {
+  /** Asks once. @throws FailedTry where another try may help, and where no question would be answered */
+  async #try(body: string, signal: AbortSignal, isLast: boolean): Promise<Omit<Reply, 'index'>> {
     const { url, key, timeoutMs = TIMEOUT_MS } = this.#options;
     const headers = {
       'content-type': 'application/json',
       ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
     };
-    const timeout = AbortSignal.timeout(timeoutMs);
-    let response: Response;
-    let text: string;
-    try {
-      response = await fetch(completionsUrl(url), {
-        method: 'POST',
-        headers,
-        body,
-        signal: AbortSignal.any([signal, timeout]),
-      });
-      text = await response.text();
-    } catch (error) {
-      if (signal.aborted) throw error;
-      const { cause, message } = error as Error;
-      const why = timeout.aborted
-        ? `no answer within ${timeoutMs / 1000} s`
-        : cause instanceof Error
-          ? cause.message
-          : message;
-      throw new FailedTry(`${completionsUrl(url)}: ${why}.`, true);
+    const {
+      status,
+      headers: replied,
+      text,
+    } = await post({ url: completionsUrl(url), body, headers, signal, timeoutMs });
+    if (status < 200 || status > 299) {
+      if (isAboutQuestion(status)) return this.#unanswered(`status ${status}`, shorten(text));
+      const seconds = Number(replied.get('retry-after'));
+      const waitMs = seconds > 0 ? seconds * 1000 : undefined;
+      throw new FailedTry(`status ${status}: ${shorten(text)}.`, canHelp(status), { waitMs });
     }
-    if (!response.ok) {
-      const { status } = response;
-      const wait = Number(response.headers.get('retry-after'));
-      const said = text.replace(/\s+/g, ' ').slice(0, SHOWN_CHARACTERS);
-      const canHelp = status === 408 || status === 409 || status === 429 || status >= 500;
-      throw new FailedTry(`status ${status}: ${said}.`, canHelp, wait > 0 ? wait * 1000 : undefined);
+    const completion = readCompletion(text);
+    switch (completion.kind) {
+      case 'answer':
+        return { answer: completion.answer, finishReason: completion.finishReason };
+      case 'none':
+        return this.#unanswered(completion.why, completion.said);
+      case 'error': {
+        const { why, said, status: named } = completion;
+        const isHopeless = named !== undefined && !canHelp(named) && !isAboutQuestion(named);
+        if (isHopeless || (named !== undefined && canHelp(named) && !isLast)) {
+          throw new FailedTry(`${why} in a reply of status ${status}: ${said}.`, !isHopeless);
+        }
+        return this.#unanswered(why, said);
+      }
+      case 'foreign':
+        throw new FailedTry(`this is no chat completion: ${shorten(text)}.`, false, {
+          fix: 'Check the address with --endpoint; it ends in /v1 at most servers.',
+        });
     }
-    return readCompletion(text);
   }
-}
 
-interface Completion {
-  readonly choices?: readonly {
-    readonly message?: { readonly content?: unknown };
-    readonly finish_reason?: unknown;
-  }[];
-}
-
-function readCompletion(text: string): Omit<Reply, 'index'> {
-  const unreadable = new FailedTry(`this is no chat completion: ${text.slice(0, SHOWN_CHARACTERS)}.`, false);
-  let completion: Completion;
-  try {
-    completion = JSON.parse(text) as Completion;
-  } catch {
-    throw unreadable;
+  #unanswered(why: string, said?: string): Omit<Reply, 'index'> {
+    if (!this.#told.has(why)) {
+      this.#told.add(why);
+      this.#options.onNotice?.(`A question stays without an answer: ${why}${said ? `: ${said}` : ''}.`);
+    }
+    return { answer: '', finishReason: 'none', unanswered: why };
   }
-  const choice = completion?.choices?.[0];
-  const content = choice?.message?.content;
-  if (choice === undefined || (typeof content !== 'string' && content !== null)) throw unreadable;
-  const reason = choice.finish_reason;
-  return { answer: content ?? '', finishReason: typeof reason === 'string' ? reason : 'stop' };
 }

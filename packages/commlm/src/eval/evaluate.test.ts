@@ -1,7 +1,7 @@
 // A run as a whole, with a respondent that knows the answers: nothing is asked twice, shards and limits, blind questions.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { findBenchmark } from './benchmarks/index.js';
@@ -17,10 +17,16 @@ after(() => rmSync(root, { recursive: true }));
 const data = join(root, 'data');
 const NUM_QUESTIONS = 10;
 mkdirSync(join(data, 'images'), { recursive: true });
-writeFileSync(join(data, 'images', 'a.jpg'), 'x');
+const PICTURES = ['a.jpg', 'b.jpg', 'c.jpg', 'd.jpg', 'e.jpg'];
+for (const name of PICTURES) writeFileSync(join(data, 'images', name), name);
 for (const split of ['random', 'popular', 'adversarial']) {
   const lines = Array.from({ length: NUM_QUESTIONS }, (_, i) => ({
-    ...{ question_id: i + 1, image: 'a.jpg', text: `Is there a ${split} thing ${i}?`, label: i % 2 ? 'no' : 'yes' },
+    ...{
+      question_id: i + 1,
+      image: PICTURES[i % 5],
+      text: `Is there a ${split} thing ${i}?`,
+      label: i % 2 ? 'no' : 'yes',
+    },
   }));
   writeFileSync(join(data, `pope_${split}.jsonl`), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
 }
@@ -172,4 +178,161 @@ test('figures of the paper stand beside published data alone', async () => {
   };
   assert.equal(paperOf(false), '');
   assert.equal(paperOf(true), '87.29');
+});
+
+/** Answers as its map says, else the right one; an answer that begins with `!` is the reason for none. */
+class Saying implements Respondent {
+  readonly asked: string[] = [];
+  readonly #answers: Readonly<Record<string, string>>;
+
+  constructor(answers: Readonly<Record<string, string>> = {}) {
+    this.#answers = answers;
+  }
+
+  async *answer(questions: Parameters<Respondent['answer']>[0]): ReturnType<Respondent['answer']> {
+    for (const [index, { id, text, picture, blind }] of questions.entries()) {
+      await picture?.();
+      this.asked.push(`${id}${blind ? ' blind' : ''}`);
+      const right = /thing [13579]\?/.test(text) ? 'No' : 'Yes';
+      const said = this.#answers[`${id}${blind ? ' blind' : ''}`] ?? right;
+      if (said.startsWith('!')) yield [{ index, answer: '', finishReason: 'none', unanswered: said.slice(1) }];
+      else yield [{ index, answer: said, finishReason: 'stop' }];
+    }
+  }
+}
+
+test('questions without an answer are counted, left out, and asked again by the next run', async () => {
+  const out = newOut();
+  const first = new Saying({
+    'random/1': '!finish reason "content_filter"',
+    'random/2': '!no content',
+    'popular/3': '!no content',
+  });
+  const results = resultsOf(await run(first, out));
+  const [pope] = results.benchmarks;
+  assert.deepEqual(pope?.unanswered, {
+    count: 3,
+    reasons: { 'finish reason "content_filter"': 1, 'no content': 2 },
+    alsoLeftOut: 0,
+  });
+  assert.deepEqual([pope?.count, pope?.total, pope?.partial, pope?.published], [27, 30, true, false]);
+  assert.equal(pope?.figures['accuracy']?.value, 1);
+  assert.match(
+    pope?.notes.join(' ') ?? '',
+    /INCOMPLETE: 3 of 30 questions have no answer: .*content_filter" \(1\), no content \(2\)/,
+  );
+  assert.equal(tableLines(results)[0]?.count, '27 of 30');
+  const second = new Saying();
+  const whole = resultsOf(await run(second, out)).benchmarks[0];
+  assert.deepEqual(second.asked, ['random/1', 'random/2', 'popular/3']);
+  assert.deepEqual([whole?.unanswered, whole?.count, whole?.partial], [null, 30, false]);
+  // As if nothing had happened.
+  const undisturbed = newOut();
+  await run(new Saying(), undisturbed);
+  assert.deepEqual(filesOf(out), filesOf(undisturbed));
+});
+
+test('where nothing is answered there are no figures, and of many questions not all are asked', async () => {
+  const nothing = Object.fromEntries(
+    ['random', 'popular', 'adversarial'].flatMap((split) =>
+      Array.from({ length: NUM_QUESTIONS }, (_, i) => [`${split}/${i + 1}`, '!refusal']),
+    ),
+  );
+  const asking = new Saying(nothing);
+  await assert.rejects(run(asking, newOut()), /The first 16 questions all stay without an answer: refusal/);
+  assert.equal(asking.asked.length, 16);
+  const results = resultsOf(await run(new Saying(nothing), newOut(), { limit: 5 }));
+  assert.deepEqual([results.benchmarks[0]?.figures, results.benchmarks[0]?.count], [{}, 0]);
+  assert.ok(tableNotes(results).some((line) => line.startsWith('NO FIGURES: pope')));
+});
+
+test('a filter that refuses many questions for good keeps nobody from the others', async () => {
+  const refused = Object.fromEntries(
+    Array.from({ length: 20 }, (_, i) => [`${i < 10 ? 'random' : 'popular'}/${(i % 10) + 1}`, '!refusal']),
+  );
+  const out = newOut();
+  // The last split alone can be answered. The first run ends before it, the second asks for what was not asked.
+  await assert.rejects(run(new Saying(refused), out), /The first 16 questions/);
+  const second = new Saying(refused);
+  assert.equal(resultsOf(await run(second, out)).benchmarks[0]?.unanswered?.count, 20);
+  assert.deepEqual(second.asked.slice(0, 5), ['popular/7', 'popular/8', 'popular/9', 'popular/10', 'adversarial/1']);
+  const again = new Saying(refused);
+  assert.equal(resultsOf(await run(again, out)).benchmarks[0]?.unanswered?.count, 20);
+  assert.equal(again.asked.length, 20);
+});
+
+test('a question counts in neither column when its grey picture has no answer', async () => {
+  const [pope] = resultsOf(
+    await run(new Saying({ 'random/1 blind': '!refusal' }), newOut(), { blind: true }),
+  ).benchmarks;
+  assert.deepEqual(pope?.unanswered, { count: 1, reasons: { 'grey picture: refusal': 1 }, alsoLeftOut: 0 });
+  assert.equal(pope?.count, 29);
+});
+
+test('thinking is cut before reading; the answers of the record stay, and nothing is asked anew to read them whole', async () => {
+  const out = newOut();
+  const think = (i: number): string => `<think>no, No, not</think>${i % 2 === 0 ? 'Yes' : 'No'}`;
+  const thoughts = Object.fromEntries(Array.from({ length: NUM_QUESTIONS }, (_, i) => [`random/${i + 1}`, think(i)]));
+  const saying = new Saying({ ...thoughts, 'popular/1': '<think>yes', 'popular/2': 'maybe so</think>No' });
+  const more = { prompts: loadPrompts('llava') };
+  const [pope] = resultsOf(await run(saying, out, more)).benchmarks;
+  assert.equal(pope?.figures['accuracy']?.value, 1);
+  assert.deepEqual(pope?.thinking, { count: 11, cut: true });
+  assert.deepEqual(pope?.unanswered?.reasons, { 'unfinished thinking': 1 });
+  assert.match(pope?.notes.join(' ') ?? '', /11 of 29 answers hold thinking, which was cut before reading/);
+  const again = new Saying();
+  const [kept] = resultsOf(await run(again, out, { ...more, keepThinking: true })).benchmarks;
+  assert.deepEqual(again.asked, []);
+  assert.deepEqual(kept?.thinking, { count: 12, cut: false });
+  assert.equal(kept?.figures['random.accuracy']?.value, 0.5);
+});
+
+test('a picture that changed under its name is named, and one that did not is not', async () => {
+  const [out, changing] = [newOut(), join(root, 'changing')];
+  cpSync(data, changing, { recursive: true });
+  await run(new Saying(), out, { data: changing });
+  await run(new Saying(), out, { data: changing });
+  writeFileSync(join(changing, 'images', 'c.jpg'), 'C.jpg');
+  await assert.rejects(
+    run(new Saying(), out, { data: changing }),
+    /the picture images\/c\.jpg of question "random\/3" has changed/,
+  );
+  // Questions that changed are seen by the hash of their file.
+  const path = join(changing, 'pope_random.jsonl');
+  writeFileSync(path, readFileSync(path, 'utf8').replace('thing 0', 'thing zero'));
+  await assert.rejects(run(new Saying(), out, { data: changing }), /data\.0\.sha256 was/);
+});
+
+test('one process at a time asks for a folder', async () => {
+  const out = newOut();
+  let started = (): void => {};
+  const hasStarted = new Promise<void>((resolve) => {
+    started = resolve;
+  });
+  let finish = (): void => {};
+  const mayFinish = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  class Waiting extends Saying {
+    override async *answer(questions: Parameters<Respondent['answer']>[0]): ReturnType<Respondent['answer']> {
+      started();
+      await mayFinish;
+      yield* super.answer(questions);
+    }
+  }
+  const first = run(new Waiting(), out);
+  await hasStarted;
+  const second = new Saying();
+  await assert.rejects(run(second, out), (error: { code?: string; message: string }) => {
+    assert.equal(error.code, 'file/busy');
+    assert.match(error.message, /evaluates into/);
+    return true;
+  });
+  assert.deepEqual(second.asked, []);
+  finish();
+  assert.equal(resultsOf(await first).benchmarks[0]?.count, 30);
+  assert.ok(!readdirSync(out).some((name) => name.endsWith('.lock')));
+  // What a killed process left behind holds nobody up.
+  writeFileSync(join(out, 'eval.lock'), JSON.stringify({ pid: 2 ** 30, host: hostname(), began: null, token: '' }));
+  assert.equal((await run(new Saying(), out)).kind, 'results');
 });

@@ -1,25 +1,26 @@
 /** A whole run of `eval`: read the data, ask what was not asked yet, score, and write the folder of results. */
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { constants } from 'node:buffer';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { lockFile } from '../files/lock.js';
+import { readJson, readText } from '../files/read.js';
 import { AnswerLog, answerKey, firstDifference, type LoggedAnswer, type LogHead, readAnswers } from './answer-log.js';
-import { type Benchmark, type EvalItem, type LoadedBenchmark, unitsOf } from './benchmarks/benchmark.js';
+import { type Benchmark, type EvalItem, unitsOf } from './benchmarks/benchmark.js';
 import { type DataChoices, DataFolder } from './benchmarks/data-folder.js';
 import { BENCHMARKS } from './benchmarks/index.js';
-import { PictureReader } from './benchmarks/pictures.js';
-import { BOOTSTRAP, bootstrapIntervals } from './bootstrap.js';
-import { type EvalPrompt, fillPrompt, type PromptSet, readAnswer } from './prompts.js';
+import { BOOTSTRAP } from './bootstrap.js';
+import { HashedPictures } from './hashed-pictures.js';
+import { fillPrompt, type PromptSet } from './prompts.js';
 import type { AskedQuestion, Respondent } from './respondent.js';
 import {
   type BenchmarkResult,
-  type DataFileFacts,
-  type EvalFigure,
   type EvalResults,
   type EvalRun,
-  type EvalSample,
   type EvaluatedModel,
   RESULTS_VERSION,
 } from './results.js';
+import { scoreTask, type Task } from './score-task.js';
 
 /** A part of a run: shard `index` of `count`, from 0. */
 export interface Shard {
@@ -37,6 +38,8 @@ export interface EvalRequest {
   readonly decoding: { readonly temperature: number; readonly topP: number; readonly seed: number };
   readonly maxNewTokens: number;
   readonly blind: boolean;
+  /** Read thinking (`<think>...</think>`) as a part of the answer in place of cutting it. */
+  readonly keepThinking?: boolean;
   /** Units of each group that are asked, the first ones. */
   readonly limit?: number;
   readonly shard?: Shard;
@@ -59,19 +62,6 @@ export interface EvalRequest {
 export type EvalOutcome =
   | { readonly kind: 'results'; readonly results: EvalResults }
   | { readonly kind: 'shard'; readonly unfinished: readonly string[] };
-
-/** A benchmark with everything that is known before a question is asked. */
-interface Task {
-  readonly benchmark: Benchmark;
-  readonly reader: string;
-  readonly loaded: LoadedBenchmark;
-  /** What this run asks, shards of it included. */
-  readonly items: readonly EvalItem[];
-  readonly prompt: EvalPrompt;
-  readonly facts: readonly DataFileFacts[];
-  readonly published: boolean;
-  readonly partial: boolean;
-}
 
 /** The reader of a benchmark. @throws CommError for one that it does not have */
 export function readerOf(benchmark: Benchmark, named: string | undefined): string {
@@ -160,6 +150,8 @@ function logName(benchmark: string, shard: Shard | undefined): string {
     : `answers_${benchmark}.${shard.index}-of-${shard.count}.jsonl`;
 }
 
+const RECORD = { what: 'the record of answers', limitBytes: constants.MAX_STRING_LENGTH };
+
 const LOG_NAME = /^answers_(.+?)(?:\.(\d+)-of-(\d+))?\.jsonl$/;
 
 function foreignFolder(out: string, why: string): CommError {
@@ -169,10 +161,16 @@ function foreignFolder(out: string, why: string): CommError {
   });
 }
 
-/** Makes the folder, or checks that what it holds is of this run: same model, prompts, decoding, limit and sharding. */
+/** One process at a time asks for a folder, or for one shard of it. */
+function lockFolder({ out, shard }: EvalRequest): Disposable {
+  const name = shard === undefined ? 'eval.lock' : `eval.${shard.index}-of-${shard.count}.lock`;
+  const subject = shard === undefined ? out : `shard ${shard.index} of ${shard.count} into ${out}`;
+  return lockFile(join(out, name), { doing: 'evaluates into', subject, otherwise: 'name another folder with --out' });
+}
+
+/** Checks that what the folder holds is of this run: same model, prompts, decoding, limit and sharding. */
 function claimFolder(request: EvalRequest): void {
   const { out, shard, benchmarks } = request;
-  mkdirSync(out, { recursive: true });
   const identity = identityOf(runOf(request));
   const names = readdirSync(out);
   const logs = names.filter((name) => LOG_NAME.test(name));
@@ -181,7 +179,7 @@ function claimFolder(request: EvalRequest): void {
   }
   for (const name of logs) {
     const [, benchmark, , count] = LOG_NAME.exec(name) as RegExpExecArray;
-    const [line = ''] = readFileSync(join(out, name), 'utf8').split('\n', 1);
+    const [line = ''] = readText(join(out, name), RECORD).split('\n', 1);
     const head = headLine(line);
     if (head === undefined) continue; // cut off by a kill before anything was asked: it is written again
     const own = Object.fromEntries(Object.keys(identity).map((key) => [key, head[key]]));
@@ -202,68 +200,101 @@ function headLine(line: string): Record<string, unknown> | undefined {
   }
 }
 
-/** One question of a task, seen or blind. */
-interface Pending {
-  readonly task: Task;
-  readonly question: AskedQuestion;
-}
-
 function pendingOf(
   task: Task,
   items: readonly EvalItem[],
   log: AnswerLog,
   blind: boolean,
-  reader: PictureReader,
-): Pending[] {
+  pictures: HashedPictures,
+): AskedQuestion[] {
   const variants = blind ? [false, true] : [false];
-  return items.flatMap((item) =>
+  const loggedOf = (id: EvalItem['id'], variant: boolean): LoggedAnswer | undefined =>
+    log.answers.get(answerKey(id, variant));
+  const isAnswered = (id: EvalItem['id'], variant: boolean): boolean => {
+    const logged = loggedOf(id, variant);
+    return logged !== undefined && logged.unanswered === undefined;
+  };
+  const pending = items.flatMap((item) =>
     variants
       .filter((variant) => !(variant && item.picture === null))
-      .filter((variant) => !log.answers.has(answerKey(item.id, variant)))
+      .filter((variant) => !isAnswered(item.id, variant))
       .map((variant) => {
-        const { picture } = item;
-        const question: AskedQuestion = {
+        const { picture, size } = item;
+        return {
           id: item.id,
           text: fillPrompt(task.prompt, item),
-          ...(picture === null ? {} : { picture: () => reader.read(picture) }),
+          ...(picture === null ? {} : { picture: () => pictures.read(picture), size }),
           blind: variant,
         };
-        return { task, question };
       }),
   );
+  // What got no answer before comes last, so that it keeps nobody from the others.
+  const wasAsked = ({ id, blind: variant }: AskedQuestion): number => (loggedOf(id, variant) === undefined ? 0 : 1);
+  return pending.sort((a, b) => wasAsked(a) - wasAsked(b));
 }
 
 const numAnswers = (items: readonly EvalItem[], blind: boolean): number =>
   items.reduce((sum, { picture }) => sum + (blind && picture !== null ? 2 : 1), 0);
 
+/** Who leaves the first questions all unanswered would leave all: the run ends then. */
+const MAX_FIRST_UNANSWERED = 16;
+
+function noAnswers(count: number, why: string): CommError {
+  return new CommError(`The first ${count} questions all stay without an answer: ${why}.`, {
+    code: 'eval/no-answers',
+    fix: 'Check the name of the model, what the server can do, and --max-new-tokens; the same command asks the others.',
+  });
+}
+
 /** Asks everything that the logs of this run, or of its shard, do not have. */
 async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<void> {
   const { shard, blind, out, signal, onProgress } = request;
-  const reader = new PictureReader(resolve(request.data));
+  const pictures = new HashedPictures(request.data);
   const logs: AnswerLog[] = [];
   try {
-    const plans = tasks.map((task) => {
+    const plans = [];
+    for (const task of tasks) {
       const items = shard === undefined ? task.items : shardItems(task.items, shard);
-      const log = new AnswerLog(join(out, logName(task.benchmark.name, shard)), headOf(task, request, shard));
+      const path = join(out, logName(task.benchmark.name, shard));
+      const log = new AnswerLog(path, headOf(task, request, shard));
       logs.push(log);
-      return { log, pending: pendingOf(task, items, log, blind, reader), total: numAnswers(items, blind) };
-    });
+      await pictures.check(items, log.answers, path);
+      const pending = pendingOf(task, items, log, blind, pictures);
+      const keys = new Map(items.map(({ id, picture }) => [id, picture]));
+      plans.push({ log, pending, keys, total: numAnswers(items, blind) });
+    }
     const total = plans.reduce((sum, plan) => sum + plan.total, 0);
     let done = total - plans.reduce((sum, { pending }) => sum + pending.length, 0);
     if (done === total) return;
     const respondent = await request.openRespondent();
     onProgress?.(done, total);
-    for (const { log, pending } of plans) {
-      const questions = pending.map(({ question }) => question);
-      for await (const replies of respondent.answer(questions, signal)) {
+    let isAnswered = logs.some(({ answers }) =>
+      [...answers.values()].some(({ unanswered }) => unanswered === undefined),
+    );
+    let numUnanswered = 0;
+    for (const { log, pending, keys } of plans) {
+      for await (const replies of respondent.answer(pending, signal)) {
         log.append(
-          replies.map(({ index, answer, finishReason }): LoggedAnswer => {
-            const { id, blind: isBlind } = questions[index] as AskedQuestion;
-            return { id, ...(isBlind ? { blind: true as const } : {}), answer, finishReason };
+          replies.map(({ index, answer, finishReason, unanswered }): LoggedAnswer => {
+            const { id, blind: isBlind } = pending[index] as AskedQuestion;
+            const pictureHash = pictures.hashOf(keys.get(id) ?? '');
+            return {
+              id,
+              ...(isBlind ? { blind: true as const } : {}),
+              answer,
+              finishReason,
+              ...(unanswered === undefined ? {} : { unanswered }),
+              ...(pictureHash === undefined ? {} : { pictureHash }),
+            };
           }),
         );
         done += replies.length;
         onProgress?.(done, total);
+        isAnswered ||= replies.some(({ unanswered }) => unanswered === undefined);
+        numUnanswered += replies.length;
+        if (!isAnswered && numUnanswered >= MAX_FIRST_UNANSWERED && done < total) {
+          throw noAnswers(numUnanswered, replies[0]?.unanswered ?? '');
+        }
       }
     }
   } finally {
@@ -291,79 +322,10 @@ function gatherAnswers(
   return { answers, unfinished };
 }
 
-function withIntervals(
-  task: Task,
-  figures: Readonly<Record<string, number>>,
-  samples: readonly EvalSample[],
-): Record<string, EvalFigure> {
-  const units = unitsOf(samples).map(({ group, samples: unit }) => ({ group, sums: task.benchmark.sums(unit) }));
-  const intervals = bootstrapIntervals(units, task.benchmark.figures);
-  return Object.fromEntries(
-    Object.entries(figures).map(([name, value]) => {
-      const { low = null, high = null } = intervals.get(name) ?? {};
-      return [name, { value, low, high }];
-    }),
-  );
-}
-
-/** Scores the answers with the pictures or with the grey ones; a question without a picture has the same answer in both. */
-function scoreAnswers(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, blind: boolean) {
-  const { items, prompt, reader, loaded } = task;
-  const raw = items.map(({ id, picture }) => answers.get(answerKey(id, blind && picture !== null)) as LoggedAnswer);
-  const texts = raw.map(({ answer }, i) => readAnswer(prompt, answer, items[i] as EvalItem, reader));
-  const scored = loaded.score(items, texts, reader);
-  const samples = scored.items.map((score, i): EvalSample => {
-    const item = items[i] as EvalItem;
-    const blindAnswer = answers.get(answerKey(item.id, true))?.answer;
-    return {
-      id: item.id,
-      unit: item.unit,
-      ...(item.group === undefined ? {} : { group: item.group }),
-      picture: item.picture,
-      prompt: fillPrompt(prompt, item),
-      answer: (raw[i] as LoggedAnswer).answer,
-      ...(blindAnswer === undefined ? {} : { blindAnswer }),
-      ...(item.kind === undefined ? {} : { kind: item.kind }),
-      ...score,
-    };
-  });
-  const numCut = raw.filter(({ finishReason }) => finishReason === 'length').length;
-  return { figures: withIntervals(task, scored.figures, samples), samples, numCut, notes: scored.notes ?? [] };
-}
-
-function scoreTask(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, request: EvalRequest): BenchmarkResult {
-  const { benchmark, reader, loaded, items, prompt, facts, published, partial } = task;
-  const { figures, samples, numCut, notes } = scoreAnswers(task, answers, false);
-  const samplesName = `samples_${benchmark.name}.jsonl`;
-  request.writeFile(join(request.out, samplesName), samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
-  const part = `A part: ${items.length} of ${loaded.items.length} questions were asked; not comparable with the whole.`;
-  const subset = 'The data files hold a part of what was published.';
-  return {
-    benchmark: benchmark.name,
-    reader,
-    count: items.length,
-    total: loaded.items.length,
-    partial,
-    published: published && !partial,
-    figures,
-    ...(request.blind ? { blind: scoreAnswers(task, answers, true).figures } : {}),
-    numCut,
-    prompt,
-    maxNewTokens: request.maxNewTokens,
-    data: facts,
-    samples: samplesName,
-    notes: [
-      ...(items.length < loaded.items.length ? [part] : []),
-      ...(partial && items.length === loaded.items.length ? [subset] : []),
-      ...notes,
-    ],
-  };
-}
-
 /** Results of other benchmarks of the same run that the folder holds already. */
 function otherResults(path: string, run: EvalRun, names: ReadonlySet<string>): readonly BenchmarkResult[] {
   if (!existsSync(path)) return [];
-  const before = JSON.parse(readFileSync(path, 'utf8')) as EvalResults;
+  const before = readJson(path, { what: 'the results of the folder' }) as EvalResults;
   const isSameRun = firstDifference(identityOf(before.run), identityOf(run)) === undefined;
   return isSameRun ? before.benchmarks.filter(({ benchmark }) => !names.has(benchmark)) : [];
 }
@@ -376,6 +338,8 @@ function otherResults(path: string, run: EvalRun, names: ReadonlySet<string>): r
 export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
   const tasks: Task[] = [];
   for (const benchmark of request.benchmarks) tasks.push(await loadTask(benchmark, request));
+  mkdirSync(request.out, { recursive: true });
+  using _lock = lockFolder(request);
   claimFolder(request);
   await askAll(tasks, request);
   const gathered = tasks.map((task) => ({ task, ...gatherAnswers(task, request) }));
@@ -383,7 +347,8 @@ export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
   if (unfinished.length > 0) return { kind: 'shard', unfinished };
   const run = runOf(request);
   const path = join(request.out, 'results.json');
-  const own = gathered.map(({ task, answers }) => scoreTask(task, answers, request));
+  const settings = { ...request, keepThinking: request.keepThinking === true };
+  const own = gathered.map(({ task, answers }) => scoreTask(task, answers, settings));
   const others = otherResults(path, run, new Set(own.map(({ benchmark }) => benchmark)));
   const order = (name: string): number => BENCHMARKS.findIndex((benchmark) => benchmark.name === name);
   const results: EvalResults = {

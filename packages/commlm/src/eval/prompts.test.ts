@@ -53,7 +53,11 @@ test('a box comes back from every frame of coordinates', () => {
       [0.1, 0.3, 0.5, 0.55],
       coordinates,
     );
-    assert.equal(rewriteBox(written, size, coordinates, 'lmms-eval'), '[0.100,0.100,0.500,0.600]', coordinates);
+    assert.deepEqual(
+      JSON.parse(rewriteBox(written, size, coordinates, 'lmms-eval')),
+      [0.1, 0.1, 0.5, 0.6],
+      coordinates,
+    );
   }
   assert.equal(rewriteBox('nothing', size, 'pixels', 'shikra'), 'nothing');
   // By Shikra's rules blanks make a box unreadable, and that must stay so.

@@ -2,12 +2,13 @@
  * How questions are put and answers unwrapped, as data: a set for each family of models, versioned, printed in every result.
  * A figure depends on these words more than on most settings of a model.
  */
-import { readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
+import { readJson } from '../files/read.js';
 import type { EvalItem } from './benchmarks/benchmark.js';
-import { COORDINATES, type Coordinates, FRAME_SENTENCES, rewriteBox, writeBox } from './coordinates.js';
+import { COORDINATES, type Coordinates, FRAME_SENTENCES, type FrameName, rewriteBox, writeBox } from './coordinates.js';
 
 /** What is asked for; benchmarks that ask alike share a prompt. */
 export const PROMPT_NAMES = [
@@ -157,14 +158,8 @@ export function loadPrompts(nameOrPath: string): PromptSet {
       exitCode: 2,
       fix: `Name one of the sets ${[...PROMPT_SETS.keys()].join(', ')}, or a JSON file {name, version, base, prompts}.`,
     });
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(nameOrPath, 'utf8'));
-  } catch (cause) {
-    throw fail(
-      cause instanceof SyntaxError ? 'this is not valid JSON' : 'there is no such set of prompts and no such file',
-    );
-  }
+  if (!existsSync(nameOrPath)) throw fail('there is no such set of prompts and no such file');
+  const value = readJson(nameOrPath, { what: 'the prompts' });
   const read = PromptFile.safeParse(value);
   if (!read.success) {
     const [issue] = read.error.issues;
@@ -192,9 +187,13 @@ function problemOf(name: PromptName, { template, coordinates }: EvalPrompt): str
   return undefined;
 }
 
-/** The same set with another frame of coordinates. */
-export function withCoordinates(set: PromptSet, coordinates: Coordinates): PromptSet {
+/** The same set with another frame of coordinates; `unit` keeps fractions as the set has them. */
+export function withCoordinates(set: PromptSet, named: Coordinates | FrameName): PromptSet {
   const { rec, reg } = set.prompts;
+  const isUnit = rec.coordinates !== 'thousandths' && rec.coordinates !== 'pixels';
+  if (named === 'unit' && isUnit) return set;
+  const frames: Readonly<Record<string, Coordinates>> = { unit: 'square', thousand: 'thousandths', pixel: 'pixels' };
+  const coordinates = frames[named] ?? (named as Coordinates);
   return { ...set, prompts: { ...set.prompts, rec: { ...rec, coordinates }, reg: { ...reg, coordinates } } };
 }
 
@@ -218,10 +217,15 @@ export function fillPrompt({ template, coordinates = 'shikra' }: EvalPrompt, { w
 /** "So the answer is X.", "The answer is X.", "Answer: X." at the end of a text, which may give its reasons before. */
 const ANSWER_FRAME = /^(?:.*[.!?]\s+)?(?:so\s+)?(?:the\s+)?answer(?:\s+is\s+|:\s*)(.+?)\s*\.?$/is;
 
-/** What is handed to the scorer: the answer without white space at its ends, its frame, and with boxes in its own frame. */
-export function readAnswer(prompt: EvalPrompt, answer: string, { size }: EvalItem, reader: string): string {
+/** An answer without white space at its ends and without its frame. */
+export function unframed({ answer: form }: EvalPrompt, answer: string): string {
   const text = answer.trim();
-  const bare = prompt.answer === 'the-answer-is' ? (ANSWER_FRAME.exec(text)?.[1] ?? text) : text;
+  return form === 'the-answer-is' ? (ANSWER_FRAME.exec(text)?.[1] ?? text) : text;
+}
+
+/** What is handed to the scorer: the answer without its frame, and with boxes in the scorer's own frame. */
+export function readAnswer(prompt: EvalPrompt, answer: string, { size }: EvalItem, reader: string): string {
+  const bare = unframed(prompt, answer);
   if (prompt.coordinates === undefined || size === undefined) return bare;
   return rewriteBox(bare, size, prompt.coordinates, reader);
 }

@@ -20,6 +20,8 @@ export async function readResults(folder: string): Promise<EvalResults> {
 /** The samples of a benchmark of a folder. @throws CommError when their number is not that of the results */
 export async function readSamples(folder: string, result: BenchmarkResult): Promise<readonly EvalSample[]> {
   const path = join(folder, result.samples);
+  // Where no question has an answer the file is empty.
+  if (result.count === 0) return [];
   const samples = (await readJsonLines(path)).map(({ value, place }) => {
     for (const name of ['id', 'unit', 'prompt', 'answer', 'score', 'figures']) {
       if (value[name] === undefined)

@@ -70,11 +70,14 @@ export interface BenchmarkResult {
   readonly benchmark: string;
   /** How answers were read; see `score`. */
   readonly reader: string;
-  /** Samples scored. */
+  /** Samples scored; those without an answer are not. */
   readonly count: number;
   /** Samples in the data. */
   readonly total: number;
-  /** True when not everything was asked (`--limit`) or the data are a part (`--subset`): never comparable with full runs. */
+  /**
+   * True when not everything was asked (`--limit`) or answered (`unanswered`), or the data are a part (`--subset`): never
+   * comparable with full runs.
+   */
   readonly partial: boolean;
   /** True when the data are the published files at their published size, so that published figures compare. */
   readonly published: boolean;
@@ -84,6 +87,12 @@ export interface BenchmarkResult {
   readonly blind?: Readonly<Record<string, EvalFigure>>;
   /** Answers that were cut at `maxNewTokens`. */
   readonly numCut: number;
+  /** Questions without an answer; null when all were answered. */
+  readonly unanswered: Unanswered | null;
+  /** Answers that hold thinking (`<think>...</think>`), and whether it was cut before they were read. */
+  readonly thinking: { readonly count: number; readonly cut: boolean };
+  /** What the intervals are over: pictures, or questions where there are none, each with all that is asked about it. */
+  readonly clusters: number;
   readonly prompt: {
     readonly template: string;
     readonly answer: string;
@@ -93,6 +102,15 @@ export interface BenchmarkResult {
   readonly data: readonly DataFileFacts[];
   readonly samples: string;
   readonly notes: readonly string[];
+}
+
+/** Questions that the figures leave out. A run with any is incomplete, and the next one asks them again. */
+export interface Unanswered {
+  readonly count: number;
+  /** How many for each reason: `finish reason "content_filter"`, `no content`, `unfinished thinking`, ... */
+  readonly reasons: Readonly<Record<string, number>>;
+  /** Answered questions that are left out with them: the other one of an MME picture, the other rotations of a question. */
+  readonly alsoLeftOut: number;
 }
 
 /** Who answered. */

@@ -1,6 +1,7 @@
 // Files through `score`: every published layout is read, and every kind of damage is an error that names its place.
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -298,7 +299,7 @@ test('MME: a folder of subtasks; a part is whole or absent', async () => {
   assert.deepEqual(Object.keys(named.metrics), ['count', 'color']);
   await assert.rejects(
     scoreFiles('mme', { predictions: some, subtasks: ['color', 'scene'] }),
-    /scene\.txt: there is no/,
+    /There is no file .*scene\.txt/,
   );
   await assert.rejects(scoreFiles('mme', { predictions: some, subtasks: ['colour'] }), /no MME subtask "colour"/);
   const part = Object.fromEntries(PERCEPTION.map((name) => [`${name}.txt`, content]));
@@ -331,7 +332,8 @@ test('MMBench: circular and vanilla, JSON and TSV predictions, both readers', as
 test('REC: boxes from text, IoU and failures', async () => {
   const { metrics, perItem } = await score('refcoco', { predictions: BOXES, annotations: REC });
   assert.deepEqual([metrics['accuracy'], metrics['failed']], [0.5, 1]);
-  assert.ok(Math.abs((perItem[0]?.['iou'] as number) - 1) < 1e-6);
+  // Areas, overlap and quotient in float32: nine roundings.
+  assert.ok(Math.abs((perItem[0]?.['iou'] as number) - 1) <= 9 * 2 ** -24);
   assert.deepEqual(perItem[1], { box: null, iou: 0, hit: false });
 });
 
@@ -401,13 +403,13 @@ const DAMAGES: readonly Damage[] = [
   ['gzip', 'coco-caption', captions(gzipSync('[]')), /gzip/],
   ['an Excel workbook', 'mmbench', mmbench(Buffer.from('PK\x03\x04rest')), /Excel/],
   ['zero bytes', 'coco-caption', captions('[\u0000]'), /zero bytes/],
-  ['a web page', 'coco-caption', captions('<!doctype html>'), /line 1, column 1: not valid JSON/],
+  ['a web page', 'coco-caption', captions('<!doctype html>'), /HTML page/],
   ['a cut file', 'coco-caption', captions('[{"image_id": 1, "caption": "a'), /line 1, .*text does not end|ends early/],
   ['a cut list', 'vqav2', vqa('[\n{"question_id": 10, "answer": "a"},\n'), /line 3, .*ends early/],
   ['a trailing comma', 'vqav2', vqa('[\n{"question_id": 10, "answer": "a"},\n]'), /line 3, column 1: .*unexpected "]"/],
   ['single quotes', 'vqav2', vqa("[{'question_id': 10}]"), /line 1, column 3: .*field name/],
   ['two JSON values', 'vqav2', vqa('[]\n[]'), /line 2, column 1: .*after the end/],
-  ['NaN', 'vqav2', vqa('[{"question_id": NaN, "answer": "a"}]'), /column 18: .*unexpected "N"/],
+  ['NaN', 'vqav2', vqa('[{"question_id": NaN, "answer": "a"}]'), /column 18: .*no number NaN/],
   ['JSON lines in the place of a list', 'vqav2', vqa(lines(...ANSWERS)), /line 2, .*after the end/],
   ['a list in the place of JSON lines', 'pope', pope([]), /line 1: this is a JSON array/],
   // The shape of predictions.
@@ -955,9 +957,9 @@ test('missing files, folders, benchmarks and readers are usage errors or name th
   const request = { predictions: join(folder, 'none.json'), annotations: join(folder, 'a.json') };
   await assert.rejects(
     scoreFiles('pope', { ...request, annotations: join(folder, 'b.json') }),
-    /b\.json: there is no such file/,
+    /There is no file .*b\.json/,
   );
-  await assert.rejects(scoreFiles('vqav2', { ...request, annotations: folder }), /this is a folder/);
+  await assert.rejects(scoreFiles('vqav2', { ...request, annotations: folder }), /is a folder/);
   await assert.rejects(scoreFiles('mme', request), /there is no such folder/);
   await assert.rejects(
     scoreFiles('mme', { predictions: join(folder, 'a.json') }),
@@ -973,4 +975,124 @@ test('missing files, folders, benchmarks and readers are usage errors or name th
 test('every benchmark of the interface can be scored', () => {
   const names = 'coco-caption flickr30k vqav2 okvqa textvqa pope mme mmbench refcoco reg gqa scienceqa mmvp';
   for (const name of names.split(' ')) assert.ok(name in SCORE_BENCHMARKS, name);
+});
+
+test('pipes, devices and stand-ins of files are refused at once, as predictions and as annotations', async () => {
+  const pointer = 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n';
+  const folder = folderOf({
+    'ok.jsonl': POPE,
+    'lfs.jsonl': pointer,
+    'page.jsonl': '<!DOCTYPE html><html>login</html>',
+  });
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  symlinkSync('/dev/zero', join(folder, 'link'));
+  const ok = join(folder, 'ok.jsonl');
+  for (const [path, message] of [
+    [pipe, /pipe/],
+    ['/dev/zero', /device/],
+    ['/dev/urandom', /device/],
+    [join(folder, 'link'), /device/],
+    [join(folder, 'lfs.jsonl'), /Git LFS pointer/],
+    [join(folder, 'page.jsonl'), /HTML page/],
+  ] as const) {
+    await assert.rejects(scoreFiles('pope', { predictions: path, annotations: ok }), message);
+    await assert.rejects(scoreFiles('pope', { predictions: ok, annotations: path }), message);
+  }
+});
+
+const thought = (answer: string): string => `<think>Is it there? No, not at all. No.</think>\n\n${answer}`;
+const UNFINISHED = '<think>Is it there? yes B A dog [0.1,0.2,0.3,0.4]';
+
+test('thinking is cut before reading, by each benchmark, and said', async () => {
+  const cases: ReadonlyArray<readonly [name: string, files: Files, options?: object]> = [
+    [
+      'coco-caption',
+      { predictions: CAPTIONS.map((each) => ({ ...each, caption: thought(each.caption) })), annotations: COCO },
+    ],
+    ['vqav2', { predictions: ANSWERS.map((each) => ({ ...each, answer: thought(each.answer) })), annotations: VQA }],
+    [
+      'pope',
+      { predictions: POPE_ANSWERS.replaceAll('"answer":"', '"answer":"<think>no, No</think>'), annotations: POPE },
+    ],
+    ['refcoco', { predictions: BOXES.replace('"answer":"[', '"answer":"<think>[0,0,1,1]</think>['), annotations: REC }],
+    [
+      'mmbench',
+      {
+        predictions: CHOICES.map((each) => ({ ...each, prediction: thought(each.prediction) })),
+        annotations: MMBENCH,
+        names: { annotations: 'a.tsv' },
+      },
+    ],
+    [
+      'gqa',
+      {
+        predictions: GQA_PREDICTIONS.map((each) => ({ ...each, prediction: thought(each.prediction) })),
+        annotations: GQA,
+      },
+    ],
+  ];
+  const plain: Readonly<Record<string, Files>> = {
+    'coco-caption': { predictions: CAPTIONS, annotations: COCO },
+    vqav2: { predictions: ANSWERS, annotations: VQA },
+    // Where thinking is cut, so is the white space around the answer.
+    pope: { predictions: POPE_ANSWERS.replace('no\\n', 'no'), annotations: POPE },
+    refcoco: { predictions: BOXES, annotations: REC },
+    mmbench: { predictions: CHOICES, annotations: MMBENCH, names: { annotations: 'a.tsv' } },
+    gqa: { predictions: GQA_PREDICTIONS, annotations: GQA },
+  };
+  for (const [name, files] of cases) {
+    const cut = await score(name, files);
+    const bare = await score(name, plain[name] as Files);
+    assert.deepEqual(cut.metrics, bare.metrics, name);
+    assert.ok((cut.thinking?.count ?? 0) > 0 && cut.thinking?.cut === true, name);
+    assert.match(cut.notes.join(' '), /hold thinking, which was cut/);
+    const kept = await score(name, files, { keepThinking: true });
+    // The reader of MMBench looks at the last words alone, behind the thinking.
+    if (name !== 'mmbench') assert.notDeepEqual(kept.metrics, bare.metrics, name);
+    assert.match(kept.notes.join(' '), /which was read with the answer/);
+    assert.equal(bare.thinking, undefined);
+  }
+});
+
+test('thinking that does not end is no answer: counted, and left out with what counts together with it', async () => {
+  const pope = await score('pope', {
+    predictions: lines({ question_id: 1, text: UNFINISHED }, { question_id: 2, text: 'No' }),
+    annotations: POPE,
+  });
+  assert.deepEqual([pope.count, pope.metrics['accuracy']], [1, 1]);
+  assert.deepEqual(pope.unanswered, { count: 1, reasons: { 'unfinished thinking': 1 }, alsoLeftOut: 0 });
+  assert.match(pope.notes.join(' '), /INCOMPLETE: 1 of 2 predictions are no answers: unfinished thinking \(1\)/);
+  assert.deepEqual(pope.perItem, [{ question_id: 2, parsed: 'no', hit: true }]);
+  const mmbench = await score('mmbench', {
+    predictions: CHOICES.map((each) => (each.index === 1 ? { ...each, prediction: UNFINISHED } : each)),
+    annotations: MMBENCH,
+    names: { annotations: 'a.tsv' },
+  });
+  assert.deepEqual([mmbench.count, mmbench.unanswered?.alsoLeftOut], [1, 1]);
+  const none = { predictions: lines({ answer: UNFINISHED }, { answer: '<think></think>' }), annotations: REC };
+  await assert.rejects(score('refcoco', none), /none of the 2 predictions holds an answer behind its thinking/);
+});
+
+test('REC: boxes in thousandths and pixels, and a note where numbers leave the frame', async () => {
+  const thousandths = lines({ answer: '[100, 200, 500, 1000]' }, { answer: '<|box_start|>(0,0),(500,500)<|box_end|>' });
+  const pixels = lines({ answer: '{"bbox_2d": [10, 10, 50, 50]}' }, { answer: '[0, 0, 10, 10]' });
+  for (const reader of ['shikra', 'lmms-eval']) {
+    for (const [predictions, coordinates] of [
+      [thousandths, 'thousand'],
+      [pixels, 'pixel'],
+    ] as const) {
+      const right = await score('refcoco', { predictions, annotations: REC }, { reader, coordinates });
+      assert.deepEqual([right.metrics, right.notes], [{ accuracy: 1, meanIoU: 1, failed: 0 }, []]);
+      const wrong = await score('refcoco', { predictions, annotations: REC }, { reader });
+      assert.equal(wrong.metrics['accuracy'], 0);
+      assert.match(wrong.notes.join(' '), /2 of 2 answers hold numbers above 1: .*--coordinates thousand or pixel/);
+    }
+  }
+  const unit = { predictions: BOXES, annotations: REC };
+  assert.deepEqual(await score('refcoco', unit, { coordinates: 'unit' }), await score('refcoco', unit));
+  await assert.rejects(
+    score('pope', { predictions: POPE_ANSWERS, annotations: POPE }, { coordinates: 'pixel' }),
+    /no effect/,
+  );
 });

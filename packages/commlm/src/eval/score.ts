@@ -1,5 +1,6 @@
 /** Scores prediction files made by anything against the published annotation files. */
 import { CommError } from '../config/errors.js';
+import { coordinatesOf, type FrameName, frameNotes, rewriteBox } from './coordinates.js';
 import { readCaptionReferences } from './formats/captions.js';
 import { type ById, type Id, requireSameIds } from './formats/files.js';
 import { readGqaPredictions, readGqaQuestions } from './formats/gqa.js';
@@ -27,11 +28,13 @@ import {
 } from './metrics/mme.js';
 import { scoreMmvp } from './metrics/mmvp.js';
 import { type PopeFigures, type PopeReader, scorePope } from './metrics/pope.js';
-import { type RecReader, scoreRec } from './metrics/rec.js';
+import { type RecReader, type RecTarget, scoreRec } from './metrics/rec.js';
 import { type ScienceQaReader, scoreScienceQa } from './metrics/scienceqa.js';
 import { scoreSpice } from './metrics/spice.js';
 import { scoreTextVqa } from './metrics/textvqa.js';
 import { scoreVqa, type VqaReader } from './metrics/vqa.js';
+import type { Unanswered } from './results.js';
+import { type ReadPredictions, readPredictions } from './score-reading.js';
 
 /** What `score` is asked for; paths are of files. */
 export interface ScoreRequest {
@@ -52,6 +55,10 @@ export interface ScoreRequest {
   readonly meteorData?: string;
   /** Captions: add SPICE by this command of its release, which gets the file names behind it. */
   readonly spiceCommand?: string;
+  /** Read thinking (`<think>...</think>`) as a part of the answer in place of cutting it. */
+  readonly keepThinking?: boolean;
+  /** Boxes: the frame of the answers, by default `unit`, the fractions that the reader expects. */
+  readonly coordinates?: FrameName;
   /** Gets a line before something that takes long. */
   readonly notify?: (line: string) => void;
 }
@@ -67,6 +74,10 @@ export interface ScoreResult {
   readonly metrics: Readonly<Record<string, MetricValue>>;
   /** What a reader of the figures must know, such as the modules of METEOR. */
   readonly notes: readonly string[];
+  /** Predictions that are no answers and left out; absent when all were scored. */
+  readonly unanswered?: Unanswered;
+  /** Predictions with thinking, and whether it was cut; absent when there is none. */
+  readonly thinking?: { readonly count: number; readonly cut: boolean };
   readonly perItem: ReadonlyArray<Readonly<Record<string, unknown>>>;
 }
 
@@ -88,6 +99,35 @@ function matchIds<Value>(ids: Iterable<Id>, predictions: ById<Value>, noun: stri
   requireSameIds(new Set(ids), predictions, noun, request);
 }
 
+/** The answers of a file, in the order of what they answer. */
+function readAnswers(texts: readonly string[], request: Request, unitOf?: (place: number) => number): ReadPredictions {
+  return readPredictions(texts, { keepThinking: request.keepThinking === true, path: request.predictions }, unitOf);
+}
+
+/** What a result says about predictions that were cut or left out. */
+function factsOf({ unanswered, numThinking, notes }: ReadPredictions, request: Request) {
+  return {
+    notes,
+    ...(unanswered === null ? {} : { unanswered }),
+    ...(numThinking === 0 ? {} : { thinking: { count: numThinking, cut: request.keepThinking !== true } }),
+  };
+}
+
+/** Entries of the annotations with their answers by id. */
+function answeredEntries<Entry, Key extends Id>(
+  entries: readonly Entry[],
+  keyOf: (entry: Entry) => Key,
+  predictions: ReadonlyMap<Id, string>,
+  request: Request,
+  unitOf?: (place: number) => number,
+) {
+  const texts = entries.map((entry) => predictions.get(keyOf(entry)) as string);
+  const read = readAnswers(texts, request, unitOf);
+  const kept = read.places.map((i) => entries[i] as Entry);
+  const answers = new Map(kept.map((entry, k) => [keyOf(entry), read.texts[k] as string]));
+  return { entries: kept, answers, facts: factsOf(read, request) };
+}
+
 /** Scores captions of images or regions, with METEOR and SPICE where they were asked for. */
 async function scoreCaptionSet(
   references: ReadonlyMap<Id, readonly string[]>,
@@ -95,7 +135,8 @@ async function scoreCaptionSet(
   idName: string,
   request: Request,
 ): Promise<Scored> {
-  const tokenized = tokenizeCaptions(references, predictions);
+  const { entries, answers, facts } = answeredEntries([...references], ([id]) => id, predictions, request);
+  const tokenized = tokenizeCaptions(new Map(entries), answers);
   const meteor = await openMeteor(request);
   const { perItem, bleuCounts: _counts, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
   const spice =
@@ -113,7 +154,9 @@ async function scoreCaptionSet(
       ...figures,
       ...(spice === undefined ? {} : { SPICE: spice.perCaption[i] }),
     })),
+    ...facts,
     notes: [
+      ...facts.notes,
       ...(meteor === undefined ? [] : [`METEOR modules: ${meteor.modules.join(', ')}.`]),
       ...(spice === undefined ? [] : [`SPICE by: ${request.spiceCommand}`]),
     ],
@@ -158,8 +201,14 @@ async function scoreVqaFiles(request: Request): Promise<Scored> {
     'question',
     request,
   );
-  const { perItem, ...metrics } = scoreVqa(annotations, predictions.values, { reader: request.reader as VqaReader });
-  return { count: perItem.length, metrics, perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })) };
+  const { entries, answers, facts } = answeredEntries(annotations, ({ id }) => id, predictions.values, request);
+  const { perItem, ...metrics } = scoreVqa(entries, answers, { reader: request.reader as VqaReader });
+  return {
+    count: perItem.length,
+    metrics,
+    perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })),
+    ...facts,
+  };
 }
 
 async function scoreTextVqaFiles(request: Request): Promise<Scored> {
@@ -171,8 +220,10 @@ async function scoreTextVqaFiles(request: Request): Promise<Scored> {
     'question',
     request,
   );
-  const { accuracy, perItem } = scoreTextVqa(annotations, predictions.values);
+  const { entries, answers, facts } = answeredEntries(annotations, ({ id }) => id, predictions.values, request);
+  const { accuracy, perItem } = scoreTextVqa(entries, answers);
   return {
+    ...facts,
     count: perItem.length,
     metrics: { accuracy },
     perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })),
@@ -183,14 +234,17 @@ const POPE_FIGURES = ['accuracy', 'precision', 'recall', 'f1', 'yesRatio'] as co
 
 /** One file gives its figures; a file with categories gives those of each and their plain average. */
 async function scorePopeFiles(request: Request): Promise<Scored> {
-  const questions = await readPopeQuestions(request.annotations);
-  const answers = await readPopeAnswers(request.predictions, questions, request.annotations);
+  const all = await readPopeQuestions(request.annotations);
+  const read = readAnswers(await readPopeAnswers(request.predictions, all, request.annotations), request);
+  const questions = read.places.map((i) => all[i] as (typeof all)[number]);
+  const answers = read.texts;
+  const facts = factsOf(read, request);
   const labels = questions.map(({ label }) => label);
   const reader = { reader: request.reader as PopeReader };
   const { perItem, ...pooled } = scorePope(labels, answers, reader);
   const categories = [...new Set(questions.map(({ category }) => category))];
   const items = perItem.map((item, i) => ({ question_id: questions[i]?.id, ...item }));
-  if (categories.length < 2) return { count: answers.length, metrics: { ...pooled }, perItem: items };
+  if (categories.length < 2) return { count: answers.length, metrics: { ...pooled }, perItem: items, ...facts };
   const byCategory = categories.map((category) => {
     const isIn = (_: unknown, i: number): boolean => questions[i]?.category === category;
     const { perItem: _items, ...figures } = scorePope(labels.filter(isIn), answers.filter(isIn), reader);
@@ -207,7 +261,8 @@ async function scorePopeFiles(request: Request): Promise<Scored> {
     count: answers.length,
     metrics: { ...average, ...Object.fromEntries(byCategory.map(([name, figures]) => [name, { ...figures }])) },
     perItem: items,
-    notes: [`The first figures are the plain average over ${categories.length} categories.`],
+    ...facts,
+    notes: [...facts.notes, `The first figures are the plain average over ${categories.length} categories.`],
   };
 }
 
@@ -215,13 +270,29 @@ async function scoreMmeFiles(request: Request): Promise<Scored> {
   const tasks = await readMmeFolder(request.predictions, request.subtasks);
   const figures = new Map<MmeSubtask, MmeFigures>();
   const perItem: Array<Readonly<Record<string, unknown>>> = [];
-  for (const [subtask, questions] of tasks) {
+  const all = [...tasks].flatMap(([subtask, questions]) =>
+    questions.map((question, i) => ({ subtask, line: i + 1, ...question })),
+  );
+  // Every subtask has two lines a picture, so that all lines in a row are pairs too.
+  const read = readAnswers(
+    all.map(({ answer }) => answer),
+    request,
+    (place) => Math.floor(place / 2),
+  );
+  const answered = read.places.map((i, k) => ({
+    ...(all[i] as (typeof all)[number]),
+    answer: read.texts[k] as string,
+  }));
+  for (const subtask of tasks.keys()) {
+    const questions = answered.filter((question) => question.subtask === subtask);
+    if (questions.length === 0) continue;
     const { perItem: items, ...scores } = scoreMmeSubtask(questions, { reader: request.reader as MmeReader });
     figures.set(subtask, scores);
     items.forEach((item, i) => {
-      perItem.push({ subtask, line: i + 1, ...item });
+      perItem.push({ subtask, line: questions[i]?.line, ...item });
     });
   }
+  const facts = factsOf(read, request);
   const total = (subtasks: readonly MmeSubtask[]): number | null =>
     subtasks.every((name) => figures.has(name))
       ? subtasks.reduce((sum, name) => sum + (figures.get(name) as MmeFigures).score, 0)
@@ -234,9 +305,13 @@ async function scoreMmeFiles(request: Request): Promise<Scored> {
       ...[...figures].map(([name, scores]) => [name, { ...scores }] as const),
     ]),
     perItem,
-    notes: sums
-      .filter(([, sum]) => sum === null)
-      .map(([part]) => `No figure for ${part}: not all of its subtasks were scored.`),
+    ...facts,
+    notes: [
+      ...facts.notes,
+      ...sums
+        .filter(([, sum]) => sum === null)
+        .map(([part]) => `No figure for ${part}: not all of its subtasks were scored.`),
+    ],
   };
 }
 
@@ -249,16 +324,24 @@ async function scoreMmbenchFiles(request: Request): Promise<Scored> {
     'row',
     request,
   );
-  const { circular, vanilla, circularByCategory, circularByL2Category, numQuestions, perItem } = scoreMmbench(
+  const { entries, answers, facts } = answeredEntries(
     rows,
-    predictions.values as ReadonlyMap<number, string>,
+    ({ index }) => index,
+    predictions.values,
+    request,
+    (place) => (rows[place] as MmbenchRow).index % ROTATION_STEP,
+  );
+  const { circular, vanilla, circularByCategory, circularByL2Category, numQuestions, perItem } = scoreMmbench(
+    entries,
+    answers,
     { reader: request.reader as MmbenchReader },
   );
   return {
-    count: rows.length,
+    ...facts,
+    count: entries.length,
     metrics: { circular, vanilla, circularByL2Category, circularByCategory },
     perItem,
-    notes: [`${numQuestions} questions in ${rows.length} rows.`, ...lackingRotations(rows)],
+    notes: [...facts.notes, `${numQuestions} questions in ${entries.length} rows.`, ...lackingRotations(entries)],
   };
 }
 
@@ -275,17 +358,37 @@ function lackingRotations(rows: readonly MmbenchRow[]): readonly string[] {
 }
 
 async function scoreRecFiles(request: Request): Promise<Scored> {
-  const targets = await readRecTargets(request.annotations);
-  const answers = await readRecAnswers(request.predictions, targets.length, request.annotations);
-  const { perItem, ...metrics } = scoreRec(targets, answers, { reader: request.reader as RecReader });
-  return { count: targets.length, metrics, perItem: perItem.map((item) => ({ ...item })) };
+  const all = await readRecTargets(request.annotations);
+  const read = readAnswers(await readRecAnswers(request.predictions, all.length, request.annotations), request);
+  const targets = read.places.map((i) => all[i] as RecTarget);
+  const { coordinates: frame = 'unit', reader } = request;
+  const coordinates = coordinatesOf(frame, reader);
+  const answers =
+    frame === 'unit'
+      ? read.texts
+      : read.texts.map((text, i) => rewriteBox(text, targets[i] as RecTarget, coordinates, reader));
+  const { perItem, ...metrics } = scoreRec(targets, answers, { reader: reader as RecReader });
+  const facts = factsOf(read, request);
+  return {
+    count: targets.length,
+    metrics,
+    perItem: perItem.map((item) => ({ ...item })),
+    ...facts,
+    notes: [...facts.notes, ...frameNotes(read.texts, targets, coordinates)],
+  };
 }
 
 async function scoreGqaFiles(request: Request): Promise<Scored> {
   const file = await readGqaQuestions(request.annotations);
   const predictions = await readGqaPredictions(request.predictions, file, request.annotations);
-  const { perItem, ...metrics } = scoreGqa(file.questions, predictions, { reader: request.reader as GqaReader });
-  return { count: perItem.length, metrics, perItem: perItem.map(({ id, ...rest }) => ({ questionId: id, ...rest })) };
+  const { entries, answers, facts } = answeredEntries(file.questions, ({ id }) => id, predictions, request);
+  const { perItem, ...metrics } = scoreGqa(entries, answers, { reader: request.reader as GqaReader });
+  return {
+    count: perItem.length,
+    metrics,
+    perItem: perItem.map(({ id, ...rest }) => ({ questionId: id, ...rest })),
+    ...facts,
+  };
 }
 
 async function scoreScienceQaFiles(request: Request): Promise<Scored> {
@@ -294,28 +397,37 @@ async function scoreScienceQaFiles(request: Request): Promise<Scored> {
     ...(request.splitFile === undefined ? {} : { splitFile: request.splitFile }),
   });
   const predictions = await readScienceQaPredictions(request.predictions, problems);
-  const { perItem, missing, ...metrics } = scoreScienceQa(problems, predictions, {
+  // A problem without a prediction counts as wrong by the official rule; one with thinking alone has no answer.
+  const predicted = problems.filter(({ id }) => predictions.has(id));
+  const { entries, answers, facts } = answeredEntries(predicted, ({ id }) => id, predictions, request);
+  const answered = new Set(entries);
+  const scored = problems.filter((problem) => answered.has(problem) || !predictions.has(problem.id));
+  const { perItem, missing, ...metrics } = scoreScienceQa(scored, answers, {
     reader: request.reader as ScienceQaReader,
   });
   return {
-    count: problems.length,
+    ...facts,
+    count: scored.length,
     metrics,
     perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })),
-    notes: missing === 0 ? [] : [`${missing} problems have no prediction and count as wrong.`],
+    notes: [...facts.notes, ...(missing === 0 ? [] : [`${missing} problems have no prediction and count as wrong.`])],
   };
 }
 
 async function scoreMmvpFiles(request: Request): Promise<Scored> {
-  const questions = await readMmvpQuestions(request.annotations);
-  const answers = await readMmvpAnswers(request.predictions, questions, request.annotations);
+  const all = await readMmvpQuestions(request.annotations);
+  const predictions = await readMmvpAnswers(request.predictions, all, request.annotations);
+  const read = readAnswers(predictions, request, (place) => Math.floor(place / 2));
+  const questions = read.places.map((i) => all[i] as (typeof all)[number]);
   const { perItem, ...metrics } = scoreMmvp(
     questions.map(({ label }) => label),
-    answers,
+    read.texts,
   );
   return {
     count: questions.length,
     metrics,
     perItem: perItem.map((item, i) => ({ question_id: questions[i]?.index, ...item })),
+    ...factsOf(read, request),
   };
 }
 
@@ -409,6 +521,9 @@ export async function scoreFiles(benchmark: string, request: ScoreRequest): Prom
   const reader = request.reader ?? entry.readers[0];
   if (!entry.readers.includes(reader)) {
     throw usageError(`${benchmark} has no reader "${reader}".`, `Use one of ${entry.readers.join(', ')}.`);
+  }
+  if (request.coordinates !== undefined && entry !== REC) {
+    throw usageError(`--coordinates has no effect on ${benchmark}, which has no boxes to read.`, 'Leave it out.');
   }
   const annotations = request.annotations;
   if (entry.needsAnnotations && annotations === undefined) {

@@ -1,10 +1,10 @@
-/** Tests of a difference between two systems that answered the same questions. */
-import { Random } from '../data/world/random.js';
+/** Tests of a difference between two systems that answered the same questions; questions about one picture count together. */
 import type { GroupSums } from './benchmarks/benchmark.js';
+import { type BootstrapUnit, type DrawOptions, drawFigures, percentileInterval } from './bootstrap.js';
+import type { PicturedUnit } from './clusters.js';
 
-/** One unit with the statistics of both systems; units are drawn within their group. */
-export interface PairedUnit {
-  readonly group: string;
+/** One unit with the statistics of both systems. */
+export interface PairedUnit extends PicturedUnit {
   readonly a: readonly number[];
   readonly b: readonly number[];
 }
@@ -17,91 +17,72 @@ export interface PairedDifference {
 }
 
 /** Settings of the resampling. */
-export interface PairedOptions {
-  readonly resamples: number;
-  readonly seed: number;
+export interface PairedOptions extends DrawOptions {
   readonly level: number;
 }
 
 /**
- * Exact McNemar test: two-sided binomial p-value of `lost` against `gained` changes under equal chances.
- *
- * `p = min(1, 2 * P(X <= min(lost, gained)))` for X of `Binomial(lost + gained, 1/2)`; 1 when nothing changed.
+ * Exact sign-flip test: two-sided p-value of a sum of whole numbers whose signs might as well have been the other way
+ * round, `P(|sum of +-d| >= |sum of d|)`. A number is what one picture gained less what it lost; where each picture has one
+ * question this is the exact McNemar test, `min(1, 2 * P(X <= min(lost, gained)))` for X of `Binomial(lost + gained, 1/2)`.
  */
-export function mcnemarExact(lost: number, gained: number): number {
-  const trials = lost + gained;
-  let logTerm = -trials * Math.LN2; // log of C(trials, 0) / 2^trials
-  let tail = Math.exp(logTerm);
-  for (let k = 1; k <= Math.min(lost, gained); k++) {
-    logTerm += Math.log(trials - k + 1) - Math.log(k);
-    tail += Math.exp(logTerm);
+export function signFlipTest(differences: readonly number[]): number {
+  const sizes = differences.map(Math.abs).filter((size) => size > 0);
+  const reach = sizes.reduce((sum, size) => sum + size, 0);
+  const observed = Math.abs(differences.reduce((sum, each) => sum + each, 0));
+  // chances[k] is that of the sum `k - covered`, as far as the numbers so far can reach.
+  let chances = new Float64Array(2 * reach + 1);
+  let next = new Float64Array(2 * reach + 1);
+  chances[0] = 1;
+  let covered = 0;
+  for (const size of sizes) {
+    next.fill(0, 0, 2 * (covered + size) + 1);
+    for (let k = 0; k <= 2 * covered; k++) {
+      const half = (chances[k] as number) / 2;
+      next[k] = (next[k] as number) + half;
+      next[k + 2 * size] = (next[k + 2 * size] as number) + half;
+    }
+    [chances, next] = [next, chances];
+    covered += size;
   }
-  return Math.min(1, 2 * tail);
-}
-
-/** Value at a share of sorted values, between neighbours by distance. */
-function quantile(sorted: Float64Array, at: number): number {
-  const place = at * (sorted.length - 1);
-  const below = Math.floor(place);
-  const low = sorted[below] as number;
-  return low + ((sorted[Math.min(below + 1, sorted.length - 1)] as number) - low) * (place - below);
-}
-
-function differenceOf(drawn: Float64Array, level: number): PairedDifference {
-  const notAbove = drawn.filter((value) => value <= 0).length;
-  const notBelow = drawn.filter((value) => value >= 0).length;
-  const p = Math.min(1, (2 * (Math.min(notAbove, notBelow) + 1)) / (drawn.length + 1));
-  const sorted = drawn.slice().sort();
-  return { low: quantile(sorted, (1 - level) / 2), high: quantile(sorted, (1 + level) / 2), p };
+  let tail = 0;
+  for (let k = 0; k <= reach - observed; k++) tail += chances[k] as number;
+  return Math.min(1, observed === 0 ? 1 : 2 * tail);
 }
 
 /**
- * Paired bootstrap: the same units are drawn for both systems, their statistics summed, and the figures of the sums
- * subtracted. The p-value inverts the percentile interval: twice the smaller share of draws on one side of zero, with one
- * added to both counts, so that it is never 0. Figures that some draw does not have are left out.
+ * Two-sided p-value that inverts the percentile interval: twice the smaller share of draws on one side of zero, with one
+ * added to both counts, so that it is never 0.
+ */
+function pValueOf(drawn: Float64Array): number {
+  const notAbove = drawn.filter((value) => value <= 0).length;
+  const notBelow = drawn.filter((value) => value >= 0).length;
+  return Math.min(1, (2 * (Math.min(notAbove, notBelow) + 1)) / (drawn.length + 1));
+}
+
+/**
+ * Paired bootstrap: the same pictures are drawn for both systems, their statistics summed, and the figures of the sums
+ * subtracted. Figures that some draw does not have are left out.
  */
 export function pairedBootstrap(
   units: readonly PairedUnit[],
   figures: (sums: GroupSums) => Readonly<Record<string, number>>,
-  { resamples, seed, level }: PairedOptions,
+  options: PairedOptions,
 ): ReadonlyMap<string, PairedDifference> {
-  const groups = new Map<string, PairedUnit[]>();
-  for (const unit of units) {
-    const group = groups.get(unit.group);
-    if (group === undefined) groups.set(unit.group, [unit]);
-    else group.push(unit);
-  }
-  const random = new Random(seed, 'paired bootstrap');
-  const values = new Map<string, Float64Array>();
-  for (let draw = 0; draw < resamples; draw++) {
-    const a = new Map<string, Float64Array>();
-    const b = new Map<string, Float64Array>();
-    for (const [name, members] of groups) {
-      const width = members[0]?.a.length ?? 0;
-      const [sumA, sumB] = [new Float64Array(width), new Float64Array(width)];
-      for (let i = 0; i < members.length; i++) {
-        const unit = members[random.int(members.length)] as PairedUnit;
-        for (let k = 0; k < width; k++) {
-          sumA[k] = (sumA[k] as number) + (unit.a[k] as number);
-          sumB[k] = (sumB[k] as number) + (unit.b[k] as number);
-        }
-      }
-      a.set(name, sumA);
-      b.set(name, sumB);
-    }
-    const figuresA = figures(a);
-    for (const [name, value] of Object.entries(figures(b))) {
-      let drawn = values.get(name);
-      if (drawn === undefined) {
-        drawn = new Float64Array(resamples).fill(Number.NaN);
-        values.set(name, drawn);
-      }
-      drawn[draw] = value - (figuresA[name] ?? Number.NaN);
-    }
-  }
+  const width = units[0]?.a.length ?? 0;
+  const halves = (sums: GroupSums, start: number): GroupSums =>
+    new Map([...sums].map(([group, each]) => [group, Array.from(each).slice(start, start + width)]));
+  const differences = (sums: GroupSums): Record<string, number> => {
+    const ofA = figures(halves(sums, 0));
+    const ofB = Object.entries(figures(halves(sums, width)));
+    return Object.fromEntries(ofB.map(([name, value]) => [name, value - (ofA[name] ?? Number.NaN)]));
+  };
+  const joined = units.map(({ group, pictures, a, b }): BootstrapUnit => ({ group, pictures, sums: [...a, ...b] }));
+  const { values } = drawFigures(joined, differences, options, 'paired bootstrap');
   return new Map(
-    [...values].flatMap(([name, drawn]) =>
-      drawn.some(Number.isNaN) ? [] : [[name, differenceOf(drawn, level)] as const],
-    ),
+    [...values].map(([name, drawn]) => [
+      name,
+      { ...percentileInterval(drawn, options.level), p: pValueOf(drawn) } satisfies PairedDifference,
+    ]),
   );
 }

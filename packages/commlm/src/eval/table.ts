@@ -87,9 +87,11 @@ export function tableLines(results: EvalResults): readonly TableLine[] {
 /** What must be said below the table. */
 export function tableNotes({ benchmarks }: EvalResults): readonly string[] {
   const partial = benchmarks.filter(({ partial: isPart }) => isPart).map(({ benchmark }) => benchmark);
+  const empty = benchmarks.filter(({ count }) => count === 0).map(({ benchmark }) => benchmark);
   const cut = benchmarks.filter(({ numCut }) => numCut > 0);
   return [
     ...benchmarks.flatMap(({ benchmark, notes }) => notes.map((line) => `${benchmark}: ${line}`)),
+    ...(empty.length > 0 ? [`NO FIGURES: ${empty.join(', ')}; no question has an answer.`] : []),
     ...(partial.length > 0 ? [`PARTIAL: ${partial.join(', ')}; do not compare these with figures of whole runs.`] : []),
     ...cut.map(({ benchmark, numCut }) => `${benchmark}: ${numCut} answers were cut at the longest length.`),
     ...(benchmarks.some(({ published }) => published)

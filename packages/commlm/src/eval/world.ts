@@ -1,26 +1,16 @@
 /**
- * Figures of a model on unseen scenes of the synthetic world: does it look? Every question is asked twice, with the
- * picture and with a grey one in its place; what the grey one scores is what words alone give away.
+ * Figures of a model on unseen scenes of the synthetic world: does it look? Every question is asked with its picture, with the
+ * picture of another scene and with a grey one; a fourth column is the best constant answer learnt from train scenes. What
+ * the highest of those three scores is had without looking.
  */
-
 import { CommError } from '../config/errors.js';
-import {
-  captionsFor,
-  loadSpriteBank,
-  makeScene,
-  pairTurnsFor,
-  renderScene,
-  type Scene,
-  type StyleChoice,
-  sceneSeed,
-  turnsFor,
-} from '../data/world/index.js';
-import { type WrittenTurn, writeTurn } from '../data/world-turns.js';
+import { loadSpriteBank, renderScene, type StyleChoice } from '../data/world/index.js';
 import type { Answerer } from '../generate/batch.js';
 import type { RgbImage } from '../images/decode.js';
-import { scoreCaptions } from './metrics/captions.js';
-import { scorePope } from './metrics/pope.js';
-import { scoreRec } from './metrics/rec.js';
+import type { Interval } from './bootstrap.js';
+import { type Column, compareColumns, type Margin, type WorldFigures } from './world-figures.js';
+import { itemsOf, type SceneStream, sceneAt, type WorldItem, type WorldType } from './world-items.js';
+import { learnPrior } from './world-prior.js';
 
 /** Settings of the measurement. */
 export interface WorldEvalOptions {
@@ -39,26 +29,13 @@ export interface WorldEvalOptions {
 /** One question with what was answered. */
 export interface WorldSample {
   readonly scene: number;
-  readonly type: (typeof TYPES)[number];
+  readonly type: WorldType;
   readonly question: string;
   readonly target: string;
   readonly answer: string;
+  readonly wrongPictureAnswer: string;
   readonly greyAnswer: string;
-}
-
-/** Shares between 0 and 1, except CIDEr (0 to 10). */
-export interface WorldFigures {
-  readonly existence: number;
-  readonly existenceYesRatio: number;
-  readonly vqa: number;
-  readonly vqaByType: Readonly<Record<string, number>>;
-  /** Questions with a one-phrase answer as the last turn of a conversation about the picture, whose answers before are true. */
-  readonly dialogue: number;
-  /** Questions with a one-phrase answer about two pictures. */
-  readonly pairs: number;
-  readonly rec: number;
-  readonly recMeanIou: number;
-  readonly captionCider: number;
+  readonly priorAnswer: string;
 }
 
 /** What `evaluateWorld` gives. */
@@ -66,36 +43,23 @@ export interface WorldResults {
   readonly scenes: number;
   readonly questions: Readonly<Record<string, number>>;
   readonly withPicture: WorldFigures;
+  /** With the picture of another scene. */
+  readonly withWrongPicture: WorldFigures;
   readonly withGrey: WorldFigures;
+  /** The best constant answers. */
+  readonly withPrior: WorldFigures;
+  /** What they were learnt from, and the one of each type over all wordings. */
+  readonly prior: { readonly trainScenes: number; readonly constants: Readonly<Record<string, string>> };
+  /** 95 % intervals of `withPicture` over scenes, by figure; a kind of VQA question is `vqa.<kind>`. */
+  readonly intervals: Readonly<Record<string, Interval>>;
+  /** `withPicture` less the highest of the other three, by figure. */
+  readonly margins: Readonly<Record<string, Margin>>;
   readonly samples: readonly WorldSample[];
 }
 
-/** Kinds of questions with a one-phrase answer, scored by equality. */
-const VQA_TYPES = ['object', 'color', 'count', 'position', 'relation', 'name-at'] as const;
-const TYPES = ['existence', ...VQA_TYPES, 'dialogue', 'pairs', 'rec', 'caption'] as const;
-/** Turns before the one that is asked in a conversation. */
-const TURNS_BEFORE = 2;
-const REFERENCES = 5;
 const GREY = 128;
-
-interface Item {
-  readonly scene: Scene;
-  readonly index: number;
-  readonly type: (typeof TYPES)[number];
-  readonly question: string;
-  readonly target: string;
-  /** Where there is one to point at: its box in pixels of the scene. */
-  readonly box?: readonly number[];
-  readonly history?: readonly WrittenTurn[];
-  /** A second picture, shown behind that of `scene`. */
-  readonly second?: Scene;
-}
-
-/** The short answer in `The answer is X.`, lower case. */
-export function shortAnswer(text: string): string {
-  const match = /the answer is (.*?)\.?\s*$/i.exec(text.trim());
-  return (match?.[1] ?? text).trim().toLowerCase();
-}
+/** How far behind a scene the other one lies whose picture is shown in its place; the next one is the second of its pair. */
+const WRONG_OFFSET = 2;
 
 const greyOf = ({ width, height }: RgbImage): RgbImage => ({
   width,
@@ -103,136 +67,90 @@ const greyOf = ({ width, height }: RgbImage): RgbImage => ({
   data: new Uint8Array(width * height * 3).fill(GREY),
 });
 
-/** One question of each type that the scene has an answer to; `second` is a scene to be shown beside it. */
-function itemsOf(scene: Scene, second: Scene, index: number): Item[] {
-  const single = (['existence', ...VQA_TYPES, 'rec', 'caption'] as const).flatMap((type): Item[] => {
-    const [turn] = turnsFor(scene, scene.seed, { types: [type], max: 1 });
-    if (turn === undefined || turn.type !== type) return [];
-    const { question, answer } = writeTurn(turn, scene);
-    const [box] = turn.boxes ?? [];
-    return [{ scene, index, type, question, target: answer, ...(box === undefined ? {} : { box }) }];
-  });
-  return [...single, ...dialogueItem(scene, index), ...pairItem(scene, second, index)];
+/** Pictures of a stream, each painted once while the questions move along it. */
+class Painter {
+  readonly #stream: SceneStream;
+  readonly #pictures = new Map<number, RgbImage>();
+
+  constructor(stream: SceneStream) {
+    this.#stream = stream;
+  }
+
+  paint(index: number): RgbImage {
+    let picture = this.#pictures.get(index);
+    if (picture === undefined) {
+      picture = renderScene(sceneAt(this.#stream, index), this.#stream.bank);
+      this.#pictures.set(index, picture);
+    }
+    return picture;
+  }
+
+  /** Forgets the pictures before a place. */
+  forget(before: number): void {
+    for (const index of this.#pictures.keys()) if (index < before) this.#pictures.delete(index);
+  }
 }
 
-function dialogueItem(scene: Scene, index: number): Item[] {
-  const turns = turnsFor(scene, scene.seed + 1, { types: ['existence', ...VQA_TYPES], max: TURNS_BEFORE + 1 });
-  const written = turns.map((turn) => writeTurn(turn, scene));
-  const last = written.pop();
-  if (last === undefined || written.length === 0) return [];
-  return [{ scene, index, type: 'dialogue', question: last.question, target: last.answer, history: written }];
+/** What a question is asked with. */
+function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prior'>, painter: Painter): RgbImage[] {
+  const places = second === undefined ? [index] : [index, second];
+  if (column === 'wrong') return places.map((_, i) => painter.paint(index + WRONG_OFFSET + i));
+  const pictures = places.map((place) => painter.paint(place));
+  return column === 'grey' ? pictures.map(greyOf) : pictures;
 }
 
-function pairItem(scene: Scene, second: Scene, index: number): Item[] {
-  const types = ['which', 'existence', 'both', 'count'] as const;
-  const [turn] = pairTurnsFor([scene, second], scene.seed, { max: 1, types });
-  if (turn === undefined) return [];
-  return [{ scene, second, index, type: 'pairs', question: turn.question, target: turn.answer }];
-}
-
-/** Ask every question with and without the picture, and score both. */
+/** Asks every question with each kind of picture, and scores all columns. */
 export async function evaluateWorld(model: Answerer, options: WorldEvalOptions): Promise<WorldResults> {
+  const { style, size, seed, count, batchSize, signal } = options;
   const bank = await loadSpriteBank();
-  const { style, size } = options;
-  const sceneAt = (index: number): Scene =>
-    makeScene(sceneSeed(options.seed, index), { bank, split: 'test', style, size });
-  const items: Item[] = [];
-  for (let index = 0; index < options.count; index++) {
-    items.push(...itemsOf(sceneAt(index), sceneAt((index + 1) % options.count), index));
-  }
-  const answers: string[] = [];
-  const greyAnswers: string[] = [];
-  const pictures = new Map<number, { picture: RgbImage; grey: RgbImage }>();
-  for (let start = 0; start < items.length; start += options.batchSize) {
-    options.signal?.throwIfAborted();
-    const group = items.slice(start, start + options.batchSize);
-    for (const { scene, second } of group) {
-      for (const shown of second === undefined ? [scene] : [scene, second]) {
-        if (pictures.has(shown.seed)) continue;
-        const picture = renderScene(shown, bank);
-        pictures.set(shown.seed, { picture, grey: greyOf(picture) });
-      }
-    }
-    for (const [into, kind] of [
-      [answers, 'picture'],
-      [greyAnswers, 'grey'],
-    ] as const) {
-      const requests = group.map(({ scene, second, question, history }) => ({
-        images: (second === undefined ? [scene] : [scene, second]).map(({ seed }) => pictures.get(seed)![kind]),
-        question,
-        ...(history === undefined ? {} : { history }),
+  const stream: SceneStream = { bank, split: 'test', style, seed, size };
+  const scenes = Array.from({ length: count }, (_, index) => ({ scene: sceneAt(stream, index), index }));
+  const items = scenes.flatMap((scene, index) =>
+    itemsOf(scene, scenes[(index + 1) % count] as (typeof scenes)[number]),
+  );
+  const prior = learnPrior(bank);
+  const painter = new Painter(stream);
+  const asked = { picture: [] as string[], wrong: [] as string[], grey: [] as string[] };
+  for (let start = 0; start < items.length; start += batchSize) {
+    signal?.throwIfAborted();
+    const group = items.slice(start, start + batchSize);
+    for (const column of ['picture', 'wrong', 'grey'] as const) {
+      const requests = group.map((item) => ({
+        images: picturesFor(item, column, painter),
+        question: item.question,
+        ...(item.history === undefined ? {} : { history: item.history }),
       }));
-      for (const result of await model.askBatch(requests, options.signal ? { signal: options.signal } : {})) {
+      for (const result of await model.askBatch(requests, signal ? { signal } : {})) {
         if (result instanceof CommError) throw result;
-        into.push(result.answer);
+        asked[column].push(result.answer);
       }
     }
-    const recent = new Set(group.slice(-2 * TYPES.length).flatMap(({ scene, second }) => [scene.seed, second?.seed]));
-    for (const seed of [...pictures.keys()]) if (!recent.has(seed)) pictures.delete(seed);
-    options.onProgress?.(Math.min(items.length, start + options.batchSize), items.length);
+    painter.forget(Math.min(...group.map(({ index }) => index)));
+    options.onProgress?.(Math.min(items.length, start + batchSize), items.length);
   }
+  const answers = { ...asked, prior: items.map(prior.answerTo) };
+  const { figures, intervals, margins } = compareColumns(items, answers);
   const questions: Record<string, number> = {};
   for (const { type } of items) questions[type] = (questions[type] ?? 0) + 1;
   return {
-    scenes: options.count,
+    scenes: count,
     questions,
-    withPicture: figures(items, answers),
-    withGrey: figures(items, greyAnswers),
+    withPicture: figures.picture,
+    withWrongPicture: figures.wrong,
+    withGrey: figures.grey,
+    withPrior: figures.prior,
+    prior: { trainScenes: prior.scenes, constants: prior.constants },
+    intervals,
+    margins,
     samples: items.map(({ index, type, question, target }, i) => ({
       scene: index,
       type,
       question,
       target,
-      answer: answers[i] as string,
-      greyAnswer: greyAnswers[i] as string,
+      answer: answers.picture[i] as string,
+      wrongPictureAnswer: answers.wrong[i] as string,
+      greyAnswer: answers.grey[i] as string,
+      priorAnswer: answers.prior[i] as string,
     })),
-  };
-}
-
-function figures(items: readonly Item[], answers: readonly string[]): WorldFigures {
-  const of = (type: string): { item: Item; answer: string }[] =>
-    items.flatMap((item, i) => (item.type === type ? [{ item, answer: answers[i] as string }] : []));
-  const existence = of('existence');
-  const pope = scorePope(
-    existence.map(({ item }) => shortAnswer(item.target)),
-    existence.map(({ answer }) => shortAnswer(answer)),
-  );
-  const hits = (type: string): number =>
-    of(type).filter(({ item, answer }) => shortAnswer(item.target) === shortAnswer(answer)).length;
-  const share = (type: string): number => hits(type) / Math.max(1, of(type).length);
-  const vqaByType: Record<string, number> = {};
-  let right = 0;
-  let asked = 0;
-  for (const type of VQA_TYPES) {
-    const count = of(type).length;
-    if (count === 0) continue;
-    vqaByType[type] = share(type);
-    right += hits(type);
-    asked += count;
-  }
-  const rec = of('rec');
-  const recScores = scoreRec(
-    rec.map(({ item: { scene, box } }) => ({
-      box: box as unknown as [number, number, number, number],
-      width: scene.width,
-      height: scene.height,
-    })),
-    rec.map(({ answer }) => answer),
-  );
-  const captions = of('caption');
-  const cider = scoreCaptions(
-    new Map(captions.map(({ item }) => [item.index, captionsFor(item.scene, item.scene.seed, REFERENCES)])),
-    new Map(captions.map(({ item, answer }) => [item.index, answer])),
-  ).CIDEr;
-  return {
-    existence: pope.accuracy,
-    existenceYesRatio: pope.yesRatio,
-    vqa: asked === 0 ? 0 : right / asked,
-    vqaByType,
-    dialogue: share('dialogue'),
-    pairs: share('pairs'),
-    rec: recScores.accuracy,
-    recMeanIou: recScores.meanIoU,
-    captionCider: cider,
   };
 }

@@ -4,6 +4,7 @@ import { open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { FileFault, prepareWhole, syncFolder, writeWhole } from '@commlm/torch/files';
 import { CommError } from '../config/errors.js';
+import { readBytes } from './read.js';
 
 export { syncFolder } from '@commlm/torch/files';
 
@@ -59,6 +60,14 @@ export function writeDurably(path: string, content: string | Uint8Array | ((fd: 
     throw isFileError(error) ? writeError(error, path) : error;
   }
 }
+
+/** A value as JSON for people, written as {@link writeDurably} does. */
+export const writeJson = (path: string, value: unknown): void =>
+  writeDurably(path, `${JSON.stringify(value, null, 2)}\n`);
+
+/** Copies a file of the size of a tokenizer, durably. @throws CommError where it cannot be read or written. */
+export const copyDurably = (from: string, to: string): void =>
+  writeDurably(to, readBytes(from, { what: 'what is copied' }));
 
 /** Writes all of it: the system may take a part at a time. */
 export function writeAll(fd: number, content: string | Uint8Array): void {

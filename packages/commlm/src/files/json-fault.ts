@@ -21,6 +21,11 @@ const NUMBER = /-?(?:0|[1-9]\d*)(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: JSON texts may not hold them, which is what is looked for
 const TEXT = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 const WORD = /true|false|null/y;
+/** What JavaScript and Python write for numbers that JSON does not have. */
+const NO_NUMBER_WORD = /-?(?:NaN|Infinity)/y;
+
+/** How the problem of such a word begins. */
+export const NO_NUMBER = 'JSON has no number';
 
 class Walker {
   private at = 0;
@@ -74,6 +79,12 @@ class Walker {
     }
   }
 
+  private unexpected(char: string | undefined): string {
+    NO_NUMBER_WORD.lastIndex = this.at;
+    const word = NO_NUMBER_WORD.exec(this.text)?.[0];
+    return word === undefined ? `unexpected ${JSON.stringify(char)}` : `${NO_NUMBER} ${word}`;
+  }
+
   private value(): void {
     this.skip(BLANK);
     const char = this.text[this.at];
@@ -87,7 +98,7 @@ class Walker {
     } else if (char === '[') this.members(']', () => this.value());
     else if (char === '"') {
       if (!this.skip(TEXT)) throw this.fault('a text does not end, or holds a bare line end or a bad escape');
-    } else if (!this.skip(NUMBER) && !this.skip(WORD)) throw this.fault(`unexpected ${JSON.stringify(char)}`);
+    } else if (!this.skip(NUMBER) && !this.skip(WORD)) throw this.fault(this.unexpected(char));
   }
 }
 

@@ -8,7 +8,8 @@ import { hostname } from 'node:os';
 import { CommError } from '../config/errors.js';
 import { writeError } from './durable.js';
 
-interface Owner {
+/** Who holds a lock: what is written into its file. */
+export interface Owner {
   readonly pid: number;
   readonly host: string;
   /** When the process began, where the system tells: process ids are used again. */
@@ -35,20 +36,14 @@ const UNREADABLE_MS = 2_000;
 
 /** Takes the lock until disposed. @throws CommError `file/busy` where another process has it, `file/output` */
 export function lockFile(path: string, purpose: LockPurpose): Disposable {
-  const owner: Owner = {
-    pid: process.pid,
-    host: hostname(),
-    began: beginning(process.pid),
-    token: randomBytes(8).toString('hex'),
-  };
-  const text = JSON.stringify(owner);
+  const text = JSON.stringify(newOwner());
   try {
-    while (!create(path, text)) {
+    while (!createLock(path, text)) {
       const found = read(path);
       if (found === null) continue;
       if (isAbandoned(path, found)) takeAway(path, found);
       // Given back or taken over in the meantime: asked anew.
-      else if (read(path) === found) throw busy(path, parse(found), purpose);
+      else if (read(path) === found) throw busy(path, parseOwner(found), purpose);
     }
   } catch (error) {
     throw writeError(error, path);
@@ -60,8 +55,16 @@ export function lockFile(path: string, purpose: LockPurpose): Disposable {
   };
 }
 
-/** Makes the lock with its content in one step; false where there is one. */
-function create(path: string, text: string): boolean {
+/** This process as the owner of a lock, with a token of its own. */
+export const newOwner = (): Owner => ({
+  pid: process.pid,
+  host: hostname(),
+  began: beginning(process.pid),
+  token: randomBytes(8).toString('hex'),
+});
+
+/** Makes a lock with its content in one step; false where there is one. */
+export function createLock(path: string, text: string): boolean {
   const draft = `${path}.${randomBytes(6).toString('hex')}.part`;
   try {
     writeFileSync(draft, text, { flag: 'wx' });
@@ -95,13 +98,8 @@ function createWithoutLinks(path: string, text: string): boolean {
  */
 function takeAway(path: string, found: string): void {
   const gate = `${path}.gate`;
-  const mine = JSON.stringify({
-    pid: process.pid,
-    host: hostname(),
-    began: beginning(process.pid),
-    token: randomBytes(8).toString('hex'),
-  } satisfies Owner);
-  if (!create(gate, mine)) {
+  const mine = JSON.stringify(newOwner());
+  if (!createLock(gate, mine)) {
     const other = read(gate);
     if (other !== null && isAbandoned(gate, other)) {
       const aside = `${gate}.${randomBytes(6).toString('hex')}.part`;
@@ -134,8 +132,8 @@ function read(path: string): string | null {
   }
 }
 
-/** The owner; null for a lock that cannot be read. */
-function parse(text: string): Owner | null {
+/** The owner that a lock names; null where its text is none. */
+export function parseOwner(text: string): Owner | null {
   try {
     const owner = JSON.parse(text) as Owner | null;
     return typeof owner?.pid === 'number' && typeof owner.host === 'string' ? owner : null;
@@ -156,8 +154,12 @@ function beginning(pid: number): string | null {
 }
 
 function isAbandoned(path: string, text: string): boolean {
-  const owner = parse(text);
-  if (owner === null) return staysUnreadable(path, text);
+  const owner = parseOwner(text);
+  return owner === null ? staysUnreadable(path, text) : isGone(owner);
+}
+
+/** Whether the process that took a lock has surely ended. */
+export function isGone(owner: Owner): boolean {
   // A folder shared by several machines: who is not here cannot be asked.
   if (owner.host !== hostname()) return false;
   try {

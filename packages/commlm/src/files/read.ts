@@ -50,9 +50,21 @@ export function readError(error: unknown, path: string, what: string): CommError
   }
   return new CommError(`${path} (${what}) cannot be read: ${whyNoRead(code) ?? message}.`, {
     code: 'file/unreadable',
-    fix: 'Check the permissions of the file and its folders, then run the command again.',
+    fix: `${whatMends(code)}, then run the command again.`,
     cause: error,
   });
+}
+
+function whatMends(code: string | undefined): string {
+  switch (code) {
+    case 'EMFILE':
+    case 'ENFILE':
+      return 'Close other programs or raise the limit (ulimit -n)';
+    case 'EIO':
+      return 'Check the disk and its cables, or get the file from a copy';
+    default:
+      return 'Check the permissions of the file and its folders';
+  }
 }
 
 function whyNoRead(code: string | undefined): string | undefined {

@@ -1,9 +1,16 @@
 // What goes into the model and what comes out, as users of the library and of `--json` see it.
 import type { RgbImage } from '../images/decode.js';
+import type { PictureFile } from '../images/source.js';
 import type { FinishReason } from './engine.js';
 
-/** A picture: path of a file, the bytes of a picture file, or decoded pixels. */
-export type Picture = string | Uint8Array | RgbImage;
+/** A picture: a file (path, `file:` or `data:` URL, bytes, Blob), or decoded pixels. */
+export type Picture = PictureFile | RgbImage;
+
+/** How picture files are opened. */
+export interface PictureSettings {
+  /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says, and so are the boxes. */
+  readonly rawOrientation?: boolean;
+}
 
 /** How answers are decoded. */
 export interface DecodingSettings {
@@ -20,7 +27,7 @@ export interface DecodingSettings {
 }
 
 /** One question. */
-export interface AskRequest extends DecodingSettings {
+export interface AskRequest extends DecodingSettings, PictureSettings {
   /** The pictures, in the order of their `<image>` marks; without marks they stand in front of the question. */
   readonly images?: readonly Picture[];
   readonly question: string;
@@ -36,7 +43,7 @@ export interface AskRequest extends DecodingSettings {
 export interface AnswerBox {
   /** The phrase that the answer puts before the box, if any. */
   readonly label?: string;
-  /** x1, y1, x2, y2 in pixels of the original picture, clamped to it. */
+  /** x1, y1, x2, y2 in pixels of the picture as a viewer shows it (see `rawOrientation`), clamped to it. */
   readonly box: readonly [number, number, number, number];
   /** x1, y1, x2, y2 in the frame the model writes in (for COMM the padded square), as the model wrote it. */
   readonly normalized: readonly [number, number, number, number];

@@ -1,12 +1,24 @@
 // Files of questions: order, bad lines, resuming after a cut, and outputs that belong to something else.
 import assert from 'node:assert/strict';
-import { appendFileSync, mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import {
+  appendFileSync,
+  linkSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { CommError } from '../config/errors.js';
 import type { Answer, AskRequest } from './answer.js';
 import { type Answerer, answerFile } from './batch.js';
+import { recordPath } from './batch-record.js';
 
 let folder = '';
 let input = '';
@@ -157,6 +169,196 @@ test('an aborted run keeps what it wrote', async () => {
   });
   await assert.rejects(run, /enough/);
   assert.equal(lines(output).length, 4);
+});
+
+/** Source texts of the ids of a file of JSON lines that begin with them. */
+const idsOf = (path: string): (string | undefined)[] =>
+  readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => /^\{"id":(.*?),"(?:answer|error|model)"/s.exec(line)?.[1]);
+
+test('ids come back as they were written, byte for byte', async () => {
+  const ids = [
+    ...[
+      '9007199254740993',
+      '9007199254740992',
+      '1e400',
+      '-0',
+      '1.0',
+      '1',
+      '1E2',
+      '"a"',
+      '"\\u0041\\/\\ud800"',
+      '"ä "',
+      '""',
+    ],
+    ...['0.1000000000000000055511151231257827', '"a,\\"b\\":{"', '1'],
+  ];
+  write(...ids.map((id) => ` {"question" : "{\\"id\\": 5}" , "id" : ${id}  }\r`));
+  const summary = await answerFile(shouter(), input, output);
+  assert.equal(summary.numFailed, 0);
+  assert.deepEqual(idsOf(output), ids);
+  // And they are known again.
+  assert.equal((await answerFile(shouter(), input, output)).numResumed, ids.length);
+});
+
+test('images is read as image is, and keys that are not read are errors of their lines', async () => {
+  const seen: AskRequest[] = [];
+  const model = shouter();
+  const spy: Answerer = {
+    askBatch: (requests) => {
+      seen.push(...requests);
+      return model.askBatch(requests);
+    },
+  };
+  write(
+    { id: 1, images: ['a.png', 'b.png'], question: 'one' },
+    { id: 2, image: ['a.png'], question: 'two', system: 'Be brief.' },
+    { id: 3, image: 'a.png', images: ['b.png'], question: 'both' },
+    { id: 4, images: 'a.png', question: 'no list' },
+    { id: 5, video: 'a.mp4', question: 'a key' },
+    { id: 6, imges: ['a.png'], question: 'a slip' },
+    '{"id": 7, "question": "one", "question": "two"}',
+    { id: 8, question: 'x', system: 3 },
+    { id: 9, image: 'a.png', question: 'x', max_new_tokens: 1 },
+    { id: [10], question: 'x' },
+  );
+  await answerFile(spy, input, output, { system: 'Be kind.' });
+  assert.deepEqual(
+    seen.map(({ images, system }) => ({ images, system })),
+    [
+      { images: [join(folder, 'a.png'), join(folder, 'b.png')], system: 'Be kind.' },
+      { images: [join(folder, 'a.png')], system: 'Be brief.' },
+    ],
+  );
+  assert.deepEqual(lines(output).slice(2), [
+    { id: 3, error: 'Line 3 has both "image" and "images".' },
+    { id: 4, error: 'Line 4 has "images" that are not a list.' },
+    {
+      id: 5,
+      error: 'Line 5 has a key "video" that is not known (known are id, image, images, question, system).',
+    },
+    { id: 6, error: 'Line 6 has a key "imges" that is not known (did you mean "images"?).' },
+    { id: 7, error: 'Line 7 names "question" twice.' },
+    { id: 8, error: 'Line 8 has a "system" that is not a text.' },
+    {
+      id: 9,
+      error: 'Line 9 has a key "max_new_tokens" that is not known (known are id, image, images, question, system).',
+    },
+    { id: [10], error: 'Line 10 needs an "id" that is a text or a number.' },
+  ]);
+});
+
+test('a begun output is not gone on with when anything that its answers depend on has changed', async () => {
+  const picture = join(folder, 'a.png');
+  const model = (files: string): Answerer => ({ ...shouter(), identity: () => ({ model: 'm', files }) });
+  const start = (): void => {
+    writeFileSync(picture, 'one picture');
+    write(...Array.from({ length: 6 }, (_, id) => ({ id, image: 'a.png', question: `question ${id}` })));
+  };
+  start();
+  await answerFile(model('x'), input, output, { batchSize: 2, temperature: 0.5 });
+  const whole = readFileSync(output);
+  const half = whole.subarray(0, whole.indexOf('{"id":3'));
+  const changes: [words: RegExp, change: () => void, files?: string, options?: object][] = [
+    [
+      /line 2 of the input is another one/,
+      () =>
+        write(
+          { id: 0, image: 'a.png', question: 'question 0' },
+          ...lines(input)
+            .slice(1)
+            .map((line) => ({ ...line, question: 'new' })),
+        ),
+    ],
+    [/line 1 of the input/, () => write(...lines(input).map(({ image: _, ...line }) => line))],
+    [/picture .*a\.png \(line 1\) has changed/, () => writeFileSync(picture, 'ane picture')],
+    [/picture .*a\.png/, () => rmSync(picture)],
+    [/files have changed/, () => undefined, 'y'],
+    [/temperature was 0.5 and is 0 now/, () => undefined, 'x', {}],
+    [/maxNewTokens was null and is 5 now/, () => undefined, 'x', { temperature: 0.5, maxNewTokens: 5 }],
+    [/seed was 0 and is 1 now/, () => undefined, 'x', { temperature: 0.5, seed: 1 }],
+    [/system was null/, () => undefined, 'x', { temperature: 0.5, system: 'Be brief.' }],
+    [/tokens was false/, () => undefined, 'x', { temperature: 0.5, tokens: true }],
+    [/rawOrientation was false/, () => undefined, 'x', { temperature: 0.5, rawOrientation: true }],
+    [/run.jsonl, which says what it answers, is not beside it/, () => rmSync(recordPath(output))],
+  ];
+  for (const content of [half, whole]) {
+    for (const [message, change, files = 'x', options = { temperature: 0.5 }] of changes) {
+      start();
+      const record = readFileSync(recordPath(output));
+      writeFileSync(output, content);
+      change();
+      const run = answerFile(model(files), input, output, { batchSize: 2, ...options });
+      await assert.rejects(run, { name: 'CommError', code: 'batch/foreign-output', message });
+      assert.deepEqual(readFileSync(output), content);
+      writeFileSync(recordPath(output), record);
+    }
+  }
+  // The same bytes at another time are the same picture, and lines behind those that were answered may change.
+  start();
+  utimesSync(picture, 1, 1);
+  writeFileSync(output, half);
+  const summary = await answerFile(model('x'), input, output, { batchSize: 2, temperature: 0.5 });
+  assert.deepEqual([summary.numResumed, readFileSync(output)], [3, whole]);
+  // Taking the output away is what the advice says.
+  rmSync(output);
+  assert.equal((await answerFile(model('y'), input, output)).numResumed, 0);
+});
+
+test('a file that is none of its own is never cut or overwritten, whatever it ends with', async () => {
+  write({ id: 1, question: 'a' });
+  for (const content of ['hello', '{"id":1,"answer":"x', '{"id":1,"answer":"x"}', '{"id":1,"answer":"x\n']) {
+    writeFileSync(output, content);
+    await assert.rejects(answerFile(shouter(), input, output), { code: 'batch/foreign-output' });
+    assert.equal(readFileSync(output, 'utf8'), content);
+  }
+  rmSync(output);
+  writeFileSync(recordPath(output), 'notes of mine');
+  await assert.rejects(answerFile(shouter(), input, output), { code: 'batch/foreign-output' });
+  assert.equal(readFileSync(recordPath(output), 'utf8'), 'notes of mine');
+});
+
+test('an output that is the input, by any name, and what is no file are refused', async () => {
+  write({ id: 1, question: 'a' });
+  const linked = join(folder, 'linked.jsonl');
+  symlinkSync(input, linked);
+  const hard = join(folder, 'hard.jsonl');
+  linkSync(input, hard);
+  for (const same of [input, linked, hard, join(folder, '.', 'in.jsonl')]) {
+    await assert.rejects(answerFile(shouter(), input, same), { code: 'file/is-input', fix: 'Name another file.' });
+  }
+  if (process.platform === 'win32') return;
+  const pipe = join(folder, 'pipe');
+  execFileSync('mkfifo', [pipe]);
+  for (const endless of [pipe, '/dev/zero']) {
+    await assert.rejects(answerFile(shouter(), endless, output), { code: 'file/not-regular' });
+  }
+  await assert.rejects(answerFile(shouter(), input, pipe), /named pipe, not a file/);
+  assert.equal((await answerFile(shouter(), input, '/dev/null')).numAnswered, 1);
+});
+
+test('a long line, one that is too long and one that is not UTF-8 are lines as others are', async () => {
+  const question = 'x'.repeat(4 * 2 ** 20);
+  writeFileSync(
+    input,
+    Buffer.concat([
+      Buffer.from(`{"id":1,"question":"${question}"}\n{"id":2,"question":"`),
+      Buffer.alloc(2 ** 26, 'y'),
+      Buffer.from('"}\n'),
+      Buffer.from([0x7b, 0x22, 0xff, 0x0a]),
+      Buffer.from('{"id":4,"question":"z"}'),
+    ]),
+  );
+  await answerFile(shouter(), input, output);
+  assert.deepEqual(idsOf(output), ['1', 'null', 'null', '4']);
+  assert.deepEqual(
+    lines(output).map(({ error, answer }) => error ?? (answer as string).length),
+    [question.length, 'Line 2 has more than 67108864 bytes.', 'Line 3 is not UTF-8 text.', 1],
+  );
+  writeFileSync(input, Buffer.from('\ufeff{"id":1,"question":"a"}', 'utf16le'));
+  await assert.rejects(answerFile(shouter(), input, join(folder, 'b.jsonl')), { code: 'batch/encoding' });
 });
 
 test('missing input and unwritable output are clear errors', async () => {

@@ -1,22 +1,29 @@
 // A file of questions to a file of answers: in order, resumable after a kill, a bad line never stops the rest.
 //
-//   in.jsonl   {"id": 1, "image": "a.jpg", "question": "..."}      image may be a list; absent for a text-only question
-//   out.jsonl  the object of `ask --json` plus "id", or {"id", "error"}
+//   in.jsonl             {"id": 1, "image": "a.jpg", "question": "..."}; "images" for a list, neither for text alone
+//   out.jsonl            the object of `ask --json` plus "id" as it was written, or {"id", "error"}
+//   out.jsonl.run.jsonl  what the output belongs to, see batch-record.ts
 //
 // Line k of the output answers the k-th non-empty line of the input, so the output itself is the record of what is done.
 import {
   closeSync,
-  createReadStream,
   existsSync,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
+  realpathSync,
   statSync,
   writeSync,
 } from 'node:fs';
-import { dirname, isAbsolute, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
-import type { Answer, AskRequest, DecodingSettings } from './answer.js';
+import { refuseInputAsOutput, writeError } from '../files/durable.js';
+import { lockFile } from '../files/lock.js';
+import { checkFile } from '../files/read.js';
+import type { Answer, AskRequest, DecodingSettings, PictureSettings } from './answer.js';
+import { type BatchLine, linesOf, readBatchLines } from './batch-lines.js';
+import { type BatchHead, BatchRecord, checkRecord, foreign, recordOf, recordPath } from './batch-record.js';
 
 /** What answers a group of questions; the session of a model, or anything of its shape. */
 export interface Answerer {
@@ -25,10 +32,13 @@ export interface Answerer {
     requests: readonly AskRequest[],
     options?: { readonly signal?: AbortSignal },
   ): Promise<(Answer | CommError)[]>;
+  /** Which model it is: a run does not go on with answers of another one. */
+  identity?(): object;
 }
 
 /** Settings of a run over a file. */
-export interface BatchOptions extends DecodingSettings {
+export interface BatchOptions extends DecodingSettings, PictureSettings {
+  /** System prompt of lines that have none of their own. */
   readonly system?: string;
   /** Questions answered together; default 8. The answers do not depend on it. */
   readonly batchSize?: number;
@@ -49,12 +59,16 @@ export interface BatchSummary {
   readonly numFailed: number;
 }
 
-/** A line of the input: a question, or why it is none. */
-type Item = { readonly id: unknown; readonly request: AskRequest } | { readonly id: unknown; readonly error: string };
+/** What an earlier run has left in the output. */
+interface Done {
+  readonly numLines: number;
+  readonly numBytes: number;
+}
 
 /**
  * Answers every line of `input` into `output`, going on where an earlier run was stopped; a line cut off by a kill is
- * written again. Throws CommError when the files cannot be used or the output belongs to another input.
+ * written again. One process at a time writes an output. Throws CommError when the files cannot be used, or when what the
+ * output holds answers other questions, pictures, settings or another model.
  */
 export async function answerFile(
   model: Answerer,
@@ -62,168 +76,157 @@ export async function answerFile(
   output: string,
   options: BatchOptions = {},
 ): Promise<BatchSummary> {
-  const items = await readItems(input, options);
-  const done = await readDone(output, items);
+  using _ = lockOutput(input, output);
+  const head = headOf(model.identity?.() ?? {}, options);
+  const lines = readBatchLines(input);
+  const done = await readDone(output, lines, head);
+  using record = isDevice(output)
+    ? undefined
+    : done.numLines > 0
+      ? BatchRecord.goOn(output, done.numLines)
+      : BatchRecord.begin(output, head);
   const file = openOutput(output);
   let numFailed = 0;
   try {
     if (fstatSync(file).size > done.numBytes) ftruncateSync(file, done.numBytes);
     let position = done.numBytes;
-    let numWritten = done.numLines;
     const batchSize = Math.max(1, options.batchSize ?? 8);
     // Groups start at multiples of the batch size in every run, so a resumed run computes exactly what a whole one does.
-    for (let start = numWritten - (numWritten % batchSize); start < items.length; start += batchSize) {
+    for (let start = done.numLines - (done.numLines % batchSize); start < lines.length; start += batchSize) {
       options.signal?.throwIfAborted();
-      const lines = await answerGroup(model, items.slice(start, start + batchSize), options);
-      for (const [i, line] of lines.entries()) {
-        if (start + i < numWritten) continue;
-        if ('error' in line) numFailed++;
-        position += writeLine(file, output, position, line);
-        numWritten++;
-      }
-      options.onProgress?.(numWritten, items.length);
+      const group = lines.slice(start, start + batchSize);
+      const numWritten = Math.max(0, done.numLines - start);
+      const records = await Promise.all(group.slice(numWritten).map(recordOf));
+      const answers = (await answerGroup(model, group, options)).slice(numWritten);
+      record?.add(records);
+      position += writeLines(file, output, position, answers);
+      numFailed += answers.filter(({ failed }) => failed).length;
+      options.onProgress?.(start + group.length, lines.length);
     }
-    return {
-      numLines: items.length,
-      numResumed: done.numLines,
-      numAnswered: items.length - done.numLines - numFailed,
-      numFailed,
-    };
+    if (record !== undefined) fsyncSync(file);
   } finally {
     closeSync(file);
   }
+  const numResumed = done.numLines;
+  return { numLines: lines.length, numResumed, numAnswered: lines.length - numResumed - numFailed, numFailed };
 }
 
-/** Checks the two files of a run before a model is loaded; gives the number of lines to do and already done. */
-export async function planBatch(input: string, output: string): Promise<{ numTotal: number; numDone: number }> {
-  const items = await readItems(input, {});
-  return { numTotal: items.length, numDone: (await readDone(output, items)).numLines };
+/**
+ * Checks the files of a run before a model is loaded; gives the number of lines to do and already done. `identity` is that
+ * of the model to be loaded. Throws as `answerFile`.
+ */
+export async function planBatch(
+  input: string,
+  output: string,
+  identity: object,
+  options: BatchOptions,
+): Promise<{ numTotal: number; numDone: number }> {
+  using _ = lockOutput(input, output);
+  const lines = readBatchLines(input);
+  return { numTotal: lines.length, numDone: (await readDone(output, lines, headOf(identity, options))).numLines };
 }
 
-async function answerGroup(model: Answerer, group: readonly Item[], options: BatchOptions): Promise<object[]> {
-  const requests = group.flatMap((item) => ('request' in item ? [item.request] : []));
-  const { signal } = options;
-  const answers = requests.length === 0 ? [] : await model.askBatch(requests, signal === undefined ? {} : { signal });
-  let next = 0;
-  return group.map((item) => {
-    if ('error' in item) return { id: item.id, error: item.error };
-    const answer = answers[next++] as Answer | CommError;
-    if (answer instanceof CommError) return { id: item.id, error: answer.message };
-    const { tokens, ...rest } = answer;
-    return { id: item.id, ...rest, ...(options.tokens ? { tokens } : {}) };
+/** A device takes the answers as they come: it keeps none that could be gone on with. */
+function isDevice(output: string): boolean {
+  return statSync(output, { throwIfNoEntry: false })?.isCharacterDevice() === true;
+}
+
+/** One process at a time, by whatever name it knows the output. */
+function lockOutput(input: string, output: string): Disposable | undefined {
+  checkFile(input, 'the questions');
+  if (isDevice(output)) return undefined;
+  refuseInputAsOutput(output, [input]);
+  refuseInputAsOutput(recordPath(output), [input]);
+  const folder = dirname(resolve(output));
+  const path = existsSync(output)
+    ? realpathSync(output)
+    : join(existsSync(folder) ? realpathSync(folder) : folder, basename(output));
+  return lockFile(`${path}.lock`, {
+    doing: 'writes answers to',
+    subject: output,
+    otherwise: 'name another output file',
   });
 }
 
-/** Lines of a file, split at newlines alone (readline also splits at U+2028, which JSON leaves in texts). */
-async function* linesOf(path: string): AsyncGenerator<{ readonly text: string; readonly ended: boolean }> {
-  let held = '';
-  for await (const chunk of createReadStream(path, 'utf8')) {
-    const lines = (held + (chunk as string)).split('\n');
-    held = lines.pop() ?? '';
-    for (const text of lines) yield { text, ended: true };
-  }
-  if (held !== '') yield { text: held, ended: false };
+/** What the answers depend on besides the questions; by the names that users know, since a change is told by them. */
+function headOf(identity: object, options: BatchOptions): BatchHead {
+  const { maxNewTokens, temperature = 0, topP = 1, seed = 0, stop, system, rawOrientation = false } = options;
+  const { tokens = false } = options;
+  return { ...identity, maxNewTokens, temperature, topP, seed, stop, system, rawOrientation, tokens };
 }
 
-async function readItems(input: string, options: BatchOptions): Promise<Item[]> {
-  if (!statSync(input, { throwIfNoEntry: false })?.isFile()) {
-    throw new CommError(`There is no file ${input}.`, {
-      code: 'batch/no-input',
-      fix: 'The input is a file of JSON lines.',
-    });
-  }
-  const items: Item[] = [];
-  let number = 0;
-  for await (const { text } of linesOf(input)) {
-    number++;
-    const line = number === 1 ? text.replace(/^\uFEFF/, '') : text;
-    if (line.trim() !== '') items.push(parseItem(line, number, input, options));
-  }
-  return items;
+/** A line to write: JSON, and whether it holds an error. */
+interface OutputLine {
+  readonly json: string;
+  readonly failed: boolean;
 }
 
-function parseItem(line: string, number: number, input: string, options: BatchOptions): Item {
-  let value: unknown;
-  try {
-    value = JSON.parse(line);
-  } catch {
-    return { id: null, error: `Line ${number} is not valid JSON.` };
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    return { id: null, error: `Line ${number} is not a JSON object.` };
-  }
-  const { id, image, question } = value as Record<string, unknown>;
-  if (typeof id !== 'string' && typeof id !== 'number') {
-    return { id: id ?? null, error: `Line ${number} needs an "id" that is a text or a number.` };
-  }
-  if (typeof question !== 'string' || question.trim() === '') {
-    return { id, error: `Line ${number} needs a "question" that is a text.` };
-  }
-  const images = image === undefined || image === null ? [] : Array.isArray(image) ? image : [image];
-  if (!images.every((path): path is string => typeof path === 'string' && path !== '')) {
-    return { id, error: `Line ${number} has an "image" that is not a path or a list of paths.` };
-  }
-  const { maxNewTokens, temperature, topP, seed, stop, system } = options;
-  const request: AskRequest = {
-    question,
-    images: images.map((path) => locate(path, input)),
+async function answerGroup(model: Answerer, group: readonly BatchLine[], options: BatchOptions): Promise<OutputLine[]> {
+  const requests = group.flatMap(({ content }) => ('error' in content ? [] : [toRequest(content, options)]));
+  const { signal } = options;
+  const answers = requests.length === 0 ? [] : await model.askBatch(requests, signal === undefined ? {} : { signal });
+  let next = 0;
+  return group.map(({ id, content }) => {
+    if ('error' in content) return toOutput(id, content);
+    const answer = answers[next++] as Answer | CommError;
+    if (answer instanceof CommError) return toOutput(id, { error: answer.message });
+    const { tokens, ...rest } = answer;
+    return toOutput(id, { ...rest, ...(options.tokens ? { tokens } : {}) });
+  });
+}
+
+/** The id stands in the line as it was written, first: as a value it might have lost digits. */
+function toOutput(id: string, content: object): OutputLine {
+  return { json: `{"id":${id},${JSON.stringify(content).slice(1)}`, failed: 'error' in content };
+}
+
+function toRequest(
+  content: { readonly question: string; readonly images: readonly string[]; readonly system?: string },
+  options: BatchOptions,
+): AskRequest {
+  const { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation } = options;
+  return {
     ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
     ...(temperature === undefined ? {} : { temperature }),
     ...(topP === undefined ? {} : { topP }),
     ...(seed === undefined ? {} : { seed }),
     ...(stop === undefined ? {} : { stop }),
     ...(system === undefined ? {} : { system }),
+    ...(rawOrientation === undefined ? {} : { rawOrientation }),
+    ...content,
   };
-  return { id, request };
-}
-
-/** A relative picture lies beside the input file; failing that, it is looked for from the current folder. */
-function locate(path: string, input: string): string {
-  if (isAbsolute(path) || /^(data|https?):/i.test(path)) return path;
-  const beside = join(dirname(resolve(input)), path);
-  return !existsSync(beside) && existsSync(path) ? path : beside;
 }
 
 /** Whole lines of an earlier run that answer the first lines of this input; an unfinished last line does not count. */
-async function readDone(output: string, items: readonly Item[]): Promise<{ numLines: number; numBytes: number }> {
-  const size = statSync(output, { throwIfNoEntry: false })?.size ?? 0;
-  if (size === 0) return { numLines: 0, numBytes: 0 };
+async function readDone(output: string, lines: readonly BatchLine[], head: BatchHead): Promise<Done> {
   let numLines = 0;
   let numBytes = 0;
-  for await (const { text, ended } of linesOf(output)) {
-    if (!ended) break;
-    const id = idOf(text);
-    if (id === undefined) throw foreign(output, `line ${numLines + 1} is not one of its answers`);
-    const item = items[numLines];
-    if (item === undefined) throw foreign(output, 'it has more lines than the input');
-    if (JSON.stringify(id) !== JSON.stringify(item.id)) {
-      throw foreign(
-        output,
-        `line ${numLines + 1} has the id ${JSON.stringify(id)}, the input ${JSON.stringify(item.id)}`,
-      );
+  if (!existsSync(output) || isDevice(output)) return { numLines, numBytes };
+  for (const { bytes, ended } of linesOf(output, 'the answers')) {
+    const line = lines[numLines];
+    if (line === undefined) throw foreign(output, 'it has more lines than the input');
+    const start = Buffer.from(`{"id":${line.id},"`);
+    const isOurs = bytes?.subarray(0, start.length).equals(start.subarray(0, ended ? start.length : bytes.length));
+    if (!isOurs || (ended && !isJson(bytes))) {
+      throw foreign(output, `its line ${numLines + 1} is no answer to the id ${line.id}`);
     }
+    // What a kill cut off; a whole file of somebody else is never taken for it, since the record is missing then.
+    if (!ended && existsSync(recordPath(output))) break;
+    if (!ended || bytes === undefined) throw foreign(output, 'its last line is not whole');
     numLines++;
-    numBytes += Buffer.byteLength(text) + 1;
+    numBytes += bytes.length + 1;
   }
+  if (numLines > 0) await checkRecord(output, numLines, head, lines);
   return { numLines, numBytes };
 }
 
-/** The id of an answer line, or undefined when the line is no answer. */
-function idOf(line: string): unknown {
+function isJson(bytes: Buffer | undefined): boolean {
   try {
-    const value = JSON.parse(line) as Record<string, unknown> | null;
-    if (typeof value !== 'object' || value === null || !('answer' in value || 'error' in value)) return undefined;
-    return value.id;
+    JSON.parse(bytes?.toString() ?? '');
+    return true;
   } catch {
-    return undefined;
+    return false;
   }
-}
-
-function foreign(output: string, why: string): CommError {
-  return new CommError(`The file ${output} exists, but it does not belong to this input: ${why}.`, {
-    code: 'batch/foreign-output',
-    fix: 'Choose another output file, or delete this one to start again.',
-  });
 }
 
 function openOutput(output: string): number {
@@ -231,37 +234,28 @@ function openOutput(output: string): number {
     // Opened without truncation: what an earlier run wrote stays.
     return openSync(output, existsSync(output) ? 'r+' : 'w');
   } catch (error) {
-    throw writeError(output, error);
+    throw writeError(error, output);
   }
 }
 
-function writeLine(file: number, output: string, position: number, line: object): number {
-  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+function writeLines(file: number, output: string, position: number, lines: readonly OutputLine[]): number {
+  const bytes = Buffer.from(lines.map(({ json }) => `${json}\n`).join(''));
   try {
     for (let written = 0; written < bytes.length; ) {
       written += writeSync(file, bytes, written, bytes.length - written, position + written);
     }
   } catch (error) {
-    throw writeError(output, error);
+    throw batchWriteError(error, output);
   }
   return bytes.length;
 }
 
-function writeError(output: string, error: unknown): CommError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const why =
-    code === 'ENOSPC'
-      ? 'the disk is full'
-      : code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
-        ? 'there is no permission'
-        : code === 'ENOENT' || code === 'ENOTDIR'
-          ? 'its folder does not exist'
-          : code === 'EISDIR'
-            ? 'it is a folder'
-            : message;
-  return new CommError(`Cannot write ${output}: ${why}.`, {
-    code: 'batch/output',
-    fix: 'Make room or choose another file; the same command goes on where this run ended.',
+/** The error of a run that stops in the middle: what it wrote is kept. */
+function batchWriteError(error: unknown, output: string): CommError {
+  const { message } = writeError(error, output);
+  return new CommError(message, {
+    code: 'file/output',
+    fix: 'Make room; the same command goes on where this run ended.',
     cause: error,
   });
 }

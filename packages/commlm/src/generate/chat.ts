@@ -1,8 +1,10 @@
 // A conversation: its turns, its pictures, and the keys and values of what was said, so that a turn pays for itself alone.
 import { CommError } from '../config/errors.js';
 import type { RgbImage } from '../images/decode.js';
+import { checkPixels } from '../images/pixels.js';
 import type { KvCache } from '../models/kv-cache.js';
-import type { Answer, AnswerDelta, DecodingSettings, Picture } from './answer.js';
+import type { Answer, AnswerDelta, DecodingSettings, Picture, PictureSettings } from './answer.js';
+import { checkQuestion, checkSaySettings, closedError } from './check-request.js';
 import { ImageCache } from './image-cache.js';
 import { prefixKeys, sharedPrefix } from './prompt.js';
 import type { CommSession } from './session.js';
@@ -29,7 +31,9 @@ export class ChatSession {
   #cache: KvCache | undefined;
   /** One key for each position of the cache. */
   #keys: number[] = [];
-  #busy = false;
+  /** Ends the answer that is being given; absent at rest. */
+  #answering: AbortController | undefined;
+  #closed = false;
 
   constructor(session: CommSession, system: string | undefined) {
     this.#session = session;
@@ -48,16 +52,17 @@ export class ChatSession {
 
   /** Adds a decoded picture to the next message. */
   addImage(image: RgbImage): void {
-    this.#waiting.push(image);
+    this.#waiting.push(checkPixels(image));
   }
 
-  /** Adds a picture by path or bytes to the next message; throws CommError for what is no picture. */
-  async addPicture(picture: Picture): Promise<void> {
-    this.addImage(await ImageCache.decode(picture));
+  /** Adds a picture to the next message; throws CommError for what is no picture. */
+  async addPicture(picture: Picture, settings: PictureSettings = {}): Promise<void> {
+    this.addImage(await ImageCache.decode(picture, settings));
   }
 
-  /** Forgets the conversation and its pictures. */
+  /** Forgets the conversation and its pictures; throws CommError while it answers. */
   reset(): void {
+    this.#refuseBusy();
     this.#turns.length = 0;
     this.#waiting = [];
     this.#forgetCache();
@@ -65,15 +70,15 @@ export class ChatSession {
 
   /** Answers a message piece by piece; the return value is the whole answer. One message at a time. */
   async *say(message: string, settings: SaySettings = {}): AsyncGenerator<AnswerDelta, Answer, void> {
-    if (message.trim() === '')
-      throw new CommError('The message is empty.', { code: 'generate/empty-question', exitCode: 2 });
-    if (this.#busy) {
-      throw new CommError('This conversation is answering already.', {
-        code: 'generate/busy',
-        fix: 'Wait for the answer or abort it.',
-      });
-    }
-    this.#busy = true;
+    checkQuestion(message);
+    checkSaySettings(settings);
+    if (this.#closed) throw closedError();
+    this.#refuseBusy();
+    const stop = new AbortController();
+    const passOn = (): void => stop.abort(settings.signal?.reason);
+    if (settings.signal?.aborted) passOn();
+    settings.signal?.addEventListener('abort', passOn);
+    this.#answering = stop;
     const images = this.#waiting;
     this.#waiting = [];
     const open = { question: message, images };
@@ -84,7 +89,9 @@ export class ChatSession {
       const keys = prefixKeys(prepared.rendered);
       const cache = this.#reuse(keys);
       this.#keys = keys;
-      const stream = this.#session.answerPrompt(prepared, settings, cache, (token) => this.#keys.push(token));
+      const stream = this.#session.answerPrompt(prepared, { ...settings, signal: stop.signal }, cache, (token) =>
+        this.#keys.push(token),
+      );
       let step = await stream.next();
       for (; !step.done; step = await stream.next()) {
         text += step.value.text;
@@ -99,12 +106,15 @@ export class ChatSession {
       else if (!whole) this.#waiting = [...images, ...this.#waiting];
       // The last token drawn has not been through the model.
       this.#keys.length = Math.min(this.#keys.length, this.numCached);
-      this.#busy = false;
+      this.#answering = undefined;
+      settings.signal?.removeEventListener('abort', passOn);
     }
   }
 
-  /** Frees the keys and values; the session stays. */
+  /** Frees the keys and values; the session stays. An answer that is being given rejects with `generate/closed`. */
   dispose(): void {
+    this.#closed = true;
+    this.#answering?.abort(closedError());
     this.#forgetCache();
   }
 
@@ -117,6 +127,14 @@ export class ChatSession {
     this.#cache ??= this.#session.createCache();
     this.#cache.truncate(Math.min(sharedPrefix(this.#keys, keys), keys.length - 1, this.#cache.length));
     return this.#cache;
+  }
+
+  #refuseBusy(): void {
+    if (this.#answering === undefined) return;
+    throw new CommError('This conversation is answering already.', {
+      code: 'generate/busy',
+      fix: 'Wait for the answer or abort it.',
+    });
   }
 
   #forgetCache(): void {

@@ -2,7 +2,8 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
-import { type Converted, type ConvertOptions, convertFolder, refuseFilled } from '../weights/convert.js';
+import { refuseInputAsOutput } from '../files/durable.js';
+import { type Converted, type ConvertOptions, convertFolder } from '../weights/convert.js';
 import { readFolderJson } from '../weights/hf-config.js';
 import { type MergeOptions, mergeLora } from '../weights/lora.js';
 import { isWholeModel } from '../weights/open-model.js';
@@ -29,6 +30,12 @@ export interface ConvertReport extends Converted {
 export function convertModel({ model, out, ...options }: ConvertRequest): ConvertReport {
   const folder = resolveModelFolder(model);
   const places = resolveFolders(options);
+  // Before the advice that a folder which is not empty could be removed.
+  const { visionTowers = [], base, lora } = places;
+  refuseInputAsOutput(
+    out,
+    [folder, ...visionTowers, base, lora].filter((path) => path !== undefined),
+  );
   const json = readFolderJson(folder, 'config.json');
   const converted =
     places.lora !== undefined && !isWholeModel(json)
@@ -54,7 +61,18 @@ type FloatFormat = 'f32' | 'bf16' | 'f16';
 const isFloatFormat = (dtype: string): dtype is FloatFormat => ['f32', 'bf16', 'f16'].includes(dtype);
 
 /** A model of text alone keeps its layout; only the adapter goes into it. */
-function mergeAdapter(folder: string, lora: string, out: string, options: MergeOptions): Omit<Converted, 'modelType'> {
-  refuseFilled(out);
+function mergeAdapter(
+  folder: string,
+  lora: string,
+  out: string,
+  { visionTower, base, ...options }: MergeOptions & Pick<ConvertRequest, 'visionTower' | 'base'>,
+): Omit<Converted, 'modelType'> {
+  if (visionTower !== undefined || base !== undefined) {
+    throw new CommError(`${folder} is a model of text alone, which takes nothing from other folders.`, {
+      code: 'weights/no-effect',
+      fix: 'Leave --vision-tower and --base out.',
+      exitCode: 2,
+    });
+  }
   return mergeLora(folder, lora, out, options);
 }

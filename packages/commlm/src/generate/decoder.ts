@@ -3,6 +3,7 @@
 import { type Device, type DType, scope, type Tensor, tensor } from '@commlm/torch';
 import { KvCache } from '../models/kv-cache.js';
 import type { DecodeOptions, Llama } from '../models/llama.js';
+import { closedError } from './check-request.js';
 
 /** A language model as the engine sees it: ids to embeddings, embeddings and a cache to the next logits. */
 export interface Decoder {
@@ -24,6 +25,7 @@ export interface Decoder {
 /** A Llama-type model as a decoder. It stays the caller's, who disposes of it. */
 export class LlamaDecoder implements Decoder {
   readonly #llama: Llama;
+  #closed = false;
   readonly dtype: DType;
   readonly device: Device;
   readonly maxPositions: number;
@@ -36,15 +38,23 @@ export class LlamaDecoder implements Decoder {
     this.maxPositions = llama.config.maxPositions;
   }
 
+  /** From here on every use throws `generate/closed`: its model is about to be disposed of. */
+  close(): void {
+    this.#closed = true;
+  }
+
   embed(ids: readonly number[]): Tensor {
+    if (this.#closed) throw closedError();
     return scope(() => this.#llama.embed(tensor(BigInt64Array.from(ids, BigInt), { device: this.device })));
   }
 
   createCache(numRows: number, capacity: number): KvCache {
+    if (this.#closed) throw closedError();
     return new KvCache(this.#llama.config, { batch: numRows, capacity, dtype: this.dtype, device: this.device });
   }
 
   nextLogits(embeds_BTE: Tensor, cache: KvCache, padding: readonly number[]): Tensor {
+    if (this.#closed) throw closedError();
     const numNew = embeds_BTE.shape[1] as number;
     const placement = padding.some((count) => count > 0) ? this.#place(padding, cache.length, numNew) : {};
     return scope(() => this.#llama.nextLogits(embeds_BTE, { ...placement, cache }));

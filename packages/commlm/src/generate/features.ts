@@ -13,12 +13,12 @@ import { readFolderJson } from '../weights/hf-config.js';
 import { loadHfEncoder } from '../weights/hf-folder.js';
 import { toOurs } from '../weights/key-rules.js';
 import { describeModel, isWholeModel } from '../weights/open-model.js';
-import type { Picture } from './answer.js';
+import type { Picture, PictureSettings } from './answer.js';
 import { ImageCache } from './image-cache.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
 
 /** Which encoder, and how it runs. */
-export interface FeatureOptions {
+export interface FeatureOptions extends PictureSettings {
   /** Folder of an encoder or of a whole model; the embedded model by default. */
   readonly encoder?: string;
   /** Which encoder of a whole model: its type (`clip`) or its number from 0; the first by default. */
@@ -48,7 +48,7 @@ export interface Features {
 
 /** Runs an encoder over a picture prepared as the encoder's own folder says; throws CommError for unknown levels or folders. */
 export async function extractFeatures(picture: Picture, options: FeatureOptions = {}): Promise<Features> {
-  const image = await ImageCache.decode(picture);
+  const image = await ImageCache.decode(picture, options);
   const { type, image: prepare, vit } = openEncoder(resolveModelFolder(options.encoder), options);
   try {
     const { dtype = 'f32', device = 'cpu', keepSpecial = false } = options;
@@ -125,7 +125,7 @@ function openBranch(folder: string, branch: string | undefined, options: Feature
       .map((rule) => ({ ...rule, ours: rule.ours.slice(prefix.length) }));
     scope(() =>
       vit.loadStateDict(
-        toOurs(source, rules, vit.stateDict(), () => true),
+        toOurs(source, rules, vit.stateDict(), (key) => whole.leftovers(key) ?? 'not run'),
         { assign: true },
       ),
     );

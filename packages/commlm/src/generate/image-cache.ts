@@ -4,9 +4,10 @@ import { createHash } from 'node:crypto';
 import { type Device, keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { decodeImage, type RgbImage } from '../images/decode.js';
 import type { Frame } from '../images/frames.js';
+import { checkPixels, isPixels } from '../images/pixels.js';
 import { preprocess } from '../images/preprocess.js';
 import type { Comm } from '../models/comm.js';
-import type { Picture } from './answer.js';
+import type { Picture, PictureSettings } from './answer.js';
 
 /** A picture that the model has seen. */
 export interface EncodedImage {
@@ -35,10 +36,8 @@ export class ImageCache {
   }
 
   /** Decodes what is not decoded yet; throws CommError for what is no picture. */
-  static decode(picture: Picture): Promise<RgbImage> {
-    return typeof picture === 'string' || picture instanceof Uint8Array
-      ? decodeImage(picture)
-      : Promise.resolve(picture);
+  static async decode(picture: Picture, { rawOrientation = false }: PictureSettings = {}): Promise<RgbImage> {
+    return isPixels(picture) ? checkPixels(picture) : decodeImage(picture, { rawOrientation });
   }
 
   /** Encodes the pictures of one request, each on its own so that company never changes its features. */

@@ -1,7 +1,8 @@
 // What `inspect` says of a folder that holds a picture encoder alone: transformers', timm's or open_clip's.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { planEncoder } from '../weights/encoder-reader.js';
+import { readFolderJson } from '../weights/hf-config.js';
 import type { TensorSource } from '../weights/key-rules.js';
 
 /** An encoder in words. */
@@ -20,7 +21,7 @@ export interface EncoderReport {
 
 /** Describes it; throws CommError for a layout or a size that is not known. No weights are read. */
 export function describeEncoder(folder: string, files: TensorSource): EncoderReport {
-  const { type, vit, image, source, rules, ignorable } = planEncoder(folder, files);
+  const { type, vit, image, source, rules, leftovers } = planEncoder(folder, files);
   const names = new Map(rules().flatMap(({ ours, theirs }) => theirs.map((key) => [key, ours] as const)));
   const special = [
     vit.clsToken ? 'CLS' : '',
@@ -41,7 +42,7 @@ export function describeEncoder(folder: string, files: TensorSource): EncoderRep
     ],
     source,
     names,
-    ignored: source.keys.filter((key) => !names.has(key) && ignorable(key)),
+    ignored: source.keys.filter((key) => !names.has(key) && leftovers(key) !== undefined),
   };
 }
 
@@ -49,6 +50,6 @@ export function describeEncoder(folder: string, files: TensorSource): EncoderRep
 function layoutName(folder: string): string {
   const path = join(folder, 'config.json');
   if (!existsSync(path)) return 'open_clip';
-  const json = JSON.parse(readFileSync(path, 'utf8')) as { model_type?: string; architecture?: string };
-  return json.model_type ?? (json.architecture === undefined ? 'open_clip' : `timm ${json.architecture}`);
+  const { model_type: type, architecture } = readFolderJson(folder, 'config.json');
+  return String(type ?? (architecture === undefined ? 'open_clip' : `timm ${String(architecture)}`));
 }

@@ -1,7 +1,7 @@
 // What `inspect` says of a folder that holds a language model alone, from its config and the headers of its weight files.
 import { join } from 'node:path';
 import type { LlamaConfig } from '../config/model.js';
-import { checkHfLanguageModel, hfLanguageModel } from '../weights/hf-language.js';
+import { checkedHfLanguageModel } from '../weights/hf-language.js';
 import type { WeightSource } from '../weights/whole-model.js';
 
 /** A language model in words. */
@@ -18,8 +18,7 @@ export function describeLanguageModel(
   folder: string,
   files: WeightSource,
 ): LanguageReport {
-  const { type, config } = hfLanguageModel(json, join(folder, 'config.json'));
-  checkHfLanguageModel(json, join(folder, 'config.json'), files);
+  const { type, config } = checkedHfLanguageModel(json, join(folder, 'config.json'), files);
   const { numLayers, hiddenSize, numHeads, numKvHeads, headDim, vocabSize, maxPositions } = config;
   return {
     summary: [`language model (${type})`, ...traits(config)].join(', '),

@@ -108,11 +108,11 @@ function inspectEncoder(folder: string): ModelReport {
   return { ...described, ignored };
 }
 
-/** What the layout's adapter calls ignorable and the files hold; nothing is known of other layouts. */
+/** What the layout's adapter knows of and the files hold; nothing is known of other layouts. */
 function ignoredKeys(files: WeightSource, whole: WholeModel | undefined): string[] {
   if (whole === undefined) return [];
   const used = new Set(whole.rules.flatMap(({ theirs }) => theirs));
-  return files.keys.filter((key) => !used.has(key) && whole.ignorable(key));
+  return files.keys.filter((key) => !used.has(key) && whole.leftovers(key) !== undefined);
 }
 
 /** All stored tensors; those of a known layout under our names, so that they fall into the parts of a model. */

@@ -17,10 +17,12 @@ import { openModel } from '../weights/open-model.js';
 import type { WantedFormat } from '../weights/quantise.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
 import { ChatSession } from './chat.js';
+import { checkChatOptions, checkLoading, checkRequest, closedError } from './check-request.js';
 import { LlamaDecoder } from './decoder.js';
 import { BatchEngine, type Engine, type FinishReason, type GenerateRequest } from './engine.js';
 import { type EncodedImage, ImageCache } from './image-cache.js';
 import { resolveFolders, resolveModelFolder } from './model-folder.js';
+import { type ModelIdentity, modelIdentity } from './model-identity.js';
 import { embedPrompt, type PictureTurn, type RenderedPrompt, renderPrompt } from './prompt.js';
 import { TextStream } from './text-stream.js';
 
@@ -66,6 +68,7 @@ interface GenerationDefaults {
  * number of questions, one after the other or at the same time. Throws CommError for what is no model.
  */
 export async function loadModel(model?: string, options: LoadOptions = {}): Promise<CommSession> {
+  checkLoading(model, options);
   const started = performance.now();
   const folder = resolveModelFolder(model);
   const device = (options.device ?? 'cpu') as Device;
@@ -84,6 +87,7 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
       comm: opened.model,
       tokenizer,
       defaults: readDefaults(folder, tokenizer),
+      identify: () => modelIdentity(model, options),
       loadMs: performance.now() - started,
       ...(options.imageCacheBytes === undefined ? {} : { imageCacheBytes: options.imageCacheBytes }),
     });
@@ -126,6 +130,7 @@ export interface SessionParts {
   readonly comm: Comm;
   readonly tokenizer: Tokenizer;
   readonly defaults: GenerationDefaults;
+  readonly identify: () => ModelIdentity;
   readonly loadMs: number;
   readonly imageCacheBytes?: number;
 }
@@ -150,10 +155,11 @@ export class CommSession {
   readonly #decoder: LlamaDecoder;
   readonly #images: ImageCache;
   readonly #defaults: GenerationDefaults;
+  readonly #identify: () => ModelIdentity;
   readonly #loadMs: number;
   #disposed = false;
 
-  constructor({ name, comm, tokenizer, defaults, loadMs, imageCacheBytes }: SessionParts) {
+  constructor({ name, comm, tokenizer, defaults, identify, loadMs, imageCacheBytes }: SessionParts) {
     comm.requiresGrad_(false).eval();
     this.name = name;
     this.config = comm.config;
@@ -163,6 +169,7 @@ export class CommSession {
     this.#engine = new BatchEngine(this.#decoder);
     this.#images = new ImageCache(comm, imageCacheBytes);
     this.#defaults = defaults;
+    this.#identify = identify;
     this.#loadMs = loadMs;
   }
 
@@ -176,9 +183,9 @@ export class CommSession {
     settings?: AskSettings,
   ): Promise<Answer> {
     const request =
-      question === undefined
+      question === undefined && settings === undefined
         ? (first as AskRequest)
-        : { ...settings, question, images: Array.isArray(first) ? (first as Picture[]) : [first as Picture] };
+        : { ...settings, question: question as string, images: (Array.isArray(first) ? first : [first]) as Picture[] };
     const stream = this.askStream(request);
     let step = await stream.next();
     while (!step.done) step = await stream.next();
@@ -187,7 +194,9 @@ export class CommSession {
 
   /** Answers one question piece by piece; the pieces together are the answer's text, the return value the whole answer. */
   async *askStream(request: AskRequest): AsyncGenerator<AnswerDelta, Answer, void> {
-    const decoded = await decodeAll(request.images ?? []);
+    checkRequest(request);
+    this.#refuseClosed();
+    const decoded = await decodeAll(request);
     const prepared = this.#prepare(request, decoded.images, decoded.ms);
     return yield* this.answerPrompt(prepared, request);
   }
@@ -200,6 +209,11 @@ export class CommSession {
     requests: readonly AskRequest[],
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<(Answer | CommError)[]> {
+    const signal = options?.signal;
+    if (!Array.isArray(requests)) {
+      throw new CommError('askBatch takes a list of requests.', { code: 'generate/request', exitCode: 2 });
+    }
+    this.#refuseClosed();
     const results = new Array<Answer | CommError>(requests.length);
     const runs: {
       index: number;
@@ -210,21 +224,23 @@ export class CommSession {
     }[] = [];
     try {
       for (const [index, request] of requests.entries()) {
+        // A model that was closed ends the whole call, as the answers of the others cannot come any more.
+        this.#refuseClosed();
         try {
-          const decoded = await decodeAll(request.images ?? []);
-          options.signal?.throwIfAborted();
+          checkRequest(request);
+          const decoded = await decodeAll(request);
+          signal?.throwIfAborted();
           const prepared = this.#prepare(request, decoded.images, decoded.ms);
           const text = new TextStream(this.tokenizer.stream(), request.stop ?? []);
           const embeds = embedPrompt(this.#comm, prepared.rendered);
           runs.push({ index, prepared, text, tokens: [], generate: this.#toGenerate(embeds, request, text) });
         } catch (error) {
-          if (!(error instanceof CommError)) throw error;
+          if (!(error instanceof CommError) || error.code === 'generate/closed') throw error;
           results[index] = error;
         }
       }
       let prefillMs = 0;
       let started = performance.now();
-      const { signal } = options;
       for await (const event of this.#engine.run(
         runs.map((run) => run.generate),
         signal === undefined ? {} : { signal },
@@ -248,15 +264,23 @@ export class CommSession {
     }
   }
 
+  /** Which model it is; from its files, without reading all of large ones. */
+  identity(): ModelIdentity {
+    return this.#identify();
+  }
+
   /** Starts a conversation that keeps its pictures and the keys and values of what was said. */
   chat(options: { readonly system?: string } = {}): ChatSession {
+    checkChatOptions(options);
+    this.#refuseClosed();
     return new ChatSession(this, options.system);
   }
 
-  /** Frees the weights and caches. */
+  /** Frees the weights and caches; what was not answered yet rejects with `generate/closed`. */
   dispose(): void {
     if (this.#disposed) return;
     this.#disposed = true;
+    this.#decoder.close();
     this.#images.dispose();
     // A module disposes of parameters; the decoder's rotary tables are its own.
     this.#comm.languageModel.model.dispose();
@@ -273,8 +297,7 @@ export class CommSession {
     system: string | undefined,
     decodeMs: number,
   ): PreparedPrompt {
-    if (this.#disposed)
-      throw new CommError('This model was closed.', { code: 'generate/closed', fix: 'Load it again.' });
+    this.#refuseClosed();
     const started = performance.now();
     // All pictures of the prompt at once: none of them may leave the cache before the prompt is embedded.
     const encoded = this.#images.encode(turns.flatMap((turn) => turn.images));
@@ -337,14 +360,15 @@ export class CommSession {
     return this.#answer(prepared, text.text, tokens, reason, prefillMs, decodeMs);
   }
 
+  #refuseClosed(): void {
+    if (this.#disposed) throw closedError();
+  }
+
   #prepare(
     { question, history = [], system }: AskRequest,
     images: readonly RgbImage[],
     decodeMs: number,
   ): PreparedPrompt {
-    if (typeof question !== 'string' || question.trim() === '') {
-      throw new CommError('The question is empty.', { code: 'generate/empty-question', exitCode: 2 });
-    }
     const turns = [...history, { question }].map((turn, index) => ({ ...turn, images: index === 0 ? images : [] }));
     return this.prepareTurns(turns, system, decodeMs);
   }
@@ -406,8 +430,8 @@ export class CommSession {
 /** Answers have three decimals of the square's side: more than hundredths of a pixel would be noise. */
 const hundredths = (value: number): number => Math.round(value * 100) / 100;
 
-async function decodeAll(pictures: readonly Picture[]): Promise<{ images: RgbImage[]; ms: number }> {
+async function decodeAll(request: AskRequest): Promise<{ images: RgbImage[]; ms: number }> {
   const started = performance.now();
-  const images = await Promise.all(pictures.map((picture) => ImageCache.decode(picture)));
+  const images = await Promise.all((request.images ?? []).map((picture) => ImageCache.decode(picture, request)));
   return { images, ms: performance.now() - started };
 }

@@ -1,8 +1,9 @@
 // The cache on disk, in the layout that Python's hub client shares: `models--org--name/{blobs,refs,snapshots}`.
 import { randomBytes } from 'node:crypto';
 import { constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
-import { copyFile, mkdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
+import { writeDurablyAsync } from '../files/durable.js';
 import { type HubId, isCommit } from './hub-id.js';
 import { selectFiles } from './select.js';
 
@@ -14,6 +15,9 @@ export interface RemoteFile {
   /** Name of its content: sha256 for large files, git's blob hash for the others. */
   readonly etag: string;
 }
+
+/** Files that make a folder a model; encoders of open_clip and adapters have a config of their own alone. */
+const CONFIGS = ['config.json', 'open_clip_config.json', 'adapter_config.json'];
 
 /** The places of one model in the cache. */
 export class ModelCache {
@@ -66,22 +70,49 @@ export class ModelCache {
     return statSync(this.partial(etag), { throwIfNoEntry: false })?.size ?? 0;
   }
 
-  /** Makes the file appear in its snapshot: a relative link to its content, a copy where links are not to be had. */
-  async link(commit: string, { path, etag }: RemoteFile): Promise<void> {
-    const pointer = join(this.snapshot(commit), ...path.split('/'));
-    const blob = this.blob(etag);
-    const target = relative(dirname(pointer), blob);
-    if ((await readlink(pointer).catch(() => undefined)) === target) return;
-    await mkdir(dirname(pointer), { recursive: true });
-    await replace(pointer, async (temporary) => {
-      try {
-        await symlink(target, temporary);
-      } catch (error) {
-        if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes((error as NodeJS.ErrnoException).code ?? ''))
-          throw error;
-        await copyFile(blob, temporary, constants.COPYFILE_FICLONE);
+  /**
+   * Makes the files appear in their snapshot: relative links to their contents, copies where links are not to be had. A new
+   * snapshot appears whole, by one rename; into one that is there already, the files that make it a model come last.
+   */
+  async link(commit: string, files: readonly RemoteFile[]): Promise<void> {
+    const snapshot = this.snapshot(commit);
+    const isLinked = async ({ path, etag }: RemoteFile): Promise<boolean> => {
+      const pointer = join(snapshot, ...path.split('/'));
+      return (await readlink(pointer).catch(() => undefined)) === relative(dirname(pointer), this.blob(etag));
+    };
+    const lacking: RemoteFile[] = [];
+    for (const file of files) if (!(await isLinked(file))) lacking.push(file);
+    if (lacking.length === 0) return;
+    // As deep as a snapshot, so that the links are right in both places.
+    const incoming = join(this.folder, 'incoming', `${commit}.${randomBytes(4).toString('hex')}`);
+    try {
+      for (const file of lacking) await this.#lay(incoming, file);
+      await mkdir(dirname(snapshot), { recursive: true });
+      if (await becomes(incoming, snapshot)) return;
+      for (const { path } of lacking.toSorted(
+        (a, b) => Number(CONFIGS.includes(a.path)) - Number(CONFIGS.includes(b.path)),
+      )) {
+        const pointer = join(snapshot, ...path.split('/'));
+        await mkdir(dirname(pointer), { recursive: true });
+        await rename(join(incoming, ...path.split('/')), pointer);
       }
-    });
+    } finally {
+      await rm(incoming, { recursive: true, force: true });
+      await rmdir(dirname(incoming)).catch(() => {});
+    }
+  }
+
+  async #lay(folder: string, { path, etag }: RemoteFile): Promise<void> {
+    const pointer = join(folder, ...path.split('/'));
+    const blob = this.blob(etag);
+    await mkdir(dirname(pointer), { recursive: true });
+    try {
+      await symlink(relative(dirname(pointer), blob), pointer);
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(code)) throw error;
+      await copyFile(blob, pointer, constants.COPYFILE_FICLONE);
+    }
   }
 
   /** Remembers what a branch or tag means now. */
@@ -89,7 +120,7 @@ export class ModelCache {
     if (isCommit(revision) || this.commitOf(revision) === commit) return;
     const path = join(this.folder, 'refs', ...revision.split('/'));
     await mkdir(dirname(path), { recursive: true });
-    await replace(path, (temporary) => writeFile(temporary, commit));
+    await writeDurablyAsync(path, commit);
   }
 
   /** What a usable copy of a commit lacks, as names of files; empty when a model can be loaded from it. */
@@ -99,9 +130,7 @@ export class ModelCache {
     const paths = listFiles(folder);
     const there = new Set(paths.filter((path) => existsSync(join(folder, path))));
     const missing = new Set(paths.filter((path) => !there.has(path))); // links to nothing
-    // Encoders of open_clip and adapters have a config of their own alone.
-    const configs = ['config.json', 'open_clip_config.json', 'adapter_config.json'];
-    if (!configs.some((name) => there.has(name))) missing.add('config.json');
+    if (!CONFIGS.some((name) => there.has(name))) missing.add('config.json');
     if (![...there].some((path) => /\.(safetensors|bin|pt|pth)$/.test(path))) missing.add('the weights');
     const needed = [...shardsOf(paths), ...indexedFiles(folder, there), ...this.#listed(commit)];
     for (const path of needed) if (!there.has(path)) missing.add(path);
@@ -121,14 +150,15 @@ export class ModelCache {
   }
 }
 
-/** Writes beside the target and renames, so that nobody ever sees it half done. */
-async function replace(path: string, write: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = `${path}.${randomBytes(4).toString('hex')}.tmp`;
+/** Renames a folder, unless another has that name already. */
+async function becomes(from: string, to: string): Promise<boolean> {
   try {
-    await write(temporary);
-    await rename(temporary, path);
-  } finally {
-    await rm(temporary, { force: true });
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    // Some systems say of a folder that is there that access is denied.
+    if (existsSync(to)) return false;
+    throw error;
   }
 }
 

@@ -3,6 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { syncFolder } from '../files/durable.js';
 import type { ModelCache, RemoteFile } from './cache.js';
 import type { HubClient, Note } from './client.js';
 import { type Asked, cacheError, formatSize, notAHub, TransientError } from './errors.js';
@@ -128,7 +129,9 @@ async function fill(file: RemoteFile, lock: FileLock, context: DownloadContext):
         fix: 'Run the command again.',
       });
     }
-    await rename(partial, cache.blob(file.etag));
+    const blob = cache.blob(file.etag);
+    await rename(partial, blob);
+    syncFolder(dirname(blob));
     return resumed ? 'resumed' : 'downloaded';
   } finally {
     await handle.close();

@@ -1,21 +1,15 @@
-// One writer to a file among processes: a lock file with a heartbeat, so that a killed owner does not hold it for ever.
-import { randomBytes } from 'node:crypto';
+// One writer to a file among processes, which the others wait for. The cache may lie on a disk that machines share, where a
+// killed owner cannot be asked for: a heartbeat says that it lives. The lock itself is made as everywhere (files/lock.ts).
 import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { createLock, isGone, newOwner, type Owner, parseOwner } from '../files/lock.js';
 
 const HEARTBEAT_MS = 5_000;
 /** An owner silent for so long is gone, wherever it ran. */
 const STALE_MS = 60_000;
 const POLL_MS = 200;
-
-interface Owner {
-  readonly pid: number;
-  readonly host: string;
-  readonly token: string;
-}
 
 /** A lock that is held until `release`. */
 export interface FileLock {
@@ -28,9 +22,9 @@ export interface FileLock {
 
 function readOwner(path: string): Owner | undefined {
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Owner;
+    return parseOwner(readFileSync(path, 'utf8')) ?? undefined;
   } catch {
-    return undefined; // released, or just being written
+    return undefined; // released
   }
 }
 
@@ -39,13 +33,7 @@ type State = 'held' | 'dead' | 'silent';
 function stateOf(path: string, owner: Owner | undefined): State {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found !== undefined && Date.now() - found.mtimeMs > STALE_MS) return 'silent';
-  if (owner === undefined || owner.host !== hostname()) return 'held';
-  try {
-    process.kill(owner.pid, 0);
-    return 'held';
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH' ? 'dead' : 'held';
-  }
+  return owner !== undefined && isGone(owner) ? 'dead' : 'held';
 }
 
 /** Removes the lock of `owner` and of nobody else: among several who find it stale, one at a time looks again. */
@@ -71,16 +59,11 @@ export async function acquireLock(
   options: { signal?: AbortSignal | undefined; onWait?: (pid: number | undefined) => void } = {},
 ): Promise<FileLock> {
   await mkdir(dirname(path), { recursive: true });
-  const mine: Owner = { pid: process.pid, host: hostname(), token: randomBytes(8).toString('hex') };
+  const mine = newOwner();
   let doubtful = false;
   for (let tries = 0; ; tries++) {
     options.signal?.throwIfAborted();
-    try {
-      await writeFile(path, JSON.stringify(mine), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    }
+    if (createLock(path, JSON.stringify(mine))) break;
     const owner = readOwner(path);
     const state = stateOf(path, owner);
     if (state === 'held') {

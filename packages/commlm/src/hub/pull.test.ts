@@ -348,9 +348,75 @@ test('hostile listings and redirects are refused', async () => {
   await fails(pull(), 'hub/not-a-hub', /no commit/);
   hub.models.set(MODEL, { commit: COMMIT, refs: ['main'], files: FILES });
   hub.fault = ({ path }, response) => answered(response.writeHead(302, { location: path }).end());
+  hub.seen.length = 0;
   await fails(pull(), 'hub/not-a-hub', /redirects for ever/);
+  assert.equal(hub.seen.length, 11, 'a circle is not asked again');
+  hub.fault = ({ host, path }, response) =>
+    host === 'storage' && answered(response.writeHead(302, { location: path }).end());
+  hub.seen.length = 0;
+  await fails(pull({ include: ['model.safetensors'] }), 'hub/not-a-hub', /redirects for ever/);
+  assert.equal(hub.seen.filter(({ host }) => host === 'storage').length, 10);
   hub.fault = (_, response) => answered(response.writeHead(302, { location: 'file:///etc/passwd' }).end());
   await fails(pull(), 'hub/not-a-hub', /redirects to/);
+});
+
+test('two files that share a tag which is no hash stay two files', async () => {
+  const files = new Map([...FILES].filter(([path]) => !path.startsWith('sub/')));
+  hub.models.set(MODEL, { commit: COMMIT, refs: ['main'], files });
+  hub.fault = ({ method, path }, response, file) => {
+    if (path.includes('/tree/')) {
+      const entries = [...files].map(([name]) => ({ type: 'file', path: name }));
+      return answered(response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(entries)));
+    }
+    if (file === undefined || method !== 'HEAD') return false;
+    response.writeHead(200, { etag: 'W/"tag-1"', 'content-length': file.content.length }).end();
+    return true;
+  };
+  const { folder, files: pulled } = await pull();
+  assert.ok(pulled.every(({ verified }) => verified === 'size'));
+  for (const name of ['README.md', 'config.json', 'tokenizer.json', 'model.safetensors']) {
+    assert.deepEqual(readFileSync(join(folder, name)), files.get(name)?.content, name);
+  }
+  hub.seen.length = 0;
+  assert.equal((await pull()).downloadedBytes, 0);
+  assert.deepEqual(hub.downloads, []);
+});
+
+test('a snapshot appears whole or not at all, and what makes it a model comes last', {
+  skip: process.platform === 'win32',
+}, async () => {
+  // Links cannot be laid: a file stands where they are gathered.
+  mkdirSync(at(), { recursive: true });
+  writeFileSync(at('incoming'), '');
+  await fails(pull(), 'hub/cache', /Cannot write/);
+  assert.ok(!existsSync(at('snapshots', COMMIT)) && !existsSync(at('refs', 'main')));
+  assert.equal(findCachedModel(parseHubId(MODEL), cacheDir), undefined);
+  rmSync(at('incoming'));
+  const { folder } = await pull({ include: ['README.md'] });
+  // A folder stands at the place of a file: the rest arrives up to it, and never config.json.
+  mkdirSync(join(folder, 'tokenizer.json', 'x'), { recursive: true });
+  await fails(pull(), 'hub/cache', /Cannot write/);
+  assert.ok(!existsSync(join(folder, 'config.json')));
+  rmSync(join(folder, 'tokenizer.json'), { recursive: true });
+  await pull();
+  assert.deepEqual(findCachedModel(parseHubId(MODEL), cacheDir)?.missing, []);
+  assert.deepEqual(readdirSync(at()).sort(), ['blobs', 'refs', 'snapshots']);
+});
+
+test('what a trainer lays beside an adapter comes with it', async () => {
+  const files = new Map<string, HostedFile>([
+    ['adapter_config.json', plain('{}')],
+    ['adapter_model.safetensors', { content: bytes(100, 3), lfs: true }],
+    ['non_lora_trainables.bin', { content: bytes(100, 4), lfs: true }],
+    ['training_args.bin', { content: bytes(100, 5), lfs: true }],
+  ]);
+  hub.models.set(MODEL, { commit: COMMIT, refs: ['main'], files });
+  const { files: pulled } = await pull();
+  assert.deepEqual(pulled.map(({ path }) => path).sort(), [
+    'adapter_config.json',
+    'adapter_model.safetensors',
+    'non_lora_trainables.bin',
+  ]);
 });
 
 test('a model that moved is followed on the same host, with the token', async () => {

@@ -1,5 +1,6 @@
 // Downloads a model from a hub into the shared cache: list, choose, download and check in parallel, link, remember.
 
+import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -77,7 +78,7 @@ export async function pullModel(model: string, options: PullOptions = {}): Promi
     );
   const files = await downloadAll(client, cache, { id, commit, chosen, options });
   try {
-    for (const file of chosen) await cache.link(commit, file);
+    await cache.link(commit, chosen);
     await cache.writeRef(id.revision, commit);
   } catch (error) {
     throw cacheError(error, cache.folder);
@@ -260,14 +261,20 @@ async function readEntry(entry: Json, client: HubClient, asked: Asked, commit: s
   const lfs = isRecord(entry['lfs']) ? entry['lfs'] : undefined;
   const etag = lfs ? (lfs['oid'] ?? lfs['sha256']) : entry['oid'];
   const size = lfs?.['size'] ?? entry['size'];
-  if (typeof etag === 'string' && isSafeName(etag) && isSize(size)) return { path, etag, size };
+  if (typeof etag === 'string' && isSafeName(etag) && isSize(size)) return named(path, etag, size);
   const file = path.split('/').map(encodeURIComponent).join('/');
   const headers = await client.head(`/${asked.model}/resolve/${commit}/${file}`, { ...asked, file: path });
-  const named = (headers.get('x-linked-etag') ?? headers.get('etag') ?? '').replace(/^W\//, '').replaceAll('"', '');
+  const tag = (headers.get('x-linked-etag') ?? headers.get('etag') ?? '').replace(/^W\//, '').replaceAll('"', '');
   const length = Number(headers.get('x-linked-size') ?? headers.get('content-length') ?? Number.NaN);
-  if (!isSafeName(named) || !isSize(length)) throw notAHub(`it names no size or hash of ${path}`, client.settings);
-  return { path, etag: named, size: length };
+  if (!isSafeName(tag) || !isSize(length)) throw notAHub(`it names no size or hash of ${path}`, client.settings);
+  return named(path, tag, length);
 }
+
+/** A hash names a content whatever its path; a tag of another form may be given to two files, so that the path joins it. */
+const named = (path: string, etag: string, size: number): RemoteFile =>
+  hashFor(etag, size) === undefined
+    ? { path, size, etag: `${etag}-${createHash('sha256').update(path).digest('hex').slice(0, 16)}` }
+    : { path, size, etag };
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const isSafeName = (name: string): boolean => /^[\w-][\w.-]{0,199}$/.test(name);

@@ -30,6 +30,8 @@ export function globToRegExp(pattern: string): RegExp {
 
 /** Folders that hold the model a second time, or what training left behind. */
 const OTHER_FOLDERS = /^(onnx|openvino|original|coreml|gguf|runs|logs|checkpoint-\d+|global_step\d+|\.git)\//;
+/** Tensors that LLaVA's trainer lays beside an adapter, which is not whole without them. */
+const BESIDE_ADAPTER = /^non_lora_trainables\.(safetensors|bin)$/;
 /** Training state, which no model needs to run. */
 const TRAINING_STATE = /^(optimizer|scheduler|training_args|trainer_state|rng_state|scaler|random_states)/;
 /** The same weights again in another number format or another library's naming. */
@@ -46,7 +48,10 @@ const firstOf = (...groups: string[][]): string[] => groups.find((group) => grou
 /** The weight files to take: safetensors before torch files, the top folder before others, one copy of each. */
 function selectWeights(paths: readonly string[]): string[] {
   const ofKind = (pattern: RegExp): string[] => {
-    const all = paths.filter((path) => pattern.test(path) && !TRAINING_STATE.test(baseName(path)));
+    const all = paths.filter((path) => {
+      const name = baseName(path);
+      return pattern.test(path) && !TRAINING_STATE.test(name) && !BESIDE_ADAPTER.test(name);
+    });
     const top = all.filter((path) => !isNested(path));
     const place = top.length > 0 ? top : all;
     return firstOf(
@@ -64,7 +69,7 @@ function selectDefault(paths: readonly string[]): string[] {
   const torchOnly = [...weights].some((path) => !path.endsWith('.safetensors'));
   return candidates.filter((path) => {
     const name = baseName(path);
-    if (weights.has(path)) return true;
+    if (weights.has(path) || BESIDE_ADAPTER.test(name)) return true;
     if (TRAINING_STATE.test(name)) return false;
     if (name.endsWith('.bin.index.json')) return torchOnly;
     return TEXT.test(name) || CARD.test(name);

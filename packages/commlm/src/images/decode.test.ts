@@ -7,7 +7,7 @@ import { after, test } from 'node:test';
 import { crc32, deflateSync } from 'node:zlib';
 import { CommError } from '../config/errors.js';
 import { decodeImage } from './decode.js';
-import { digest, goldenPath, readGolden } from './golden.js';
+import { digest, goldenPath, readGolden, readGoldenPictures } from './golden.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'commlm-decode-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -17,6 +17,22 @@ for (const { file, width, height, sha256 } of readGolden().decode) {
     const image = await decodeImage(goldenPath(file));
     assert.deepEqual([image.width, image.height, image.data.length], [width, height, width * height * 3]);
     assert.equal(digest(image.data), sha256);
+  });
+}
+
+for (const { name, base64, refused: isRefused, width, height, sha256 } of readGoldenPictures()) {
+  const bytes = Buffer.from(base64, 'base64');
+  if (isRefused) {
+    test(`${name} is refused by name`, () =>
+      assert.rejects(decodeImage(bytes), {
+        code: 'image/not-a-picture',
+        message: /^The picture is a TIFF .* not read/,
+      }));
+    continue;
+  }
+  test(`${name} is upright and equals Pillow`, async () => {
+    const image = await decodeImage(bytes);
+    assert.deepEqual([image.width, image.height, digest(image.data)], [width, height, sha256]);
   });
 }
 
@@ -30,12 +46,26 @@ test('bytes, a data: URL and a path give the same pixels', async () => {
   assert.deepEqual(await decodeImage(`data:image/png,${escaped}`), expected);
 });
 
-test('EXIF orientation is applied only when asked for', async () => {
-  const plain = await decodeImage(goldenPath('orientation.jpg'));
-  const turned = await decodeImage(goldenPath('orientation.jpg'), { applyOrientation: true });
-  assert.deepEqual([plain.width, plain.height], [40, 30]);
-  assert.deepEqual([turned.width, turned.height], [30, 40]);
+test('a picture comes upright, with its stored sizes beside it', async () => {
+  const file = goldenPath('orientation.jpg');
+  const { width, height, storedWidth, storedHeight, orientation } = await decodeImage(file);
+  assert.deepEqual([width, height, storedWidth, storedHeight, orientation], [30, 40, 40, 30, 6]);
+  const raw = await decodeImage(file, { rawOrientation: true });
+  assert.deepEqual([raw.width, raw.height, raw.storedWidth, raw.orientation], [40, 30, 40, 6]);
+  for (const kind of ['jpg', 'png', 'webp', 'tif']) {
+    const stored = await decodeImage(orientedPicture(1, kind));
+    for (const value of [2, 3, 4, 5, 6, 7, 8]) {
+      const { data } = await decodeImage(orientedPicture(value, kind), { rawOrientation: true });
+      assert.deepEqual(data, stored.data, `${kind} ${value}`);
+    }
+  }
 });
+
+/** A golden picture that is stored the same for every orientation. */
+function orientedPicture(value: number, kind: string): Uint8Array {
+  const found = readGoldenPictures().find(({ name }) => name === `orientation ${value}.${kind}`);
+  return Buffer.from(found?.base64 ?? '', 'base64');
+}
 
 async function refused(source: string | Uint8Array, code: string): Promise<void> {
   await assert.rejects(decodeImage(source), (error: unknown) => {
@@ -84,10 +114,8 @@ test('a file that ends early is refused, however early', async () => {
   await refused(jpeg.subarray(0, Math.floor(jpeg.length * 0.8)), 'image/truncated');
 });
 
-test('a pixel bomb is refused by its header, at once', async () => {
-  const start = performance.now();
+test('a pixel bomb is refused by its header: its body, which ends early, is not reached', async () => {
   await refused(blankPng(30_000, 30_000), 'image/too-large');
-  assert.ok(performance.now() - start < 500);
   const image = await decodeImage(blankPng(20, 10), { maxPixels: 200 });
   assert.deepEqual([image.width, image.height], [20, 10]);
   await assert.rejects(decodeImage(blankPng(20, 10), { maxPixels: 199 }), { code: 'image/too-large' });

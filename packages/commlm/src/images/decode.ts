@@ -1,12 +1,15 @@
 /**
- * Picture files to RGB pixels, as Pillow's `open(...).convert('RGB')` gives them: colour profiles and EXIF orientation are
- * not applied, alpha is dropped (not blended), the first frame of an animation is taken, CMYK is converted plainly.
- * Deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey to white), transparent GIF pixels are black
- * (Pillow shows the palette entry behind them), AVIF differs slightly, as the two decoders spread colour differently.
+ * Picture files to RGB pixels, as Pillow's `ImageOps.exif_transpose(open(...)).convert('RGB')` gives them: upright as a viewer
+ * shows them, colour profiles not applied, alpha dropped (not blended), the first frame of an animation, CMYK converted plainly.
+ * Deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey to white), AVIF differs slightly, as the two
+ * decoders spread colour differently. What would come out wrong is refused by name, see kind.ts.
  */
-import { readFile, stat } from 'node:fs/promises';
 import sharp, { type Metadata, type Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
+import { readGifFrame } from './gif-frame.js';
+import { notAPicture, notRead, pictureKind } from './kind.js';
+import { type Orientation, readOrientation, turnUpright, withValidOrientation } from './orientation.js';
+import { type PictureFile, readPictureFile } from './source.js';
 
 /** Pixels of a picture: rows from the top, three bytes a pixel. */
 export interface RgbImage {
@@ -16,147 +19,122 @@ export interface RgbImage {
   readonly data: Uint8Array;
 }
 
+/** Pixels of a picture file, and how they lay in the file. */
+export interface DecodedImage extends RgbImage {
+  /** The sides as stored: those of most annotation files. Swapped against `width` and `height` from orientation 5 on. */
+  readonly storedWidth: number;
+  readonly storedHeight: number;
+  /** What the file's EXIF or XMP says; it has been applied unless `rawOrientation` was asked for. */
+  readonly orientation: Orientation;
+}
+
 /** How a picture is decoded. */
 export interface DecodeOptions {
   /** Most pixels accepted, checked before anything is decoded; 2^28 (16,384 x 16,384) by default. */
   readonly maxPixels?: number;
-  /** Turn the picture as its EXIF tag says; off by default, since the reference code does not. */
-  readonly applyOrientation?: boolean;
+  /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says. */
+  readonly rawOrientation?: boolean;
 }
 
 const DEFAULT_MAX_PIXELS = 2 ** 28;
-const MAX_FILE_BYTES = 2 ** 29;
-const FORMATS = new Set(['jpeg', 'png', 'webp', 'gif', 'tiff', 'heif']);
 
 /**
- * Decodes a picture from a path, `-` (standard input), a `data:` URL or the bytes of a file. Throws CommError with a code
- * of its own for: `image/not-found`, `image/is-directory`, `image/no-access`, `image/url`, `image/data-url`,
- * `image/empty`, `image/not-a-picture`, `image/truncated`, `image/damaged`, `image/too-large`.
+ * Decodes a picture file, given by a path, `-` (standard input), a `data:` or `file:` URL, a Blob, or its bytes. Throws
+ * CommError with a code of its own for: `image/source`, `image/not-found`, `image/is-directory`, `image/not-regular`,
+ * `image/no-access`, `image/url`, `image/data-url`, `image/empty`, `image/not-a-picture`, `file/stand-in`,
+ * `image/truncated`, `image/damaged`, `image/too-large`.
  */
-export async function decodeImage(source: string | Uint8Array, options: DecodeOptions = {}): Promise<RgbImage> {
-  const name = typeof source === 'string' ? displayName(source) : 'The picture';
-  const bytes = typeof source === 'string' ? await readSource(source, name) : source;
-  if (bytes.length === 0) {
-    throw new CommError(`${name} is empty (zero bytes).`, { code: 'image/empty' });
-  }
-  const cmyk = await checkHeader(bytes, name, options.maxPixels ?? DEFAULT_MAX_PIXELS);
-  const orient = options.applyOrientation === true;
+export async function decodeImage(source: PictureFile, options: DecodeOptions = {}): Promise<DecodedImage> {
+  const { name, bytes: file } = await readPictureFile(source);
+  if (file.length === 0) throw new CommError(`${name} is empty (zero bytes).`, { code: 'image/empty' });
+  const kind = pictureKind(file, name);
+  const bytes = kind === 'tiff' ? withValidOrientation(file) : file;
+  const header = await checkHeader(bytes, name, options.maxPixels ?? DEFAULT_MAX_PIXELS);
+  const orientation = readOrientation(bytes);
+  let stored: RgbImage;
   try {
-    return cmyk ? await decodeCmyk(bytes, orient) : await decodeRgb(bytes, orient);
+    stored =
+      kind === 'gif'
+        ? await decodeGif(bytes)
+        : header.space === 'cmyk'
+          ? await decodeCmyk(bytes, header.depth)
+          : await decodeRgb(bytes);
   } catch (error) {
     throw decodeError(error, name);
   }
+  const image = options.rawOrientation ? stored : turnUpright(stored, orientation);
+  return { ...image, storedWidth: stored.width, storedHeight: stored.height, orientation };
 }
 
-function displayName(source: string): string {
-  if (source === '-') return 'The picture on standard input';
-  return source.startsWith('data:') ? 'The data: URL' : source;
+/** Width and height in pixels. */
+export type PictureSize = Pick<RgbImage, 'width' | 'height'>;
+
+/**
+ * A picture in the frame of coordinates that were written for that size: annotation files tell sizes as the pixels are
+ * stored, or as a viewer shows them, and their boxes are in the same frame. Upright where both frames have that size.
+ * @returns the picture and whether it has that size; upright where neither frame has.
+ */
+export async function decodeInFrame(
+  source: PictureFile,
+  size: PictureSize,
+): Promise<{ readonly image: DecodedImage; readonly fits: boolean }> {
+  const upright = await decodeImage(source);
+  if (isSize(upright, size)) return { image: upright, fits: true };
+  const isStored = isSize({ width: upright.storedWidth, height: upright.storedHeight }, size);
+  return { image: isStored ? await decodeImage(source, { rawOrientation: true }) : upright, fits: isStored };
 }
 
-async function readSource(source: string, name: string): Promise<Uint8Array> {
-  if (source === '-') return readStandardInput();
-  if (source.startsWith('data:')) return readDataUrl(source);
-  if (/^https?:\/\//i.test(source)) {
-    throw new CommError(`${source} is a web address, and pictures are not fetched from the web.`, {
-      code: 'image/url',
-      fix: 'Download the picture and give the path of the file.',
-    });
-  }
-  try {
-    const facts = await stat(source);
-    if (facts.isDirectory()) {
-      throw new CommError(`${name} is a folder, not a picture.`, {
-        code: 'image/is-directory',
-        fix: 'Give the path of a file in it.',
-      });
-    }
-    if (facts.size > MAX_FILE_BYTES) {
-      throw new CommError(`${name} has ${facts.size} bytes, more than the ${MAX_FILE_BYTES} that are read.`, {
-        code: 'image/too-large',
-      });
-    }
-    return await readFile(source);
-  } catch (error) {
-    throw error instanceof CommError ? error : fileError(error as NodeJS.ErrnoException, name);
-  }
-}
+const isSize = (a: PictureSize, b: PictureSize): boolean => a.width === b.width && a.height === b.height;
 
-async function readStandardInput(): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let size = 0;
-  for await (const chunk of process.stdin) {
-    const bytes = Buffer.from(chunk as Uint8Array);
-    size += bytes.length;
-    if (size > MAX_FILE_BYTES) {
-      throw new CommError(`The picture on standard input has more than the ${MAX_FILE_BYTES} bytes that are read.`, {
-        code: 'image/too-large',
-      });
-    }
-    chunks.push(bytes);
-  }
-  return Buffer.concat(chunks);
-}
-
-function readDataUrl(url: string): Uint8Array {
-  const comma = url.indexOf(',');
-  const body = url.slice(comma + 1);
-  const broken = (cause: string): CommError =>
-    new CommError(`The data: URL ${cause}.`, {
-      code: 'image/data-url',
-      fix: 'Write it as data:image/png;base64,<the file in base64>.',
-    });
-  if (comma < 0) throw broken('has no comma before its data');
-  if (!/;base64$/i.test(url.slice(0, comma))) {
-    if (/%(?![0-9A-Fa-f]{2})/.test(body)) throw broken('has a broken percent sequence');
-    return Buffer.from(
-      body.replace(/%(..)/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16))),
-      'latin1',
-    );
-  }
-  const base64 = body.replace(/\s+/g, '');
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(base64)) throw broken('holds characters that are not base64');
-  return Buffer.from(base64, 'base64');
-}
-
-function fileError(error: NodeJS.ErrnoException, name: string): CommError {
-  if (error.code === 'ENOENT' || error.code === 'ENOTDIR') {
-    return new CommError(`There is no file ${name}.`, { code: 'image/not-found', cause: error });
-  }
-  return new CommError(`${name} cannot be read: ${error.message}`, { code: 'image/no-access', cause: error });
-}
-
-/** Reads the header alone, refuses what is no picture or too large, and says whether the pixels are CMYK. */
-async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): Promise<boolean> {
+/** Reads the header alone, and refuses what is damaged or too large. */
+async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): Promise<Metadata> {
   let header: Metadata;
   try {
     header = await sharp(bytes, { limitInputPixels: false, failOn: 'none' }).metadata();
   } catch (error) {
     throw decodeError(error, name);
   }
-  if (!FORMATS.has(header.format)) throw notAPicture(name);
   if (header.width * header.height > maxPixels) {
     throw new CommError(
       `${name} has ${header.width} x ${header.height} pixels, more than the ${maxPixels} that are decoded.`,
       { code: 'image/too-large', fix: 'Scale the picture down first.' },
     );
   }
-  return header.space === 'cmyk';
+  return header;
 }
 
-function open(bytes: Uint8Array, orient: boolean): Sharp {
+function open(bytes: Uint8Array): Sharp {
   // `failOn: error` lets small faults pass that Pillow lets pass too, but not a file that ends early.
-  const image = sharp(bytes, { limitInputPixels: false, failOn: 'error', ignoreIcc: true });
-  return orient ? image.autoOrient() : image;
+  return sharp(bytes, { limitInputPixels: false, failOn: 'error', ignoreIcc: true });
 }
 
-async function decodeRgb(bytes: Uint8Array, orient: boolean): Promise<RgbImage> {
-  const { data, info } = await open(bytes, orient)
+async function decodeRgb(bytes: Uint8Array): Promise<RgbImage> {
+  const { data, info } = await open(bytes)
     .removeAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true });
   const { width, height, channels } = info;
   return { width, height, data: channels === 3 ? data : spreadGrey(data, channels) };
+}
+
+/** What the first frame of a GIF leaves free or transparent gets the colour that its palette has for it. */
+async function decodeGif(bytes: Uint8Array): Promise<RgbImage> {
+  const { data, info } = await open(bytes)
+    .toColourspace('srgb')
+    .ensureAlpha()
+    .raw({ depth: 'uchar' })
+    .toBuffer({ resolveWithObject: true });
+  const { width, height } = info;
+  const frame = readGifFrame(bytes);
+  const rgb = new Uint8Array(width * height * 3);
+  for (let i = 0; i < width * height; i++) {
+    const [x, y] = [i % width, Math.floor(i / width)];
+    const isFree = frame && (x < frame.left || x >= frame.right || y < frame.top || y >= frame.bottom);
+    const isPainted = !isFree && data[i * 4 + 3] !== 0;
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (isPainted ? data[i * 4 + c] : frame?.background[c]) ?? 0;
+  }
+  return { width, height, data: rgb };
 }
 
 function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
@@ -166,12 +144,14 @@ function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
   return rgb;
 }
 
-async function decodeCmyk(bytes: Uint8Array, orient: boolean): Promise<RgbImage> {
-  const { data, info } = await open(bytes, orient)
+async function decodeCmyk(bytes: Uint8Array, depth: Metadata['depth']): Promise<RgbImage> {
+  const isWide = depth === 'ushort';
+  const { data: inks, info } = await open(bytes)
     .pipelineColourspace('cmyk')
     .toColourspace('cmyk')
-    .raw({ depth: 'uchar' })
+    .raw({ depth: isWide ? 'ushort' : 'uchar' })
     .toBuffer({ resolveWithObject: true });
+  const data = isWide ? highBytes(inks) : inks;
   const { width, height, channels } = info;
   const rgb = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++) {
@@ -179,6 +159,12 @@ async function decodeCmyk(bytes: Uint8Array, orient: boolean): Promise<RgbImage>
     for (let c = 0; c < 3; c++) rgb[i * 3 + c] = white - divideBy255((data[i * channels + c] ?? 0) * white);
   }
   return { width, height, data: rgb };
+}
+
+function highBytes(samples: Buffer): Uint8Array {
+  const high = new Uint8Array(samples.length / 2);
+  for (let i = 0; i < high.length; i++) high[i] = samples.readUInt16LE(2 * i) >> 8;
+  return high;
 }
 
 /** x / 255, rounded, for 0 <= x <= 65025, without a division. */
@@ -189,7 +175,7 @@ function divideBy255(x: number): number {
 
 function decodeError(error: unknown, name: string): CommError {
   const message = (error as Error).message ?? String(error);
-  if (/unsupported image format|corrupt header|not a known|bad seek|unable to call/i.test(message)) {
+  if (/unsupported image format|not a known/i.test(message)) {
     return notAPicture(name, error);
   }
   if (/premature end|truncat|unexpected end|out of order|end of (?:file|stream|image)|not enough/i.test(message)) {
@@ -199,15 +185,13 @@ function decodeError(error: unknown, name: string): CommError {
       cause: error,
     });
   }
-  return new CommError(`${name} is damaged and cannot be decoded (${message.split('\n')[0]?.trim()}).`, {
+  if (/no known route|not configured|not supported|can ?not handle/i.test(message)) {
+    return notRead(`${name} is of a kind that is not read (${firstLine(message)}).`, error);
+  }
+  return new CommError(`${name} is damaged and cannot be decoded (${firstLine(message)}).`, {
     code: 'image/damaged',
     cause: error,
   });
 }
 
-function notAPicture(name: string, cause?: unknown): CommError {
-  return new CommError(`${name} is not a picture in a known format (JPEG, PNG, WebP, GIF, TIFF, AVIF).`, {
-    code: 'image/not-a-picture',
-    cause,
-  });
-}
+const firstLine = (message: string): string => (message.split('\n')[0] ?? '').trim();

@@ -2,6 +2,7 @@
 import sharp, { type Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
 import type { RgbImage } from './decode.js';
+import { checkPixels } from './pixels.js';
 import { strokeText } from './stroke-font.js';
 
 /** A box to draw, in pixels of the picture. */
@@ -42,6 +43,7 @@ export async function drawBoxes(
   boxes: readonly LabelledBox[],
   { format = 'png' }: DrawOptions = {},
 ): Promise<Uint8Array> {
+  checkPixels(image);
   const raw = { width: image.width, height: image.height, channels: 3 } as const;
   const overlay = Buffer.from(boxesAsSvg(image.width, image.height, boxes));
   const drawn = await sharp(image.data, { raw, limitInputPixels: false })
@@ -54,7 +56,7 @@ export async function drawBoxes(
 
 /** Pixels as the bytes of a PNG, JPEG or WebP file; throws `image/format` for any other format. */
 export async function encodePicture(image: RgbImage, format = 'png'): Promise<Uint8Array> {
-  const { width, height, data } = image;
+  const { width, height, data } = checkPixels(image);
   const pixels = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
   return writeAs(pixels, format.toLowerCase()).toBuffer();
 }

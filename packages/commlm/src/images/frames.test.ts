@@ -12,7 +12,12 @@ const SIZES = [
   [512, 512],
 ] as const;
 
-function close(actual: readonly number[], expected: readonly number[], tolerance = 1e-9): void {
+/** Roundings of a conversion there and back: subtract, divide, multiply, add. */
+const NUM_ROUNDINGS = 4;
+
+/** Equal but for the roundings of numbers up to `largest`. */
+function close(actual: readonly number[], expected: readonly number[], largest = Math.max(1, ...expected)): void {
+  const tolerance = NUM_ROUNDINGS * Number.EPSILON * largest;
   actual.forEach((value, i) => {
     assert.ok(Math.abs(value - (expected[i] as number)) <= tolerance, `${actual} is not ${expected}`);
   });
@@ -25,12 +30,14 @@ test('there and back is the identity for boxes and points', () => {
       frames.stretchedFrame(width, height),
       frames.croppedFrame(width, height, { width: 300, height: 224 }, { left: 38, top: 0, size: 224 }),
     ]) {
+      // Pixels of the picture and of the square lie within twice the longer side.
+      const largest = 2 * Math.max(width, height);
       for (let i = 0; i < 50; i++) {
         const box = [0.1 * i, 0.3 * i, width - 0.2 * i, height - 0.1 * i] as const;
-        close(frames.normalizedToPixel(frames.pixelToNormalized(box, frame), frame), box, 1e-6);
-        close(frames.squareToPixel(frames.pixelToSquare(box, frame), frame), box, 1e-6);
+        close(frames.normalizedToPixel(frames.pixelToNormalized(box, frame), frame), box, largest);
+        close(frames.squareToPixel(frames.pixelToSquare(box, frame), frame), box, largest);
         const point = [0.5 * i, 0.25 * i] as const;
-        close(frames.normalizedPointToPixel(frames.pixelPointToNormalized(point, frame), frame), point, 1e-6);
+        close(frames.normalizedPointToPixel(frames.pixelPointToNormalized(point, frame), frame), point, largest);
       }
     }
   }

@@ -31,6 +31,22 @@ export function readGolden(): PillowGolden {
   return JSON.parse(readFileSync(goldenPath('pillow.json'), 'utf8')) as PillowGolden;
 }
 
+/** A small file of some kind or orientation; written by tools/golden/pillow_pictures.py. */
+export interface GoldenPicture {
+  readonly name: string;
+  readonly base64: string;
+  readonly width: number;
+  readonly height: number;
+  readonly sha256: string;
+  /** Its colours are of a kind that is refused by name; then the other facts are absent. */
+  readonly refused?: true;
+}
+
+/** Reads pictures.json. */
+export function readGoldenPictures(): readonly GoldenPicture[] {
+  return (JSON.parse(readFileSync(goldenPath('pictures.json'), 'utf8')) as { pictures: GoldenPicture[] }).pictures;
+}
+
 /** The first 16 hex digits of SHA-256. */
 export function digest(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import type { ImageConfig } from '../config/model.js';
 import { normalizedToPixel } from './frames.js';
 import { digest, noisePicture, readGolden } from './golden.js';
-import { cut, padToSquare, parsePreprocessorConfig, preprocess, shortSideSize } from './preprocess.js';
+import { cut, padToSquare, preprocess, shortSideSize } from './preprocess.js';
 
 test('all prepared pictures equal the reference', () => {
   const cases = readGolden().prepare;
@@ -54,52 +54,4 @@ test('the frame of a cut lies inside the picture, that of padding around it', ()
   assert.deepEqual(normalizedToPixel([0, 0, 1, 1], padded.frame), [0, -28, 112, 84]);
   const stretched = preprocess(noisePicture(112, 56, 1), { ...config, fit: 'stretch', shortSide: null }).frame;
   assert.deepEqual(normalizedToPixel([0, 0, 1, 1], stretched), [0, 0, 112, 56]);
-});
-
-const CLIP = {
-  do_resize: true,
-  size: { shortest_edge: 336 },
-  do_center_crop: true,
-  crop_size: { height: 336, width: 336 },
-  do_rescale: true,
-  rescale_factor: 0.00392156862745098,
-  do_normalize: true,
-  image_mean: [0.48145466, 0.4578275, 0.40821073],
-  image_std: [0.26862954, 0.26130258, 0.27577711],
-  resample: 3,
-};
-
-test('processor configs of CLIP, DINOv2, SigLIP and old CLIP are read', () => {
-  const clip = parsePreprocessorConfig(CLIP);
-  assert.deepEqual([clip.fit, clip.size, clip.shortSide, clip.resample], ['crop', 336, 336, 'bicubic']);
-  const dino = parsePreprocessorConfig({
-    ...CLIP,
-    size: { shortest_edge: 256 },
-    crop_size: { height: 224, width: 224 },
-  });
-  assert.deepEqual([dino.fit, dino.size, dino.shortSide], ['crop', 224, 256]);
-  const siglip = parsePreprocessorConfig({
-    size: { height: 384, width: 384 },
-    resample: 3,
-    image_mean: [0.5, 0.5, 0.5],
-    image_std: [0.5, 0.5, 0.5],
-  });
-  assert.deepEqual([siglip.fit, siglip.size, siglip.shortSide], ['stretch', 384, null]);
-  const old = parsePreprocessorConfig({ ...CLIP, size: 224, crop_size: 224 });
-  assert.deepEqual([old.fit, old.size, old.shortSide], ['crop', 224, 224]);
-});
-
-test('processor configs that would be followed wrongly are refused', () => {
-  for (const change of [
-    { resample: 0 },
-    { resample: 7 },
-    { do_rescale: false },
-    { rescale_factor: 1 / 127.5 },
-    { image_mean: [0.5] },
-    { size: {} },
-    { crop_size: { height: 224, width: 336 } },
-  ]) {
-    assert.throws(() => parsePreprocessorConfig({ ...CLIP, ...change }), { code: 'image/preprocessor-config' });
-  }
-  assert.throws(() => parsePreprocessorConfig(null), { code: 'image/preprocessor-config' });
 });

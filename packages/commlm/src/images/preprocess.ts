@@ -1,10 +1,8 @@
 /** A decoded picture to the numbers an encoder takes: fit into its square, resize as Pillow does, normalise. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { CommError } from '../config/errors.js';
 import type { ImageConfig } from '../config/model.js';
 import type { RgbImage } from './decode.js';
 import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
+import { checkPixels } from './pixels.js';
 import { resize, resizeUnrounded } from './resize.js';
 
 /** A colour: red, green, blue, 0..255 each. */
@@ -20,6 +18,7 @@ export interface PreprocessedImage {
 
 /** The whole way from decoded pixels to the encoder's input; equal to the reference processors, bit for bit. */
 export function preprocess(image: RgbImage, config: ImageConfig): PreprocessedImage {
+  checkPixels(image);
   if (config.rounding === 'none') return preprocessUnrounded(image, config);
   const { image: square, frame } = fitSquare(image, config);
   return { pixels: normalizePixels(square, config.mean, config.std), frame };
@@ -129,87 +128,4 @@ function channelTable(mean: number, std: number): Float32Array {
   const mean32 = Math.fround(mean);
   const std32 = Math.fround(std);
   return Float32Array.from({ length: 256 }, (_, value) => Math.fround(Math.fround(value * (1 / 255)) - mean32) / std32);
-}
-
-/** Pillow's numbers of the filters. */
-const RESAMPLE_CODES = new Map<unknown, ImageConfig['resample']>([
-  [1, 'lanczos'],
-  [2, 'bilinear'],
-  [3, 'bicubic'],
-]);
-
-/** What `preprocessor_config.json` of the transformers library says about an encoder's pictures. */
-export async function readPreprocessorConfig(folder: string): Promise<ImageConfig> {
-  const path = join(folder, 'preprocessor_config.json');
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, 'utf8'));
-  } catch (error) {
-    throw new CommError(`${path} cannot be read: ${(error as Error).message}`, {
-      code: 'image/preprocessor-config',
-      cause: error,
-    });
-  }
-  return parsePreprocessorConfig(json, path);
-}
-
-/** The same from the parsed JSON; `source` names it in errors. Throws `image/preprocessor-config`. */
-export function parsePreprocessorConfig(json: unknown, source = 'preprocessor_config.json'): ImageConfig {
-  const fail = (what: string): CommError =>
-    new CommError(`${source} ${what}.`, {
-      code: 'image/preprocessor-config',
-      fix: 'Sizes must be square, the filter bicubic, bilinear or Lanczos, and the scale 1/255.',
-    });
-  if (typeof json !== 'object' || json === null) throw fail('does not hold an object');
-  const config = json as Record<string, unknown>;
-  const factor = config.rescale_factor ?? 1 / 255;
-  if (config.do_rescale === false || typeof factor !== 'number' || Math.abs(factor * 255 - 1) > 1e-6) {
-    throw fail('asks for a rescaling other than 1/255, which is not supported');
-  }
-  const resample = RESAMPLE_CODES.get(config.resample ?? 3);
-  if (resample === undefined) throw fail(`has a resample that is not supported, ${String(config.resample)}`);
-  const normalize = config.do_normalize !== false;
-  const common = {
-    resample,
-    padColor: null,
-    shortSide: null,
-    mean: triple(normalize ? (config.image_mean ?? [0.5, 0.5, 0.5]) : [0, 0, 0], 'image_mean', fail),
-    std: triple(normalize ? (config.image_std ?? [0.5, 0.5, 0.5]) : [1, 1, 1], 'image_std', fail),
-  };
-  // With a cut, a bare number is the short side; without one, both sides.
-  const cutting = config.do_center_crop === true;
-  const sides = readSize(cutting && typeof config.size === 'number' ? { shortest_edge: config.size } : config.size);
-  const crop = cutting ? readSize(config.crop_size ?? config.size) : undefined;
-  if (sides === undefined || (crop !== undefined && crop.width !== crop.height)) throw fail('has no usable size');
-  if (crop !== undefined) {
-    if (sides.shortest === undefined && sides.width !== sides.height) throw fail('has no usable size');
-    if (sides.shortest === undefined) {
-      if (sides.width === crop.width) return { ...common, fit: 'stretch', size: crop.width };
-      return { ...common, fit: 'stretch-crop', size: crop.width, shortSide: sides.width };
-    }
-    const { width: size } = crop;
-    return { ...common, fit: 'crop', size, shortSide: sides.shortest };
-  }
-  if (sides.width !== sides.height) throw fail('asks for pictures that are not square');
-  return { ...common, fit: 'stretch', size: sides.width };
-}
-
-function triple(value: unknown, name: string, fail: (what: string) => CommError): [number, number, number] {
-  if (Array.isArray(value) && value.length === 3 && value.every((x) => typeof x === 'number' && Number.isFinite(x))) {
-    return value as [number, number, number];
-  }
-  throw fail(`has no three numbers in ${name}`);
-}
-
-function readSize(value: unknown): { width: number; height: number; shortest?: number } | undefined {
-  const sides =
-    typeof value === 'number' ? { width: value, height: value } : ((value ?? {}) as Record<string, unknown>);
-  if (isSide(sides.shortest_edge)) {
-    return { width: sides.shortest_edge, height: sides.shortest_edge, shortest: sides.shortest_edge };
-  }
-  return isSide(sides.width) && isSide(sides.height) ? { width: sides.width, height: sides.height } : undefined;
-}
-
-function isSide(value: unknown): value is number {
-  return Number.isInteger(value) && (value as number) > 0;
 }

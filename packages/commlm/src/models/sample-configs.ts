@@ -26,6 +26,19 @@ export const smallViT = (changes: Partial<ViTConfig> = {}): ViTConfig => ({
   ...changes,
 });
 
+/**
+ * How results of these models round, for `expectRounded`: the longest sum that repeats is over the 48 or 40 hidden
+ * channels of an MLP, and a block is eight steps: norm, projection, scores, softmax, values, projection, and the
+ * two of the MLP with its norm.
+ */
+export const SMALL_VIT_ROUNDING = { terms: 48, steps: 3 * 8 + 2 } as const;
+export const SMALL_LLAMA_ROUNDING = { terms: 40, steps: 2 * 8 + 2 } as const;
+/** Pictures through an encoder, merge, alignment and projector into the decoder. */
+export const SMALL_COMM_ROUNDING = {
+  terms: 48,
+  steps: SMALL_VIT_ROUNDING.steps + 8 + SMALL_LLAMA_ROUNDING.steps,
+} as const;
+
 /** A decoder of 2 blocks and width 32 with grouped heads. */
 export const smallLlama = (changes: Partial<LlamaConfig> = {}): LlamaConfig => ({
   vocabSize: 48,

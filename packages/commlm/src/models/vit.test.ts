@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { F, manualSeed, noGrad, randn, scope, type Tensor, tensor, zeros } from '@commlm/torch';
-import { expectClose, expectNoLeak, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
+import { expectNoLeak, expectRounded, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { clipViTL14, dinov2ViTL14 } from '../config/presets.js';
 import { attend, usesExplicitAttention } from './attention.js';
@@ -10,10 +10,8 @@ import { Dinov2Vision } from './dinov2.js';
 import { smallViT } from './sample-configs.js';
 import { resizePositions, ViT } from './vit.js';
 
-const closeTo = (actual: Tensor, expected: Tensor, bound = 1e-5): void => {
-  const difference = maxRelDiff(actual, expected);
-  assert.ok(difference <= bound, `differs by ${difference}`);
-};
+/** Equal to the bit: the same operators on the same numbers, or copies of them. */
+const same = (actual: Tensor, expected: Tensor): void => assert.equal(maxRelDiff(actual, expected), 0);
 
 test('levels count from both ends, come in the order asked, and stop at the deepest', () => {
   withStrictScopes(() =>
@@ -23,10 +21,10 @@ test('levels count from both ends, come in the order asked, and stop at the deep
       const all = vit.forward(pixels, [0, 1, 2, 3]);
       const picked = vit.forward(pixels, [-1, 1, -4]);
       assert.deepEqual(all[0]!.shape, [2, 16, 24]);
-      for (const [i, level] of [3, 1, 0].entries()) closeTo(picked[i]!, all[level]!, 0);
+      for (const [i, level] of [3, 1, 0].entries()) same(picked[i]!, all[level]!);
       // Damage behind the deepest asked level must not be seen.
       noGrad(() => vit.blocks[2]!.mlp.fc2.bias!.fill_(Number.NaN));
-      closeTo(vit.forward(pixels, [2])[0]!, all[2]!, 0);
+      same(vit.forward(pixels, [2])[0]!, all[2]!);
       assert.throws(() => vit.forward(pixels, [4]), CommError);
     }),
   );
@@ -39,8 +37,8 @@ test('special tokens are dropped unless asked for, registers stand behind CLS', 
     const [patches] = vit.forward(pixels, [0]);
     const [all] = vit.forward(pixels, [0], { keepSpecial: true });
     assert.deepEqual(all!.shape, [1, 21, 24]);
-    closeTo(all!.narrow(1, 5, 16), patches!, 0);
-    closeTo(all!.narrow(1, 1, 4), vit.registerTokens!, 0);
+    same(all!.narrow(1, 5, 16), patches!);
+    same(all!.narrow(1, 1, 4), vit.registerTokens!);
   });
 });
 
@@ -51,8 +49,8 @@ test('the final norm touches the last level only', () => {
     const pixels = randn([1, 3, 32, 32]);
     const [two, three] = vit.forward(pixels, [2, 3]);
     const [twoToo, normed] = vit.forward(pixels, [2, 3], { applyFinalNorm: true });
-    closeTo(twoToo!, two!, 0);
-    closeTo(normed!, vit.norm.forward(three!), 1e-6);
+    same(twoToo!, two!);
+    expectRounded(normed!, vit.norm.forward(three!), { terms: 24, steps: 3 });
   });
 });
 
@@ -62,7 +60,7 @@ test('the patch stem is the strided convolution of the original', () => {
     const pixels = randn([2, 3, 32, 32]);
     const { weight, bias } = (vit.patchEmbed as { proj: { weight: Tensor; bias: Tensor } }).proj;
     const conv = F.conv2d(pixels, weight.reshape(24, 3, 8, 8), bias, { stride: 8 });
-    closeTo(vit.patchEmbed.forward(pixels), conv.flatten(2).transpose(1, 2));
+    expectRounded(vit.patchEmbed.forward(pixels), conv.flatten(2).transpose(1, 2), { terms: 3 * 8 * 8 });
   });
 });
 
@@ -83,7 +81,8 @@ test('the convolutional stem is the chain of its convolutions', () => {
       map = F.conv2d(map, kernel, bias, { stride: 2 });
       if (i < 2) map = F.gelu(stem.norms[i]!.forward(map.permute(0, 2, 3, 1))).permute(0, 3, 1, 2);
     }
-    closeTo(vit.patchEmbed.forward(pixels), map.flatten(2).transpose(1, 2));
+    // Three convolutions of at most 2 x 2 x 12 terms, with a norm and an activation between.
+    expectRounded(vit.patchEmbed.forward(pixels), map.flatten(2).transpose(1, 2), { terms: 48, steps: 9 });
   });
 });
 
@@ -94,7 +93,8 @@ test('positions: the same grid is untouched, another one is interpolated, a cons
     assert.equal(resizePositions(table, { ...config, grid: [4, 4] }, [4, 4]), table);
     const resized = resizePositions(zeros([1, 16, 6]).add(2.5), { ...config, grid: [4, 4] }, [7, 3]);
     assert.deepEqual(resized.shape, [1, 21, 6]);
-    expectClose(resized, zeros([1, 21, 6]).add(2.5), { rtol: 1e-6 });
+    // The 16 weights of a cubic sum to one.
+    expectRounded(resized, zeros([1, 21, 6]).add(2.5), { terms: 16 });
     using vit = new ViT(smallViT());
     assert.deepEqual(vit.forward(randn([1, 3, 40, 64]), [1])[0]!.shape, [1, 40, 24]);
     assert.throws(() => vit.forward(randn([1, 3, 36, 32]), [1]), /multiples of 8/);
@@ -109,8 +109,8 @@ test('masked patches are replaced by the mask token, others keep their pixels', 
     const mask = tensor([[true, ...Array.from({ length: 15 }, () => false)]]);
     const plain = vit.embed(pixels);
     const masked = vit.embed(pixels, mask);
-    closeTo(masked.narrow(1, 2, 15), plain.narrow(1, 2, 15), 0);
-    closeTo(masked.select(1, 1), vit.posEmbed!.select(1, 1).add(0.5), 1e-6);
+    same(masked.narrow(1, 2, 15), plain.narrow(1, 2, 15));
+    expectRounded(masked.select(1, 1), vit.posEmbed!.select(1, 1).add(0.5));
     using without = new ViT(smallViT());
     assert.throws(() => without.embed(pixels, mask), CommError);
   });
@@ -122,15 +122,17 @@ test('both attention kernels agree, and training on a CPU takes the written-out 
     const [q, k, v] = [randn([2, 4, 9, 8]), randn([2, 2, 9, 8]), randn([2, 2, 9, 8])] as const;
     assert.equal(usesExplicitAttention(q, k), false);
     const mask = randn([2, 1, 9, 9]);
+    // Scores of 8 terms, a softmax over 9 keys, and a sum of 9 values.
+    const rounding = { terms: 9, steps: 5 };
     for (const options of [{}, { causal: true }, { mask }, { mask: mask.gt(-0.5).logicalOr(tensor([true])) }]) {
       const fused = attend(q, k, v, options);
       const trained = q.clone().requiresGrad_();
       assert.equal(usesExplicitAttention(trained, k), true);
-      closeTo(attend(trained, k, v, options), fused);
+      expectRounded(attend(trained, k, v, options), fused, rounding);
     }
     // One query of grouped heads takes a path of its own.
     const last = q.narrow(2, 8, 1);
-    closeTo(attend(last, k, v), attend(q, k, v).narrow(2, 8, 1));
+    expectRounded(attend(last, k, v), attend(q, k, v).narrow(2, 8, 1), rounding);
   });
 });
 

@@ -4,10 +4,12 @@ import type { StageConfig } from '../config/stage.js';
 import type { LoopConfig } from '../config/train.js';
 import { PAPER_STORES } from './paper-data.js';
 
-/** A few broken pictures are no reason to stop a run of days; anything else wrong with a sample is. */
+/** A few broken pictures, or boxes that show nothing, are no reason to stop a run of days; anything else wrong with a sample is. */
 export const STAGE_SKIP: SkipConfig = {
   picture: 'skip',
   malformed: 'error',
+  'empty-box': 'skip',
+  'picture-size': 'error',
   'image-count': 'error',
   'too-long': 'truncate',
   untrained: 'error',

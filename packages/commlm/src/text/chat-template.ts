@@ -2,9 +2,10 @@
  * Prompts by the Jinja chat template of a model folder. The special tokens that the template writes are meant; the same
  * spellings within a message are a user's text and stay plain.
  */
-import { Template } from '@huggingface/jinja';
 import { CommError } from '../config/errors.js';
+import { namedTokensOf, spellingOf } from './added-tokens.js';
 import { IGNORE_LABEL, type ImageSlot } from './conversation.js';
+import { Template, TemplateFault } from './jinja/template.js';
 import type { Tokenizer, TokenPart } from './tokenizer.js';
 
 /** A piece of a message in the form that templates expect. */
@@ -14,6 +15,8 @@ export type ChatPart = { readonly type: 'text'; readonly text: string } | { read
 export interface ChatMessage {
   readonly role: string;
   readonly content: string | readonly ChatPart[];
+  /** Absent where an answer may be learned (`learnAnswers`). */
+  readonly learned?: false;
 }
 
 /** How a template is rendered. */
@@ -52,23 +55,25 @@ export function renderChatTemplate(
       tools: null,
       documents: null,
       add_generation_prompt: options.addGenerationPrompt ?? true,
-      ...namedTokens(tokenizer),
+      ...variablesOfTokens(tokenizer),
       ...options.variables,
     });
   } catch (error) {
-    throw new CommError(`The chat template failed: ${(error as Error).message}`, {
+    if (!(error instanceof TemplateFault)) throw error;
+    throw new CommError(`The chat template cannot be used for this chat: ${error.message}.`, {
       code: 'text/chat-template',
+      fix: 'Change the chat, or the chat template of the model folder.',
       cause: error,
     });
   }
 }
 
 /** The tokens that the tokenizer names, e.g. `bos_token`; one without a name stays undefined in a template, as in the reference. */
-function namedTokens(tokenizer: Tokenizer): Record<string, string> {
+function variablesOfTokens(tokenizer: Tokenizer): Record<string, string> {
   const named: Record<string, string> = {};
-  for (const key of ['bos_token', 'eos_token', 'unk_token', 'pad_token'] as const) {
-    const token = tokenizer.config[key];
-    if (token !== undefined && token !== null) named[key] = typeof token === 'string' ? token : token.content;
+  for (const [name, token] of namedTokensOf(tokenizer.config)) {
+    const spelling = spellingOf(token);
+    if (spelling !== undefined) named[name] = spelling;
   }
   return named;
 }
@@ -189,9 +194,9 @@ class SpellingGuard {
         mark: `${fence}${index}${fence}`,
         declared: tokenizer.isDeclaredSpecial(tokenizer.addedTokens.get(spelling) ?? -1),
       }));
-    this.messages = messages.map(({ role, content }) => {
+    this.messages = messages.map(({ role, content, learned = true }) => {
       const hidden = this.#content(content, contents, role);
-      return { role, content: role === 'assistant' ? this.#markAnswer(hidden) : hidden };
+      return { role, content: role === 'assistant' && learned ? this.#markAnswer(hidden) : hidden };
     });
   }
 

@@ -30,6 +30,8 @@ export type Question = string | readonly (string | PicturePart)[];
 export interface Turn {
   readonly question: Question;
   readonly answer?: string;
+  /** Absent where the answer is learned. */
+  readonly learned?: false;
 }
 
 /** `shikra`: `<im_start>`, patches, `<im_end>`; `llava-1.5`: the bare patch tokens, spelled `<image>`. */
@@ -91,7 +93,7 @@ export function renderConversation(turns: readonly Turn[], options: RenderOption
   layout.begin();
   turns.forEach((turn, index) => {
     layout.question(turn.question);
-    if (turn.answer !== undefined) layout.answer(turn.answer);
+    if (turn.answer !== undefined) layout.answer(turn.answer, turn.learned ?? true);
     else if (index < turns.length - 1) {
       throw new CommError(`Turn ${index + 1} of ${turns.length} has no answer.`, {
         code: 'text/turns',
@@ -252,12 +254,12 @@ class Layout {
     if (!bare) this.#add(this.#special('<im_end>'), 'image');
   }
 
-  answer(answer: string): void {
-    this.#add(this.#form.answerStart + answer, 'assistant', true);
+  answer(answer: string, learned = true): void {
+    this.#add(this.#form.answerStart + answer, 'assistant', learned);
     if (this.#tokenizer.eosId === undefined) {
       throw new CommError('The tokenizer names no end token, so answers cannot be ended.', { code: 'text/no-eos' });
     }
-    this.#add(this.#tokenizer.eosId, 'assistant', true);
+    this.#add(this.#tokenizer.eosId, 'assistant', learned);
   }
 
   requireAllPictures(): void {

@@ -2,42 +2,29 @@
  * A folder that has `tokenizer.model` only: the model in the places where tokenizer.json would have a normaliser and a
  * vocabulary, with the rules of Llama-type tokenizers for the space in front of a text.
  */
+import type { AddedTokenJson } from './added-tokens.js';
 import type { SentencePieceModel } from './sentencepiece.js';
 import type { TokenizerConfig, TokenizerJson } from './tokenizer.js';
+import type { TokenizerEngine } from './tokenizer-engine.js';
 
-/** What a tokenizer does to text between special tokens, and its vocabulary. */
-export interface TokenizerEngine {
-  readonly normalizer: { _call(text: string): string } | null;
-  readonly pre_tokenizer: { _call(text: string, options: { section_index: number }): string[] } | null;
-  readonly model: { _call(words: string[]): string[]; readonly tokens_to_ids: ReadonlyMap<string, number> } | null;
-  token_to_id(token: string): number | undefined;
-  id_to_token(id: number): string | undefined;
-}
+const SPACE = '\u2581';
 
 /**
- * The engine of a model. The older rule of Llama and Vicuna puts a space before every stretch of text between special
+ * The engine of a model. The older rule of Llama and Vicuna puts a space before every stretch of text between added
  * tokens, the newer one (`"legacy": false`) before the first only.
  */
 export function sentencePieceEngine(model: SentencePieceModel, config: TokenizerConfig): TokenizerEngine {
-  const ids = new Map(model.pieces.map(({ text }, id) => [text, id]));
   const prefix = model.addDummyPrefix && config['add_prefix_space'] !== false;
   const legacy = config['legacy'] !== false;
   return {
-    // An empty text gets its space too: that tells the caller how many bytes are not the text's own.
-    normalizer: {
-      _call: (text) => (text === '' && prefix && legacy ? '\u2581' : model.normalize(text, prefix && legacy)),
+    normalize: (text) => model.normalize(text, prefix && legacy),
+    encode(text, first) {
+      const prepends = prefix && !legacy && first && text !== '' && !text.startsWith(SPACE);
+      return model.segment(prepends ? SPACE + text : text);
     },
-    pre_tokenizer: {
-      _call: (text, options) => [
-        prefix && !legacy && options.section_index === 0 && !text.startsWith('\u2581') ? `\u2581${text}` : text,
-      ],
-    },
-    model: {
-      _call: (words) => words.flatMap((word) => model.segment(word)).map((id) => model.pieces[id]?.text ?? ''),
-      tokens_to_ids: ids,
-    },
-    token_to_id: (token) => ids.get(token),
-    id_to_token: (id) => model.pieces[id]?.text,
+    ids: new Map(model.pieces.map(({ text }, id) => [text, id])),
+    // The model itself never gives its control pieces, nor symbols that look like markup.
+    withhold: () => {},
   };
 }
 
@@ -45,24 +32,29 @@ export function sentencePieceEngine(model: SentencePieceModel, config: Tokenizer
 export function describeSentencePiece(
   model: SentencePieceModel,
   config: TokenizerConfig,
-  moreTokens: Readonly<Record<string, number>> = {},
+  isMarkup: (spelling: string) => boolean,
 ): { json: TokenizerJson; config: TokenizerConfig } {
-  const own = model.pieces.flatMap(({ text, kind }, id) =>
-    kind === 'control' || kind === 'unknown' || kind === 'user-defined'
-      ? [{ id, content: text, special: kind !== 'user-defined' }]
+  // Symbols of a user's making that do not look like markup are the model's own affair.
+  const added = model.pieces.flatMap(({ text, kind }, id) =>
+    kind === 'control' || kind === 'unknown' || (kind === 'user-defined' && isMarkup(text))
+      ? [{ id, content: text, special: kind !== 'user-defined', normalized: false }]
       : [],
   );
-  const more = Object.entries(moreTokens).map(([content, id]) => ({ id, content, special: true }));
   const prefix = model.addDummyPrefix && config['add_prefix_space'] !== false;
   const strip = prefix || model.removeExtraWhitespaces;
-  const decoders = ['Replace', 'ByteFallback', 'Fuse', ...(strip ? ['Strip'] : [])].map((type) => ({ type }));
+  const decoders = [
+    { type: 'Replace', pattern: { String: SPACE }, content: ' ' },
+    { type: 'ByteFallback' },
+    { type: 'Fuse' },
+    ...(strip ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : []),
+  ];
   const piece = (id: number): { content: string } | null => {
     const found = model.pieces[id];
     return found === undefined ? null : { content: found.text };
   };
   return {
     json: {
-      added_tokens: [...own, ...more],
+      added_tokens: added,
       normalizer: null,
       pre_tokenizer: null,
       post_processor: null,
@@ -81,6 +73,12 @@ export function describeSentencePiece(
       unk_token: piece(model.unkId),
       pad_token: piece(model.padId),
       ...config,
+      ...(config.added_tokens_decoder === undefined ? {} : { added_tokens_decoder: foundInRawText(config) }),
     },
   };
+}
+
+/** Tokens that are added to a model are found before it puts its space in front of what lies between them. */
+function foundInRawText({ added_tokens_decoder: decoder = {} }: TokenizerConfig): Record<string, AddedTokenJson> {
+  return Object.fromEntries(Object.entries(decoder).map(([id, token]) => [id, { ...token, normalized: false }]));
 }

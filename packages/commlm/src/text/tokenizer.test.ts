@@ -108,7 +108,7 @@ test('a folder is loaded; one without a tokenizer, with a broken or an unknown o
   try {
     await assert.rejects(Tokenizer.load(folder), { code: 'text/tokenizer-missing' });
     writeFileSync(join(folder, 'tokenizer.json'), '{"model": ');
-    await assert.rejects(Tokenizer.load(folder), { code: 'text/tokenizer-invalid' });
+    await assert.rejects(Tokenizer.load(folder), { code: 'file/bad-json' });
     const golden = goldens[0] as GoldenTokenizer;
     const write = (json: unknown): void => writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(json));
     write({ ...golden.tokenizerJson, model: { type: 'WordPiece', vocab: {} } });
@@ -161,8 +161,28 @@ test('names that tokenizer_config.json leaves empty come from special_tokens_map
     assert.deepEqual([named.bosId, named.eosId, named.addsBos], [1, 2, true]);
     put('tokenizer_config.json', { bos_token: '</s>', add_bos_token: false });
     const own = await Tokenizer.load(folder);
-    assert.deepEqual([own.bosId, own.addsBos], [2, false]);
+    assert.deepEqual([own.bosId, own.addsBos], [1, false]);
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test('tokens are tied to their parts beside added words that take white space', () => {
+  const golden = goldens.find(({ name }) => name === 'byte-level') as GoldenTokenizer;
+  const { added_tokens: added = [] } = golden.tokenizerJson;
+  const next = Math.max(...added.map(({ id }) => id)) + 1;
+  const word = {
+    id: next,
+    content: 'dog',
+    single_word: true,
+    lstrip: true,
+    rstrip: true,
+    normalized: true,
+    special: false,
+  };
+  const tokenizer = new Tokenizer({ ...golden.tokenizerJson, added_tokens: [...added, word] }, golden.tokenizerConfig);
+  const { ids, parts } = tokenizer.encodeParts(['a ', ' dog ', 'x dogs', ' é']);
+  const dog = ids.indexOf(next);
+  assert.deepEqual([ids.filter((id) => id === next).length, parts[dog], parts[0], parts.at(-1)], [1, 1, 0, 3]);
+  assert.ok(parts.every((part, i) => i === 0 || part >= (parts[i - 1] as number)));
 });

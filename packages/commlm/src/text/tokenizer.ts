@@ -1,17 +1,28 @@
 /**
- * Text <-> token ids, over the tokenizer.json of a model folder.
+ * Text <-> token ids, as the tokenizer.json (or tokenizer.model) of a model folder has it.
  *
- * The library's own `encode` turns every spelling of a special token into that token, so a user who types `</s>` or
- * `<im_patch>` would end the turn or forge picture tokens. Here the two are kept apart: `encode` treats all of its text
- * as plain text, and special tokens get into a sequence by id only (`encodeParts`).
+ * The reference turns every spelling of a special token into that token, so a user who types `</s>` or `<im_patch>`
+ * would end the turn or forge picture tokens. Here the two are kept apart: `encode` treats all of its text as plain
+ * text, and special tokens get into a sequence by id only (`encodeParts`).
  */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { Tokenizer as LibraryTokenizer } from '@huggingface/tokenizers';
 import { CommError } from '../config/errors.js';
+import {
+  type AddedToken,
+  type AddedTokenJson,
+  addedTokensOf,
+  type NamedToken,
+  type NamedTokens,
+} from './added-tokens.js';
 import { fromByteLetters } from './byte-letters.js';
+import { type Decoding, readDecoding, type SpaceDrop } from './decoding.js';
 import { SentencePieceModel } from './sentencepiece.js';
-import { describeSentencePiece, sentencePieceEngine, type TokenizerEngine } from './sentencepiece-tokenizer.js';
+import { describeSentencePiece, sentencePieceEngine } from './sentencepiece-tokenizer.js';
+import type { BpeJson } from './split/bpe.js';
+import { readSteps, refuseTokenizer } from './split/json-step.js';
+import { leadingSpace, trailingSpace } from './split/normalizers.js';
+import { TokenFinder, type TokenSpan } from './token-finder.js';
+import { jsonEngine, type TokenizerEngine } from './tokenizer-engine.js';
+import { readTokenizerFiles } from './tokenizer-files.js';
 
 /** A stretch of plain text, or the id of a special token that splits the text around it. */
 export type TokenPart = string | number;
@@ -31,51 +42,25 @@ export interface DecodeOptions {
   readonly trimStart?: boolean;
 }
 
-interface AddedToken {
-  readonly id: number;
-  readonly content: string;
-  readonly special?: boolean;
-  readonly lstrip?: boolean;
-  readonly rstrip?: boolean;
-}
-
-interface Described {
-  readonly type: string;
-  readonly [key: string]: unknown;
-}
-
-/** The fields of tokenizer.json that are read here; the rest is the library's. */
+/** The fields of tokenizer.json. */
 export interface TokenizerJson {
-  readonly added_tokens?: readonly AddedToken[];
+  readonly added_tokens?: readonly (AddedTokenJson & { readonly id: number })[];
   readonly normalizer: unknown;
   readonly pre_tokenizer: unknown;
   readonly post_processor: unknown;
-  readonly decoder: (Described & { readonly decoders?: readonly Described[] }) | null;
-  readonly model: {
-    readonly type?: string;
-    readonly vocab: Readonly<Record<string, number>>;
-    readonly byte_fallback?: boolean;
-    readonly unk_token?: string | null;
-    readonly merges?: readonly (string | readonly [string, string])[];
-    readonly [key: string]: unknown;
-  };
+  readonly decoder: unknown;
+  readonly model: BpeJson;
   readonly [key: string]: unknown;
 }
 
-type NamedToken = string | { readonly content: string } | null;
-
 /** The fields of tokenizer_config.json that are read here. */
-export interface TokenizerConfig {
+export interface TokenizerConfig extends NamedTokens {
   bos_token?: NamedToken;
   eos_token?: NamedToken;
   pad_token?: NamedToken;
   unk_token?: NamedToken;
   readonly chat_template?: string | readonly { readonly name: string; readonly template: string }[];
-  readonly [key: string]: unknown;
 }
-
-/** What the decoder does with a token string: bytes as printable letters (GPT-2), or pieces with U+2581 (Llama). */
-type Spelling = 'byte-level' | 'metaspace';
 
 /** The bytes a token stands for. */
 interface TokenBytes {
@@ -108,102 +93,67 @@ export class Tokenizer {
   /** The parsed tokenizer_config.json. */
   readonly config: TokenizerConfig;
 
-  readonly #library: TokenizerEngine;
-  readonly #spelling: Spelling;
-  readonly #byteFallback: boolean;
-  readonly #dropsFirstSpace: boolean;
+  readonly #engine: TokenizerEngine;
+  readonly #decoding: Decoding;
   readonly #addedById: ReadonlyMap<number, AddedToken>;
-  readonly #control = new Map<string, number>();
-  readonly #controlPattern: RegExp | undefined;
-  readonly #plainAddedPattern: RegExp | undefined;
+  readonly #tokens: string[] = [];
+  readonly #control: ReadonlySet<string>;
+  readonly #finders: Finders;
   readonly #bytes = new Map<number, TokenBytes>();
 
   /**
    * @param json - parsed tokenizer.json of a BPE tokenizer, byte-level or Llama-like
    * @param config - parsed tokenizer_config.json; `{}` where a folder has none
    * @param chatTemplate - text of chat_template.jinja, which goes before the template in `config`
-   * @param engine - what splits text in place of the library; for models that tokenizer.json cannot say exactly
+   * @param engine - what splits text in place of tokenizer.json; for models that it cannot say exactly
    */
   constructor(json: TokenizerJson, config: TokenizerConfig = {}, chatTemplate?: string, engine?: TokenizerEngine) {
-    if (json.model?.type !== undefined && json.model.type !== 'BPE') {
-      throw new CommError(`Tokenizers of type ${json.model.type} are not supported, only BPE.`, {
-        code: 'text/tokenizer-type',
-      });
-    }
+    checkShape(json);
     this.config = config;
-    this.#spelling = spellingOf(json);
-    this.#byteFallback = json.model.byte_fallback === true;
-    this.#dropsFirstSpace = dropsFirstSpace(json);
-
-    const added = json.added_tokens ?? [];
-    for (const token of added) {
-      if (token.special === true || MARKUP.test(token.content)) this.#control.set(token.content, token.id);
-    }
+    this.#decoding = readDecoding(json.decoder);
+    this.#engine = engine ?? jsonEngine(json);
+    const { ids } = this.#engine;
+    const base = { size: ids.size, idOf: (token: string) => ids.get(token) };
+    const added = addedTokensOf(json.added_tokens ?? [], config, base);
+    // Special tokens, and those that look like markup, are control tokens: a user may not produce them by spelling them.
+    this.#control = new Set(
+      added.filter(({ special, content }) => special || MARKUP.test(content)).map(({ content }) => content),
+    );
+    this.#engine.withhold(this.#control);
     this.#addedById = new Map(added.map((token) => [token.id, token]));
     this.addedTokens = new Map(added.map((token) => [token.content, token.id]));
-    this.#controlPattern = alternation([...this.#control.keys()]);
-    this.#plainAddedPattern = alternation(
-      [...this.addedTokens.keys()].filter((content) => !this.#control.has(content)),
-    );
-    this.#library = engine ?? new LibraryTokenizer(withoutMergesInto(json, this.#control), config);
+    for (const [token, id] of ids) this.#tokens[id] = token;
+    this.#finders = makeFinders(added, this.#control, this.#engine);
 
     this.bosId = this.#named(config.bos_token);
     this.eosId = this.#named(config.eos_token);
     this.addsBos = this.bosId !== undefined && (beginsWithSpecial(json, config) ?? engine !== undefined);
-    this.unkId = this.#named(config.unk_token ?? json.model.unk_token);
+    this.unkId = this.#named(config.unk_token ?? (json.model['unk_token'] as NamedToken | undefined));
     this.padId = this.#named(config.pad_token) ?? this.unkId ?? this.eosId ?? 0;
-    let largest = -1;
-    for (const id of Object.values(json.model.vocab)) largest = Math.max(largest, id);
-    for (const id of this.#addedById.keys()) largest = Math.max(largest, id);
-    this.vocabSize = largest + 1;
+    this.vocabSize = [...this.#addedById.keys()].reduce((size, id) => Math.max(size, id + 1), this.#tokens.length);
     this.chatTemplate = chatTemplate ?? defaultTemplate(config);
   }
 
   /** Loads the tokenizer of a model folder; throws `text/tokenizer-missing` or `text/tokenizer-invalid`. */
   static async load(folder: string): Promise<Tokenizer> {
-    const json = await readText(join(folder, 'tokenizer.json'));
-    const model = json === undefined ? await readBytes(join(folder, 'tokenizer.model')) : undefined;
-    if (json === undefined && model === undefined) {
-      throw new CommError(`There is no tokenizer.json or tokenizer.model in ${folder}.`, {
-        code: 'text/tokenizer-missing',
-        fix: 'Put the tokenizer.json of the language model into the folder.',
-      });
-    }
-    const config = (await readText(join(folder, 'tokenizer_config.json'))) ?? '{}';
-    const names = await readText(join(folder, 'special_tokens_map.json'));
-    const template = await readChatTemplate(folder);
-    const added = model === undefined ? undefined : await readText(join(folder, 'added_tokens.json'));
-    try {
-      const settings = withNames(JSON.parse(config) as TokenizerConfig, JSON.parse(names ?? '{}') as TokenizerConfig);
-      if (model === undefined) return new Tokenizer(JSON.parse(json as string) as TokenizerJson, settings, template);
-      const more = JSON.parse(added ?? '{}') as Record<string, number>;
-      return Tokenizer.fromSentencePiece(model, settings, template, more);
-    } catch (error) {
-      if (error instanceof CommError) throw error;
-      throw new CommError(`The tokenizer in ${folder} cannot be read: ${oneLine(error)}`, {
-        code: 'text/tokenizer-invalid',
-        cause: error,
-      });
-    }
+    const { json, model, config, chatTemplate } = await readTokenizerFiles(folder);
+    return model === undefined
+      ? new Tokenizer(json as TokenizerJson, config, chatTemplate)
+      : Tokenizer.fromSentencePiece(model, config, chatTemplate);
   }
 
-  /** The tokenizer of a SentencePiece model (the bytes of tokenizer.model), with tokens that were added to it. */
-  static fromSentencePiece(
-    bytes: Uint8Array,
-    config: TokenizerConfig = {},
-    chatTemplate?: string,
-    moreTokens: Readonly<Record<string, number>> = {},
-  ): Tokenizer {
+  /** The tokenizer of a SentencePiece model: the bytes of tokenizer.model. */
+  static fromSentencePiece(bytes: Uint8Array, config: TokenizerConfig = {}, chatTemplate?: string): Tokenizer {
     // Symbols that look like markup come in by id only, as all control tokens do.
     const model = new SentencePieceModel(bytes, 'tokenizer.model', (symbol) => !MARKUP.test(symbol));
-    const described = describeSentencePiece(model, config, moreTokens);
+    const described = describeSentencePiece(model, config, (symbol) => MARKUP.test(symbol));
     const engine = sentencePieceEngine(model, config);
     return new Tokenizer(described.json, described.config, chatTemplate, engine);
   }
 
   /** Ids of plain text: whatever it spells, no special token comes out. `addSpecial` puts the begin token in front where the tokenizer does. */
   encode(text: string, { addSpecial = false }: { addSpecial?: boolean } = {}): number[] {
-    const ids = this.#encodeSection(text, 0);
+    const { ids } = this.encodeParts([text]);
     return addSpecial && this.addsBos ? [this.bosId as number, ...ids] : ids;
   }
 
@@ -230,20 +180,38 @@ export class Tokenizer {
       let end = index;
       while (typeof parts[end] === 'string') end++;
       const next = parts[end];
-      const pieces = parts.slice(index, end) as string[];
+      const pieces = (parts.slice(index, end) as string[]).map(wellFormed);
       if (previous?.rstrip === true) trimPieces(pieces, 'start');
       if (typeof next === 'number' && this.#addedById.get(next)?.lstrip === true) trimPieces(pieces, 'end');
-      this.#encodePieces(pieces, index, section, encoded);
+      this.#encodePieces(pieces, index, section === 0, encoded);
       section++;
       index = end;
     }
     return encoded;
   }
 
-  /** Parts of a text whose spellings of special tokens are meant: for templates and files, never for a user's text. */
+  /**
+   * Parts of a text whose spellings of special tokens are meant: for templates and files, never for a user's text.
+   * Throws `text/normalized-special` where the reference finds such a token in the normalised text only.
+   */
   splitSpecial(text: string): TokenPart[] {
-    const pieces = this.#controlPattern === undefined ? [text] : text.split(this.#controlPattern);
-    return pieces.filter((piece) => piece !== '').map((piece) => this.#control.get(piece) ?? piece);
+    const parts: TokenPart[] = [];
+    const pushText = (piece: string): void => {
+      const last = parts.at(-1);
+      if (typeof last === 'string') parts[parts.length - 1] = last + piece;
+      else if (piece !== '') parts.push(piece);
+    };
+    const whole = wellFormed(text);
+    for (const { token, start, end } of this.#finders.raw.split(whole)) {
+      if (token === undefined) {
+        for (const part of this.#splitNormalized(whole.slice(start, end))) {
+          if (typeof part === 'number') parts.push(part);
+          else pushText(part);
+        }
+      } else if (this.#control.has(token.content)) parts.push(token.id);
+      else pushText(whole.slice(start, end));
+    }
+    return parts;
   }
 
   /** Text of the ids. Bytes that are no UTF-8 become U+FFFD. */
@@ -256,17 +224,17 @@ export class Tokenizer {
 
   /** A decoder that takes one id at a time and gives text as soon as whole characters are there. */
   stream(options: DecodeOptions = {}): StreamDecoder {
-    return new StreamDecoder((id) => this.#bytesOf(id), this.#dropsFirstSpace, options);
+    return new StreamDecoder((id) => this.#bytesOf(id), this.#decoding.drops, options);
   }
 
   /** The id of a token by its exact spelling in the vocabulary, special tokens included. */
   tokenToId(token: string): number | undefined {
-    return this.addedTokens.get(token) ?? this.#library.token_to_id(token);
+    return this.addedTokens.get(token) ?? this.#engine.ids.get(token);
   }
 
   /** The spelling of a token in the vocabulary. */
   idToToken(id: number): string | undefined {
-    return this.#addedById.get(id)?.content ?? this.#library.id_to_token(id);
+    return this.#addedById.get(id)?.content ?? this.#tokens[id];
   }
 
   /** Whether an id is a special or control token, which plain text never becomes. */
@@ -285,69 +253,97 @@ export class Tokenizer {
     return this.tokenToId(typeof token === 'string' ? token : token.content);
   }
 
-  /** Encodes neighbouring pieces as one text and finds the piece of every token by counting bytes. */
-  #encodePieces(pieces: readonly string[], firstPart: number, section: number, into: EncodedParts): void {
-    const ids = this.#encodeSection(pieces.join(''), section);
-    const ends = pieces.length > 1 ? this.#pieceEnds(pieces, ids) : [];
-    let byte = 0;
-    let piece = 0;
-    for (const id of ids) {
-      byte += this.#bytesOf(id).bytes.length;
-      while (piece < pieces.length - 1 && byte > (ends[piece] ?? 0)) piece++;
-      into.ids.push(id);
-      into.parts.push(firstPart + piece);
+  /** Control tokens that are looked for in the normalised text, in a text without tokens of the other kind. */
+  #splitNormalized(text: string): TokenPart[] {
+    const { normalizedControl } = this.#finders;
+    if (normalizedControl === undefined) return [text];
+    const normalized = this.#engine.normalize(text);
+    const parts = partsOf(normalizedControl.normalized.split(normalized), normalized);
+    if (parts.every((part) => typeof part === 'string')) return [text];
+    const raw = partsOf(normalizedControl.raw.split(text), text);
+    const same =
+      raw.length === parts.length &&
+      raw.every((part, i) => (typeof part === 'string' ? this.#engine.normalize(part) : part) === parts[i]);
+    if (same) return raw;
+    throw new CommError(`The tokenizer looks for special tokens in changed text, which is not supported: "${text}".`, {
+      code: 'text/normalized-special',
+      fix: 'Set "normalized" to false for the special tokens in tokenizer.json.',
+    });
+  }
+
+  /** Encodes neighbouring pieces as one text; every token gets the part of its last byte. */
+  #encodePieces(pieces: readonly string[], firstPart: number, first: boolean, into: EncodedParts): void {
+    const text = pieces.join('');
+    const cuts: Cut[] = [];
+    pieces.forEach((piece, i) => {
+      cuts.push({ end: (cuts.at(-1)?.end ?? 0) + piece.length, part: firstPart + i });
+    });
+    for (const { token, start, end } of this.#finders.plainRaw.split(text)) {
+      if (token === undefined) {
+        const inside = cuts.map((cut) => ({ ...cut, end: Math.min(cut.end, end) - start }));
+        this.#encodeStretch(text.slice(start, end), inside, first && start === 0, into);
+      } else {
+        into.ids.push(token.id);
+        into.parts.push(partAt(cuts, end));
+      }
     }
   }
 
-  /** The byte, counted over the tokens, at which every piece ends. */
-  #pieceEnds(pieces: readonly string[], ids: readonly number[]): number[] {
+  /** Encodes a text without raw added tokens; `cuts` are its parts. */
+  #encodeStretch(text: string, cuts: readonly Cut[], first: boolean, into: EncodedParts): void {
+    const normalized = this.#engine.normalize(text);
+    const bytes = cuts.length > 1 ? this.#normalizedCuts(text, normalized, cuts) : cuts;
+    const push = (id: number, end: number): void => {
+      into.ids.push(id);
+      into.parts.push(partAt(bytes, end));
+    };
+    let done = 0;
+    for (const { token, start, end } of this.#finders.plainNormalized.split(normalized)) {
+      const length = this.#visibleLength(normalized.slice(start, end));
+      if (token === undefined) {
+        const ids = this.#engine.encode(normalized.slice(start, end), first && start === 0);
+        if (cuts.length === 1) for (const id of ids) push(id, 0);
+        else this.#pushCounted(ids, done, length, text, push);
+      } else push(token.id, done + length);
+      done += length;
+    }
+  }
+
+  /** Pushes ids with the byte at which each ends. A pre-tokenizer may put one space in front that is not in the text. */
+  #pushCounted(
+    ids: readonly number[],
+    start: number,
+    length: number,
+    text: string,
+    push: (id: number, end: number) => void,
+  ): void {
     const total = ids.reduce((sum, id) => sum + this.#bytesOf(id).bytes.length, 0);
-    const prefix = this.#normalizedLength('');
-    let end = 0;
-    const ends = pieces.map((piece, index) => {
-      if (index === 0) end += this.#normalizedLength(piece);
-      else if (piece !== '') end += this.#normalizedLength(piece) - prefix;
-      return end;
-    });
-    // A Metaspace pre-tokenizer may put one space in front that the normaliser does not show.
-    const shift = total - end;
-    if (shift !== 0 && shift !== 1) {
-      throw new CommError(`The tokenizer changes the text, so its tokens cannot be tied to it: "${pieces.join('')}".`, {
+    if (total !== length && total !== length + 1) {
+      throw new CommError(`The tokenizer changes the text, so its tokens cannot be tied to it: "${text}".`, {
         code: 'text/offsets',
       });
     }
-    return ends.map((value) => value + shift);
+    let byte = start + length - total;
+    for (const id of ids) {
+      byte += this.#bytesOf(id).bytes.length;
+      push(id, byte);
+    }
   }
 
-  #normalizedLength(piece: string): number {
-    const normalized = this.#normalize(piece);
-    return utf8.encode(this.#spelling === 'metaspace' ? normalized.replaceAll(METASPACE, ' ') : normalized).length;
+  /** Where the parts end in the normalised text, in bytes. */
+  #normalizedCuts(text: string, normalized: string, cuts: readonly Cut[]): Cut[] {
+    return cuts.map(({ end, part }) => ({
+      end: this.#visibleLength(
+        end >= text.length ? normalized : this.#engine.normalize(text.slice(0, Math.max(end, 0))),
+      ),
+      part,
+    }));
   }
 
-  #normalize(text: string): string {
-    const { normalizer } = this.#library;
-    return normalizer === null ? text : normalizer._call(text);
-  }
-
-  /** Ids of one text between special tokens; some tokenizers put a space before the first section only. */
-  #encodeSection(text: string, section: number): number[] {
-    if (text === '') return [];
-    const normalized = this.#normalize(text);
-    const pieces = this.#plainAddedPattern === undefined ? [normalized] : normalized.split(this.#plainAddedPattern);
-    return pieces
-      .filter((piece) => piece !== '')
-      .flatMap((piece) => {
-        const added = this.addedTokens.get(piece);
-        return added !== undefined && !this.#control.has(piece) ? [added] : this.#encodeWords(piece, section);
-      });
-  }
-
-  #encodeWords(text: string, section: number): number[] {
-    const { pre_tokenizer: preTokenizer, model } = this.#library;
-    if (model === null) return [];
-    const words: string[] = preTokenizer === null ? [text] : preTokenizer._call(text, { section_index: section });
-    const tokens: string[] = words.flatMap((word) => model._call(this.#control.has(word) ? [...word] : [word]));
-    return tokens.map((token) => model.tokens_to_ids.get(token) ?? this.unkId ?? 0);
+  /** Bytes of a normalised text as decoding shows it. */
+  #visibleLength(normalized: string): number {
+    const shown = this.#decoding.spelling === 'metaspace' ? normalized.replaceAll(METASPACE, ' ') : normalized;
+    return utf8.encode(shown).length;
   }
 
   #bytesOf(id: number): TokenBytes {
@@ -361,8 +357,8 @@ export class Tokenizer {
   #spellBytes(id: number): TokenBytes {
     const token = this.idToToken(id) ?? '';
     if (this.#addedById.has(id)) return { bytes: utf8.encode(token), special: this.isSpecial(id) };
-    if (this.#spelling === 'byte-level') return { bytes: fromByteLetters(token), special: false };
-    const byte = this.#byteFallback ? BYTE_TOKEN.exec(token) : null;
+    if (this.#decoding.spelling === 'byte-level') return { bytes: fromByteLetters(token), special: false };
+    const byte = this.#decoding.byteFallback ? BYTE_TOKEN.exec(token) : null;
     const bytes =
       byte === null ? utf8.encode(token.replaceAll(METASPACE, ' ')) : Uint8Array.of(Number.parseInt(byte[1] ?? '', 16));
     return { bytes, special: false };
@@ -374,20 +370,26 @@ export class StreamDecoder {
   readonly #bytesOf: (id: number) => TokenBytes;
   readonly #skipSpecial: boolean;
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true });
-  #dropSpace: boolean;
+  #drop: SpaceDrop;
   #trimming: boolean;
 
-  constructor(bytesOf: (id: number) => TokenBytes, dropFirstSpace: boolean, options: DecodeOptions) {
+  constructor(bytesOf: (id: number) => TokenBytes, drop: SpaceDrop, options: DecodeOptions) {
     this.#bytesOf = bytesOf;
     this.#skipSpecial = options.skipSpecial ?? true;
-    this.#dropSpace = dropFirstSpace;
+    this.#drop = drop;
     this.#trimming = options.trimStart ?? false;
   }
 
   /** Adds a token and returns the text that is complete now, perhaps none. */
   push(id: number): string {
     const { bytes, special } = this.#bytesOf(id);
-    return special && this.#skipSpecial ? '' : this.#emit(this.#decoder.decode(bytes, { stream: true }));
+    if (special && this.#skipSpecial) return '';
+    let kept = bytes;
+    if (this.#drop === 'first token') {
+      kept = bytes.filter((byte) => byte !== 0x20);
+      this.#drop = 'none';
+    }
+    return this.#emit(this.#decoder.decode(kept, { stream: true }));
   }
 
   /** Ends the text; an unfinished character becomes U+FFFD. */
@@ -397,9 +399,9 @@ export class StreamDecoder {
 
   #emit(text: string): string {
     let out = text;
-    if (this.#dropSpace && out !== '') {
+    if (this.#drop === 'one' && out !== '') {
       // Llama-like tokenizers put one space in front of every text; decoding takes it off again.
-      this.#dropSpace = false;
+      this.#drop = 'none';
       if (out.startsWith(' ')) out = out.slice(1);
     }
     if (this.#trimming) {
@@ -410,114 +412,82 @@ export class StreamDecoder {
   }
 }
 
-/** Names of special tokens that the config leaves out or empty, as the first Llama folders do, come from special_tokens_map.json. */
-function withNames(config: TokenizerConfig, map: TokenizerConfig): TokenizerConfig {
-  const named = { ...config };
-  for (const key of ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const) {
-    if (named[key] === '') delete named[key];
-    if (named[key] === undefined && map[key] !== undefined && map[key] !== '') named[key] = map[key];
-  }
-  return named;
-}
-
-function spellingOf(json: TokenizerJson): Spelling {
-  const { decoder } = json;
-  const types = decoder === null ? [] : [decoder.type, ...(decoder.decoders ?? []).map((inner) => inner.type)];
-  if (types.includes('ByteLevel')) return 'byte-level';
-  if (types.some((type) => type === 'Metaspace' || type === 'ByteFallback')) return 'metaspace';
-  throw new CommError(`Tokenizers that decode by ${types.join(' + ') || 'nothing'} are not supported.`, {
-    code: 'text/tokenizer-type',
-  });
-}
-
-/** Whether decoding takes one space off the start: by a Strip step, or by a Metaspace one that put it there. */
-function dropsFirstSpace({ decoder }: TokenizerJson): boolean {
-  const steps = decoder === null ? [] : [decoder, ...(decoder.decoders ?? [])];
-  return steps.some((step) => {
-    if (step.type === 'Strip') return step['start'] !== 0;
-    if (step.type !== 'Metaspace') return false;
-    const scheme = step['prepend_scheme'] ?? (step['add_prefix_space'] === false ? 'never' : 'always');
-    return scheme !== 'never';
-  });
-}
-
 /** Whether the tokenizer puts a special token before a text: `add_bos_token` of the config, else its post-processor; undefined when neither says so. */
 function beginsWithSpecial({ post_processor: post }: TokenizerJson, config: TokenizerConfig): boolean | undefined {
   const stated = config['add_bos_token'];
   if (typeof stated === 'boolean') return stated;
-  const outer = post as (Described & { readonly processors?: readonly Described[] }) | null | undefined;
-  const template = [outer, ...(outer?.processors ?? [])].find((step) => step?.type === 'TemplateProcessing');
+  const template = readSteps(post, 'post_processor', 'processors').find(({ type }) => type === 'TemplateProcessing');
   const single = template?.['single'];
   if (!Array.isArray(single)) return undefined;
   return typeof single[0] === 'object' && single[0] !== null && 'SpecialToken' in single[0];
 }
 
-/** The same tokenizer without merges that would build the spelling of a control token out of plain text. */
-function withoutMergesInto(json: TokenizerJson, control: ReadonlyMap<string, number>): TokenizerJson {
-  const merges = json.model.merges?.filter((merge) => {
-    const [left = '', right = ''] = typeof merge === 'string' ? merge.split(' ', 2) : merge;
-    return !control.has(left + right);
-  });
-  return merges === undefined ? json : { ...json, model: { ...json.model, merges } };
+function checkShape(json: TokenizerJson): void {
+  if (typeof json !== 'object' || json === null || Array.isArray(json)) refuseTokenizer('holds no tokenizer');
+  if (typeof json.model !== 'object' || json.model === null) refuseTokenizer('has no model');
+  if (json.added_tokens !== undefined && !Array.isArray(json.added_tokens))
+    refuseTokenizer('has added_tokens that are no list');
+  const type = json.model.type ?? 'BPE';
+  if (type !== 'BPE') {
+    throw new CommError(`Tokenizers of type ${type} are not supported, only BPE.`, {
+      code: 'text/tokenizer-type',
+      fix: 'Use a model with a BPE tokenizer.',
+    });
+  }
 }
 
-/** A pattern with one group that finds the longest of the spellings; none for an empty list. */
-function alternation(spellings: readonly string[]): RegExp | undefined {
-  if (spellings.length === 0) return undefined;
-  const longestFirst = spellings.toSorted((a, b) => b.length - a.length);
-  return new RegExp(`(${longestFirst.map((s) => s.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|')})`, 'u');
+/** The searches that a text goes through. */
+interface Finders {
+  /** Tokens that are found in the text as it is; of a trusted text, and of a user's. */
+  readonly raw: TokenFinder;
+  readonly plainRaw: TokenFinder;
+  /** Tokens that are found in the normalised text of a user. */
+  readonly plainNormalized: TokenFinder;
+  /** The same for control tokens, with the search for their plain spelling; none where there are no such tokens. */
+  readonly normalizedControl: { readonly normalized: TokenFinder; readonly raw: TokenFinder } | undefined;
 }
+
+function makeFinders(added: readonly AddedToken[], control: ReadonlySet<string>, engine: TokenizerEngine): Finders {
+  const normalize = (token: AddedToken): string => engine.normalize(token.content);
+  const [raw, normalized] = [added.filter((t) => !t.normalized), added.filter((t) => t.normalized)];
+  const plain = (token: AddedToken): boolean => !control.has(token.content);
+  return {
+    raw: new TokenFinder(raw),
+    plainRaw: new TokenFinder(raw.filter(plain)),
+    plainNormalized: new TokenFinder(normalized.filter(plain), normalize),
+    normalizedControl: normalized.every(plain)
+      ? undefined
+      : { normalized: new TokenFinder(normalized, normalize), raw: new TokenFinder(normalized) },
+  };
+}
+
+const partsOf = (spans: readonly TokenSpan[], text: string): TokenPart[] =>
+  spans.map(({ token, start, end }) => token?.id ?? text.slice(start, end));
+
+/** Where a part ends in a text. */
+interface Cut {
+  readonly end: number;
+  readonly part: number;
+}
+
+/** The part that holds the unit before `end`. */
+const partAt = (cuts: readonly Cut[], end: number): number =>
+  (cuts.find((cut) => cut.end >= end) ?? (cuts.at(-1) as Cut)).part;
+
+/** What is no Unicode text (half a surrogate pair) becomes U+FFFD, as its bytes would. */
+const wellFormed = (text: string): string => text.replace(/\p{Surrogate}/gu, '\ufffd');
 
 function trimPieces(pieces: string[], side: 'start' | 'end'): void {
   const order = side === 'start' ? pieces.keys() : [...pieces.keys()].reverse();
   for (const index of order) {
     const piece = pieces[index] ?? '';
-    const trimmed = side === 'start' ? piece.trimStart() : piece.trimEnd();
+    const trimmed = side === 'start' ? piece.slice(leadingSpace(piece)) : piece.slice(0, trailingSpace(piece));
     pieces[index] = trimmed;
     if (trimmed !== '') return;
-  }
-}
-
-/** `chat_template.jinja`, or `chat_template.json` as older processors of pictures and text wrote it. */
-async function readChatTemplate(folder: string): Promise<string | undefined> {
-  const text = await readText(join(folder, 'chat_template.jinja'));
-  if (text !== undefined) return text;
-  const json = await readText(join(folder, 'chat_template.json'));
-  if (json === undefined) return undefined;
-  try {
-    const { chat_template: template } = JSON.parse(json) as { chat_template?: unknown };
-    return typeof template === 'string' ? template : undefined;
-  } catch (error) {
-    throw new CommError(`${join(folder, 'chat_template.json')} is not valid JSON.`, {
-      code: 'text/tokenizer-invalid',
-      fix: 'Get the file again.',
-      cause: error,
-    });
   }
 }
 
 function defaultTemplate({ chat_template: template }: TokenizerConfig): string | undefined {
   if (template === undefined || typeof template === 'string') return template;
   return template.find((entry) => entry.name === 'default')?.template;
-}
-
-/** The first line of an error's message. */
-const oneLine = (error: unknown): string => String((error as Error).message).split('\n', 1)[0] ?? '';
-
-async function readBytes(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function readText(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

@@ -1,6 +1,6 @@
 /** Pictures with captions as files have them: LLaVA-Pretrain's JSON, `{image, caption}`, and either as JSON lines. */
-import { readFile } from 'node:fs/promises';
-import { reasonOf, sampleError } from '../data/fault.js';
+import { sampleError } from '../data/fault.js';
+import { readTextAsync } from '../files/read.js';
 
 /** A picture by its key in the store, and what is said of it. */
 export interface CaptionRecord {
@@ -8,11 +8,12 @@ export interface CaptionRecord {
   readonly captions: readonly string[];
 }
 
+/** A text of the engine ends near 2^29 letters. */
+const MAX_BYTES = 2 ** 29 - 2 ** 20;
+
 /** Reads a whole file. @throws CommError `data/sample` with the line or the number of the record. */
 export async function readCaptions(file: string): Promise<CaptionRecord[]> {
-  const text = await readFile(file, 'utf8').catch((error: unknown) => {
-    throw sampleError(file, reasonOf(error), 'Check the path.');
-  });
+  const text = await readTextAsync(file, { what: 'the captions', limitBytes: MAX_BYTES });
   const records = /^\s*\[/.test(text) ? parseArray(text, file) : parseLines(text, file);
   if (records.length === 0) throw sampleError(file, 'it holds no record.');
   return records;

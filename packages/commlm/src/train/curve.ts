@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import sharp from 'sharp';
 import { parse, View } from 'vega';
 import { compile, type TopLevelSpec } from 'vega-lite';
-import { replaceFile } from './checkpoint.js';
+import { writeDurably } from '../files/durable.js';
 import type { MetricsLine } from './run-log.js';
 
 /** Weight of the past in the smoothed line. */
@@ -75,10 +75,11 @@ export async function drawCurve(out: string, lines: readonly MetricsLine[]): Pro
   const view = new View(parse(compile(specOf(points)).spec), { renderer: 'none' });
   try {
     const svg = await view.toSVG();
-    replaceFile(join(out, 'curve.svg'), svg);
-    await sharp(Buffer.from(svg), { density: 72 * PNG_SCALE })
+    writeDurably(join(out, 'curve.svg'), svg);
+    const png = await sharp(Buffer.from(svg), { density: 72 * PNG_SCALE })
       .png()
-      .toFile(join(out, 'curve.png'));
+      .toBuffer();
+    writeDurably(join(out, 'curve.png'), png);
   } finally {
     view.finalize();
   }

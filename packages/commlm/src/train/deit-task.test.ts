@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { noGrad, randn, scope, type Tensor, tensor } from '@commlm/torch';
-import { expectClose } from '@commlm/torch/testing';
+import { expectClose, expectRounded } from '@commlm/torch/testing';
 import { COLOR_NAMES, loadSpriteBank, NOUNS, Random, worldItem } from '../data/world/index.js';
 import { loadEncoder } from '../weights/encoder-folder.js';
 import { createBatcher, type DeitBatchOptions, drawBeta, shownShare, WORLD_LABELS } from './deit-batches.js';
@@ -47,7 +47,7 @@ test('the loss is the binary cross-entropy of what is known', () => {
     );
     const wanted = terms.reduce((a, b) => a + b, 0) / terms.length;
     assert.equal(terms.length, 10);
-    assert.ok(Math.abs(classLoss(logits, table(labels), table(known)).item() - wanted) < 1e-5);
+    expectRounded(classLoss(logits, table(labels), table(known)).item(), wanted, { terms: 10, steps: 4 });
   });
 });
 
@@ -143,6 +143,7 @@ test('draws of the beta distribution have its mean and variance', () => {
     const draws = Array.from({ length: 20_000 }, () => drawBeta(a, random));
     const mean = draws.reduce((x, y) => x + y, 0) / draws.length;
     const variance = draws.reduce((x, y) => x + (y - mean) ** 2, 0) / draws.length;
+    // The draws are JavaScript's and the same on every processor.
     assert.ok(Math.abs(mean - 0.5) < 0.01);
     assert.ok(Math.abs(variance - 1 / (4 * (2 * a + 1))) < 0.003, `${variance}`);
   }

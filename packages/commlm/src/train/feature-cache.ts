@@ -9,10 +9,13 @@
  * what it had not written yet, and several processes can fill one set.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { cat, io, keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
+import { z } from 'zod';
 import { CommError } from '../config/errors.js';
+import { whyNoWrite, writeDurably } from '../files/durable.js';
+import { readJson } from '../files/read.js';
 import type { VisionModel } from '../models/fusion.js';
 
 // Shapes: P pictures, N tokens and D width of a level, R numbers of all levels of one picture.
@@ -22,6 +25,12 @@ const DTYPE = 'bf16';
 const BYTES = 2;
 /** Part of the layout; a cache of another one is not read. */
 const VERSION = 1;
+const FACTS = 'cache.json';
+const Facts = z.object({
+  version: z.literal(VERSION),
+  dtype: z.literal(DTYPE),
+  shapes: z.array(z.array(z.tuple([z.int().positive(), z.int().positive()]))),
+});
 const SHARD_BYTES = 2 ** 28;
 const HASH_BYTES = 2 ** 26;
 
@@ -104,9 +113,9 @@ export class FeatureCache {
     try {
       io.writeSafetensors(path, [...this.#fresh]);
     } catch (error) {
-      throw new CommError(`Features could not be written to ${this.#folder} (${(error as Error).message}).`, {
+      throw new CommError(`Features could not be written to ${this.#folder}: ${whyNoWrite(error)}.`, {
         code: 'train/feature-cache',
-        fix: 'Free space on that disk, name another folder, or train without the cache.',
+        fix: 'Make room there and go on with --resume; the folder of the features may be another one then (stage.features.folder).',
         cause: error,
       });
     }
@@ -147,7 +156,7 @@ export class FeatureCache {
         `The feature cache in ${this.#options.folder} is full: ${gigabytes(this.#bytes)} of ${gigabytes(this.#options.maxBytes)}, and a picture takes ${(this.#rowBytes / 1e6).toFixed(1)} MB.`,
         {
           code: 'train/feature-cache-full',
-          fix: 'Raise its size, delete sets of other weights in that folder, or train without the cache.',
+          fix: 'Raise it with --set stage.features.maxGB=N (a run goes on with it), or delete sets of other weights in that folder.',
         },
       );
     }
@@ -184,28 +193,26 @@ export class FeatureCache {
   #setShapes(shapes: readonly (readonly (readonly [number, number])[])[]): void {
     if (this.#shapes === null) {
       this.#shapes = shapes;
-      const path = join(this.#folder, 'cache.json');
-      writeFileSync(`${path}.${process.pid}.tmp`, `${JSON.stringify({ version: VERSION, dtype: DTYPE, shapes })}\n`);
-      renameSync(`${path}.${process.pid}.tmp`, path);
+      writeDurably(join(this.#folder, FACTS), `${JSON.stringify({ version: VERSION, dtype: DTYPE, shapes })}\n`);
     } else if (JSON.stringify(shapes) !== JSON.stringify(this.#shapes)) {
       throw new CommError('Pictures of two sizes cannot share a feature cache.', {
         code: 'train/feature-cache',
-        fix: 'Prepare every picture at the size of the encoder, or train without the cache.',
+        fix: 'Prepare every picture at the size of the encoder, or train without the cache: --set stage.features=null.',
       });
     }
   }
 
   #readShards(): void {
     const names = readdirSync(this.#folder);
-    if (names.includes('cache.json')) {
-      const facts = JSON.parse(readFileSync(join(this.#folder, 'cache.json'), 'utf8'));
-      if (facts.version !== VERSION || facts.dtype !== DTYPE) {
+    if (names.includes(FACTS)) {
+      const facts = Facts.safeParse(readJson(join(this.#folder, FACTS), { what: 'the facts of the feature cache' }));
+      if (!facts.success) {
         throw new CommError(`${this.#folder} holds features of another layout.`, {
           code: 'train/feature-cache',
           fix: 'Delete that folder; the features are computed again.',
         });
       }
-      this.#shapes = facts.shapes;
+      this.#shapes = facts.data.shapes;
     }
     for (const name of names) if (name.endsWith('.safetensors')) this.#add(join(this.#folder, name));
   }

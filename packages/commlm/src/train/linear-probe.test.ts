@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { F, manualSeed, randn, scope } from '@commlm/torch';
+import { expectRounded } from '@commlm/torch/testing';
 import { LinearProbe } from './linear-probe.js';
 
 test('a linear target is read exactly, also from data that comes in pieces', () => {
@@ -15,8 +16,8 @@ test('a linear target is read exactly, also from data that comes in pieces', () 
       probe.add(x, target(x));
     }
     const unseen = randn([20, 6]).mul(5);
-    const error = probe.fit()(unseen).sub(target(unseen)).abs().max().item();
-    assert.ok(error < 1e-4, `${error}`);
+    // The map is solved for in f64; what it reads and what is compared come from a norm and a product of 6 in f32.
+    expectRounded(probe.fit()(unseen), target(unseen), { terms: 6, steps: 6 });
     probe.dispose();
   });
 });

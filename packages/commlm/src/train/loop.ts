@@ -8,9 +8,8 @@
  * of a run.
  */
 
-import { createHash } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import {
   type Device,
@@ -24,13 +23,23 @@ import {
   type Tensor,
 } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { BOOKKEEPING, type LoopConfig } from '../config/train.js';
-import { type CheckpointFacts, loadCheckpoint, noCheckpoint, replaceFile, saveCheckpoint } from './checkpoint.js';
+import type { LoopConfig } from '../config/train.js';
+import { writeJson } from '../files/durable.js';
+import { lockFile } from '../files/lock.js';
+import { writeFolderAsync } from '../files/whole-folder.js';
+import {
+  type Checkpoint,
+  type CheckpointFacts,
+  listCheckpoints,
+  readCheckpoint,
+  saveCheckpoint,
+  takeUpCheckpoint,
+} from './checkpoint.js';
 import { explainFailure, isOutOfMemory } from './failure.js';
+import { anotherRecipe, fingerprintOf } from './fingerprint.js';
 import { Means } from './means.js';
 import { countParts, parameterGroups, trainedParameters } from './parameter-groups.js';
-import { recordStart } from './run-facts.js';
-import { lockRun } from './run-lock.js';
+import { type RunData, recordStart } from './run-facts.js';
 import { RunLog } from './run-log.js';
 import { WeightAverage } from './weight-average.js';
 
@@ -85,8 +94,16 @@ export interface TrainingTask<Batch> {
   close?(): void;
   /** Figures on unseen data; throws the signal's reason when it is aborted. */
   evaluate?(step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>>;
-  /** Write the finished (or current) result. */
+  /** Write the finished (or current) result into a new folder. */
   export(folder: string): void;
+}
+
+/** How the recipe of a run that goes on differs from what it was. */
+export interface RecipeChange {
+  /** The recipe that the checkpoint was made with. */
+  readonly before: unknown;
+  /** The new values by path, for the record. */
+  readonly fields: Readonly<Record<string, unknown>>;
 }
 
 /** How a run is told to go on. */
@@ -94,7 +111,12 @@ export interface RunOptions {
   readonly out: string;
   /** The resolved recipe, written beside the run; another one cannot resume it. */
   readonly recipe: unknown;
+  /** Fields of the recipe that are other ones from this start on. */
+  readonly change?: RecipeChange;
+  /** Go on from the newest checkpoint; where there is none yet, the run begins. */
   readonly resume: boolean;
+  /** What the run learns from, for its record. */
+  readonly data?: RunData;
   readonly log: (line: string) => void;
   /** Told of the steps done: at the start and after each. */
   readonly onStep?: (step: number) => void;
@@ -118,7 +140,7 @@ export async function runTraining<Batch>(
   let training: Training<Batch> | undefined;
   try {
     mkdirSync(out, { recursive: true });
-    using _lock = lockRun(out);
+    using _ = lockFile(join(out, 'train.lock'), { doing: 'trains in', subject: out, otherwise: 'name another --out' });
     training = new Training(task, config, options);
     return await training.run();
   } catch (error) {
@@ -129,7 +151,7 @@ export async function runTraining<Batch>(
   }
 }
 
-/** Exports what the newest sound checkpoint in `out` has learned; a run may be going on there. */
+/** Exports what the newest sound checkpoint in `out` has learned; a run may be going on there, of which nothing is changed. */
 export async function exportCheckpoint<Batch>(
   task: TrainingTask<Batch>,
   config: LoopConfig,
@@ -142,21 +164,6 @@ export async function exportCheckpoint<Batch>(
     training.dispose();
     task.close?.();
   }
-}
-
-/** What has to be the same in a run that goes on: the recipe without its bookkeeping. */
-function fingerprintOf(recipe: unknown): string {
-  const rest: unknown = structuredClone(recipe);
-  for (const path of BOOKKEEPING) {
-    const sections = path.split('.');
-    const field = sections.pop() as string;
-    const section = sections.reduce<unknown>(
-      (at, name) => (at as Record<string, unknown> | null | undefined)?.[name],
-      rest,
-    );
-    if (section !== null && section !== undefined) delete (section as Record<string, unknown>)[field];
-  }
-  return createHash('sha256').update(JSON.stringify(rest)).digest('hex').slice(0, 16);
 }
 
 /** A run from its start or a checkpoint to its end. */
@@ -205,10 +212,16 @@ class Training<Batch> {
     const { out, recipe, log, onStep, signal } = this.#options;
     const { steps, seed, batchSize, logEvery, saveEvery, evalEvery } = this.#config;
     this.#logParts();
-    if (this.#options.resume && this.#resume()) log(`resumed at step ${this.step}`);
-    replaceFile(join(out, 'recipe.json'), `${JSON.stringify(recipe, null, 2)}\n`);
-    recordStart(out, { step: this.step, seed });
-    const runLog = new RunLog(out, this.step);
+    if (this.#options.resume) {
+      log(this.#resume() ? `resumed at step ${this.step}` : 'there is no checkpoint yet: begins at step 0');
+    }
+    const { change, data } = this.#options;
+    for (const [path, value] of Object.entries(change?.fields ?? {})) {
+      log(`from here on ${path} is ${JSON.stringify(value)}`);
+    }
+    writeJson(join(out, 'recipe.json'), recipe);
+    recordStart(out, { step: this.step, seed, changes: change?.fields, data });
+    const runLog = new RunLog(out, this.step, log);
     const batches = this.#task.openBatches(this.step * this.#accumulate);
     const clock = new Clock(batches, this.step);
     onStep?.(this.step);
@@ -243,7 +256,7 @@ class Training<Batch> {
       }
       if (signal?.aborted === true) this.#save();
       if (this.step < steps) return { step: this.step, finished: false };
-      await this.#withAverage(() => this.#task.export(join(out, 'result')));
+      await this.#export(join(out, 'result'));
       return { step: this.step, finished: true };
     } finally {
       await batches.close();
@@ -253,10 +266,11 @@ class Training<Batch> {
 
   /** Exports the newest sound checkpoint; what only training needs stays on disk. @throws CommError without one. */
   async export(folder: string): Promise<RunResult> {
-    const saved = this.#loadWeights();
-    if (saved === null) throw noCheckpoint(this.#options.out);
+    const { out, log } = this.#options;
+    const saved = readCheckpoint(out, log);
+    this.#takeWeights(saved);
     for (const tensor of saved.tensors.values()) tensor.dispose();
-    await this.#withAverage(() => this.#task.export(folder));
+    await this.#export(folder);
     return { step: this.step, finished: this.step >= this.#config.steps };
   }
 
@@ -334,10 +348,24 @@ class Training<Batch> {
   #refuseLoss(value: number, { samples = [] }: BatchFacts, place: number): never {
     const index = this.step * this.#accumulate + place;
     const where = samples.length === 0 ? '' : `: ${samples.slice(0, 8).join(', ')}${samples.length > 8 ? ', ...' : ''}`;
+    const isGoingOn = listCheckpoints(this.#options.out).length > 0;
+    const corrected = isGoingOn ? ' (add --resume --changed-data to go on with corrected files)' : '';
     throw new CommError(`The loss is ${value} at step ${this.step + 1} (batch ${index}${where}).`, {
       code: 'train/nan',
-      fix: 'Lower loop.lr or look at the data of that batch, then go on with --resume; the last checkpoint is sound.',
+      fix: `Look at the data of that batch${corrected}. ${this.#atLowerRate()}`,
     });
+  }
+
+  /** What can be done where the weights went astray: a lower rate, or another setting. Values are not the end of a sentence. */
+  #atLowerRate(otherwise?: { readonly setting: string; readonly so: string }): string {
+    const [newest] = listCheckpoints(this.#options.out);
+    const lower = `loop.lr=${Number((this.#config.lr / 2).toPrecision(3))}`;
+    if (newest === undefined) {
+      const other = otherwise === undefined ? '' : ` (or --set ${otherwise.setting} ${otherwise.so})`;
+      return `There is no checkpoint yet: begin anew, without --resume and with --set ${lower} for a lower rate${other}.`;
+    }
+    const other = otherwise === undefined ? '' : ` (or --change ${otherwise.setting} ${otherwise.so})`;
+    return `Add --resume --change ${lower} to go on from ${basename(newest)} at a lower rate${other}.`;
   }
 
   /** Clips and takes the step, or leaves it out where the norm of the gradients is beyond what the recipe takes. */
@@ -354,7 +382,10 @@ class Training<Batch> {
       if (this.#skipped.inARow >= skipNorm.inARow) {
         throw new CommError(
           `${this.#skipped.inARow} updates in a row were left out, the last at step ${this.step + 1}: gradient norm ${size.toPrecision(3)}, above ${skipNorm.above}.`,
-          { code: 'train/skip-norm', fix: 'Lower loop.lr or raise loop.skipNorm.above; the last checkpoint is sound.' },
+          {
+            code: 'train/skip-norm',
+            fix: this.#atLowerRate({ setting: `loop.skipNorm.above=${2 * skipNorm.above}`, so: 'to take larger ones' }),
+          },
         );
       }
       this.#means.add(Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value))));
@@ -363,7 +394,10 @@ class Training<Batch> {
     if (!Number.isFinite(size)) {
       throw new CommError(`The gradient is not finite at step ${this.step + 1} (loss ${loss.toFixed(3)}).`, {
         code: 'train/nan',
-        fix: 'Lower loop.lr, or leave out such updates with loop.skipNorm; the last checkpoint is sound.',
+        fix: this.#atLowerRate({
+          setting: '\'loop.skipNorm={"above":1000,"inARow":10}\'',
+          so: 'to leave such updates out',
+        }),
       });
     }
     this.#skipped = { ...this.#skipped, inARow: 0 };
@@ -389,7 +423,7 @@ class Training<Batch> {
     this.#evalDue = false;
     runLog.record(this.step, Object.fromEntries(Object.entries(result).map(([name, v]) => [`eval/${name}`, v])));
     log(`eval ${this.step}  ${shown(result)}`);
-    if (this.#isBest(result)) await this.#withAverage(() => this.#task.export(join(out, 'best')));
+    if (this.#isBest(result)) await this.#export(join(out, 'best'));
     await runLog.draw(log);
   }
 
@@ -408,6 +442,11 @@ class Training<Batch> {
     if (this.#best !== null && sign * value <= sign * this.#best.value) return false;
     this.#best = { step: this.step, value };
     return true;
+  }
+
+  /** Writes the result as it is now, whole, in the place of the one before. */
+  #export(folder: string): Promise<void> {
+    return this.#withAverage(() => writeFolderAsync(folder, async (part) => this.#task.export(part)));
   }
 
   #withAverage<T>(use: () => T | Promise<T>): Promise<T> {
@@ -445,8 +484,10 @@ class Training<Batch> {
 
   /** Takes up the newest sound checkpoint, if there is one. */
   #resume(): boolean {
-    const saved = this.#loadWeights();
+    const { out, log } = this.#options;
+    const saved = takeUpCheckpoint(out, log);
     if (saved === null) return false;
+    this.#takeWeights(saved);
     const { facts, tensors } = saved;
     this.#optimizer.loadStateDict(pickPrefix(tensors, 'optim.'));
     for (const [device, state] of pickPrefix(tensors, 'rng.')) setRngState(state, device as Device);
@@ -459,24 +500,17 @@ class Training<Batch> {
     return true;
   }
 
-  /** Restores what the newest sound checkpoint has learned, and gives all of it; null without one. */
-  #loadWeights(): ReturnType<typeof loadCheckpoint> {
-    const { out, log } = this.#options;
-    const saved = loadCheckpoint(out, log);
-    if (saved === null) return null;
-    const { facts, tensors } = saved;
-    if (facts.recipe !== this.#fingerprint) {
-      throw new CommError(`The checkpoint in ${out} belongs to another recipe.`, {
-        code: 'train/recipe',
-        fix: 'Use the same recipe and settings, or another --out.',
-      });
-    }
+  /** Restores what a checkpoint has learned. @throws CommError for one of another recipe. */
+  #takeWeights({ facts, tensors }: Checkpoint): void {
+    const { out, recipe, change } = this.#options;
+    const isOurs =
+      facts.recipe === this.#fingerprint || (change !== undefined && facts.recipe === fingerprintOf(change.before));
+    if (!isOurs) throw anotherRecipe(out, change?.before ?? recipe);
     restore(this.#parameters, pickPrefix(tensors, 'model.'), 'weight');
     restore(this.#task.extraState?.() ?? new Map(), pickPrefix(tensors, 'extra.'), 'state');
     restore(this.#average?.state ?? new Map(), pickPrefix(tensors, 'average.'), 'average');
     this.#task.restored?.();
     this.step = facts.step;
-    return saved;
   }
 }
 
@@ -492,7 +526,7 @@ function restore(own: ReadonlyMap<string, Tensor>, saved: ReadonlyMap<string, Te
     if (source === undefined) {
       throw new CommError(`The checkpoint has no ${what} "${key}".`, {
         code: 'train/checkpoint',
-        fix: 'It belongs to another recipe; choose another --out or start without --resume.',
+        fix: 'It belongs to another recipe: use that one, or another --out.',
       });
     }
     scope(() => target.detach().copy_(source));

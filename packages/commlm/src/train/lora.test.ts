@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { io, manualSeed, nn, noGrad, randn, scope, type Tensor, tensor } from '@commlm/torch';
-import { expectNoLeak, maxRelDiff } from '@commlm/torch/testing';
+import { expectNoLeak, expectRounded, maxRelDiff } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { LoraConfig } from '../config/lora.js';
 import { CommConfig as CommSchema, parseConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
-import { smallComm, smallLlama } from '../models/sample-configs.js';
+import { SMALL_LLAMA_ROUNDING, smallComm, smallLlama } from '../models/sample-configs.js';
 import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
 import { mergeLora } from '../weights/lora.js';
 import { type LoopConfig, runTraining, type TrainingTask } from './loop.js';
@@ -134,12 +134,11 @@ test('gradients through 8-bit layers are those through the weights that the 8 bi
     const y = int8.forward(x);
     y.backward(go);
     const weight = int8.weight.to('f32').mul(int8.scale.to('f32').unsqueeze(1));
-    assert.ok(maxRelDiff(x.grad!, go.matmul(weight)) < 1e-6);
-    assert.ok(
-      maxRelDiff(
-        y,
-        noGrad(() => int8.forward(x)),
-      ) < 1e-6,
+    expectRounded(x.grad!, go.matmul(weight), { terms: 16, steps: 2 });
+    expectRounded(
+      y,
+      noGrad(() => int8.forward(x)),
+      { terms: 24, steps: 2 },
     );
   });
 });
@@ -165,13 +164,14 @@ test('merged weights, the saved adapter on the base, and the adapter itself give
     mergeLora(base, adapter, again);
     for (const folder of [merged, again]) {
       using loaded = loadCommFolder(folder).model;
-      assert.ok(maxRelDiff(logitsOf(loaded), wanted) < 1e-5, folder);
+      expectRounded(logitsOf(loaded), wanted, SMALL_LLAMA_ROUNDING, folder);
       const projector = loaded.projector.parameters()[0]!;
       assert.equal(maxRelDiff(projector, model.projector.parameters()[0]!), 0);
     }
     const [one, two] = [merged, again].map((folder) => io.readSafetensors(join(folder, 'model.safetensors')));
     assert.deepEqual([...one!.keys()], [...two!.keys()]);
-    for (const [key, weight] of one!) assert.equal(maxRelDiff(weight, two!.get(key)!), 0, key);
+    // A weight and a sum of 3, the rank; one of the two comes from mapped files.
+    for (const [key, weight] of one!) expectRounded(weight, two!.get(key)!, { terms: 3, steps: 2 }, key);
     const stored = JSON.parse(readFileSync(join(adapter, 'adapter_config.json'), 'utf8'));
     assert.deepEqual(stored.target_modules, ['down_proj', 'q_proj', 'v_proj']);
     assert.ok(stored.modules_to_save.every((name: string) => name.startsWith('projector')));

@@ -2,12 +2,13 @@
  * LoRA training: the linear layers of a model are wrapped, the model is frozen, and the factors learn through the loop like
  * any other part. Adapters are saved in PEFT's layout, which `weights/lora.ts` and PEFT read, or merged into a model folder.
  */
-import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { io, nn, scope } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import type { LoraConfig } from '../config/lora.js';
+import { writeJson } from '../files/durable.js';
 import type { StoredWeight } from '../weights/comm-folder.js';
 import { mergeFactors } from '../weights/lora.js';
 
@@ -99,9 +100,7 @@ export function saveAdapter(folder: string, model: nn.Module, { config, base }: 
     use_dora: false,
   };
   // The config comes last: a folder with it is complete.
-  const path = join(folder, 'adapter_config.json');
-  writeFileSync(`${path}.${process.pid}.tmp`, `${JSON.stringify(json, null, 2)}\n`);
-  renameSync(`${path}.${process.pid}.tmp`, path);
+  writeJson(join(folder, 'adapter_config.json'), json);
 }
 
 /** The weights of a model with its adapters merged in, each when it is read: what `saveCommFolder` takes as `weights`. */

@@ -5,8 +5,9 @@ import { nearestName } from '../config/json.js';
 import type { ASSEMBLED } from '../config/presets.js';
 import { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } from '../config/pretrain.js';
 import { StageConfig } from '../config/stage.js';
-import { LoopConfig } from '../config/train.js';
+import { CHANGEABLE, LoopConfig } from '../config/train.js';
 import type { CommTrainConfig } from './comm-task.js';
+import type { RecipeChange } from './loop.js';
 import type { TokenizerRecipeConfig } from './tokenizer-run.js';
 
 /** What a recipe module exports under the name `recipe`. */
@@ -111,6 +112,25 @@ export function applySettings<R extends object>(recipe: R, settings: readonly st
   }
   checkSections(copy);
   return copy;
+}
+
+/**
+ * What a run that goes on changes in its recipe, by `path=value` as above.
+ * @throws CommError for a field that has to stay what it was
+ */
+export function changeRecipe(recipe: Recipe, settings: readonly string[]): { recipe: Recipe; change: RecipeChange } {
+  const fields: Record<string, unknown> = {};
+  for (const setting of settings) {
+    const [path = ''] = setting.split('=');
+    if (!CHANGEABLE.some((field) => path === field || path.startsWith(`${field}.`))) {
+      throw wrong(
+        `A run cannot go on with another "${path}".`,
+        `It can with other values of ${CHANGEABLE.join(', ')}; for the rest begin anew with another --out.`,
+      );
+    }
+    fields[path] = parseValue(setting.slice(setting.indexOf('=') + 1));
+  }
+  return { recipe: applySettings(recipe, settings), change: { before: recipe, fields } };
 }
 
 function setField(recipe: Record<string, unknown>, path: readonly string[], value: unknown): void {

@@ -5,7 +5,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { versionInfo } from '@commlm/torch';
-import { replaceFile } from './checkpoint.js';
+import { CommError } from '../config/errors.js';
+import { writeJson } from '../files/durable.js';
+import { readJson } from '../files/read.js';
+import type { DataIdentity } from './data-identity.js';
+
+const FILE = 'run.json';
 
 /** One start of a run. */
 export interface RunStart {
@@ -18,13 +23,42 @@ export interface RunStart {
   readonly lockHash: string | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly platform: string;
+  /** Fields of the recipe that are other ones from this start on. */
+  readonly changes?: Readonly<Record<string, unknown>>;
+  /** What of the data was other than before, where the run went on all the same. */
+  readonly changedData?: readonly string[];
+}
+
+/** The data of a run, and what of them changed since it began. */
+export interface RunData {
+  readonly identity: DataIdentity;
+  readonly changes: readonly string[];
+}
+
+/** The starts of the run in a folder; null where none was begun. @throws CommError for a file that is not of a run. */
+export function readStarts(out: string): RunStart[] | null {
+  const path = join(out, FILE);
+  if (!existsSync(path)) return null;
+  const { starts } = (readJson(path, { what: 'the starts of the run' }) ?? {}) as { starts?: unknown };
+  const isStart = (start: unknown): start is RunStart => Number.isSafeInteger((start as RunStart | null)?.step);
+  if (Array.isArray(starts) && starts.every(isStart)) return starts;
+  throw new CommError(`${path} does not list the starts of a run.`, {
+    code: 'train/run-json',
+    fix: 'Correct it or move it elsewhere: a run goes on from its checkpoints, and a new list is begun.',
+  });
+}
+
+/** How a run starts. */
+export interface Starting {
+  readonly step: number;
+  readonly seed: number;
+  readonly changes?: RunStart['changes'] | undefined;
+  readonly data?: RunData | undefined;
 }
 
 /** Adds this start to `run.json`; a run that begins anew replaces it. */
-export function recordStart(out: string, { step, seed }: { readonly step: number; readonly seed: number }): void {
-  const path = join(out, 'run.json');
-  const before =
-    step > 0 && existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as { starts: RunStart[] }) : null;
+export function recordStart(out: string, { step, seed, changes, data }: Starting): void {
+  const before = step > 0 ? readStarts(out) : null;
   const root = findRoot();
   const start: RunStart = {
     time: new Date().toISOString(),
@@ -38,8 +72,10 @@ export function recordStart(out: string, { step, seed }: { readonly step: number
             .digest('hex'),
     versions: { commlm: ownVersion(), node: process.versions.node, libtorch: versionInfo().torch },
     platform: `${process.platform} ${process.arch}`,
+    ...(changes === undefined ? {} : { changes }),
+    ...(data === undefined || data.changes.length === 0 ? {} : { changedData: data.changes }),
   };
-  replaceFile(path, `${JSON.stringify({ seed, starts: [...(before?.starts ?? []), start] }, null, 2)}\n`);
+  writeJson(join(out, FILE), { seed, data: data?.identity ?? {}, starts: [...(before ?? []), start] });
 }
 
 /** The clone that this code runs from; null when it was installed as a package. */

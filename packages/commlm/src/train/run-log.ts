@@ -2,10 +2,12 @@
  * The figures of a run: `metrics.jsonl`, a line for each record, and from it a TensorBoard event file and a picture. A run
  * that goes on cuts the lines behind its checkpoint off, so that no step is told twice.
  */
-import { appendFileSync, existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { appendFileSync, existsSync, readdirSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
-import { replaceFile } from './checkpoint.js';
+import { basename, join } from 'node:path';
+import { writeDurably } from '../files/durable.js';
+import { readBytes } from '../files/read.js';
+import { setAside } from '../files/set-aside.js';
 import { EventFile } from './event-file.js';
 
 /** A line of `metrics.jsonl`: the step, when it was written in seconds since 1970, and figures by name. */
@@ -14,18 +16,37 @@ export type MetricsLine = Readonly<Record<string, number>> & { readonly step: nu
 const METRICS = 'metrics.jsonl';
 const EVENTS = 'events.out.tfevents.';
 
-/** The lines of a run; one that a crash cut short is left out. */
-export function readMetrics(out: string): MetricsLine[] {
+/** A run of a million steps that logs each of them. */
+const LIMIT_BYTES = 2 ** 31;
+
+/** The lines of a run; those that are no records are left out. */
+export const readMetrics = (out: string): MetricsLine[] => readLines(out).records;
+
+/** The records of a run, and how many lines are none: a crash cuts the last one short, nothing of ours damages another. */
+function readLines(out: string): { records: MetricsLine[]; numBad: number } {
   const path = join(out, METRICS);
-  if (!existsSync(path)) return [];
-  const lines = readFileSync(path, 'utf8').split('\n');
-  return lines.flatMap((line) => {
-    try {
-      return [JSON.parse(line) as MetricsLine];
-    } catch {
-      return [];
-    }
-  });
+  if (!existsSync(path)) return { records: [], numBad: 0 };
+  const lines = readBytes(path, { what: 'the figures of the run', limitBytes: LIMIT_BYTES })
+    .toString('utf8')
+    .split('\n');
+  // Behind the last line's end there is nothing, or what a crash left of a line.
+  lines.pop();
+  const records = lines.map(parseLine).filter((record) => record !== undefined);
+  return { records, numBad: lines.length - records.length };
+}
+
+function parseLine(line: string): MetricsLine | undefined {
+  try {
+    const value = JSON.parse(line) as MetricsLine | null;
+    // A figure that is not finite is null in JSON.
+    const isRecord =
+      typeof value === 'object' &&
+      Number.isSafeInteger(value?.step) &&
+      Object.values(value as object).every((figure) => typeof figure === 'number' || figure === null);
+    return isRecord ? (value as MetricsLine) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Writes the figures of a run that begins at `step`. */
@@ -35,10 +56,17 @@ export class RunLog {
   #numDrawn = 0;
   #numLines: number;
 
-  constructor(out: string, step: number) {
+  /** @param log is told where the file held lines that are no records; it is set aside whole then. */
+  constructor(out: string, step: number, log: (line: string) => void) {
     this.#out = out;
-    const lines = readMetrics(out).filter((line) => line.step <= step);
-    replaceFile(join(out, METRICS), lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+    const path = join(out, METRICS);
+    const { records, numBad } = readLines(out);
+    if (numBad > 0) {
+      const name = basename(setAside(path));
+      log(`${path} has lines that are no records (${numBad}); it is set aside as ${name}, its records are kept`);
+    }
+    const lines = records.filter((line) => line.step <= step);
+    writeDurably(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     for (const name of readdirSync(out)) if (name.startsWith(EVENTS)) rmSync(join(out, name));
     const now = Date.now() / 1000;
     const name = `${EVENTS}${Math.floor(now).toString().padStart(10, '0')}.${hostname()}.${process.pid}.0`;

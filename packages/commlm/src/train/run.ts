@@ -1,9 +1,12 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
-import { existsSync, readdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { CommError } from '../config/errors.js';
-import { listCheckpoints, noCheckpoint } from './checkpoint.js';
+import { holdsDamaged, listCheckpoints, noCheckpoint } from './checkpoint.js';
+import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import type { Recipe } from './recipe.js';
+import { type RunData, readStarts } from './run-facts.js';
 
 type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
 type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
@@ -33,20 +36,64 @@ async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: Us
 const inTheWay = (message: string, fix: string): CommError =>
   new CommError(message, { code: 'train/exists', fix, exitCode: 2 });
 
-/** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten. */
-export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<RunResult> {
+/** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
+export async function runRecipe(
+  recipe: Recipe,
+  options: RunOptions & { readonly changedData?: boolean },
+): Promise<RunResult> {
   if (recipe.kind === 'tokenizer') {
+    if (options.resume)
+      throw inTheWay('A tokenizer is made in one go: there is nothing to resume.', 'Leave out --resume.');
     await (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
     return { step: 1, finished: true };
   }
-  if (!options.resume && listCheckpoints(options.out).length > 0) {
-    const names = readdirSync(options.out).filter((file) => file.startsWith('checkpoint-'));
-    throw inTheWay(
-      `${options.out} holds a run already (${names.at(-1)}).`,
-      'Add --resume to go on with it, or name another --out.',
-    );
+  if (options.resume) {
+    requireRun(options.out);
+  } else {
+    const [newest] = listCheckpoints(options.out);
+    if (newest !== undefined) {
+      throw inTheWay(
+        `${options.out} holds a run already (${basename(newest)}).`,
+        'Add --resume to go on with it, or name another --out.',
+      );
+    }
   }
-  return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, options));
+  const data = await dataOfRun(recipe, options);
+  return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, { ...options, data }));
+}
+
+/** The data of a run, compared with those it began with where it goes on. @throws CommError `train/data` */
+async function dataOfRun(
+  recipe: LoopRecipe,
+  { out, resume, changedData, log, signal }: Parameters<typeof runRecipe>[1],
+): Promise<RunData> {
+  const began = resume && listCheckpoints(out).length > 0;
+  const before = began ? recordedData(out) : undefined;
+  const identity = await identifyData(recipe, signal);
+  if (began && before === undefined) log('the record of the run does not say which data it began with');
+  const changes = before === undefined ? [] : changesOf(before, identity);
+  if (changedData !== true) refuseChanges(out, changes);
+  for (const change of changes) log(`goes on with other data: ${change}`);
+  return { identity, changes };
+}
+
+/** Throws where there is no run to go on with; one that was killed before its first checkpoint is one. */
+function requireRun(out: string): void {
+  if (listCheckpoints(out).length > 0 || holdsDamaged(out)) return;
+  const starts = readStarts(out);
+  if (starts === null) {
+    throw new CommError(`${out} holds no run to go on with.`, {
+      code: 'train/no-run',
+      fix: 'Leave out --resume to begin one, or name the folder of the run with --out.',
+      exitCode: 2,
+    });
+  }
+  const reached = Math.max(0, ...starts.map(({ step }) => step));
+  if (reached === 0) return;
+  throw new CommError(`${out} holds no checkpoint, though its run.json tells of step ${reached}.`, {
+    code: 'train/no-sound-checkpoint',
+    fix: 'Put the checkpoints back, or leave out --resume to begin anew.',
+  });
 }
 
 /** Writes what the newest checkpoint in `out` has learned to the folder `to`, as the end of the run would; trains nothing. */
@@ -54,9 +101,8 @@ export async function exportRecipe(
   recipe: Recipe,
   options: Pick<RunOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
 ): Promise<RunResult> {
-  if (recipe.kind === 'tokenizer' || listCheckpoints(options.out).length === 0) {
-    throw noCheckpoint(options.out);
-  }
+  const isEmpty = listCheckpoints(options.out).length === 0 && !holdsDamaged(options.out);
+  if (recipe.kind === 'tokenizer' || isEmpty) throw noCheckpoint(options.out);
   if (existsSync(options.to)) throw inTheWay(`${options.to} is there already.`, 'Name a folder that is not.');
   return withTask(recipe, options.log, (task) => exportCheckpoint(task, recipe.loop, options));
 }

@@ -54,6 +54,8 @@ export interface StageRawBatch extends RawBatch {
   readonly numLearned: number;
   readonly numFilled: number;
   readonly skipped: readonly Skipped[];
+  /** The set of each sample. */
+  readonly sets: readonly string[];
   /** Samples that were cut to fit. */
   readonly numCut: number;
   /** Bytes of picture files that were read. */
@@ -103,7 +105,7 @@ export const createBatcher: CreateBatcher<StageBatchOptions> = async (options) =
   const { batches, plan } = await openStageData(options);
   return async (index): Promise<StageRawBatch> => {
     const started = performance.now();
-    const { rows, samples, skipped } = await batches.batch(index);
+    const { rows, samples, sets, skipped } = await batches.batch(index);
     const pictures = samples.flatMap((sample) => sample.pictures);
     const { order, ...tokens } = rows;
     return {
@@ -120,6 +122,7 @@ export const createBatcher: CreateBatcher<StageBatchOptions> = async (options) =
       numLearned: rows.labels.filter((label) => label >= 0n).length,
       numFilled: rows.segments.filter((segment) => segment > 0).length,
       skipped,
+      sets,
       numCut: samples.filter(({ example }) => example.cut !== undefined).length,
       numBytes: samples.reduce((sum, { numBytes }) => sum + numBytes, 0),
       ms: performance.now() - started,

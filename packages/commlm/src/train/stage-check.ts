@@ -1,6 +1,7 @@
 /** Thread of `data validate`: goes through stretches of the data sets and reports every fault. */
-import { emptyBoxes, type ProblemKind, SampleError } from '../data/example.js';
+import { type ProblemKind, SampleError } from '../data/example.js';
 import { hashNumbers } from '../data/permutation.js';
+import { isAsStored } from '../data/reader.js';
 import { paddedFrame } from '../images/frames.js';
 import type { CreateBatcher, RawBatch } from './batch-pool.js';
 import { openStageData, type StageBatchOptions } from './stage-batches.js';
@@ -19,11 +20,12 @@ export interface Chunk {
   readonly to: number;
 }
 
-/** A fault; an empty box does not stop a training. */
+/** A fault; what a training does with it is the matter of `stage.skip`. */
 export interface Problem {
-  readonly kind: ProblemKind | 'empty-box';
+  readonly kind: ProblemKind;
   readonly set: string;
   readonly message: string;
+  readonly fix?: string;
 }
 
 /** What was found in a stretch. */
@@ -33,6 +35,9 @@ export interface CheckBatch extends RawBatch {
   /** Samples that would be truncated where the recipe truncates. */
   readonly numCut: number;
   readonly numPictures: number;
+  /** Pictures whose files say that they lie otherwise, and those of them that are kept as stored all the same. */
+  readonly numOriented: number;
+  readonly numAsStored: number;
   readonly numTokens: number;
   readonly numLearned: number;
 }
@@ -46,7 +51,7 @@ export const createBatcher: CreateBatcher<CheckOptions> = async (options) => {
     const chunk = options.chunks[index]!;
     const { set } = chunk;
     const problems: Problem[] = [];
-    const sums = { numCut: 0, numPictures: 0, numTokens: 0, numLearned: 0 };
+    const sums = { numCut: 0, numPictures: 0, numOriented: 0, numAsStored: 0, numTokens: 0, numLearned: 0 };
     const check = async (at: number): Promise<void> => {
       try {
         const sample = reader.sample({ set, index: at }, hashNumbers(options.seed, at));
@@ -62,14 +67,14 @@ export const createBatcher: CreateBatcher<CheckOptions> = async (options) => {
         if (cut !== undefined) sums.numCut++;
         sums.numTokens += ids.length;
         sums.numLearned += labels.filter((label) => label >= 0).length;
-        if (prepared === undefined) return;
-        const frames = prepared.pictures.map(({ frame }) => frame);
-        for (const box of emptyBoxes(sample, frames)) {
-          problems.push({ kind: 'empty-box', set, message: `${sample.where}: the box ${box} covers nothing.` });
+        for (const picture of prepared?.pictures ?? []) {
+          if (picture.image.orientation !== 1) sums.numOriented++;
+          if (isAsStored(picture)) sums.numAsStored++;
         }
       } catch (error) {
         if (!(error instanceof SampleError)) throw error;
-        problems.push({ kind: error.kind, set, message: error.message });
+        const { kind, message, fix } = error;
+        problems.push({ kind, set, message, ...(fix === undefined ? {} : { fix }) });
       }
     };
     for (let at = chunk.from; at < chunk.to; at++) await check(at);

@@ -312,6 +312,8 @@ class CountedBatches implements BatchSource<StageRawBatch> {
   readonly #limit: number;
   readonly #log: (line: string) => void;
   readonly #skipped = new Set<string>();
+  readonly #kinds = new Map<string, number>();
+  readonly #units = new UnitWatch();
 
   constructor(
     options: StageBatchOptions,
@@ -329,15 +331,17 @@ class CountedBatches implements BatchSource<StageRawBatch> {
 
   async next(): Promise<StageRawBatch> {
     const batch = await this.#pool.next();
-    for (const { sample, message } of batch.skipped) {
+    this.#units.see(batch);
+    for (const { kind, sample, message } of batch.skipped) {
       if (this.#skipped.has(sample)) continue;
       this.#skipped.add(sample);
+      this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
       if (this.#skipped.size > this.#limit) {
         throw new CommError(
           `${this.#skipped.size} samples could not be used, more than the ${this.#limit} of the recipe; the last: ${message}`,
           {
             code: 'data/too-many-skipped',
-            fix: 'Look at the data with "commlm data validate <recipe>", or raise stage.skip.limit.',
+            fix: 'Look at the data with "commlm data validate <recipe>", or allow more: --resume --change stage.skip.limit=N, with --set for a run that begins.',
           },
         );
       }
@@ -347,9 +351,46 @@ class CountedBatches implements BatchSource<StageRawBatch> {
   }
 
   close(): Promise<void> {
+    if (this.#skipped.size > 0) {
+      const told = [...this.#kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
+      this.#log(`left out ${this.#skipped.size} samples in all: ${told}`);
+    }
     return this.#pool.close();
   }
 }
+
+/** Stops a run in which so many boxes of a set show nothing of their pictures that their numbers mean something else. */
+class UnitWatch {
+  readonly #sets = new Map<string, { drawn: number; empty: number }>();
+
+  see({ sets, skipped }: StageRawBatch): void {
+    for (const set of sets) this.#of(set).drawn++;
+    for (const { kind, set, message } of skipped) {
+      if (kind !== 'empty-box') continue;
+      const counts = this.#of(set);
+      counts.drawn++;
+      counts.empty++;
+      if (counts.empty < LEAST_EMPTY || counts.empty < SUSPICIOUS * counts.drawn) continue;
+      throw new CommError(
+        `${counts.empty} of ${counts.drawn} samples of the set "${set}" have boxes that show nothing of their pictures; the last: ${message}`,
+        {
+          code: 'data/other-unit',
+          fix: 'Look at them with "commlm data preview": boxes and points are in pixels of the picture.',
+        },
+      );
+    }
+  }
+
+  #of(set: string): { drawn: number; empty: number } {
+    const found = this.#sets.get(set) ?? { drawn: 0, empty: 0 };
+    this.#sets.set(set, found);
+    return found;
+  }
+}
+
+/** Published sets have one such box in thousands. */
+const SUSPICIOUS = 0.1;
+const LEAST_EMPTY = 20;
 
 /** The first ten, then 20, 30, ..., 100, 200, ...: enough to see what is wrong, too few to drown a log. */
 const isRound = (count: number): boolean => count % 10 ** Math.floor(Math.log10(count)) === 0;

@@ -5,6 +5,7 @@ import { CommError } from '../config/errors.js';
 import type { TextData } from '../config/pretrain.js';
 import { reasonOf, sampleError } from '../data/fault.js';
 import { loadSpriteBank, type Split } from '../data/world/index.js';
+import { checkFile } from '../files/read.js';
 import { VICUNA_SYSTEM } from '../text/conversation.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import { EpochOrder } from './epoch-order.js';
@@ -77,6 +78,7 @@ async function fileRows(
 
 /** The whole file, or with JSON lines the `text` of each. */
 async function* documentsOf(file: string): AsyncGenerator<string> {
+  checkFile(file, 'the texts');
   const lines = createInterface({ input: createReadStream(file, 'utf8'), crlfDelay: Number.POSITIVE_INFINITY });
   const whole: string[] = [];
   let number = 0;

@@ -1,7 +1,8 @@
 /** Trains the embedded model's tokenizer on the texts of the synthetic world. */
-import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { loadSpriteBank } from '../data/world/index.js';
+import { writeDurably, writeJson } from '../files/durable.js';
+import { writeFolder } from '../files/whole-folder.js';
 import { trainTokenizer } from './tokenizer-trainer.js';
 import { worldTexts } from './world-texts.js';
 
@@ -23,7 +24,6 @@ export async function runTokenizer(
   log: (line: string) => void,
 ): Promise<void> {
   const folder = join(out, 'result');
-  mkdirSync(folder, { recursive: true });
   log(`reading the texts of ${config.scenes} scenes`);
   const { tokenizerJson, tokenizerConfig } = trainTokenizer(
     worldTexts(await loadSpriteBank(), config.scenes, config.seed),
@@ -32,8 +32,6 @@ export async function runTokenizer(
       specialTokens: [...config.specialTokens],
     },
   );
-  writeFileSync(join(folder, 'tokenizer.json'), `${JSON.stringify(tokenizerJson, null, 1)}\n`);
-  writeFileSync(join(folder, 'tokenizer_config.json'), `${JSON.stringify(tokenizerConfig, null, 2)}\n`);
   const ids = Object.fromEntries(config.specialTokens.map((token, id) => [token, id]));
   const generation = {
     bos_token_id: ids['<s>'],
@@ -42,6 +40,10 @@ export async function runTokenizer(
     do_sample: false,
     max_new_tokens: config.maxNewTokens,
   };
-  writeFileSync(join(folder, 'generation_config.json'), `${JSON.stringify(generation, null, 2)}\n`);
+  writeFolder(folder, (part) => {
+    writeDurably(join(part, 'tokenizer.json'), `${JSON.stringify(tokenizerJson, null, 1)}\n`);
+    writeJson(join(part, 'tokenizer_config.json'), tokenizerConfig);
+    writeJson(join(part, 'generation_config.json'), generation);
+  });
   log(`wrote ${folder}`);
 }

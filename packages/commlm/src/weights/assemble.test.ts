@@ -6,7 +6,7 @@ import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync } from 'node:zlib';
 import { io, liveTensors, manualSeed, scope } from '@commlm/torch';
-import { maxRelDiff } from '@commlm/torch/testing';
+import { expectRounded, maxRelDiff } from '@commlm/torch/testing';
 import type { AssemblyRecipe } from '../config/assembly.js';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
@@ -121,7 +121,9 @@ test('parts keep their weights, the fusion is fresh and marked', async () => {
       assert.equal(maxRelDiff(kept, tensor), 0, key);
       if (!grown) continue;
       for (let row = 420; row < 423; row++) {
-        assert.ok(maxRelDiff(own.get(key)!.select(0, row), tensor.mean(0)) < 1e-5, key);
+        // A mean of 420 rows, whose values are larger than what is left.
+        const scale = tensor.abs().max().item();
+        expectRounded(own.get(key)!.select(0, row), tensor.mean(0), { terms: 420, scale }, key);
       }
     }
   });

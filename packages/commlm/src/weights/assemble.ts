@@ -2,19 +2,19 @@
  * COMM of published parts: encoders and a language model as they were trained, a fresh fusion between them, and the
  * picture tokens in the tokenizer. The folder says in its config.json which parts are untrained.
  */
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { cat, type DType, manualSeed, nn, noGrad, scope, type Tensor } from '@commlm/torch';
 import type { AssemblyEncoder, AssemblyRecipe } from '../config/assembly.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type EncoderConfig, fusedShape, type MergeConfig, parseConfig } from '../config/model.js';
 import { WHITE } from '../config/presets.js';
+import { writeDurably } from '../files/durable.js';
+import { refuseFilled, writeFolderAsync } from '../files/whole-folder.js';
 import { Comm } from '../models/comm.js';
 import { buildFusion } from '../models/fusion.js';
 import type { Llama } from '../models/llama.js';
 import { Projector } from '../models/projector.js';
 import { saveCommFolder } from './comm-folder.js';
-import { refuseFilled } from './convert.js';
 import { type LoadedEncoder, loadHfEncoder, loadHfLlama } from './hf-folder.js';
 import { addImageTokens, type ExtendedTokenizer } from './image-tokens.js';
 
@@ -59,22 +59,24 @@ export async function assembleComm(
     const branches = recipe.encoders.map((part, i) => encoderConfig(part, encoders[i]!));
     // Checked with the tokens that fit any vocabulary first: a bad recipe leaves no half folder behind.
     toConfig(recipe, branches, llama, { imageTokens: { kind: 'bare', patchId: 0 }, numKnown: 0, vocabSize: 1 });
-    const tokens = await addImageTokens(folders.languageModel, out, llama.config.vocabSize);
-    const config = toConfig(recipe, branches, llama, tokens);
-    const newRows = newIds(tokens);
-    for (const [name, part] of [
-      ...recipe.encoders.map(({ name }, i) => [name, encoders[i]!.vit] as const),
-      ['language model', llama] as const,
-    ]) {
-      const from = storedDtype(part);
-      if (from !== recipe.dtype) onNote(`${name}: stored as ${from}, written as ${recipe.dtype}`);
-    }
-    if (newRows.length > 0) {
-      onNote(`embedding rows ${newRows.join(', ')} (picture tokens) start at the mean of the other rows`);
-    }
-    const { untrained } = write(recipe, config, encoders, llama, tokens, out);
-    writeFileSync(join(out, 'README.md'), modelCard(recipe, untrained));
-    return { config, untrained, newRows };
+    return await writeFolderAsync(out, async (part) => {
+      const tokens = await addImageTokens(folders.languageModel, part, llama.config.vocabSize);
+      const config = toConfig(recipe, branches, llama, tokens);
+      const newRows = newIds(tokens);
+      for (const [name, part] of [
+        ...recipe.encoders.map(({ name }, i) => [name, encoders[i]!.vit] as const),
+        ['language model', llama] as const,
+      ]) {
+        const from = storedDtype(part);
+        if (from !== recipe.dtype) onNote(`${name}: stored as ${from}, written as ${recipe.dtype}`);
+      }
+      if (newRows.length > 0) {
+        onNote(`embedding rows ${newRows.join(', ')} (picture tokens) start at the mean of the other rows`);
+      }
+      const { untrained } = write(recipe, config, encoders, llama, tokens, part);
+      writeDurably(join(part, 'README.md'), modelCard(recipe, untrained));
+      return { config, untrained, newRows };
+    });
   } finally {
     for (const { vit } of encoders) vit.dispose();
     llama.dispose();

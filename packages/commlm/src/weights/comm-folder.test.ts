@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { io, manualSeed, noGrad, randn, scope, type Tensor, tensor, zeros } from '@commlm/torch';
-import { expectNoLeak, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
+import { expectNoLeak, expectRounded, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { Comm } from '../models/comm.js';
-import { smallComm } from '../models/sample-configs.js';
+import { SMALL_COMM_ROUNDING, smallComm } from '../models/sample-configs.js';
 import { loadCommFolder, saveCommFolder } from './comm-folder.js';
 
 const root = mkdtempSync(join(tmpdir(), 'comm-folder-'));
@@ -36,7 +36,7 @@ function sameAnswers(a: Comm, b: Comm): void {
     noGrad(() => {
       const pixels = [randn([1, 3, 32, 32]), randn([1, 3, 32, 32])];
       const [one, two] = [a.forward(ids(), a.encodeImages(pixels)), b.forward(ids(), b.encodeImages(pixels))];
-      assert.ok(maxRelDiff(one, two) < 1e-6);
+      expectRounded(one, two, SMALL_COMM_ROUNDING);
     }),
   );
 }

@@ -1,9 +1,10 @@
 /** Our own model folder: `config.json`, `model.safetensors` or shards with an index, and the tokenizer's files beside them. */
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { BYTES_PER_ELEMENT, type Device, type DType, io, noGrad, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { CommConfig, fromJson, toJson } from '../config/model.js';
+import { copyDurably, writeJson } from '../files/durable.js';
 import type { Comm } from '../models/comm.js';
 import { readFolderJson } from './hf-config.js';
 import { same } from './key-rules.js';
@@ -120,14 +121,14 @@ export function writeCommFolder(
 ): void {
   writeWeights(folder, weights, options);
   if (options.tokenizer !== undefined) copyTokenizer(options.tokenizer, folder);
-  writeWhole(join(folder, 'preprocessor_config.json'), preprocessing(config));
-  writeWhole(join(folder, 'config.json'), toJson(config));
+  writeJson(join(folder, 'preprocessor_config.json'), preprocessing(config));
+  writeJson(join(folder, 'config.json'), toJson(config));
 }
 
 /** Copies the files of a tokenizer that are there. */
 export function copyTokenizer(from: string, folder: string): void {
   for (const name of TOKENIZER_FILES) {
-    if (existsSync(join(from, name))) copyFileSync(join(from, name), join(folder, basename(name)));
+    if (existsSync(join(from, name))) copyDurably(join(from, name), join(folder, basename(name)));
   }
 }
 
@@ -159,7 +160,7 @@ export function writeWeights(
     const weightMap = Object.fromEntries(shards.flatMap((shard, i) => shard.map(({ key }) => [key, nameOf(i)])));
     const totalSize = planned.reduce((sum, weight) => sum + numBytes(weight), 0);
     const index = { metadata: { total_size: totalSize }, weight_map: weightMap };
-    writeWhole(join(folder, 'model.safetensors.index.json'), index);
+    writeJson(join(folder, 'model.safetensors.index.json'), index);
     // A single file of an earlier save would win over the shards.
     rmSync(join(folder, 'model.safetensors'), { force: true });
   }
@@ -195,11 +196,4 @@ function intoShards(weights: readonly Planned[], maxBytes: number): Planned[][] 
     filled += bytes;
   }
   return shards;
-}
-
-/** Writes JSON under a temporary name first, so that no half file is ever found under the final one. */
-export function writeWhole(path: string, json: unknown): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, `${JSON.stringify(json, null, 2)}\n`);
-  renameSync(temporary, path);
 }

@@ -1,8 +1,7 @@
 /** Writes a model of another layout as a folder of ours, one file of weights at a time. */
-import { existsSync, readdirSync } from 'node:fs';
 import { type DType, isFloating, keep, type Tensor } from '@commlm/torch';
-import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
+import { refuseFilled, writeFolder } from '../files/whole-folder.js';
 import { type StoredWeight, writeCommFolder } from './comm-folder.js';
 import { checkFinite } from './finite.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
@@ -35,16 +34,6 @@ export interface Converted {
   readonly numParameters: number;
 }
 
-/** Throws a CommError when a folder to write holds something already. */
-export function refuseFilled(out: string): void {
-  if (!existsSync(out) || readdirSync(out).length === 0) return;
-  throw new CommError(`${out} is not empty.`, {
-    code: 'weights/exists',
-    fix: 'Name a new folder, or remove that one first.',
-    exitCode: 2,
-  });
-}
-
 /** Converts a model folder; throws a CommError for what is no known model, or an `out` that holds files already. */
 export function convertFolder(folder: string, out: string, options: ConvertOptions = {}): Converted {
   refuseFilled(out);
@@ -55,7 +44,7 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
   try {
     if (dtype !== undefined) refuseFormat(whole.config, dtype);
     const state = model.stateDict();
-    checkKeys(source, theirShapes(whole.rules, state), whole.ignorable);
+    checkKeys(source, theirShapes(whole.rules, state), whole.leftovers);
     const toInt8 = dtype === 'int8' && whole.config.quantization === undefined;
     const quantised = toInt8 ? quantisedKeys(model) : new Set<string>();
     let done = 0;
@@ -66,11 +55,13 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
       return [floatWeight(source, rule, shape, toInt8 ? 'bf16' : undefined, told)];
     });
     const config: CommConfig = toInt8 ? { ...whole.config, quantization: { kind: 'int8' } } : whole.config;
-    writeCommFolder(out, config, weights, {
-      tokenizer: whole.tokenizer,
-      maxShardBytes,
-      ...(dtype === undefined || dtype === 'int8' || dtype === 'int4' ? {} : { dtype }),
-    });
+    writeFolder(out, (part) =>
+      writeCommFolder(part, config, weights, {
+        tokenizer: whole.tokenizer,
+        maxShardBytes,
+        ...(dtype === undefined || dtype === 'int8' || dtype === 'int4' ? {} : { dtype }),
+      }),
+    );
     const numParameters = [...state.values()].reduce((sum, { numel }) => sum + numel, 0);
     return { modelType: whole.modelType, numTensors: weights.length, numParameters };
   } finally {

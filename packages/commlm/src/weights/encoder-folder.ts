@@ -1,9 +1,10 @@
 /** A folder that holds one pre-trained picture encoder: `config.json` (an EncoderConfig) and `model.safetensors`. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { io, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { EncoderConfig, fromJson, toJson } from '../config/model.js';
+import { writeJson } from '../files/durable.js';
 import { readFolderJson } from './hf-config.js';
 
 const MODEL_TYPE = 'comm_encoder';
@@ -13,7 +14,7 @@ export function saveEncoder(folder: string, config: EncoderConfig, weights: Read
   mkdirSync(folder, { recursive: true });
   const json = { model_type: MODEL_TYPE, ...(toJson(config) as object) };
   io.writeSafetensors(join(folder, 'model.safetensors'), weights, { format: 'pt' });
-  writeFileSync(join(folder, 'config.json'), `${JSON.stringify(json, null, 2)}\n`);
+  writeJson(join(folder, 'config.json'), json);
 }
 
 /** Whether a folder with a config.json is one that `saveEncoder` wrote. */
@@ -29,9 +30,9 @@ export function loadEncoder(folder: string): { config: EncoderConfig; weights: M
       fix: 'Train it first, or name the folder of a finished encoder run.',
     });
   }
-  const { model_type: type, ...json } = JSON.parse(readFileSync(file, 'utf8')) as { model_type?: string };
+  const { model_type: type, ...json } = readFolderJson(folder, 'config.json');
   if (type !== MODEL_TYPE) {
-    throw new CommError(`${file} describes a "${type ?? 'nameless'}" model, not an encoder of ours.`, {
+    throw new CommError(`${file} describes a "${String(type ?? 'nameless')}" model, not an encoder of ours.`, {
       code: 'weights/no-encoder',
       fix: 'Name a folder written by an encoder recipe.',
     });

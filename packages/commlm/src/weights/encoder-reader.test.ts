@@ -203,9 +203,12 @@ test('arithmetic that is not implemented and absurd sizes are refused, never gue
     withJson('siglip', 'config.json', (json) => Object.assign(json, { model_type: 'siglip2_vision_model' })),
     /siglip2_vision_model/,
   );
-  refuses(
-    withJson('siglip', 'preprocessor_config.json', (json) => Object.assign(json, { do_resize: false })),
-    /not resized/,
+  assert.throws(
+    () =>
+      loadHfEncoder(
+        withJson('siglip', 'preprocessor_config.json', (json) => Object.assign(json, { do_resize: false })),
+      ),
+    { code: 'image/preprocessor-config', message: /do_resize is false/ },
   );
 });
 

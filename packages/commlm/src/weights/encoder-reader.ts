@@ -8,6 +8,7 @@ import { buildEncoder } from '../models/encoders.js';
 import type { ViT } from '../models/vit.js';
 import { openEncoderFiles } from './encoder-files.js';
 import type { EncoderPlan } from './encoder-plan.js';
+import { refuseQuantisedConfig } from './foreign-quantization.js';
 import { type LoadOptions, readFolderJson } from './hf-config.js';
 import { HF_ENCODER_TYPES, hfEncoder, isHfEncoder } from './hf-encoder.js';
 import { type TensorSource, toOurs } from './key-rules.js';
@@ -34,7 +35,7 @@ export function loadHfEncoder(folder: string, { dtype, device }: LoadOptions = {
   const rules = plan.rules();
   const model = nn.onMeta(() => buildEncoder({ type, vit }));
   scope(() => {
-    model.loadStateDict(toOurs(plan.source, rules, model.stateDict(), plan.ignorable), { assign: true });
+    model.loadStateDict(toOurs(plan.source, rules, model.stateDict(), plan.leftovers), { assign: true });
     model
       .to({ ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) })
       .requiresGrad_(false)
@@ -73,6 +74,7 @@ function layoutOf(folder: string): (files: TensorSource) => EncoderPlan {
   const path = join(folder, 'config.json');
   const openClip = existsSync(join(folder, OPEN_CLIP_CONFIG));
   const json = existsSync(path) || !openClip ? readFolderJson(folder, 'config.json') : {};
+  refuseQuantisedConfig(json, path);
   if (isHfEncoder(json)) return (files) => hfEncoder(folder, json, files);
   if (isTimm(json)) return (files) => timmEncoder(json, path, files);
   if (openClip) return (files) => openClipEncoder(folder, files);

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { numPositions, type ViTConfig } from '../config/model.js';
 import { HfActivation, readForeign, vitSizes } from './hf-config.js';
 import { type KeyRule, layer, reshaped } from './key-rules.js';
+import { type Leftovers, notRun, positionIds } from './leftover.js';
 
 const positiveInt = z.int().positive();
 
@@ -43,10 +44,13 @@ export function clipConfig(json: Record<string, unknown>, source: string): ViTCo
 export const CLIP_PREFIX = 'vision_model.';
 
 /** Stored beside the tower, not part of it: position ids of old versions, CLIP's text half and its projections. */
-export const clipIgnorable = (key: string): boolean =>
-  key === 'embeddings.position_ids' ||
-  key.startsWith('text_model.') ||
-  ['logit_scale', 'text_projection.weight', 'visual_projection.weight'].includes(key);
+export const clipLeftovers: Leftovers = (key) =>
+  key === 'embeddings.position_ids'
+    ? positionIds
+    : notRun(
+        key.startsWith('text_model.') ||
+          ['logit_scale', 'text_projection.weight', 'visual_projection.weight'].includes(key),
+      );
 
 /** The blocks of CLIP, which SigLIP's are named like. */
 export const clipBlockRules = (numLayers: number): KeyRule[] =>

@@ -1,9 +1,10 @@
 /** Reading foreign `config.json` files: the fields that decide shapes and arithmetic are checked, the rest is left alone. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Device, DType } from '@commlm/torch';
 import { z } from 'zod';
 import { CommError } from '../config/errors.js';
+import { readJson } from '../files/read.js';
 
 /** Where loaded weights end up; by default on the CPU in the dtype that they are stored in. */
 export interface LoadOptions {
@@ -11,7 +12,17 @@ export interface LoadOptions {
   readonly device?: Device;
 }
 
-/** A JSON object of a model folder; throws a CommError when it is missing or not JSON. */
+/** What the files of a model folder are, for the sentence of an error. */
+const DESCRIBES: Readonly<Record<string, string>> = {
+  'config.json': 'the configuration of a model',
+  'adapter_config.json': 'the configuration of an adapter',
+  'generation_config.json': 'the settings of generation',
+  'preprocessor_config.json': 'the preparation of pictures',
+  'processor_config.json': 'the preparation of pictures',
+  'tokenizer.json': 'the tokenizer',
+};
+
+/** A JSON object of a model folder; throws a CommError when it is missing, no JSON, or no file at all (a pipe, a page in its place). */
 export function readFolderJson(folder: string, name: string): Record<string, unknown> {
   const path = join(folder, name);
   if (!existsSync(path)) {
@@ -20,16 +31,7 @@ export function readFolderJson(folder: string, name: string): Record<string, unk
       fix: 'Name a model folder in Hugging Face layout.',
     });
   }
-  let json: unknown;
-  try {
-    json = JSON.parse(readFileSync(path, 'utf8'));
-  } catch (error) {
-    throw new CommError(`${path} is not valid JSON.`, {
-      code: 'weights/bad-json',
-      fix: 'Get the file again.',
-      cause: error,
-    });
-  }
+  const json = readJson(path, { what: DESCRIBES[name] ?? 'a description of the model' });
   if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
   throw new CommError(`${path} holds no JSON object.`, { code: 'weights/bad-json', fix: 'Get the file again.' });
 }

@@ -59,9 +59,6 @@ export function dinov2Config(json: Record<string, unknown>, source: string): ViT
 /** Names in front of the encoder in checkpoints of a task model. */
 export const DINOV2_PREFIX = 'dinov2.';
 
-/** Nothing may be left over. */
-export const dinov2Ignorable = (): boolean => false;
-
 /** Our names and transformers' without the prefix. */
 export function dinov2Rules(vit: ViTConfig): KeyRule[] {
   const { hiddenSize, numChannels, patchSize, numLayers, qkvBias } = vit;

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ViTConfig } from '../config/model.js';
 import { HfActivation, HfSide, readForeign, vitSizes } from './hf-config.js';
 import { joined, type KeyRule, layer, reshaped, same } from './key-rules.js';
+import { empty, type Leftovers } from './leftover.js';
 
 const positiveInt = z.int().positive();
 
@@ -60,10 +61,7 @@ export function dinov3Config(json: Record<string, unknown>, source: string): ViT
 export const DINOV3_PREFIX = 'model.';
 
 /** An empty table of registers is stored where there are none. */
-export const dinov3Ignorable =
-  (vit: ViTConfig) =>
-  (key: string): boolean =>
-    vit.numRegisters === 0 && key === 'embeddings.register_tokens';
+export const dinov3Leftovers: Leftovers = (key) => (key === 'embeddings.register_tokens' ? empty : undefined);
 
 /** Our names and transformers' without the prefix. */
 export function dinov3Rules(vit: ViTConfig): KeyRule[] {

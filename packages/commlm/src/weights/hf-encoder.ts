@@ -1,42 +1,36 @@
 /** Encoders as transformers stores them, by the `model_type` of config.json; a new one is a new entry in `layouts`. */
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Tensor } from '@commlm/torch';
-import { CommError } from '../config/errors.js';
 import type { EncoderConfig, ImageConfig, ViTConfig } from '../config/model.js';
 import { CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD } from '../config/presets.js';
-import { parsePreprocessorConfig } from '../images/preprocess.js';
 import type { EncoderPlan } from './encoder-plan.js';
-import { CLIP_PREFIX, clipConfig, clipIgnorable, clipRules } from './hf-clip.js';
-import { readFolderJson } from './hf-config.js';
-import { DINOV2_PREFIX, dinov2Config, dinov2Ignorable, dinov2Rules } from './hf-dinov2.js';
-import { DINOV3_PREFIX, dinov3Config, dinov3Ignorable, dinov3Rules } from './hf-dinov3.js';
-import { SIGLIP_PREFIX, siglipConfig, siglipIgnorable, siglipRules } from './hf-siglip.js';
-import { DEIT_PREFIX, VIT_PREFIX, vitConfig, vitIgnorable, vitRules } from './hf-vit.js';
+import { CLIP_PREFIX, clipConfig, clipLeftovers, clipRules } from './hf-clip.js';
+import { DINOV2_PREFIX, dinov2Config, dinov2Rules } from './hf-dinov2.js';
+import { DINOV3_PREFIX, dinov3Config, dinov3Leftovers, dinov3Rules } from './hf-dinov3.js';
+import { SIGLIP_PREFIX, siglipConfig, siglipLeftovers, siglipRules } from './hf-siglip.js';
+import { DEIT_PREFIX, VIT_PREFIX, vitConfig, vitLeftovers, vitRules } from './hf-vit.js';
 import { type KeyRule, type TensorSource, toTheirs, withoutPrefix } from './key-rules.js';
+import { type Leftovers, NO_LEFTOVERS } from './leftover.js';
+import { readPictureConfig } from './picture-config.js';
 import { timmRules } from './timm-rules.js';
 
 type Triple = readonly [number, number, number];
 
-/** How the processor class of a model type prepares a picture where preprocessor_config.json is silent. */
-interface Processor {
-  /** Short side and centre cut, or both sides; a bare number in `size` means the same. */
-  readonly fit: 'crop' | 'stretch' | 'stretch-crop';
-  /** Pillow's number of the filter: 2 bilinear, 3 bicubic. */
-  readonly resample: 2 | 3;
+/** How the published models of a type prepare a picture. */
+type Preparation = Pick<ImageConfig, 'resample' | 'rounding'> & {
+  /** Short side and centre cut, or both sides. */
+  readonly fit: 'crop' | 'stretch';
   readonly mean: Triple;
   readonly std: Triple;
-  /** Set for the class that resizes in floating point. */
-  readonly rounding?: 'none';
-}
+};
 
 interface HfEncoderLayout {
   readonly type: EncoderConfig['type'];
   readonly config: (json: Record<string, unknown>, source: string) => ViTConfig;
   readonly rules: (vit: ViTConfig) => KeyRule[];
   readonly prefix: string;
-  readonly ignorable: (vit: ViTConfig) => (key: string) => boolean;
-  readonly processor: Processor;
+  readonly leftovers: Leftovers;
+  readonly usual: Preparation;
 }
 
 const HALF: Triple = [0.5, 0.5, 0.5];
@@ -46,8 +40,8 @@ const clip: HfEncoderLayout = {
   config: clipConfig,
   rules: clipRules,
   prefix: CLIP_PREFIX,
-  ignorable: () => clipIgnorable,
-  processor: { fit: 'crop', resample: 3, mean: CLIP_MEAN, std: CLIP_STD },
+  leftovers: clipLeftovers,
+  usual: { fit: 'crop', resample: 'bicubic', mean: CLIP_MEAN, std: CLIP_STD },
 };
 
 const dinov2: HfEncoderLayout = {
@@ -55,8 +49,8 @@ const dinov2: HfEncoderLayout = {
   config: dinov2Config,
   rules: dinov2Rules,
   prefix: DINOV2_PREFIX,
-  ignorable: () => dinov2Ignorable,
-  processor: { fit: 'crop', resample: 3, mean: IMAGENET_MEAN, std: IMAGENET_STD },
+  leftovers: NO_LEFTOVERS,
+  usual: { fit: 'crop', resample: 'bicubic', mean: IMAGENET_MEAN, std: IMAGENET_STD },
 };
 
 const siglip: HfEncoderLayout = {
@@ -64,8 +58,8 @@ const siglip: HfEncoderLayout = {
   config: siglipConfig,
   rules: siglipRules,
   prefix: SIGLIP_PREFIX,
-  ignorable: () => siglipIgnorable,
-  processor: { fit: 'stretch', resample: 3, mean: HALF, std: HALF },
+  leftovers: siglipLeftovers,
+  usual: { fit: 'stretch', resample: 'bicubic', mean: HALF, std: HALF },
 };
 
 const vit: HfEncoderLayout = {
@@ -73,21 +67,21 @@ const vit: HfEncoderLayout = {
   config: vitConfig,
   rules: vitRules,
   prefix: VIT_PREFIX,
-  ignorable: () => vitIgnorable,
-  processor: { fit: 'stretch', resample: 2, mean: HALF, std: HALF },
+  leftovers: vitLeftovers,
+  usual: { fit: 'stretch', resample: 'bilinear', mean: HALF, std: HALF },
 };
 
 const mae: HfEncoderLayout = {
   ...vit,
   type: 'mae',
-  processor: { fit: 'stretch', resample: 2, mean: IMAGENET_MEAN, std: IMAGENET_STD },
+  usual: { fit: 'stretch', resample: 'bilinear', mean: IMAGENET_MEAN, std: IMAGENET_STD },
 };
 
 const deit: HfEncoderLayout = {
   ...vit,
   type: 'deit',
   prefix: DEIT_PREFIX,
-  processor: { fit: 'stretch-crop', resample: 3, mean: HALF, std: HALF },
+  usual: { fit: 'stretch', resample: 'bicubic', mean: HALF, std: HALF },
 };
 
 const dinov3: HfEncoderLayout = {
@@ -95,8 +89,8 @@ const dinov3: HfEncoderLayout = {
   config: dinov3Config,
   rules: dinov3Rules,
   prefix: DINOV3_PREFIX,
-  ignorable: dinov3Ignorable,
-  processor: { fit: 'stretch', resample: 2, mean: IMAGENET_MEAN, std: IMAGENET_STD, rounding: 'none' },
+  leftovers: dinov3Leftovers,
+  usual: { fit: 'stretch', resample: 'bilinear', mean: IMAGENET_MEAN, std: IMAGENET_STD, rounding: 'none' },
 };
 
 const layouts: Readonly<Record<string, HfEncoderLayout>> = {
@@ -126,10 +120,10 @@ export function hfEncoder(folder: string, json: Record<string, unknown>, files: 
   return {
     type: layout.type,
     vit: config,
-    image: imageConfig(folder, config, layout.processor),
+    image: readPictureConfig(folder, json['model_type'] as string, usualImage(config, layout.usual)),
     source: withoutPrefix(files, layout.prefix),
     rules: () => layout.rules(config),
-    ignorable: layout.ignorable(config),
+    leftovers: layout.leftovers,
   };
 }
 
@@ -151,44 +145,16 @@ export const encoderToHf = (
   tensors: ReadonlyMap<string, Tensor>,
 ): Map<string, Tensor> => toTheirs(tensors, byType[type](config));
 
-/** `preprocessor_config.json` as an ImageConfig; what it leaves out is as in the processor class of the model type. */
-function imageConfig(folder: string, vit: ViTConfig, processor: Processor): ImageConfig {
-  const image = bytewiseImageConfig(folder, vit, processor);
-  const { rounding } = processor;
-  return rounding === undefined || image.fit !== 'stretch' ? image : { ...image, rounding };
-}
-
-function bytewiseImageConfig(folder: string, { imageSize }: ViTConfig, processor: Processor): ImageConfig {
-  const name = 'preprocessor_config.json';
-  const { fit, resample, mean, std } = processor;
-  if (!existsSync(join(folder, name))) {
-    const shared = { size: imageSize, padColor: null, resample: resample === 2 ? 'bilinear' : 'bicubic' } as const;
-    return {
-      ...shared,
-      fit: fit === 'crop' ? 'crop' : 'stretch',
-      shortSide: fit === 'crop' ? imageSize : null,
-      mean: [...mean],
-      std: [...std],
-    };
-  }
-  const source = join(folder, name);
-  const json = readFolderJson(folder, name);
-  if (json['do_resize'] === false) {
-    throw new CommError(`${source} asks for pictures that are not resized, which is not supported.`, {
-      code: 'weights/unsupported',
-      fix: 'Set do_resize to true.',
-    });
-  }
-  return parsePreprocessorConfig({ resample, image_mean: mean, image_std: std, ...withSides(json, fit) }, source);
-}
-
-/** A bare number in `size` as the processor class means it, and a short side always with a cut: encoders take squares. */
-function withSides(json: Record<string, unknown>, fit: Processor['fit']): Record<string, unknown> {
-  const { size } = json;
-  const square = typeof size === 'number' && fit !== 'crop';
-  const sides = typeof size !== 'number' ? size : square ? { height: size, width: size } : { shortest_edge: size };
-  const short = typeof sides === 'object' && sides !== null && 'shortest_edge' in sides;
-  const cut = json['do_center_crop'] ?? (fit === 'stretch-crop' && 'crop_size' in json);
-  if (short && cut !== true) return { ...json, size: sides, do_center_crop: true, crop_size: sides.shortest_edge };
-  return { ...json, size: sides, do_center_crop: cut };
+/** Pictures of a folder without a processor's file: as the published models of that type want them, at the model's size. */
+function usualImage({ imageSize: size }: ViTConfig, { fit, resample, mean, std, rounding }: Preparation): ImageConfig {
+  return {
+    size,
+    fit,
+    shortSide: fit === 'crop' ? size : null,
+    padColor: null,
+    resample,
+    mean: [...mean],
+    std: [...std],
+    ...(rounding === undefined ? {} : { rounding }),
+  };
 }

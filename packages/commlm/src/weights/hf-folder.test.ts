@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { io, scope, type Tensor, zeros } from '@commlm/torch';
+import { io, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
+import { ropeFrequencies } from '../models/rope.js';
 import { clipConfig } from './hf-clip.js';
 import { dinov2Config } from './hf-dinov2.js';
 import { encoderToHf, loadHfEncoder, loadHfLlama } from './hf-folder.js';
@@ -41,16 +42,21 @@ for (const model of ['clip', 'dinov2', 'dinov2-registers', 'dinov2-swiglu']) {
         const back = encoderToHf(type, vit.config, vit.stateDict());
         const stored = io.readSafetensors(join(golden, model, 'model.safetensors'));
         assert.deepEqual([...back.keys()].sort(), [...stored.keys()].sort());
-        for (const [key, tensor] of stored) assert.equal(maxRelDiff(back.get(key)!, tensor), 0, key);
+        for (const [key, weight] of stored) assert.equal(maxRelDiff(back.get(key)!, weight), 0, key);
         vit.dispose();
       }),
     );
   });
 }
 
-test('llama keys are ours already; tables of old versions and a tied head are passed over', () => {
+test('llama keys are ours already; right tables of old versions and the copy of a tied head are passed over', () => {
+  const json = JSON.parse(readFileSync(join(golden, 'llama-gqa-tied', 'config.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >;
+  const config = llamaConfig(json, 'config.json');
   const folder = changed('llama-gqa-tied', (weights) => {
-    weights.set('model.layers.0.self_attn.rotary_emb.inv_freq', zeros([4]));
+    weights.set('model.layers.0.self_attn.rotary_emb.inv_freq', tensor(ropeFrequencies(config)));
     weights.set('lm_head.weight', weights.get('model.embed_tokens.weight')!);
   });
   const model = loadHfLlama(folder);
@@ -134,7 +140,7 @@ test('preprocessing is what the folder asks for', () => {
   assert.deepEqual([cut.fit, cut.shortSide, cut.size, cut.resample], ['crop', 36, 32, 'bicubic']);
   const old = read({ ...stats, size: 32, do_center_crop: true, crop_size: 32, resample: 2 });
   assert.deepEqual([old.fit, old.shortSide, old.size, old.resample], ['crop', 32, 32, 'bilinear']);
-  const stretched = read({ ...stats, size: { height: 32, width: 32 } });
+  const stretched = read({ ...stats, size: { height: 32, width: 32 }, do_center_crop: false });
   assert.deepEqual([stretched.fit, stretched.shortSide, stretched.size], ['stretch', null, 32]);
   assert.throws(() => read({ ...stats, size: { height: 32, width: 48 } }), CommError);
 });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import type { LlamaConfig } from '../config/model.js';
 import { HfActivation, readForeign } from './hf-config.js';
-import { windowOf } from './hf-llama.js';
+import { checkLayerTypes, windowOf } from './hf-llama.js';
 import { ropeFields, ropeSettings } from './hf-rope.js';
 
 const positiveInt = z.int().positive();
@@ -34,6 +34,7 @@ const HfGemma2Config = z.looseObject({
 export function gemma2Config(json: Record<string, unknown>, source: string): LlamaConfig {
   const hf = readForeign(HfGemma2Config, json, source);
   const { rotaryShare: _, ...rope } = ropeSettings(hf, source);
+  checkLayerTypes(hf, source, hf.sliding_window !== null);
   const windowed = (i: number): boolean => (hf.layer_types ? hf.layer_types[i] === 'sliding_attention' : i % 2 === 0);
   return {
     vocabSize: hf.vocab_size,

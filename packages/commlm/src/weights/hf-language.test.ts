@@ -59,18 +59,18 @@ for (const model of types) {
 
 test('a text_config inside a whole model has its own prefixes', () => {
   const place = { ours: 'language_model.', model: 'model.language_model.', head: 'lm_head.' };
-  const { rules, ignorable } = hfLanguageModel(read('phi-2'), 'config.json', place);
+  const { rules, leftovers } = hfLanguageModel(read('phi-2'), 'config.json', place);
   const theirs = new Map(rules.map((rule) => [rule.ours, rule.theirs[0]]));
   const [attention, norm] = ['language_model.model.layers.1.self_attn.o_proj.bias', 'language_model.model.norm.weight'];
   assert.equal(theirs.get(attention), 'model.language_model.layers.1.self_attn.dense.bias');
   assert.equal(theirs.get(norm), 'model.language_model.final_layernorm.weight');
   assert.equal(theirs.get('language_model.lm_head.bias'), 'lm_head.bias');
-  assert.ok(!ignorable('lm_head.weight'), 'an untied head counts');
+  assert.equal(leftovers('lm_head.weight'), undefined, 'an untied head counts');
   const old = { ours: 'language_model.', model: 'language_model.model.', head: 'language_model.lm_head.' };
   const tied = hfLanguageModel(read('qwen3'), 'config.json', old);
-  assert.ok(tied.ignorable('language_model.lm_head.weight'));
-  assert.ok(tied.ignorable('language_model.model.layers.0.self_attn.rotary_emb.inv_freq'));
-  assert.ok(!tied.ignorable('language_model.model.norm.weight'));
+  assert.deepEqual(tied.tiedHead?.head.theirs, ['language_model.lm_head.weight']);
+  assert.equal(typeof tied.leftovers('language_model.model.layers.0.self_attn.rotary_emb.inv_freq'), 'function');
+  assert.equal(tied.leftovers('language_model.model.norm.weight'), undefined);
   assert.ok(tied.rules.every(({ theirs: [name] }) => name!.startsWith('language_model.model.')));
 });
 
@@ -126,6 +126,18 @@ test('sizes that no model has are refused at once', () => {
   }
 });
 
+test('fields of other families that change nothing are passed over', () => {
+  const neutral = {
+    ...{ sliding_window: null, logit_scale: 1, logits_scaling: 1, no_rope_layers: [1, 1], use_qk_norm: false },
+    ...{ rope_interleaved: false, layer_types: ['full_attention', 'full_attention'], attention_chunk_size: null },
+    ...{ num_hidden_layers: 2, pretraining_tp: 4, attention_dropout: 0.1, use_cache: false, is_llama_config: true },
+  };
+  const { config } = hfLanguageModel({ ...read('llama-3.1'), ...neutral }, 'config.json');
+  const plain = hfLanguageModel({ ...read('llama-3.1'), num_hidden_layers: 2 }, 'config.json');
+  assert.deepEqual(config, plain.config);
+  hfLanguageModel({ model_type: 'llama', sliding_window: 4096, use_sliding_window: false }, 'config.json');
+});
+
 test('unknown types and arithmetic are refused, never guessed', () => {
   refuses(() => hfLanguageModel({ model_type: 'qwen2_moe' }, 'config.json'), /'qwen2_moe'/, 'weights/model-type');
   refuses(() => hfLanguageModel({}, 'config.json'), /'undefined'/, 'weights/model-type');
@@ -138,6 +150,29 @@ test('unknown types and arithmetic are refused, never guessed', () => {
     [{ model_type: 'gemma2', use_bidirectional_attention: true }, /use_bidirectional_attention/],
     [{ model_type: 'mistral', sliding_window: -1 }, /sliding_window/],
     [{ model_type: 'qwen2', layer_types: ['linear_attention'] }, /layer_types/],
+    [{ model_type: 'qwen2', num_hidden_layers: 2, layer_types: ['full_attention'] }, /1 entries for 2 layers/],
+    [{ model_type: 'qwen3', num_hidden_layers: 1, layer_types: ['sliding_attention'] }, /and none is set/],
+    [
+      { model_type: 'mistral', num_hidden_layers: 2, layer_types: ['full_attention', 'sliding_attention'] },
+      /layers of both kinds/,
+    ],
+    [{ model_type: 'llama', layer_types: ['sliding_attention'] }, /'layer_types'/],
+    [{ model_type: 'llama', sliding_window: 4096 }, /'sliding_window': 4096/],
+    [{ model_type: 'llama', logit_scale: 0.0625 }, /'logit_scale'/],
+    [{ model_type: 'llama', logits_scaling: 8 }, /'logits_scaling'/],
+    [{ model_type: 'llama', embedding_multiplier: 12 }, /'embedding_multiplier'/],
+    [{ model_type: 'llama', residual_multiplier: 0.22 }, /'residual_multiplier'/],
+    [{ model_type: 'llama', attention_multiplier: 0.01 }, /'attention_multiplier'/],
+    [{ model_type: 'llama', no_rope_layers: [1, 1, 1, 0] }, /'no_rope_layers'/],
+    [{ model_type: 'llama', rope_interleaved: true }, /'rope_interleaved'/],
+    [{ model_type: 'llama', use_qk_norm: true }, /'use_qk_norm'/],
+    [{ model_type: 'mistral', attn_logit_softcapping: 50 }, /'attn_logit_softcapping'/],
+    [{ model_type: 'qwen2', final_logit_softcapping: 30 }, /'final_logit_softcapping'/],
+    [{ model_type: 'llama', query_pre_attn_scalar: 256, head_dim: 128 }, /'query_pre_attn_scalar'/],
+    [{ model_type: 'qwen2', rope_scaling: { type: 'default', mrope_section: [16, 24, 24] } }, /'mrope_section'/],
+    [{ model_type: 'llama', rope_scaling: { type: 'linear', factor: 2, short_factor: [1] } }, /'short_factor'/],
+    [{ model_type: 'llama', partial_rotary_factor: 1.5 }, /partial_rotary_factor/],
+    [{ model_type: 'llama', attention_bias: 'yes' }, /attention_bias/],
   ];
   for (const [json, pattern] of cases) refuses(() => hfLanguageModel(json, 'config.json'), pattern);
 });

@@ -1,8 +1,9 @@
 /** Writes a language model as transformers' Llama: our keys are its keys. */
 import { join } from 'node:path';
 import type { DType } from '@commlm/torch';
+import { writeJson } from '../files/durable.js';
 import type { Llama } from '../models/llama.js';
-import { copyTokenizer, writeWeights, writeWhole } from './comm-folder.js';
+import { copyTokenizer, writeWeights } from './comm-folder.js';
 import { llamaToHf } from './hf-llama.js';
 
 /** Options of `saveHfLlama`. */
@@ -21,5 +22,5 @@ export function saveHfLlama(folder: string, model: Llama, { tokenizer, dtype }: 
   }));
   writeWeights(folder, weights, { dtype });
   copyTokenizer(tokenizer, folder);
-  writeWhole(join(folder, 'config.json'), config);
+  writeJson(join(folder, 'config.json'), config);
 }

@@ -103,8 +103,11 @@ export function llamaToHf(config: LlamaConfig): Record<string, unknown> {
   };
 }
 
+const LayerTypes = z.array(z.enum(['full_attention', 'sliding_attention'])).nullish();
+
 const HfMistralConfig = z.looseObject({
   ...base,
+  layer_types: LayerTypes,
   intermediate_size: positiveInt.default(14_336),
   num_key_value_heads: positiveInt.nullish().default(8),
   max_position_embeddings: positiveInt.default(131_072),
@@ -115,6 +118,10 @@ const HfMistralConfig = z.looseObject({
 export function mistralConfig(json: Record<string, unknown>, source: string): LlamaConfig {
   const hf = readForeign(HfMistralConfig, json, source);
   const window = hf.sliding_window;
+  checkLayerTypes(hf, source, window !== null);
+  if (hf.layer_types?.some((type) => (type === 'sliding_attention') !== (window !== null))) {
+    throw oddLayers(source, 'layers of both kinds');
+  }
   return {
     ...commonConfig(hf, source),
     ...(window === null ? {} : { slidingWindow: { size: window, layers: 'all' } }),
@@ -131,29 +138,51 @@ const HfQwenConfig = z.looseObject({
   use_sliding_window: z.boolean().default(false),
   sliding_window: positiveInt.nullish().default(4096),
   max_window_layers: z.int().nonnegative().default(28),
-  layer_types: z.array(z.enum(['full_attention', 'sliding_attention'])).nullish(),
+  layer_types: LayerTypes,
 });
 
 /** Qwen2 and Qwen2.5: biases on queries, keys and values only. */
 export function qwen2Config(json: Record<string, unknown>, source: string): LlamaConfig {
   const hf = readForeign(HfQwenConfig, json, source);
-  return { ...commonConfig(hf, source), qkvBias: true, ...qwenWindow(hf) };
+  return { ...commonConfig(hf, source), qkvBias: true, ...qwenWindow(hf, source) };
 }
 
 /** Qwen3: an RMSNorm on each head of queries and keys, heads of 128 whatever the width. */
 export function qwen3Config(json: Record<string, unknown>, source: string): LlamaConfig {
   const hf = readForeign(HfQwenConfig, { ...json, head_dim: json['head_dim'] ?? 128 }, source);
   const bias = hf.attention_bias;
-  return { ...commonConfig(hf, source), qkvBias: bias, outBias: bias, qkNorm: true, ...qwenWindow(hf) };
+  return { ...commonConfig(hf, source), qkvBias: bias, outBias: bias, qkNorm: true, ...qwenWindow(hf, source) };
 }
 
 /** The window counts only when it is switched on, and from layer `max_window_layers` on unless each layer is named. */
-function qwenWindow(hf: z.infer<typeof HfQwenConfig>): { slidingWindow?: SlidingWindow } {
-  if (!hf.use_sliding_window || hf.sliding_window === null) return {};
-  return windowOf(hf.sliding_window, hf.num_hidden_layers, (i) =>
+function qwenWindow(hf: z.infer<typeof HfQwenConfig>, source: string): { slidingWindow?: SlidingWindow } {
+  const size = hf.use_sliding_window ? hf.sliding_window : null;
+  checkLayerTypes(hf, source, size !== null);
+  if (size === null) return {};
+  return windowOf(size, hf.num_hidden_layers, (i) =>
     hf.layer_types ? hf.layer_types[i] === 'sliding_attention' : i >= hf.max_window_layers,
   );
 }
+
+/** Throws a CommError for a list of layers that is not one a block, or that asks for a window where none is switched on. */
+export function checkLayerTypes(
+  {
+    layer_types: types,
+    num_hidden_layers: numLayers,
+  }: { layer_types?: readonly string[] | null | undefined; num_hidden_layers: number },
+  source: string,
+  hasWindow: boolean,
+): void {
+  if (types === null || types === undefined) return;
+  if (types.length !== numLayers) throw oddLayers(source, `${types.length} entries for ${numLayers} layers`);
+  if (!hasWindow && types.includes('sliding_attention')) throw oddLayers(source, 'a sliding window, and none is set');
+}
+
+const oddLayers = (source: string, what: string): CommError =>
+  new CommError(`${source} has 'layer_types' with ${what}.`, {
+    code: 'weights/unsupported',
+    fix: 'This checkpoint needs arithmetic that is not implemented, or its config.json is damaged.',
+  });
 
 /** The layers of a window by a rule; none at all is no window. */
 export function windowOf(

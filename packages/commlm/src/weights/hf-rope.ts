@@ -66,6 +66,7 @@ export function ropeSettings(
     source,
   );
   refuseLayerWise(rope, source);
+  refuseUnknown(rope, source);
   const type = rope['rope_type'] ?? rope['type'] ?? 'default';
   const scaling = readForeign(HfRope, { ...rope, rope_type: type }, source);
   const stretched: number[] = [hf.max_position_embeddings];
@@ -89,6 +90,23 @@ function refuseLayerWise(rope: Record<string, unknown>, source: string): void {
   );
   if (nested === undefined) return;
   throw new CommError(`${source} gives '${nested}' a rope of its own, which is not supported.`, {
+    code: 'weights/unsupported',
+    fix: 'This checkpoint needs arithmetic that is not implemented, or its config.json is damaged.',
+  });
+}
+
+/** Fields of a rope that are read, or that say where a scaling comes from. */
+const ROPE_FIELDS = new Set([
+  ...['rope_type', 'type', 'rope_theta', 'partial_rotary_factor', 'factor', 'original_max_position_embeddings'],
+  ...['low_freq_factor', 'high_freq_factor', 'beta_fast', 'beta_slow', 'attention_factor', 'mscale', 'mscale_all_dim'],
+  ...['truncate', 'finetuned'],
+]);
+
+/** Sections of time, height and width (M-RoPE), factors a channel (LongRoPE), and what comes next. */
+function refuseUnknown(rope: Record<string, unknown>, source: string): void {
+  const field = Object.keys(rope).find((key) => !ROPE_FIELDS.has(key) && rope[key] !== null && rope[key] !== false);
+  if (field === undefined) return;
+  throw new CommError(`${source} turns positions by '${field}', which is not supported.`, {
     code: 'weights/unsupported',
     fix: 'This checkpoint needs arithmetic that is not implemented, or its config.json is damaged.',
   });

@@ -4,6 +4,7 @@ import { numPositions, type ViTConfig } from '../config/model.js';
 import { clipBlockRules } from './hf-clip.js';
 import { HfActivation, HfSide, readForeign, vitSizes } from './hf-config.js';
 import { type KeyRule, layer, reshaped } from './key-rules.js';
+import { type Leftovers, notRun, positionIds } from './leftover.js';
 
 const positiveInt = z.int().positive();
 
@@ -46,10 +47,10 @@ export function siglipConfig(json: Record<string, unknown>, source: string): ViT
 export const SIGLIP_PREFIX = 'vision_model.';
 
 /** Stored beside the tower, not part of it: the attention-pooling head, position ids of old versions, the text half. */
-export const siglipIgnorable = (key: string): boolean =>
-  key.startsWith('head.') ||
-  key.startsWith('text_model.') ||
-  ['embeddings.position_ids', 'logit_scale', 'logit_bias'].includes(key);
+export const siglipLeftovers: Leftovers = (key) =>
+  key === 'embeddings.position_ids'
+    ? positionIds
+    : notRun(/^(head|text_model)\./.test(key) || ['logit_scale', 'logit_bias'].includes(key));
 
 /** Our names and transformers' without the prefix. */
 export function siglipRules(vit: ViTConfig): KeyRule[] {

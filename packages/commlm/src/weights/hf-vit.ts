@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { ViTConfig } from '../config/model.js';
 import { HfActivation, HfSide, readForeign, vitSizes } from './hf-config.js';
 import { type KeyRule, layer, reshaped, same } from './key-rules.js';
+import { type Leftovers, notRun } from './leftover.js';
 
 const positiveInt = z.int().positive();
 
@@ -52,9 +53,11 @@ export const VIT_PREFIX = 'vit.';
 export const DEIT_PREFIX = 'deit.';
 
 /** Stored beside the encoder, not part of it: pooler, classifiers, the mask token and decoder of masked training. */
-export const vitIgnorable = (key: string): boolean =>
-  /^(pooler|classifier|cls_classifier|distillation_classifier|decoder)\./.test(key) ||
-  ['embeddings.mask_token', 'mask_token', 'decoder_pos_embed'].includes(key);
+export const vitLeftovers: Leftovers = (key) =>
+  notRun(
+    /^(pooler|classifier|cls_classifier|distillation_classifier|decoder)\./.test(key) ||
+      ['embeddings.mask_token', 'mask_token', 'decoder_pos_embed'].includes(key),
+  );
 
 /** Our names and transformers' without the prefix. */
 export function vitRules(vit: ViTConfig): KeyRule[] {

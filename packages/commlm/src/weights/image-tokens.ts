@@ -1,10 +1,12 @@
 /** Adds the tokens that carry a picture (Shikra's three) to the tokenizer files of a language model. */
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import type { ImageTokensConfig } from '../config/model.js';
+import { writeJson } from '../files/durable.js';
 import { Tokenizer } from '../text/tokenizer.js';
-import { TOKENIZER_FILES } from './comm-folder.js';
+import { copyTokenizer } from './comm-folder.js';
+import { readFolderJson } from './hf-config.js';
 
 /** Spellings in the order of their ids. */
 const SPELLINGS = ['<im_patch>', '<im_start>', '<im_end>'] as const;
@@ -37,7 +39,7 @@ export async function addImageTokens(from: string, to: string, numRows: number):
   let next = before.vocabSize;
   for (const spelling of SPELLINGS) ids.set(spelling, before.addedTokens.get(spelling) ?? next++);
   mkdirSync(to, { recursive: true });
-  for (const name of TOKENIZER_FILES) if (existsSync(join(from, name))) copyFileSync(join(from, name), join(to, name));
+  copyTokenizer(from, to);
   const fresh = [...ids].filter(([, id]) => id >= before.vocabSize);
   if (fresh.length > 0) writeTokens(to, fresh);
   const after = await Tokenizer.load(to);
@@ -70,9 +72,9 @@ function writeTokens(folder: string, tokens: readonly (readonly [string, number]
   const edit = (name: string, change: (json: Record<string, unknown>) => void, create = false): void => {
     const path = join(folder, name);
     if (!existsSync(path) && !create) return;
-    const json = existsSync(path) ? (JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>) : {};
+    const json = existsSync(path) ? readFolderJson(folder, name) : {};
     change(json);
-    writeFileSync(path, `${JSON.stringify(json, null, 2)}\n`);
+    writeJson(path, json);
   };
   edit('tokenizer.json', (json) => {
     const added = (json['added_tokens'] ?? []) as object[];

@@ -2,6 +2,8 @@
 import { cat, type DType, noGrad, scope, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { quantisedBy, quantisedWeights } from './foreign-quantization.js';
+import { type Leftovers, NO_LEFTOVERS } from './leftover.js';
 
 /** One of our tensors and where it lies in the other layout. */
 export interface KeyRule {
@@ -62,11 +64,12 @@ const listed = (names: readonly string[], shown: (name: string) => string = (nam
 export function checkKeys(
   source: TensorSource,
   wanted: ReadonlyMap<string, readonly number[]>,
-  ignorable: (key: string) => boolean = () => false,
+  leftovers: Leftovers = NO_LEFTOVERS,
 ): void {
   const stored = new Set(source.keys);
   const missing = [...wanted.keys()].filter((key) => !stored.has(key));
-  const unexpected = source.keys.filter((key) => !wanted.has(key) && !ignorable(key));
+  const beside = source.keys.filter((key) => !wanted.has(key));
+  const unexpected = beside.filter((key) => leftovers(key) === undefined);
   const misshaped = [...wanted].flatMap(([key, shape]) => {
     const found = stored.has(key) ? source.info(key).shape : shape;
     return found.join() === shape.join() ? [] : [`${key} is ${shapeText(found)}, not ${shapeText(shape)}`];
@@ -76,11 +79,29 @@ export function checkKeys(
     unexpected.length > 0 ? `has unexpected ${listed(unexpected, (key) => withNearest(key, missing))}` : '',
     misshaped.length > 0 ? `has misshaped tensors: ${listed(misshaped)}` : '',
   ].filter((problem) => problem !== '');
-  if (problems.length === 0) return;
-  throw new CommError(`${source.name} does not fit its config.json: it ${problems.join('; it ')}.`, {
-    code: 'weights/keys',
-    fix: 'Check that config.json and the weights belong to the same model.',
-  });
+  if (problems.length > 0) {
+    const way = quantisedBy(source.keys);
+    if (way !== undefined) throw quantisedWeights(source.name, way);
+    throw new CommError(`${source.name} does not fit its config.json: it ${problems.join('; it ')}.`, {
+      code: 'weights/keys',
+      fix: 'Check that config.json and the weights belong to the same model.',
+    });
+  }
+  checkTables(source, beside, leftovers);
+}
+
+/** Throws a CommError for a stored table that is not the one that is computed in its place. */
+function checkTables(source: TensorSource, keys: readonly string[], leftovers: Leftovers): void {
+  for (const key of keys) {
+    const check = leftovers(key);
+    if (typeof check !== 'function') continue;
+    const problem = noGrad(() => scope(() => check(source.tensor(key))));
+    if (problem === undefined) continue;
+    throw new CommError(`${source.name} stores '${key}', which is computed here, but its values ${problem}.`, {
+      code: 'weights/no-effect',
+      fix: 'Check that config.json and the weights belong to the same model.',
+    });
+  }
 }
 
 function withNearest(key: string, candidates: readonly string[]): string {
@@ -118,9 +139,9 @@ export function toOurs(
   source: TensorSource,
   rules: readonly KeyRule[],
   ours: ReadonlyMap<string, { readonly shape: readonly number[] }>,
-  ignorable?: (key: string) => boolean,
+  leftovers?: Leftovers,
 ): Map<string, Tensor> {
-  checkKeys(source, theirShapes(rules, ours), ignorable);
+  checkKeys(source, theirShapes(rules, ours), leftovers);
   return noGrad(
     () => new Map(rules.map((rule) => [rule.ours, ruleTensor(source, rule, ours.get(rule.ours)!.shape)] as const)),
   );

@@ -7,7 +7,7 @@ import { CommConfig, type ImageConfig, type ProjectorConfig, parseConfig } from 
 import { readForeign } from './hf-config.js';
 import { hfLanguageModel } from './hf-language.js';
 import { type KeyRule, layer, nested } from './key-rules.js';
-import { meanColor } from './picture-config.js';
+import { meanColor } from './processors.js';
 import { noTower, type VisionTower, visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
 import {
@@ -27,6 +27,9 @@ const OriginalConfig = z.looseObject({
   mm_vision_select_feature: z.literal('patch').default('patch'),
   mm_use_im_start_end: z.literal(false).default(false),
   image_aspect_ratio: z.enum(['pad', 'square']).nullish(),
+  mm_resampler_type: z.null().optional(),
+  // Several scales of one picture (S2).
+  s2: z.literal(false).nullish(),
 });
 
 /** Where the weights of an encoder lie within a checkpoint that has them. */
@@ -81,7 +84,8 @@ export function originalLlavaModel(
       ...projectorRules(projector),
       ...language.rules,
     ],
-    ignorable: (key) => (key.startsWith(INSIDE) ? tower.ignorable(key.slice(INSIDE.length)) : language.ignorable(key)),
+    tiedHead: language.tiedHead,
+    leftovers: (key) => (key.startsWith(INSIDE) ? tower.leftovers(key.slice(INSIDE.length)) : language.leftovers(key)),
   };
 }
 

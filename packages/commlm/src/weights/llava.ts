@@ -85,7 +85,7 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
           {
             type: encoder.type,
             vit,
-            image: readPictureConfig(folder, encoder.image),
+            image: readPictureConfig(folder, 'llava', encoder.image),
             levels,
             applyFinalNorm: false,
             merge,
@@ -123,8 +123,9 @@ export function llavaModel(folder: string, json: Record<string, unknown>, _optio
       ...layer('projector.layers.1', 'multi_modal_projector.linear_2', hf.multimodal_projector_bias),
       ...language.rules,
     ],
-    ignorable: (key) =>
-      key.startsWith(towerPrefix) ? encoder.ignorable(key.slice(towerPrefix.length)) : language.ignorable(key),
+    tiedHead: language.tiedHead,
+    leftovers: (key) =>
+      key.startsWith(towerPrefix) ? encoder.leftovers(key.slice(towerPrefix.length)) : language.leftovers(key),
   };
 }
 

@@ -7,9 +7,10 @@ import { CommConfig, type ConversationConfig, parseConfig } from '../config/mode
 import { readForeign } from './hf-config.js';
 import { hfLanguageModel } from './hf-language.js';
 import { siglipConfig } from './hf-siglip.js';
-import { type KeyRule, layer, nested, renamed, reshaped, same, type TensorSource } from './key-rules.js';
+import { type KeyRule, layer, nested, reshaped, same } from './key-rules.js';
+import { rotaryTable } from './leftover.js';
 import { WeightFiles } from './weight-files.js';
-import { checkSizes, type OpenModelOptions, sourceAs, type WholeModel } from './whole-model.js';
+import { checkSizes, type OpenModelOptions, type WholeModel } from './whole-model.js';
 
 const positiveInt = z.int().positive();
 
@@ -73,22 +74,20 @@ export function nanoVlmModel(folder: string, json: Record<string, unknown>, opti
     source,
   );
   checkSizes(config, source);
+  const { tiedHead } = language;
   const kernel = [nano.vit_hidden_dim, 3, nano.vit_patch_size, nano.vit_patch_size];
   return {
     modelType: 'nanovlm',
     config,
     tokenizer: tokenizerOf(folder, source, nano, options),
-    openWeights: () => {
-      const files = WeightFiles.open(folder);
-      return sourceAs(files, nano.lm_tie_weights ? withTable(files) : files);
-    },
+    openWeights: () => WeightFiles.open(folder),
     rules: [
       ...nested(visionRules(nano.vit_n_blocks, kernel), 'vision.encoders.0.vit.', 'vision_encoder.'),
       ...layer('projector.layers.0', 'MP.proj', false),
-      ...language.rules.map(({ ours, theirs }) => same(ours, nanoName(theirs[0]!))),
+      ...language.rules.map(nanoRule),
     ],
-    ignorable: (key) =>
-      key === 'decoder.rotary_embd.inv_freq' || (nano.lm_tie_weights && key === 'decoder.head.weight'),
+    leftovers: (key) => (key === 'decoder.rotary_embd.inv_freq' ? rotaryTable(language.config) : undefined),
+    tiedHead: tiedHead && { table: nanoRule(tiedHead.table), head: nanoRule(tiedHead.head) },
   };
 }
 
@@ -164,12 +163,6 @@ function tokenizerOf(folder: string, source: string, nano: NanoConfig, options: 
   });
 }
 
-/** Of two tied tensors safetensors keeps the first by name, which is the head. */
-const withTable = (files: TensorSource): TensorSource =>
-  files.keys.includes('decoder.token_embedding.weight')
-    ? files
-    : renamed(files, (key) => (key === 'decoder.head.weight' ? 'decoder.token_embedding.weight' : key));
-
 const visionRules = (numBlocks: number, kernel: readonly number[]): KeyRule[] => [
   same('pos_embed', 'patch_embedding.position_embedding'),
   reshaped('patch_embed.proj.weight', 'patch_embedding.conv.weight', kernel),
@@ -184,6 +177,9 @@ const visionRules = (numBlocks: number, kernel: readonly number[]): KeyRule[] =>
   ]).flat(),
   ...layer('norm', 'layer_norm'),
 ];
+
+/** The rule of a Llama's tensor by nanoVLM's name. */
+const nanoRule = ({ ours, theirs }: KeyRule): KeyRule => same(ours, nanoName(theirs[0]!));
 
 /** transformers' name of a Llama's tensor as nanoVLM has it. */
 const nanoName = (key: string): string =>

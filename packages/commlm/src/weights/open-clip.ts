@@ -9,8 +9,9 @@ import { CLIP_MEAN, CLIP_STD } from '../config/presets.js';
 import type { EncoderPlan } from './encoder-plan.js';
 import { HfSide, readFolderJson, readForeign } from './hf-config.js';
 import { type KeyRule, layer, prefixed, reshaped, same, type TensorSource, within } from './key-rules.js';
+import { type Leftovers, notRun } from './leftover.js';
 import { timmVit } from './timm.js';
-import { timmIgnorable, timmRules } from './timm-rules.js';
+import { timmLeftovers, timmRules } from './timm-rules.js';
 
 /** The file that makes a folder one of open_clip. */
 export const OPEN_CLIP_CONFIG = 'open_clip_config.json';
@@ -74,14 +75,14 @@ export function openClipEncoder(folder: string, files: TensorSource): EncoderPla
     const architecture = vision.timm_model_name;
     const trunk = within(files, prefix);
     const { type, vit, spelling } = timmVit({ architecture, args: {}, imageSize: vision.image_size }, trunk);
-    const ignorable = (key: string): boolean =>
-      key.startsWith(prefix) ? timmIgnorable(key.slice(prefix.length)) : besideTower(key);
-    return { type, vit, image, source: files, rules: () => prefixed(timmRules(vit, spelling), prefix), ignorable };
+    const leftovers: Leftovers = (key) =>
+      key.startsWith(prefix) ? timmLeftovers(key.slice(prefix.length)) : besideTower(key);
+    return { type, vit, image, source: files, rules: () => prefixed(timmRules(vit, spelling), prefix), leftovers };
   }
   const vit = towerConfig(vision, model.quick_gelu === true);
-  const ignorable = (key: string): boolean => besideTower(key) || (!vit.finalNorm && key.startsWith('visual.ln_post.'));
+  const leftovers: Leftovers = (key) => besideTower(key) ?? notRun(!vit.finalNorm && key.startsWith('visual.ln_post.'));
   const type = vit.preNorm ? 'clip' : 'vit';
-  return { type, vit, image, source: files, rules: () => prefixed(openClipRules(vit), 'visual.'), ignorable };
+  return { type, vit, image, source: files, rules: () => prefixed(openClipRules(vit), 'visual.'), leftovers };
 }
 
 function openClipImage(
@@ -129,19 +130,21 @@ function towerConfig(vision: VisionCfg, quickGelu: boolean): ViTConfig {
 }
 
 /** Stored beside the image tower, not part of it: the text half, projections and pooling, temperature. */
-const besideTower = (key: string): boolean =>
-  /^(text|transformer|token_embedding|ln_final|text_projection|text_decoder|visual\.head|visual\.attn_pool\w*)\./.test(
-    key,
-  ) ||
-  [
-    'text_projection',
-    'positional_embedding',
-    'logit_scale',
-    'logit_bias',
-    'attn_mask',
-    'visual.proj',
-    'cls_emb',
-  ].includes(key);
+const besideTower: Leftovers = (key) =>
+  notRun(
+    /^(text|transformer|token_embedding|ln_final|text_projection|text_decoder|visual\.head|visual\.attn_pool\w*)\./.test(
+      key,
+    ) ||
+      [
+        'text_projection',
+        'positional_embedding',
+        'logit_scale',
+        'logit_bias',
+        'attn_mask',
+        'visual.proj',
+        'cls_emb',
+      ].includes(key),
+  );
 
 /** Our names and OpenAI's, below `visual.`. */
 export function openClipRules(vit: ViTConfig): KeyRule[] {

@@ -1,17 +1,22 @@
 /** Opens a whole model of any layout by what its config.json says. */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { type LoadedComm, readCommConfig } from './comm-folder.js';
+import { refuseQuantisedConfig } from './foreign-quantization.js';
 import { readFolderJson } from './hf-config.js';
 import { same } from './key-rules.js';
+import { NO_LEFTOVERS } from './leftover.js';
 import { llavaModel } from './llava.js';
 import { originalLlavaModel } from './llava-original.js';
 import { withLora } from './lora.js';
+import { ADAPTER_CONFIG } from './lora-config.js';
 import { isNanoVlm, nanoVlmModel } from './nanovlm.js';
 import { isPrismatic, prismaticModel } from './prismatic.js';
 import { buildComm, fillModel } from './quantise.js';
 import { shikraModel } from './shikra.js';
+import { keysOf, settleHead } from './tied-head.js';
 import { WeightFiles } from './weight-files.js';
 import type { OpenModelOptions, WholeModel } from './whole-model.js';
 
@@ -29,6 +34,9 @@ const adapters: Readonly<Record<string, Adapter>> = {
 const isOriginalLlava = (json: Record<string, unknown>): boolean =>
   json['text_config'] === undefined && json['mm_vision_tower'] !== undefined;
 
+const TABLE = 'language_model.model.embed_tokens.weight';
+const HEAD = 'language_model.lm_head.weight';
+
 /** Our own folder, whose keys are ours. */
 function commModel(folder: string): WholeModel {
   const config = readCommConfig(folder);
@@ -41,7 +49,8 @@ function commModel(folder: string): WholeModel {
     tokenizer: folder,
     openWeights: () => WeightFiles.open(folder),
     rules,
-    ignorable: () => false,
+    leftovers: NO_LEFTOVERS,
+    tiedHead: config.textConfig.tieWordEmbeddings ? { table: same(TABLE, TABLE), head: same(HEAD, HEAD) } : undefined,
   };
 }
 
@@ -59,14 +68,46 @@ function adapterOf(json: Record<string, unknown>): Adapter | undefined {
 
 /** Config and layout of a model folder; throws a CommError for a type that is not known. No weights are read. */
 export function describeModel(folder: string, options: OpenModelOptions = {}): WholeModel {
+  refuseAdapterBeside(folder, options);
   const whole = describeFolder(folder, options);
   const { lora } = options;
-  return lora === undefined ? whole : { ...whole, openWeights: () => withLora(whole.openWeights(), lora) };
+  return settledModel(lora === undefined ? whole : withAdapter(whole, lora));
+}
+
+function withAdapter(whole: WholeModel, lora: string): WholeModel {
+  const { tiedHead } = whole;
+  const used = new Set([...whole.rules.flatMap(({ theirs }) => theirs), ...(tiedHead ? keysOf(tiedHead) : [])]);
+  const target = { tiedHead, isUsed: (key: string) => used.has(key) };
+  return { ...whole, openWeights: () => withLora(whole.openWeights(), lora, target) };
+}
+
+/** The model with its head as the stored weights have it. */
+function settledModel(whole: WholeModel): WholeModel {
+  const { tiedHead, config } = whole;
+  if (tiedHead === undefined) return whole;
+  const source = whole.openWeights();
+  try {
+    const { rules, leftovers, isTied } = settleHead(source, tiedHead, whole);
+    const textConfig = { ...config.textConfig, tieWordEmbeddings: isTied };
+    return { ...whole, rules, leftovers, config: { ...config, textConfig }, tiedHead: undefined };
+  } finally {
+    source.close();
+  }
+}
+
+/** transformers would put an adapter that lies in a model's folder into the model; here it has to be named. */
+function refuseAdapterBeside(folder: string, { lora }: OpenModelOptions): void {
+  if (!existsSync(join(folder, ADAPTER_CONFIG)) || lora !== undefined) return;
+  throw new CommError(`${folder} holds a LoRA adapter (${ADAPTER_CONFIG}).`, {
+    code: 'weights/adapter-beside',
+    fix: 'Name the model that it was made for with --model and the adapter with --lora, or move the adapter away if it is merged already.',
+  });
 }
 
 function describeFolder(folder: string, options: OpenModelOptions): WholeModel {
   const json = readFolderJson(folder, 'config.json');
   if (json['model_type'] === 'comm') return commModel(folder);
+  refuseQuantisedConfig(json, join(folder, 'config.json'));
   const adapter = adapterOf(json);
   if (adapter !== undefined) return adapter(folder, json, options);
   const type = String(json['model_type']);
@@ -96,7 +137,7 @@ export function openModel(folder: string, options: OpenModelOptions = {}): Loade
     const checkFinite = options.checkFinite ?? source.numBytes <= CHECKED_BYTES;
     fillModel(
       model,
-      { source, rules: whole.rules, ignorable: whole.ignorable },
+      { source, rules: whole.rules, leftovers: whole.leftovers },
       { format, device, onWeight, checkFinite },
     );
     const [first] = whole.rules.find(({ ours }) => ours.startsWith('projector.'))!.theirs;

@@ -1,38 +1,25 @@
-/** How a whole model wants its pictures: the processor's file of its folder, in the older or the newer place. */
+/** How a folder wants its pictures: the processor's file, in the newer or the older place. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ImageConfig } from '../config/model.js';
-import { parsePreprocessorConfig } from '../images/preprocess.js';
 import { readFolderJson } from './hf-config.js';
+import { processorConfig } from './processors.js';
 
-/** The colour that LLaVA pads with: the mean of the normalisation as bytes, cut off. */
-export const meanColor = (mean: ImageConfig['mean']): [number, number, number] => [
-  Math.trunc(mean[0] * 255),
-  Math.trunc(mean[1] * 255),
-  Math.trunc(mean[2] * 255),
-];
-
-/** Fields of `preprocessor_config.json`, or of the part of `processor_config.json` that newer versions write; undefined without either. */
-export function readPictureJson(folder: string): { json: Record<string, unknown>; source: string } | undefined {
-  for (const name of ['preprocessor_config.json', 'processor_config.json']) {
-    if (!existsSync(join(folder, name))) continue;
-    const whole = readFolderJson(folder, name);
-    const json = name === 'processor_config.json' ? whole['image_processor'] : whole;
+/** Where the fields of a processor lie: newer versions write all processors of a model into one file. */
+function pictureJson(folder: string): { json: Record<string, unknown>; source: string } | undefined {
+  const [newer, older] = ['processor_config.json', 'preprocessor_config.json'];
+  if (existsSync(join(folder, newer))) {
+    const { image_processor: json } = readFolderJson(folder, newer);
     if (typeof json === 'object' && json !== null) {
-      return { json: json as Record<string, unknown>, source: join(folder, name) };
+      return { json: json as Record<string, unknown>, source: join(folder, newer) };
     }
   }
-  return undefined;
+  if (!existsSync(join(folder, older))) return undefined;
+  return { json: readFolderJson(folder, older), source: join(folder, older) };
 }
 
-/** The preparation of a folder; without a file, `usual`, which is the encoder's own way. */
-export function readPictureConfig(folder: string, usual: ImageConfig): ImageConfig {
-  const found = readPictureJson(folder);
-  if (found === undefined) return usual;
-  const { mean, std } = usual;
-  const config = parsePreprocessorConfig({ image_mean: mean, image_std: std, ...found.json }, found.source);
-  // LLaVA's own processor may pad to a square first; what follows then only resizes it.
-  return found.json['do_pad'] === true
-    ? { ...config, fit: 'pad', shortSide: null, padColor: meanColor(config.mean) }
-    : config;
+/** The preparation of a folder whose model has that type; without a file, `usual`. Throws a CommError for what is not supported. */
+export function readPictureConfig(folder: string, modelType: string, usual: ImageConfig): ImageConfig {
+  const found = pictureJson(folder);
+  return found === undefined ? usual : processorConfig(found.json, found.source, modelType);
 }

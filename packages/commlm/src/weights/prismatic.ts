@@ -17,7 +17,7 @@ import {
 import { readFolderJson, readForeign } from './hf-config.js';
 import { hfLanguageModel } from './hf-language.js';
 import { type KeyRule, layer, nested } from './key-rules.js';
-import { meanColor } from './picture-config.js';
+import { meanColor } from './processors.js';
 import { noTower, type VisionTower, visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
 import {
@@ -120,9 +120,10 @@ export function prismaticModel(folder: string, json: Record<string, unknown>, op
       ...projectorRules(projector),
       ...language.rules,
     ],
-    ignorable: (key) => {
+    tiedHead: language.tiedHead,
+    leftovers: (key) => {
       const i = places.findIndex((place) => key.startsWith(place));
-      return i < 0 ? language.ignorable(key) : towers[i]!.ignorable(key.slice(places[i]!.length));
+      return i < 0 ? language.leftovers(key) : towers[i]!.leftovers(key.slice(places[i]!.length));
     },
   };
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { io, manualSeed, nn, noGrad, randn, scope, type Tensor, tensor } from '@commlm/torch';
-import { expectNoLeak, maxRelDiff } from '@commlm/torch/testing';
+import { expectNoLeak, expectRounded, maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { Comm } from '../models/comm.js';
 import { smallComm } from '../models/sample-configs.js';
@@ -42,6 +42,9 @@ function logits(model: Comm): Tensor {
   );
 }
 
+/** Equal weights give equal logits up to the rounding of bf16: where mapped weights lie decides how kernels sum. */
+const expectSameLogits = (a: Tensor, b: Tensor): void => expectRounded(a, b, { dtype: 'bf16', steps: 10 });
+
 const relativeError = (a: Tensor, b: Tensor): number =>
   scope(() => a.sub(b).pow(2).sum().div(b.pow(2).sum()).sqrt().item());
 
@@ -65,7 +68,8 @@ test('a model is filled in int8: large matrices in 8 bits, the rest bf16, logits
   }
   scope(() => {
     const error = relativeError(logits(coarse), logits(exact));
-    assert.ok(error > 1e-4 && error < 0.05, `relative error ${error}`);
+    // Half a step of 8 bits is as coarse as bf16, and about ten products follow one another.
+    assert.ok(error > 1e-4 && error < roundingBound({ dtype: 'bf16', steps: 10 }), `relative error ${error}`);
   });
   exact.dispose();
   coarse.dispose();
@@ -79,7 +83,7 @@ test('an int8 folder opens as what was quantised while loading, by itself and by
       const other = model.stateDict();
       for (const [key, weight] of streamed.stateDict())
         assert.equal(maxRelDiff(other.get(key)!.to('f32'), weight.to('f32')), 0, key);
-      assert.equal(maxRelDiff(logits(model), logits(streamed)), 0);
+      expectSameLogits(logits(model), logits(streamed));
     });
     model.dispose();
   }
@@ -97,7 +101,7 @@ test('an int8 folder says so in its config, and is converted and saved as it is'
   for (const folder of [again, saved]) {
     const copy = loadCommFolder(folder).model;
     const first = loadCommFolder(int8).model;
-    scope(() => assert.equal(maxRelDiff(logits(copy), logits(first)), 0));
+    scope(() => expectSameLogits(logits(copy), logits(first)));
     copy.dispose();
     first.dispose();
   }

@@ -8,6 +8,7 @@ import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
 import { checkFinite } from './finite.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
+import type { Leftovers } from './leftover.js';
 
 /** One dtype for every floating-point weight, or `int8` for the large matrices with bf16 around them. */
 export type WeightFormat = DType | 'int8';
@@ -75,17 +76,17 @@ export interface FillOptions {
 export interface FillSource {
   readonly source: TensorSource;
   readonly rules: readonly KeyRule[];
-  readonly ignorable?: (key: string) => boolean;
+  readonly leftovers?: Leftovers;
 }
 
 /**
  * Fills a model of {@link buildComm}; missing, unexpected, misshaped tensors stop it with a CommError. What is in the right
  * format stays mapped. Gradients are off afterwards.
  */
-export function fillModel(model: Comm, { source, rules, ignorable }: FillSource, options: FillOptions): void {
+export function fillModel(model: Comm, { source, rules, leftovers }: FillSource, options: FillOptions): void {
   const state = model.stateDict();
   const shapes = new Map([...state].map(([key, { shape }]) => [key, shape] as const));
-  checkKeys(source, theirShapes(rules, state), ignorable);
+  checkKeys(source, theirShapes(rules, state), leftovers);
   checkStored(source, rules, state);
   const dtype = formatOf(model, options);
   const quantised =

@@ -12,6 +12,7 @@ import { readFolderJson, readForeign } from './hf-config.js';
 import { hfLanguageModel } from './hf-language.js';
 import { checkKeys, nested } from './key-rules.js';
 import { INSIDE, openWithTower, projectorRules } from './llava-original.js';
+import { withBoth } from './tied-head.js';
 import { addedTokenIds } from './token-files.js';
 import { visionTower } from './vision-tower.js';
 import { WeightFiles } from './weight-files.js';
@@ -77,7 +78,8 @@ export function shikraModel(folder: string, json: Record<string, unknown>, optio
       ...projectorRules({ kind: 'linear' }),
       ...language.rules,
     ],
-    ignorable: (key) => (key.startsWith(INSIDE) ? tower.ignorable(key.slice(INSIDE.length)) : language.ignorable(key)),
+    tiedHead: language.tiedHead,
+    leftovers: (key) => (key.startsWith(INSIDE) ? tower.leftovers(key.slice(INSIDE.length)) : language.leftovers(key)),
   };
 }
 
@@ -93,21 +95,32 @@ const TABLES = ['model.embed_tokens.weight', 'lm_head.weight'];
  */
 export function withBase(delta: WeightSource, baseFolder: string): WeightSource {
   const baseJson = readFolderJson(baseFolder, 'config.json');
+  const files = WeightFiles.open(baseFolder);
   const language = hfLanguageModel(baseJson, join(baseFolder, 'config.json'));
-  const base = WeightFiles.open(baseFolder);
+  // A Llama that ties its head was added to head and table alike.
+  const base = language.tiedHead === undefined ? files : withBoth(files, language.tiedHead);
+  const close = (): void => {
+    files.close();
+    delta.close();
+  };
   try {
-    const wanted = delta.keys.filter((key) => base.keys.includes(key));
-    const shapes = wanted.map((key) => [key, fittingShape(key, delta.info(key).shape, base.info(key).shape)] as const);
-    checkKeys(base, new Map(shapes), language.ignorable);
-    if (wanted.length === 0) {
+    const stored = new Set(base.keys);
+    const ofLlama = new Set([...stored, ...language.rules.flatMap(({ theirs }) => theirs)]);
+    const shapes = delta.keys
+      .filter((key) => ofLlama.has(key))
+      .map((key) => {
+        const { shape } = delta.info(key);
+        return [key, stored.has(key) ? fittingShape(key, shape, base.info(key).shape) : shape] as const;
+      });
+    checkKeys(base, new Map(shapes), language.leftovers);
+    if (shapes.length === 0) {
       throw new CommError(`${base.name} has no tensor in common with ${delta.name}.`, {
         code: 'weights/base',
         fix: 'Name the Llama that the delta was made from with --base.',
       });
     }
   } catch (error) {
-    base.close();
-    delta.close();
+    close();
     throw error;
   }
   const known = new Set(base.keys);
@@ -117,10 +130,7 @@ export function withBase(delta: WeightSource, baseFolder: string): WeightSource 
     info: (key) => delta.info(key),
     tensor: (key) => (known.has(key) ? sum(delta.tensor(key), base.tensor(key)) : delta.tensor(key)),
     numBytes: delta.numBytes,
-    close: () => {
-      base.close();
-      delta.close();
-    },
+    close,
   };
 }
 

@@ -1,6 +1,7 @@
 /** Names of timm's ViT and EVA models, in each of the ways that timm splits the same weights. */
 import type { ViTConfig } from '../config/model.js';
 import { joined, type KeyRule, layer, reshaped, same } from './key-rules.js';
+import { type Leftovers, notRun } from './leftover.js';
 
 /** Which of timm's spellings a checkpoint has; the arithmetic is the same. */
 export interface TimmSpelling {
@@ -70,4 +71,4 @@ export function timmRules(vit: ViTConfig, spelling: TimmSpelling = EVA_SPELLING)
 }
 
 /** Stored beside the encoder, not part of it: classifiers, the norm behind average pooling, attention pooling. */
-export const timmIgnorable = (key: string): boolean => /^(head|head_dist|fc_norm|attn_pool)\./.test(key);
+export const timmLeftovers: Leftovers = (key) => notRun(/^(head|head_dist|fc_norm|attn_pool)\./.test(key));

@@ -7,7 +7,7 @@ import type { EncoderPlan } from './encoder-plan.js';
 import { HfSide, readForeign } from './hf-config.js';
 import { checkKeys, type TensorSource } from './key-rules.js';
 import { type TimmFacts, timmFacts } from './timm-names.js';
-import { type TimmSpelling, timmIgnorable, timmRules } from './timm-rules.js';
+import { type TimmSpelling, timmLeftovers, timmRules } from './timm-rules.js';
 
 const positiveInt = z.int().positive();
 const Triple = z.tuple([z.number(), z.number(), z.number()]);
@@ -74,7 +74,7 @@ export function timmEncoder(json: Record<string, unknown>, source: string, files
     image: timmImage(pretrained, imageSize),
     source: files,
     rules: () => timmRules(vit, spelling),
-    ignorable: timmIgnorable,
+    leftovers: timmLeftovers,
   };
 }
 
@@ -176,7 +176,7 @@ function ropeOf({ rope }: TimmFacts, args: ModelArgs): PatchRopeConfig | undefin
 function shapeOf(files: TensorSource, key: string, ndim: number): readonly number[] {
   const shape = files.keys.includes(key) ? files.info(key).shape : [];
   // Only that one key is wanted: the rest is not unexpected yet.
-  if (shape.length !== ndim) checkKeys(files, new Map([[key, Array.from({ length: ndim }, () => 0)]]), () => true);
+  if (shape.length !== ndim) checkKeys(files, new Map([[key, Array.from({ length: ndim }, () => 0)]]), () => 'not run');
   return shape;
 }
 

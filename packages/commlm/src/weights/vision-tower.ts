@@ -6,8 +6,9 @@ import { CLIP_MEAN, CLIP_STD, clipViTL14 } from '../config/presets.js';
 import { openEncoderFiles } from './encoder-files.js';
 import type { EncoderPlan } from './encoder-plan.js';
 import { planEncoder } from './encoder-reader.js';
-import { CLIP_PREFIX, clipIgnorable, clipRules } from './hf-clip.js';
+import { CLIP_PREFIX, clipLeftovers, clipRules } from './hf-clip.js';
 import { type KeyRule, renamed, type TensorSource, withoutPrefix } from './key-rules.js';
+import type { Leftovers } from './leftover.js';
 import type { OpenModelOptions, WeightSource } from './whole-model.js';
 
 /** An encoder of a whole model. */
@@ -17,7 +18,7 @@ export interface VisionTower {
   /** What its own processor says. */
   readonly image: ImageConfig;
   readonly rules: () => KeyRule[];
-  readonly ignorable: (key: string) => boolean;
+  readonly leftovers: Leftovers;
   /** The encoder's tensors by the names of the rules, from a checkpoint that nests them in one way or another. */
   readonly named: (inside: TensorSource) => TensorSource;
   /** Opens its own folder, names below `theirs`; undefined where only the config is known. */
@@ -46,7 +47,7 @@ export function visionTower(source: string, name: string, index: number, options
     vit,
     image: { size, fit: 'crop', shortSide: size, padColor: null, resample: 'bicubic', ...norm },
     rules: () => clipRules(vit),
-    ignorable: clipIgnorable,
+    leftovers: clipLeftovers,
     named: (inside) => withoutPrefix(inside, CLIP_PREFIX),
     open: undefined,
   };
@@ -62,7 +63,7 @@ export const noTower = (source: string, name: string): CommError =>
 function fromFolder(folder: string): VisionTower {
   const plan = (files: TensorSource): EncoderPlan => planEncoder(folder, files);
   using described = openEncoderFiles(folder);
-  const { type, vit, image, rules, ignorable } = plan(described);
+  const { type, vit, image, rules, leftovers } = plan(described);
   const open = (theirs: string): WeightSource => {
     const files = openEncoderFiles(folder);
     const named = renamed(plan(files).source, (key) => theirs + key);
@@ -75,7 +76,7 @@ function fromFolder(folder: string): VisionTower {
       close: () => files[Symbol.dispose](),
     };
   };
-  return { type, vit, image, rules, ignorable, named: (inside) => plan(inside).source, open };
+  return { type, vit, image, rules, leftovers, named: (inside) => plan(inside).source, open };
 }
 
 const bytesOf = (source: TensorSource): number =>

@@ -77,6 +77,7 @@ test('what is no set of weights is refused by name', () => {
     [broken, 'weights/missing-file', /pytorch_model-00002-of-00002\.bin is missing/],
     [damaged, 'weights/bad-file', /pytorch_model\.bin/],
     [join(golden, 'no-tensors'), 'weights/bad-file', /holds no named tensors/],
+    [join(golden, 'two-states'), 'weights/bad-file', /two state dicts, 'state_dict' and 'model'/],
     [folderWith(), 'weights/missing-file', /no weights/],
     [folderWith('a.safetensors', 'b.safetensors'), 'weights/ambiguous', /a\.safetensors, b\.safetensors/],
   ];

@@ -2,16 +2,20 @@
  * Weights of a model folder as one set of names, whatever files they lie in: safetensors or torch files, single or in
  * shards with an index. Only headers are read; tensors are mapped.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type DType, io, type Tensor, TorchError } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
+import { readError, readJson } from '../files/read.js';
+import { unreadDtype } from './foreign-quantization.js';
 
 /** Single files and indexes of shards, the preferred one first. */
 const SAFETENSORS = { single: 'model.safetensors', index: 'model.safetensors.index.json' };
 const TORCH = { single: 'pytorch_model.bin', index: 'pytorch_model.bin.index.json' };
 const IS_SAFETENSORS = /\.safetensors$/;
 const IS_TORCH = /\.(bin|pt|pth)$/;
+/** A shard is a file beside its index, never a path that leads elsewhere. */
+const IS_SHARD = /^[\w-][\w.-]*\.(safetensors|bin|pt|pth)$/;
 /** Files with a tensor file's ending that are not the weights of a model. */
 const OTHER_FILES = /^(adapter_|mm_projector|non_lora_trainables|optimizer|scheduler|scaler|rng_state|training_args)/;
 /** Keys below which trainers put the state dict, beside an epoch or the state of an optimiser. */
@@ -22,6 +26,8 @@ interface WeightFile {
   readonly path: string;
   readonly keys: readonly string[];
   info(key: string): { readonly dtype: DType; readonly shape: readonly number[] };
+  /** The file's own name of the dtype. */
+  storedAs(key: string): string;
   tensor(key: string): Tensor;
   close(): void;
 }
@@ -55,7 +61,9 @@ export class WeightFiles {
    * shards, or the only other file of that kind. Throws a CommError for missing, malformed or inconsistent files.
    */
   static open(path: string): WeightFiles {
-    if (statSync(path, { throwIfNoEntry: false })?.isFile()) return new WeightFiles(path, [openFile(path)]);
+    // Whatever is no folder is opened as a file, which says what it is.
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === false)
+      return new WeightFiles(path, [openFile(path)]);
     for (const { single, index } of [SAFETENSORS, TORCH]) {
       const file = join(path, single);
       if (existsSync(file)) return new WeightFiles(file, [openFile(file)]);
@@ -92,9 +100,15 @@ export class WeightFiles {
     return this.#fileOf.has(key);
   }
 
-  /** Dtype and shape without reading the tensor. */
+  /** Dtype and shape without reading the tensor. Throws a CommError for a dtype that no number here has. */
   info(key: string): { readonly dtype: DType; readonly shape: readonly number[] } {
-    return this.#fileOf.get(key)!.info(key);
+    const file = this.#fileOf.get(key)!;
+    try {
+      return file.info(key);
+    } catch (error) {
+      if (!(error instanceof TorchError)) throw error;
+      throw unreadDtype(file.path, key, file.storedAs(key));
+    }
   }
 
   /** The tensor, mapped from its file. */
@@ -143,7 +157,7 @@ class TorchWeights implements WeightFile {
   constructor(file: io.TorchFile) {
     this.path = file.path;
     this.#file = file;
-    this.#prefix = stateDictPath(file.value)
+    this.#prefix = stateDictPath(file.value, file.path)
       .map((name) => `${name}.`)
       .join('');
     this.keys = file.keys
@@ -156,6 +170,10 @@ class TorchWeights implements WeightFile {
     return this.#file.info(this.#prefix + key);
   }
 
+  storedAs(key: string): string {
+    return this.#file.storedAs(this.#prefix + key);
+  }
+
   tensor(key: string): Tensor {
     return this.#file.tensor(this.#prefix + key);
   }
@@ -166,12 +184,18 @@ class TorchWeights implements WeightFile {
 }
 
 /** Keys that lead to the state dict: none where tensors lie at the top. */
-function stateDictPath(root: unknown): string[] {
+function stateDictPath(root: unknown, file: string): string[] {
   const path: string[] = [];
   for (let value = root; value instanceof Map && path.length < 4; ) {
     if ([...value.values()].some((entry) => entry instanceof io.TorchFileTensor)) break;
-    const wrapper = WRAPPERS.find((name) => (value as Map<unknown, unknown>).get(name) instanceof Map);
+    const held = value;
+    const [wrapper, other] = WRAPPERS.filter((name) => held.get(name) instanceof Map);
     if (wrapper === undefined) break;
+    if (other !== undefined) {
+      throw new TorchError(
+        `${file} holds two state dicts, '${wrapper}' and '${other}', and which one is meant is not known`,
+      );
+    }
     path.push(wrapper);
     value = value.get(wrapper);
   }
@@ -182,18 +206,18 @@ function openFile(path: string): WeightFile {
   try {
     return IS_TORCH.test(path) ? new TorchWeights(io.openTorchFile(path)) : io.openSafetensors(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const why =
-      code === 'ENOENT'
-        ? `${path} is missing`
-        : error instanceof TorchError
-          ? error.message
-          : `${path} cannot be read: ${(error as Error).message}`;
-    throw new CommError(`${why.replace(/\.$/, '')}.`, {
-      code: code === 'ENOENT' ? 'weights/missing-file' : 'weights/bad-file',
-      fix: 'Get the file again.',
-      cause: error,
-    });
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') {
+      throw new CommError(`${path} is missing.`, { code: 'weights/missing-file', fix: 'Get the file again.' });
+    }
+    // A range is what the engine says where a damaged file asks for more than it can hold.
+    if (error instanceof TorchError || error instanceof RangeError) {
+      throw new CommError(`${error.message.replace(/\.$/, '')}.`, {
+        code: 'weights/bad-file',
+        fix: 'Get the file again.',
+        cause: error,
+      });
+    }
+    throw readError(error, path, 'weights');
   }
 }
 
@@ -210,29 +234,36 @@ function onlyFile(folder: string): string {
       });
     }
   }
+  refuseOtherContents(folder);
   throw new CommError(`There are no weights in ${folder} (${SAFETENSORS.single} is missing).`, {
     code: 'weights/missing-file',
     fix: `Put ${SAFETENSORS.single} or ${TORCH.single}, or shards with their index, beside config.json.`,
   });
 }
 
-function readWeightMap(index: string): Map<string, string> {
-  const bad = (cause?: unknown): CommError =>
-    new CommError(`${index} is not an index of weight files.`, {
-      code: 'weights/index',
-      fix: 'Get the file again.',
-      cause,
-    });
-  let map: unknown;
-  try {
-    map = (JSON.parse(readFileSync(index, 'utf8')) as { weight_map?: unknown } | null)?.weight_map;
-  } catch (error) {
-    throw bad(error);
+/** Throws a CommError that names what a folder without weights holds in their place. */
+function refuseOtherContents(folder: string): void {
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  const refuse = (what: string, fix: string): never => {
+    throw new CommError(`${folder} holds ${what}, and no weights of a model.`, { code: 'weights/missing-file', fix });
+  };
+  const gguf = names.find((name) => name.endsWith('.gguf'));
+  if (gguf !== undefined) refuse(`a GGUF file (${gguf}), which is not read`, 'Get the model in safetensors.');
+  if (names.includes('adapter_config.json')) {
+    refuse('a LoRA adapter', 'Name the model that it was made for with --model, and this folder with --lora.');
   }
+  if (names.includes('mm_projector.bin')) {
+    refuse('a projector alone (mm_projector.bin)', 'Name the folder of the whole model.');
+  }
+}
+
+function readWeightMap(index: string): Map<string, string> {
+  const bad = (): CommError =>
+    new CommError(`${index} is not an index of weight files.`, { code: 'weights/index', fix: 'Get the file again.' });
+  const map = (readJson(index, { what: 'the index of the weights' }) as { weight_map?: unknown } | null)?.weight_map;
   if (typeof map !== 'object' || map === null) throw bad();
   const entries = Object.entries(map);
-  // A shard is a file beside the index, never a path that leads elsewhere.
-  if (entries.length === 0 || !entries.every(([, file]) => typeof file === 'string' && /^[\w.-]+$/.test(file)))
+  if (entries.length === 0 || !entries.every(([, file]) => typeof file === 'string' && IS_SHARD.test(file)))
     throw bad();
   return new Map(entries as [string, string][]);
 }

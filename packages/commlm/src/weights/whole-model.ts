@@ -3,7 +3,9 @@ import type { Device } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { type KeyRule, type TensorSource, within } from './key-rules.js';
+import type { Leftovers } from './leftover.js';
 import type { WantedFormat } from './quantise.js';
+import type { TiedHead } from './tied-head.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {
@@ -38,8 +40,10 @@ export interface WholeModel {
   readonly tokenizer: string;
   readonly openWeights: () => WeightSource;
   readonly rules: readonly KeyRule[];
-  /** Keys, as the source names them, that may be left over. */
-  readonly ignorable: (key: string) => boolean;
+  /** Tensors, by the source's names, that no rule reads and that may be there. */
+  readonly leftovers: Leftovers;
+  /** Where the head would be that the config ties to the embedding; undefined where it does not. */
+  readonly tiedHead: TiedHead | undefined;
 }
 
 /** Most blocks of one tower: far above any published model, far below what would hang on a damaged config. */

@@ -1,5 +1,6 @@
 /** Reading pieces of a file by position, every one checked against the file's end. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { openRegularFile, refuseStandIn } from '../files.js';
 
 /** Throws the reader's own error about a damaged file. */
 export type Fail = (why: string) => never;
@@ -7,21 +8,22 @@ export type Fail = (why: string) => never;
 /** Bytes fetched at once when single bytes are asked for. */
 const WINDOW_BYTES = 64 * 1024;
 
-/** An open file; {@link FileReader.close} it. */
+/** An open file; {@link FileReader.close} it. A pipe, a device and a stand-in for the file (`FileFault`) are refused. */
 export class FileReader {
   readonly size: number;
   readonly #fd: number;
   readonly #fail: Fail;
 
   constructor(path: string, fail: Fail) {
-    this.#fd = openSync(path, 'r');
+    this.#fd = openRegularFile(path);
     this.#fail = fail;
-    const facts = fstatSync(this.#fd);
-    if (!facts.isFile()) {
+    try {
+      refuseStandIn(path, this.#fd);
+      this.size = fstatSync(this.#fd).size;
+    } catch (error) {
       closeSync(this.#fd);
-      fail('it is not a regular file');
+      throw error;
     }
-    this.size = facts.size;
   }
 
   /** `length` bytes from `position`; fails where the file is shorter. */

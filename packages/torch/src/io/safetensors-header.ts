@@ -52,6 +52,9 @@ export const DTYPES: Readonly<Record<string, DType>> = Object.fromEntries(
 /** The largest header that is accepted, the limit of the reference implementation. */
 export const MAX_HEADER_BYTES = 100_000_000;
 
+/** Most tensors of one file; the largest mixtures of experts have about 100,000 in all their files. */
+export const MAX_TENSORS = 200_000;
+
 /** Bytes before the JSON: its length as u64, little-endian. */
 export const LENGTH_BYTES = 8;
 
@@ -84,6 +87,8 @@ export function parseHeader(text: string, dataBytes: number, path: string): Head
   } catch (error) {
     fail(`its header is not JSON (${(error as Error).message})`);
   }
+  const names = Object.keys(json as Record<string, unknown>);
+  if (names.length > MAX_TENSORS) fail(`it has ${names.length} tensors, more than the ${MAX_TENSORS} that are read`);
   const duplicate = findDuplicateKey(text);
   if (duplicate !== undefined) fail(`its header has the key "${duplicate}" twice`);
 

@@ -1,5 +1,6 @@
 /** Safetensors: Python's files, round trips of every dtype, and files that must be refused. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import {
   existsSync,
   mkdirSync,
@@ -214,6 +215,22 @@ test('tiny, truncated and absent files, and bytes that are no UTF-8, are refused
   truncateSync(path, statSync(path).size - 1);
   assert.throws(() => io.openSafetensors(path), /truncated/);
   assert.throws(() => io.openSafetensors(join(folder, 'nothing')), { code: 'ENOENT' });
+});
+
+test('a pipe, a device and what stands in for the file are refused at once', {
+  skip: process.platform === 'win32',
+}, () => {
+  const pipe = join(folder, 'pipe.safetensors');
+  execFileSync('mkfifo', [pipe]);
+  const pointer = join(folder, 'pointer.safetensors');
+  writeFileSync(pointer, `version https://git-lfs.github.com/spec/v1\noid sha256:${'0'.repeat(64)}\nsize 360984\n`);
+  for (const [path, why] of [
+    [pipe, 'is a named pipe, not a file'],
+    ['/dev/zero', 'is a device, not a file'],
+    [pointer, 'is a Git LFS pointer, not the file itself'],
+  ] as const) {
+    assert.throws(() => io.openSafetensors(path), { name: 'FileFault', message: `${path} ${why}` });
+  }
 });
 
 test('valid corner cases are read: no tensors, padding, entries in any order, empty tensors anywhere', () => {

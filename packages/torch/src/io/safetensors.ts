@@ -3,13 +3,15 @@
  * Files of any size: nothing is ever held in one Buffer. Tensors made from a map are private copies on write, so
  * changing one never changes the file; cutting a file short while it is mapped ends the process, as with any map.
  */
-import { closeSync, fstatSync, openSync, readSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import type { DType } from '../dtype.js';
 import { TorchError } from '../errors.js';
 import { writeWhole } from '../files.js';
 import { op } from '../ops.js';
 import { keep, scope } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
+import { FileReader } from './file-reader.js';
+import { withOwnVersion } from './own-version.js';
 import {
   byteLength,
   DTYPE_NAMES,
@@ -67,6 +69,11 @@ export class SafetensorsFile {
     return { dtype: this.#dtype(key, dtypeName), shape };
   }
 
+  /** The format's own name of a tensor's dtype, e.g. 'F8_E4M3': also of those that the engine does not have. */
+  storedAs(key: string): string {
+    return this.#entry(key).dtypeName;
+  }
+
   /**
    * A tensor over the mapped file; its bytes are read when they are first used.
    * @throws TorchError for an unknown name, a dtype that the engine does not have, or a closed file.
@@ -81,7 +88,7 @@ export class SafetensorsFile {
       const bytes = this.#mapped().slice(0, first, first + (end - begin));
       // A view of wider elements has to start at a multiple of their size; the format does not promise that.
       const aligned = first % itemBytes(dtypeName) === 0 ? bytes : bytes.clone();
-      return viewDtypeOp(aligned, dtype).view(...shape);
+      return withOwnVersion(viewDtypeOp(aligned, dtype).view(...shape));
     });
   }
 
@@ -118,7 +125,8 @@ export class SafetensorsFile {
 
 /**
  * Opens a safetensors file: reads and checks its header, maps its bytes when the first tensor is asked for.
- * @throws TorchError where the file breaks the format; the file system's error where it cannot be read.
+ * @throws TorchError where the file breaks the format; FileFault for a pipe, a device, a folder, or a pointer or page in the
+ * place of the file; the file system's error where it cannot be read.
  */
 export function openSafetensors(path: string): SafetensorsFile {
   return new SafetensorsFile(path);
@@ -158,31 +166,21 @@ export function writeSafetensors(
 }
 
 function readHeader(path: string): { header: Header; dataStart: number; fileBytes: number } {
-  const fd = openSync(path, 'r');
+  const file = new FileReader(path, (why) => malformed(path, why));
   try {
-    const fileBytes = fstatSync(fd).size;
+    const fileBytes = file.size;
     if (fileBytes < LENGTH_BYTES) malformed(path, `it has ${fileBytes} bytes, too few for a header`);
-    const headerBytes = readAt(fd, 0, LENGTH_BYTES, path).readBigUInt64LE();
+    const headerBytes = file.read(0, LENGTH_BYTES).readBigUInt64LE();
     if (headerBytes > BigInt(MAX_HEADER_BYTES)) {
       malformed(path, `its header claims ${headerBytes} bytes, more than the ${MAX_HEADER_BYTES} that are allowed`);
     }
     const dataStart = LENGTH_BYTES + Number(headerBytes);
     if (dataStart > fileBytes) malformed(path, `its header claims ${headerBytes} bytes, the file has ${fileBytes}`);
-    const bytes = readAt(fd, LENGTH_BYTES, Number(headerBytes), path);
+    const bytes = file.read(LENGTH_BYTES, Number(headerBytes));
     return { header: parseHeader(decodeUtf8(bytes, path), fileBytes - dataStart, path), dataStart, fileBytes };
   } finally {
-    closeSync(fd);
+    file.close();
   }
-}
-
-function readAt(fd: number, position: number, length: number, path: string): Buffer {
-  const bytes = Buffer.alloc(length);
-  for (let done = 0; done < length; ) {
-    const read = readSync(fd, bytes, done, length - done, position + done);
-    if (read === 0) malformed(path, 'it ended while it was being read');
-    done += read;
-  }
-  return bytes;
 }
 
 function decodeUtf8(bytes: Buffer, path: string): string {

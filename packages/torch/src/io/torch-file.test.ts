@@ -337,6 +337,12 @@ test('damaged zip directories, compressed and foreign files are refused', () => 
   oneLine(written(Buffer.from('{"a": 1}')), /neither as a zip file nor as a pickle/);
   oneLine(written(Buffer.from('\x80\x02K\x01.', 'latin1')), /magic number is wrong/);
   oneLine(written(Buffer.alloc(0)), /neither as a zip/);
-  oneLine(folder, /not a regular file/);
+  assert.throws(() => io.openTorchFile(folder), { name: 'FileFault', kind: 'folder' });
+  const page = join(folder, 'page.pt');
+  writeFileSync(page, '<!DOCTYPE html><html></html>');
+  assert.throws(() => io.openTorchFile(page), {
+    name: 'FileFault',
+    message: `${page} is an HTML page, not the file itself`,
+  });
   assert.throws(() => io.openTorchFile(join(folder, 'nothing.pt')), { code: 'ENOENT' });
 });

@@ -9,6 +9,7 @@ import { op } from '../ops.js';
 import { keep, scope } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
 import { ByteCursor, type Fail, FileReader } from './file-reader.js';
+import { withOwnVersion } from './own-version.js';
 import { isTuple, readPickle } from './pickle.js';
 import { type ElementType, isSize, StorageClass, StorageRef, type TensorPlace, torchGlobals } from './torch-globals.js';
 import { entryStart, looksLikeZip, readZipDirectory } from './zip-directory.js';
@@ -119,6 +120,11 @@ export class TorchFile {
     return { dtype: dtype ?? this.#unsupported(dtypeName), shape };
   }
 
+  /** torch's name of a tensor's dtype, e.g. 'torch.float8_e4m3fn': also of those that the engine does not have. */
+  storedAs(key: string): string {
+    return this.#tensor(key).dtypeName;
+  }
+
   /**
    * A tensor over the mapped file; its bytes are read when they are first used.
    * @throws TorchError for an unknown path, a dtype that the engine does not have, or a closed file.
@@ -158,7 +164,7 @@ export class TorchFile {
       const span = spanOf(shape, strides);
       this.#map ??= keep(fromFileOp(this.path, false, this.#fileBytes, 'u8'));
       const bytes = this.#map.slice(0, first, first + span * element.bytes);
-      return asStridedOp(viewDtypeOp(this.#aligned(bytes, first, element), dtype), shape, strides);
+      return withOwnVersion(asStridedOp(viewDtypeOp(this.#aligned(bytes, first, element), dtype), shape, strides));
     });
   }
 
@@ -172,7 +178,8 @@ export class TorchFile {
 /**
  * Opens a file of `torch.save`, in the zip format or the older one, without reading its tensors.
  * @throws TorchError in one line for a damaged or truncated file, and for one that holds Python objects other than data,
- * whose name it says; the file system's error where the file cannot be opened.
+ * whose name it says; FileFault for a pipe, a device, a folder, or a pointer or page in the place of the file; the file
+ * system's error where it cannot be opened.
  */
 export function openTorchFile(path: string): TorchFile {
   return new TorchFile(path);

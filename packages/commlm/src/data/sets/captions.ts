@@ -2,6 +2,7 @@
 import type { DataSetOf } from '../../config/data-sets.js';
 import { type Draft, type Drafts, eachRecord, textField } from '../draft.js';
 import { dataPlace, openJson, openJsonLines, openLines } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asObject, listField, stringField } from '../place.js';
 import type { Templates } from '../templates.js';
 import { loadTemplates } from '../templates.js';
@@ -72,7 +73,7 @@ export async function openFlickrCaptions(config: DataSetOf<'flickr-captions'>): 
 export async function openCaptionLines(config: DataSetOf<'caption-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('caption', config.templates);
-  return eachRecord(lines, (line, place, random) => {
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
     const caption = textField(line, 'caption', place);
     return captioned(textField(line, 'img_path', place), caption, templates, random);
   });

@@ -1,55 +1,107 @@
 /**
  * Chat messages, one conversation a line: `{messages: [{role, content}]}` with content as text or as OpenAI's parts, and
- * ms-swift's form with `images` and `objects: {ref, bbox}` for `<image>`, `<ref-object>` and `<bbox>` in the text.
+ * ms-swift's form with `images` and `objects: {ref, bbox}` for `<image>`, `<ref-object>` and `<bbox>` in the text. A message
+ * of the role `system` may stand first, and answers may be marked as not learned.
  */
 import type { DataSetOf } from '../../config/data-sets.js';
-import type { PixelBox } from '../../images/frames.js';
-import { asBox, type Drafts, eachRecord, type PictureName } from '../draft.js';
+import type { PixelBox, PixelPoint } from '../../images/frames.js';
+import { asBox, asPoint } from '../boxes.js';
+import { type Draft, type Drafts, eachRecord } from '../draft.js';
+import { openArrayOrLines } from '../json-records.js';
+import { type KeyCheck, refuseUnknown } from '../keys.js';
 import { asList, asObject, type JsonObject, listField, type Place, stringField } from '../place.js';
 import type { Mark, SampleTurn } from '../sample.js';
-import { openArrayOrLines, pairUp, placePicture } from './llava.js';
+import { pictureNames } from './llava.js';
+import {
+  isLearned,
+  type Message,
+  pairUp,
+  placePicture,
+  SAID,
+  SIZE_KEYS,
+  SWITCHES,
+  systemText,
+  withSizes,
+} from './messages.js';
+
+const RECORD_KEYS = ['messages', 'image', 'images', 'system', 'objects', ...SIZE_KEYS];
+const MESSAGE_KEYS = ['role', 'content', ...SWITCHES];
+const PART_KEYS = ['type', 'text', 'image_url'];
+const URL_KEYS = ['url', 'detail'];
+const OBJECT_KEYS = ['ref', 'bbox', 'bbox_type', 'image_id'];
+
+/** What is asked of the keys below a record. */
+interface Checks {
+  readonly message: KeyCheck;
+  readonly part: KeyCheck;
+  readonly url: KeyCheck;
+  readonly objects: KeyCheck;
+}
 
 /** Conversations: one sample for each. */
-export async function openChat({ file }: DataSetOf<'chat'>): Promise<Drafts> {
-  return eachRecord(openArrayOrLines(file), readChat);
-}
-
-function readChat(record: JsonObject, place: Place): { pictures: PictureName[]; turns: SampleTurn[] } {
-  const inParts: string[] = [];
-  const texts = listField(record, 'messages', place).map((value, i) => {
-    const at = place.at(`messages[${i}]`);
-    const message = asObject(value, at);
-    requireRole(stringField(message, 'role', at), i, at);
-    return contentText(message['content'], inParts, at);
-  });
-  const beside = imagesBeside(record, place);
-  if (beside.length > 0 && inParts.length > 0) {
-    throw place.error('pictures stand both in "images" and in the messages.', 'Keep one of the two.');
-  }
-  const names = [...inParts, ...beside];
-  const turns = placePicture(pairUp(texts, place), names.length);
-  return { pictures: names.map((name) => ({ name })), turns: fillObjects(turns, record, names.length, place) };
-}
-
-function requireRole(role: string, index: number, place: Place): void {
-  const wanted = index % 2 === 0 ? 'user' : 'assistant';
-  if (role === wanted) return;
-  throw place.error(
-    `the role is ${JSON.stringify(role)} where "${wanted}" is due.`,
-    role === 'system' ? "Remove it: the system text is the model's own." : 'user and assistant take turns, user first.',
+export async function openChat({ file, ignoreKeys }: DataSetOf<'chat'>): Promise<Drafts> {
+  const strict = (keys: readonly string[]): KeyCheck => refuseUnknown(keys, ignoreKeys, SAID);
+  const checks: Checks = {
+    message: strict(MESSAGE_KEYS),
+    part: strict(PART_KEYS),
+    url: strict(URL_KEYS),
+    objects: strict(OBJECT_KEYS),
+  };
+  return eachRecord(openArrayOrLines(file), refuseUnknown(RECORD_KEYS, ignoreKeys), (record, place) =>
+    readChat(record, place, checks),
   );
 }
 
+function readChat(record: JsonObject, place: Place, checks: Checks): Pick<Draft, 'pictures' | 'system' | 'turns'> {
+  const inParts: string[] = [];
+  let first: string | undefined;
+  const messages = listField(record, 'messages', place).flatMap((value, i): Message[] => {
+    const at = place.at(`messages[${i}]`);
+    const message = asObject(value, at);
+    checks.message(message, at);
+    const role = stringField(message, 'role', at);
+    const text = contentText(message['content'], inParts, at, checks);
+    if (i === 0 && role === 'system') {
+      first = text;
+      return [];
+    }
+    const wanted = (i - (first === undefined ? 0 : 1)) % 2 === 0 ? 'user' : 'assistant';
+    if (role !== wanted) {
+      throw at.error(
+        `the role is ${JSON.stringify(role)} where "${wanted}" is due.`,
+        'user and assistant take turns, user first; a system text stands before them.',
+      );
+    }
+    return [{ text, learned: isLearned(message, wanted === 'user' ? 'question' : 'answer', at) }];
+  });
+  const beside = pictureNames(record, place);
+  if (beside.length > 0 && inParts.length > 0) {
+    throw place.error('pictures stand both beside and in the messages.', 'Keep one of the two.');
+  }
+  const names = [...inParts, ...beside];
+  const turns = placePicture(pairUp(messages, place), names.length);
+  return {
+    pictures: withSizes(names, record, place),
+    system: systemText(record['system'], first, place),
+    turns: fillObjects(turns, record, names.length, place, checks.objects),
+  };
+}
+
 /** Text of a message; pictures in its parts become `<image>` and are added to `pictures`. */
-function contentText(content: unknown, pictures: string[], place: Place): string {
+function contentText(content: unknown, pictures: string[], place: Place, checks: Checks): string {
   if (typeof content === 'string') return content;
   const parts = asList(content, place.at('content')).map((value, i) => {
     const at = place.at(`content[${i}]`);
     const part = asObject(value, at);
     const type = stringField(part, 'type', at);
+    if (type !== 'text' && type !== 'image_url') {
+      throw at.error(`the part "${type}" is not known.`, 'Parts are text and image_url.');
+    }
+    checks.part(part, at);
     if (type === 'text') return stringField(part, 'text', at);
-    if (type !== 'image_url') throw at.error(`the part "${type}" is not known.`, 'Parts are text and image_url.');
-    const url = stringField(asObject(part['image_url'], at.at('image_url')), 'url', at);
+    const address = asObject(part['image_url'], at.at('image_url'));
+    checks.url(address, at);
+    const url = stringField(address, 'url', at);
     if (/^(?:https?|data):/.test(url)) {
       throw at.error(
         'the picture is an address or lies in the text.',
@@ -62,15 +114,6 @@ function contentText(content: unknown, pictures: string[], place: Place): string
   return parts.join('\n');
 }
 
-function imagesBeside(record: JsonObject, place: Place): string[] {
-  if (record['images'] === undefined) return [];
-  return listField(record, 'images', place).map((value, i) => {
-    const at = place.at(`images[${i}]`);
-    if (typeof value === 'string' && value !== '') return value;
-    return stringField(asObject(value, at), 'path', at);
-  });
-}
-
 const OBJECT_PLACE = /<ref-object>|<bbox>/g;
 
 /** ms-swift's `objects`: names for `<ref-object>`, pixels for `<bbox>`, each in order. */
@@ -79,15 +122,17 @@ function fillObjects(
   record: JsonObject,
   numPictures: number,
   place: Place,
+  check: KeyCheck,
 ): SampleTurn[] {
-  if (record['objects'] === undefined) return [...turns];
+  if ((record['objects'] ?? null) === null) return [...turns];
   const at = place.at('objects');
   const objects = asObject(record['objects'], at);
-  const names = objects['ref'] === undefined ? [] : listField(objects, 'ref', at);
-  const boxes = listField(objects, 'bbox', at).map((box, i) => boxOrPoint(box, at.at(`bbox[${i}]`)));
+  check(objects, at);
   if (objects['bbox_type'] !== undefined && objects['bbox_type'] !== 'real') {
     throw at.error(`"bbox_type" is ${JSON.stringify(objects['bbox_type'])}.`, 'Give boxes in pixels ("real").');
   }
+  const names = objects['ref'] === undefined ? [] : listField(objects, 'ref', at);
+  const boxes = objects['bbox'] === undefined ? [] : readBoxes(listField(objects, 'bbox', at), at);
   const pictureIds = objects['image_id'] === undefined ? undefined : listField(objects, 'image_id', at);
   let nextName = 0;
   let nextBox = 0;
@@ -109,20 +154,25 @@ function fillObjects(
       );
       return found.length === 2 ? '<points>' : '<boxes>';
     });
-  const filled = turns.map(({ question, answer }): SampleTurn => {
+  const filled = turns.map((turn): SampleTurn => {
     const marks: Mark[] = [];
-    return { question: fill(question, marks), answer: fill(answer, marks), marks };
+    return { ...turn, question: fill(turn.question, marks), answer: fill(turn.answer, marks), marks };
   });
   if (nextBox !== boxes.length) {
     throw at.error(`${boxes.length} boxes, but ${nextBox} <bbox> in the text.`, 'Give one box for each <bbox>.');
   }
+  if (nextName !== names.length) {
+    throw at.error(
+      `${names.length} names, but ${nextName} <ref-object> in the text.`,
+      'Give one for each <ref-object>.',
+    );
+  }
   return filled;
 }
 
-function boxOrPoint(value: unknown, place: Place): PixelBox | readonly [number, number] {
-  const numbers = asList(value, place);
-  if (numbers.length !== 2) return asBox(value, 'corners', place);
-  const [x, y] = numbers;
-  if (typeof x === 'number' && typeof y === 'number' && x >= 0 && y >= 0) return [x, y];
-  throw place.error('the point is not two numbers of zero or more.', 'Points are in pixels of the picture.');
+function readBoxes(values: readonly unknown[], place: Place): (PixelBox | PixelPoint)[] {
+  return values.map((value, i) => {
+    const at = place.at(`bbox[${i}]`);
+    return asList(value, at).length === 2 ? asPoint(value, at) : asBox(value, 'corners', at);
+  });
 }

@@ -1,8 +1,10 @@
 /** CLEVR: questions with the program that answers them, and scenes with the centre of every object. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelPoint } from '../../images/frames.js';
-import { asPoint, type Drafts, eachRecord, objectAt, pointsMark, textField } from '../draft.js';
+import { asPoint, pointsMark } from '../boxes.js';
+import { type Drafts, eachRecord, objectAt, textField } from '../draft.js';
 import { indexById, openJson, type Records } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asList, asObject, type Id, idField, type JsonObject, listField, type Place } from '../place.js';
 import type { Mark } from '../sample.js';
 import { loadTemplates } from '../templates.js';
@@ -14,7 +16,7 @@ export async function openClevr(config: DataSetOf<'clevr'>): Promise<Drafts> {
   const questions = openJson(config.questions).list('questions');
   const scenes = config.scenes === undefined ? undefined : new Scenes(openJson(config.scenes).list('scenes'));
   const templates = await loadTemplates(TASKS[config.answer], config.templates);
-  return eachRecord(questions, (record, place, random) => {
+  return eachRecord(questions, refuseContent(config.ignoreKeys), (record, place, random) => {
     const answer = textField(record, 'answer', place);
     const question = templates.draw(random, { '<question>': textField(record, 'question', place) });
     const pictures = [{ name: textField(record, 'image_filename', place) }];

@@ -1,25 +1,18 @@
 /** COCO's `instances.json` and captions: pictures by id, things of a picture, captions. */
 import type { DataSetOf } from '../../config/data-sets.js';
+import { CommError } from '../../config/errors.js';
 import type { PixelBox } from '../../images/frames.js';
-import {
-  boxesMark,
-  boxField,
-  type Draft,
-  type Drafts,
-  type PictureName,
-  type Size,
-  sizeOf,
-  textField,
-} from '../draft.js';
+import { boxesMark, boxField, sizeOf } from '../boxes.js';
+import { type Draft, type Drafts, type PictureName, textField } from '../draft.js';
 import { indexById, type JsonDocument, openJson, type Records } from '../json-records.js';
-import { ById, type Id, idField, type Place } from '../place.js';
+import { type KeyCheck, refuseContent } from '../keys.js';
+import { ById, type Id, idField, type JsonObject, type Place } from '../place.js';
 import { loadTemplates } from '../templates.js';
 
 /** A picture of a COCO file. */
 export interface CocoPicture extends PictureName {
   readonly name: string;
   readonly id: Id;
-  readonly size?: Size;
 }
 
 /** The list `images` by id. */
@@ -29,9 +22,8 @@ export function readCocoPictures(document: JsonDocument): ReadonlyMap<Id, CocoPi
   for (let i = 0; i < images.length; i++) {
     const place = images.place(i);
     const image = images.object(i);
-    const size = sizeOf(image);
-    const picture = { name: textField(image, 'file_name', place), id: idField(image, 'id', place) };
-    pictures.add(picture.id, size === undefined ? picture : { ...picture, size }, place);
+    const id = idField(image, 'id', place);
+    pictures.add(id, { name: textField(image, 'file_name', place), id, size: sizeOf(image, place) }, place);
   }
   return pictures.values;
 }
@@ -76,7 +68,7 @@ export class CocoThings {
     const place = this.#annotations.place(index);
     const annotation = this.#annotations.object(index);
     const picture = pictureOf(this.pictures, idField(annotation, 'image_id', place), place);
-    return { picture, box: boxField(annotation, 'bbox', 'size', place, picture.size) };
+    return { picture, box: boxField(annotation, 'bbox', 'size', place) };
   }
 }
 
@@ -86,15 +78,19 @@ export async function openCocoCaptions(config: DataSetOf<'coco-captions'>): Prom
   const pictures = readCocoPictures(document);
   const captions = document.list('annotations');
   const templates = await loadTemplates('caption', config.templates);
-  const picture = (i: number): CocoPicture => {
+  const check = refuseContent(config.ignoreKeys);
+  // A caption holds of a picture of any size.
+  const picture = (i: number): PictureName => {
     const place = captions.place(i);
-    return pictureOf(pictures, idField(captions.object(i), 'image_id', place), place);
+    const { id, name } = pictureOf(pictures, idField(captions.object(i), 'image_id', place), place);
+    return { id, name };
   };
   return {
     length: captions.length,
     pictures: (i) => [picture(i)],
     draft: (i, random) => {
       const place = captions.place(i);
+      check(captions.object(i), place);
       const answer = textField(captions.object(i), 'caption', place);
       const turns = [{ question: templates.draw(random), answer, marks: [] }];
       return { key: String(i + 1), place, pictures: [picture(i)], turns };
@@ -108,20 +104,21 @@ export async function openCocoInstances(config: DataSetOf<'coco-instances'>): Pr
   const pictures = readCocoPictures(document);
   const annotations = document.list('annotations');
   const names = readCategories(document);
-  const groups = config.task === 'rec' ? groupByCategory(annotations) : eachThing(annotations);
+  const things = new Things(annotations, refuseContent(config.ignoreKeys));
+  const groups = config.task === 'rec' ? things.byCategory() : things.each();
   const templates = await loadTemplates(config.task, config.templates);
   return {
     length: groups.length,
+    leftOut: things.leftOut,
     draft: (index, random): Draft => {
       const [first, ...rest] = groups[index]! as [number, ...number[]];
       const place = annotations.place(first);
-      const annotation = annotations.object(first);
+      const annotation = things.read(first);
       const picture = pictureOf(pictures, idField(annotation, 'image_id', place), place);
       const categoryId = idField(annotation, 'category_id', place);
       const name = names.get(categoryId);
       if (name === undefined) throw place.error(`there is no category ${JSON.stringify(categoryId)} in the file.`);
-      const box = (i: number): PixelBox =>
-        boxField(annotations.object(i), 'bbox', 'size', annotations.place(i), picture.size);
+      const box = (i: number): PixelBox => boxField(things.read(i), 'bbox', 'size', annotations.place(i));
       const mark = boxesMark(box(first), ...rest.map(box));
       const turn =
         config.task === 'rec'
@@ -143,25 +140,84 @@ function readCategories(document: JsonDocument): ReadonlyMap<Id, string> {
   return names.values;
 }
 
-/** Crowds are regions, not things. */
-function isCrowd(annotations: Records, i: number): boolean {
-  return annotations.object(i)['iscrowd'] === 1;
-}
+const CROWD = 'crowd region';
 
-function eachThing(annotations: Records): number[][] {
-  return Array.from({ length: annotations.length }, (_, i) => [i]).filter(([i]) => !isCrowd(annotations, i!));
-}
+/** Annotations of things; those of crowds are regions and left out. */
+class Things {
+  readonly leftOut: Record<string, number> = {};
+  readonly #annotations: Records;
+  readonly #check: KeyCheck;
 
-function groupByCategory(annotations: Records): number[][] {
-  const groups = new Map<string, number[]>();
-  for (let i = 0; i < annotations.length; i++) {
-    if (isCrowd(annotations, i)) continue;
-    const place = annotations.place(i);
-    const annotation = annotations.object(i);
-    const key = JSON.stringify([idField(annotation, 'image_id', place), idField(annotation, 'category_id', place)]);
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [i]);
-    else group.push(i);
+  constructor(annotations: Records, check: KeyCheck) {
+    this.#annotations = annotations;
+    this.#check = check;
   }
-  return [...groups.values()];
+
+  /** An annotation whose keys and flags are as they should be. */
+  read(i: number): JsonObject {
+    const annotation = this.#annotations.object(i);
+    const place = this.#annotations.place(i);
+    this.#check({ ...annotation, ignore: null }, place);
+    isCrowd(annotation, place);
+    return annotation;
+  }
+
+  each(): number[][] {
+    return this.#indices().map((i) => [i]);
+  }
+
+  /** Those of one category in one picture together; a faulty one stands alone, to be told of when it is read. */
+  byCategory(): number[][] {
+    const groups = new Map<string, number[]>();
+    for (const i of this.#indices()) {
+      const key = this.#categoryOf(i) ?? `faulty ${i}`;
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [i]);
+      else group.push(i);
+    }
+    return [...groups.values()];
+  }
+
+  #indices(): number[] {
+    return Array.from({ length: this.#annotations.length }, (_, i) => i).filter((i) => !this.#isLeftOut(i));
+  }
+
+  #isLeftOut(i: number): boolean {
+    const found = orUndefined(() => isCrowd(this.#annotations.object(i), this.#annotations.place(i)));
+    if (found === true) this.leftOut[CROWD] = (this.leftOut[CROWD] ?? 0) + 1;
+    return found === true;
+  }
+
+  #categoryOf(i: number): string | undefined {
+    const place = this.#annotations.place(i);
+    return orUndefined(() => {
+      const annotation = this.#annotations.object(i);
+      return JSON.stringify([idField(annotation, 'image_id', place), idField(annotation, 'category_id', place)]);
+    });
+  }
+}
+
+/** What a record says, or undefined for a faulty one, whose fault is told when it is read. */
+function orUndefined<Value>(read: () => Value): Value | undefined {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof CommError) return undefined;
+    throw error;
+  }
+}
+
+/** COCO's `iscrowd`, and the `ignore` of tools that write its format: 0 or 1, or what other languages make of them. */
+function isCrowd(annotation: JsonObject, place: Place): boolean {
+  return flag(annotation, 'iscrowd', place) || flag(annotation, 'ignore', place);
+}
+
+const YES: readonly unknown[] = [1, true, '1', 'true', 'True'];
+const NO: readonly unknown[] = [undefined, null, 0, false, '0', 'false', 'False', ''];
+
+function flag(annotation: JsonObject, name: string, place: Place): boolean {
+  const value = annotation[name];
+  if (YES.includes(value)) return true;
+  if (NO.includes(value)) return false;
+  throw place.error(`"${name}" is ${JSON.stringify(value)}, which is neither 0 nor 1.`, 'Write 1 for a crowd, else 0.');
 }

@@ -1,7 +1,9 @@
 /** Shikra's generated questions (GPT4Gen BoxCoT, and RD BoxCoT, which is Shikra-RD), one a line. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import { boxesField, boxGroups, type Drafts, eachRecord, sizeOf, textField } from '../draft.js';
+import { boxesField, boxGroups, sizeOf } from '../boxes.js';
+import { type Drafts, eachRecord, textField } from '../draft.js';
 import { openJsonLines } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { listField } from '../place.js';
 import type { Mark } from '../sample.js';
 import { loadTemplates } from '../templates.js';
@@ -13,8 +15,8 @@ const TASKS = { a: 'vqa', c: 'vqa-cot', bc: 'vqa-bcot' } as const;
 export async function openGpt4Gen(config: DataSetOf<'gpt4gen'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates(TASKS[config.version], config.templates);
-  return eachRecord(lines, (line, place, random) => {
-    const boxes = boxesField(line, 'boxes', place, sizeOf(line));
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
+    const boxes = boxesField(line, 'boxes', place);
     const groups = (name: string): Mark[] => boxGroups(listField(line, name, place), boxes, place.at(name));
     const question = boxesForPhrases(textField(line, 'question', place));
     const marks = groups('question_boxes_seq');
@@ -30,6 +32,6 @@ export async function openGpt4Gen(config: DataSetOf<'gpt4gen'>): Promise<Drafts>
       answer,
       marks: [...marks, ...answerMarks],
     };
-    return { pictures: [{ name: textField(line, 'img_path', place) }], turns: [turn] };
+    return { pictures: [{ name: textField(line, 'img_path', place), size: sizeOf(line, place) }], turns: [turn] };
   });
 }

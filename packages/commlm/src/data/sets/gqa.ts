@@ -1,19 +1,11 @@
 /** GQA: questions as published (an object by id) or as Shikra's lines, with boxes from the scene graphs. */
 import type { DataSetOf } from '../../config/data-sets.js';
-import {
-  asBox,
-  boxesField,
-  boxesMark,
-  boxGroups,
-  type Drafts,
-  eachRecord,
-  type Size,
-  sizeOf,
-  textField,
-} from '../draft.js';
+import { asBox, boxesField, boxesMark, boxGroups, sizeOf } from '../boxes.js';
+import { type Drafts, eachRecord, textField } from '../draft.js';
 import { type Members, openJson, openJsonLines, type Records } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asObject, idField, type JsonObject, listField, numberField, type Place } from '../place.js';
-import type { Mark } from '../sample.js';
+import type { Mark, Size } from '../sample.js';
 import type { TemplateTask } from '../template-sentences.js';
 import { loadTemplates } from '../templates.js';
 import { boxesForPhrases, withoutPhrases } from './spot.js';
@@ -45,7 +37,7 @@ export async function openGqa(config: GqaConfig): Promise<Drafts> {
   const scenes = config.sceneGraphs === undefined ? undefined : openJson(config.sceneGraphs).members();
   const templates = await loadTemplates(TASKS[config.answer], config.templates);
   return {
-    ...eachRecord(questions, (record, place, random) => {
+    ...eachRecord(questions, refuseContent(config.ignoreKeys), (record, place, random) => {
       const imageId = idField(record, 'imageId', place);
       const scene = new Scene(scenes, String(imageId), place);
       const withBoxes = config.question === 'qb' || (config.question === 'qbp' && random.chance(0.5));
@@ -56,7 +48,8 @@ export async function openGqa(config: GqaConfig): Promise<Drafts> {
         answer: answer.text,
         marks: [...question.marks, ...answer.marks],
       };
-      return { pictures: [{ id: imageId }], turns: [turn] };
+      const size = turn.marks.length === 0 ? undefined : scene.size();
+      return { pictures: [{ id: imageId, size }], turns: [turn] };
     }),
     pictures: (index) => [{ id: idField(questions.object(index), 'imageId', questions.place(index)) }],
   };
@@ -161,13 +154,19 @@ class Scene {
       throw this.#question.error(`picture ${this.#imageId} has no scene graph.`, 'Use files of one split.');
     }
     const place = scenes.place(index);
-    const scene = scenes.object(index);
-    const objects = asObject(scene['objects'], place.at('objects'));
-    return boxesMark(...ids.map((id) => boxOf(objects[id], id, sizeOf(scene), from, place)));
+    const objects = asObject(scenes.object(index)['objects'], place.at('objects'));
+    return boxesMark(...ids.map((id) => boxOf(objects[id], id, from, place)));
+  }
+
+  /** Size of the picture, where there is a graph of it that tells. */
+  size(): Size | undefined {
+    const index = this.#scenes?.find(this.#imageId);
+    if (this.#scenes === undefined || index === undefined) return undefined;
+    return sizeOf(this.#scenes.object(index), this.#scenes.place(index));
   }
 }
 
-function boxOf(value: unknown, id: string, size: Size | undefined, from: Place, scene: Place) {
+function boxOf(value: unknown, id: string, from: Place, scene: Place) {
   if (value === undefined) throw from.error(`object ${id} is not in the scene graph.`, 'Use files of one version.');
   const at = scene.at(`objects.${id}`);
   const object = asObject(value, at);
@@ -175,6 +174,5 @@ function boxOf(value: unknown, id: string, size: Size | undefined, from: Place, 
     ['x', 'y', 'w', 'h'].map((name) => numberField(object, name, at)),
     'size',
     at,
-    size,
   );
 }

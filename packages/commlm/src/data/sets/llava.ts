@@ -1,68 +1,86 @@
-/** LLaVA's conversations: `{id, image, conversations: [{from: human | gpt, value}]}`, as an array or one a line. */
+/**
+ * LLaVA's conversations: `{id, image, conversations: [{from: human | gpt, value}]}`, as an array or one a line. `system` is
+ * used, `images` is another word for `image`, and answers may be marked as not learned.
+ */
 import type { DataSetOf } from '../../config/data-sets.js';
-import { type Drafts, eachRecord, type PictureName } from '../draft.js';
-import { openJson, openJsonLines } from '../json-records.js';
+import { type Draft, type Drafts, eachRecord } from '../draft.js';
+import { openArrayOrLines } from '../json-records.js';
+import { refuseUnknown } from '../keys.js';
 import { asObject, type JsonObject, listField, type Place, stringField } from '../place.js';
-import type { SampleTurn } from '../sample.js';
+import {
+  isLearned,
+  type Message,
+  pairUp,
+  placePicture,
+  SAID,
+  SIZE_KEYS,
+  SWITCHES,
+  systemText,
+  withSizes,
+} from './messages.js';
 
-/** Records of a file that is an array (`.json`) or holds one object a line (`.jsonl`). */
-export function openArrayOrLines(file: string) {
-  return file.endsWith('.jsonl') ? openJsonLines(file) : openJson(file).elements();
-}
+const RECORD_KEYS = ['image', 'images', 'system', 'conversations', ...SIZE_KEYS];
+const MESSAGE_KEYS = ['from', 'value', ...SWITCHES];
 
 /** Conversations: one sample for each. A single picture that no text places stands in front of the first question. */
-export async function openLlava({ file }: DataSetOf<'llava'>): Promise<Drafts> {
-  const records = openArrayOrLines(file);
-  return eachRecord(records, (record, place) => {
-    const pictures = imagesOf(record, place);
-    return { pictures, turns: placePicture(turnsOf(record, place), pictures.length) };
-  });
+export async function openLlava({ file, ignoreKeys }: DataSetOf<'llava'>): Promise<Drafts> {
+  const checkMessage = refuseUnknown(MESSAGE_KEYS, ignoreKeys, SAID);
+  return eachRecord(openArrayOrLines(file), refuseUnknown(RECORD_KEYS, ignoreKeys), (record, place) =>
+    readLlava(record, place, checkMessage),
+  );
 }
 
-function imagesOf({ image }: JsonObject, place: Place): PictureName[] {
-  if (image === undefined || image === null) return [];
-  const names = Array.isArray(image) ? (image as readonly unknown[]) : [image];
-  return names.map((name) => {
-    if (typeof name === 'string' && name !== '') return { name };
-    throw place.error('"image" must be a text or a list of texts.', 'Give the path of the picture in its store.');
-  });
-}
-
-function turnsOf(record: JsonObject, place: Place): SampleTurn[] {
+function readLlava(
+  record: JsonObject,
+  place: Place,
+  checkMessage: (message: JsonObject, place: Place) => void,
+): Pick<Draft, 'pictures' | 'system' | 'turns'> {
   const messages = listField(record, 'conversations', place).map((value, i) => {
     const at = place.at(`conversations[${i}]`);
     const message = asObject(value, at);
-    const from = stringField(message, 'from', at);
-    const wanted = i % 2 === 0 ? 'human' : 'gpt';
-    if (from !== wanted) {
-      throw at.error(
-        `"from" is ${JSON.stringify(from)} where "${wanted}" is due.`,
-        'human and gpt take turns, human first.',
-      );
-    }
-    return stringField(message, 'value', at);
+    checkMessage(message, at);
+    return { message, at };
   });
-  return pairUp(messages, place);
+  const first = messages[0];
+  const hasSystem = first?.message['from'] === 'system';
+  const spoken = (hasSystem ? messages.slice(1) : messages).map(({ message, at }, i) => readMessage(message, i, at));
+  const names = pictureNames(record, place);
+  return {
+    pictures: withSizes(names, record, place),
+    system: systemText(record['system'], hasSystem ? stringField(first.message, 'value', first.at) : undefined, place),
+    turns: placePicture(pairUp(spoken, place), names.length),
+  };
 }
 
-/** Messages that take turns, as questions with answers. */
-export function pairUp(messages: readonly string[], place: Place): SampleTurn[] {
-  if (messages.length === 0 || messages.length % 2 !== 0) {
+function readMessage(message: JsonObject, index: number, place: Place): Message {
+  const from = stringField(message, 'from', place);
+  const wanted = index % 2 === 0 ? 'human' : 'gpt';
+  if (from !== wanted) {
     throw place.error(
-      messages.length === 0 ? 'the conversation is empty.' : 'the last question has no answer.',
-      'Every question needs its answer.',
+      `"from" is ${JSON.stringify(from)} where "${wanted}" is due.`,
+      'human and gpt take turns, human first; a system text stands before them.',
     );
   }
-  return Array.from({ length: messages.length / 2 }, (_, i) => ({
-    question: messages[2 * i]!,
-    answer: messages[2 * i + 1]!,
-    marks: [],
-  }));
+  const text = stringField(message, 'value', place);
+  return { text, learned: isLearned(message, wanted === 'gpt' ? 'answer' : 'question', place) };
 }
 
-/** Puts one picture in front where no text says where it goes. */
-export function placePicture(turns: readonly SampleTurn[], numPictures: number): SampleTurn[] {
-  const isPlaced = turns.some(({ question, answer }) => `${question}${answer}`.includes('<image>'));
-  if (numPictures !== 1 || isPlaced) return [...turns];
-  return turns.map((turn, i) => (i === 0 ? { ...turn, question: `<image>\n${turn.question}` } : turn));
+/** The pictures of a record under either key: a text or a list of texts. */
+export function pictureNames({ image, images }: JsonObject, place: Place): string[] {
+  const [one, many] = [image, images].map((value) => (value === undefined || value === null ? [] : [value].flat()));
+  if (one!.length > 0 && many!.length > 0) {
+    throw place.error('pictures stand both in "image" and in "images".', 'Keep one of the two.');
+  }
+  const key = one!.length > 0 ? 'image' : 'images';
+  return [...one!, ...many!].map((name) => {
+    const path = typeof name === 'object' && name !== null ? pathOf(name as JsonObject, place) : name;
+    if (typeof path === 'string' && path !== '') return path;
+    throw place.error(`"${key}" must be a text or a list of texts.`, 'Give the path of the picture in its store.');
+  });
+}
+
+/** ms-swift's `{path, bytes}`. */
+function pathOf({ path, bytes }: JsonObject, place: Place): unknown {
+  if (bytes === undefined || bytes === null) return path;
+  throw place.error('a picture lies in the record as bytes.', 'Put it into the store and give its path there.');
 }

@@ -1,20 +1,10 @@
 /** Questions about a pointed place, and answers that point: PointQA local and twice, Visual7W pointing. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import type { PixelBox, PixelPoint } from '../../images/frames.js';
-import {
-  asBox,
-  asPoint,
-  boxesField,
-  boxesMark,
-  boxField,
-  type Draft,
-  type Drafts,
-  eachRecord,
-  pointsMark,
-  sizeOf,
-  textField,
-} from '../draft.js';
+import { asBox, asPoint, boxesField, boxesMark, boxField, pointsMark, sizeOf } from '../boxes.js';
+import { type Draft, type Drafts, eachRecord, textField } from '../draft.js';
 import { indexById, openJson, openJsonLines, type Records } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asObject, type Id, type JsonObject, listField, numberField, type Place, stringField } from '../place.js';
 import { loadTemplates, type Templates } from '../templates.js';
 import type { Random } from '../world/random.js';
@@ -42,21 +32,18 @@ async function openPointQa(
 ): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return eachRecord(lines, (line, place, random) => {
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
     const byBox = config.place === 'b' || (config.place === 'bp' && random.chance(0.5));
     const asked = `${textField(line, field, place)} ${byBox ? '<boxes>' : '<points>'}`;
     const mark = byBox
-      ? boxesMark(boxField(line, 'bbox', 'corners', place, sizeOf(line)))
+      ? boxesMark(boxField(line, 'bbox', 'corners', place))
       : pointsMark(asPoint(listField(line, 'point', place), place.at('point')));
     const turn = {
       question: templates.draw(random, { '<question>': asked }),
       answer: `The answer is ${textField(line, 'answer', place)} .`,
       marks: [mark],
     };
-    return {
-      pictures: [{ name: textField(line, 'file_path', place) }],
-      turns: [turn],
-    };
+    return { pictures: [{ name: textField(line, 'file_path', place), size: sizeOf(line, place) }], turns: [turn] };
   });
 }
 
@@ -88,24 +75,21 @@ export async function openVisual7w(config: DataSetOf<'visual7w'>): Promise<Draft
 }
 
 /** Shikra's lines: `candidates`, the `answer` among them, its `point`. */
-function openLines({ file, place: as, splits }: DataSetOf<'visual7w'>, templates: Templates): Drafts {
+function openLines(config: DataSetOf<'visual7w'>, templates: Templates): Drafts {
+  const { file, place: as, splits } = config;
   const lines = openJsonLines(file);
   if (splits !== undefined) throw lines.place(0).error('the lines name no splits.', 'Remove "splits".');
-  return eachRecord(lines, (line, place, random) => {
-    const size = sizeOf(line);
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
     const answer = {
-      box: boxField(line, 'answer', 'corners', place, size),
+      box: boxField(line, 'answer', 'corners', place),
       ...(line['point'] === undefined ? {} : { point: asPoint(listField(line, 'point', place), place.at('point')) }),
     };
-    const candidates = boxesField(line, 'candidates', place, size);
+    const candidates = boxesField(line, 'candidates', place);
     if (!candidates.some((box) => box.every((value, i) => value === answer.box[i]))) {
       throw place.error('the answer is none of the candidates.', 'Correct the record.');
     }
     const turn = pointingTurn(textField(line, 'question', place), candidates, answer, as, templates, random);
-    return {
-      pictures: [{ name: textField(line, 'file_path', place) }],
-      turns: [turn],
-    };
+    return { pictures: [{ name: textField(line, 'file_path', place), size: sizeOf(line, place) }], turns: [turn] };
   });
 }
 

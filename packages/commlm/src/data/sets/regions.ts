@@ -1,20 +1,13 @@
 /** Regions and what is said about them: RefCOCO, RefCOCO+, RefCOCOg, Visual Genome, and Shikra's lines of both. */
 import type { DataSetOf } from '../../config/data-sets.js';
+import { CommError } from '../../config/errors.js';
 import type { PixelBox } from '../../images/frames.js';
-import {
-  asBox,
-  boxesMark,
-  boxField,
-  type Drafts,
-  eachRecord,
-  type PictureName,
-  type Size,
-  sizeOf,
-  textField,
-} from '../draft.js';
+import { asBox, boxesMark, boxField, sizeOf } from '../boxes.js';
+import { type Drafts, eachRecord, type PictureName, textField } from '../draft.js';
 import { openJson, openJsonLines, type Records } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asObject, ById, type Id, idField, listField, numberField, type Place, stringField } from '../place.js';
-import { readRefEntries } from '../refs.js';
+import { type RefEntry, readRefEntries } from '../refs.js';
 import type { SampleTurn } from '../sample.js';
 import { loadTemplates, type Templates } from '../templates.js';
 import type { Random } from '../world/random.js';
@@ -36,12 +29,22 @@ function regionTurn(
     : { question: templates.draw(random, { '<objs>': '<boxes>' }), answer: expression, marks };
 }
 
+/** A sentence about an annotation. */
+interface RefSentence {
+  readonly key: string;
+  readonly place: Place;
+  readonly annotation: Id;
+  readonly expression: string;
+}
+
 /** One sample for each sentence of a region. */
 export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts> {
   const things = new CocoThings(openJson(config.instances));
   const seen = new ById<true>('region');
   const found = new Set<string>();
-  const items = readRefEntries(config.refs).flatMap(({ entry, place }) => {
+  const check = refuseContent(config.ignoreKeys);
+  const sentencesOf = ({ entry, place }: RefEntry): RefSentence[] => {
+    check(entry, place);
     seen.add(idField(entry, 'ref_id', place), true, place);
     if (config.splits !== undefined) {
       const split = stringField(entry, 'split', place);
@@ -54,13 +57,24 @@ export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts>
       const key = `${place.detail.replace(/\D+/g, '')}.${k + 1}`;
       return { key, place: at, annotation, expression: textField(asObject(sentence, at), 'sent', at) };
     });
+  };
+  const items = readRefEntries(config.refs).flatMap((entry): (RefSentence | CommError)[] => {
+    try {
+      return sentencesOf(entry);
+    } catch (fault) {
+      // Told of when the sample is read, like the faults of the others.
+      if (fault instanceof CommError) return [fault];
+      throw fault;
+    }
   });
   requireSamples(items.length, config.refs, config.splits, found);
   const templates = await loadTemplates(config.task, config.templates);
   return {
     length: items.length,
     draft: (index, random) => {
-      const { key, place, annotation, expression } = items[index]!;
+      const item = items[index]!;
+      if (item instanceof CommError) throw item;
+      const { key, place, annotation, expression } = item;
       const { picture, box } = things.thing(annotation, place);
       return { key, place, pictures: [picture], turns: [regionTurn(config.task, expression, box, templates, random)] };
     },
@@ -71,10 +85,10 @@ export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts>
 export async function openRegionLines(config: DataSetOf<'region-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates(config.task, config.templates);
-  return eachRecord(lines, (line, place, random) => {
-    const box = boxField(line, 'bbox', 'corners', place, sizeOf(line));
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
+    const box = boxField(line, 'bbox', 'corners', place);
     const turn = regionTurn(config.task, textField(line, 'expression', place), box, templates, random);
-    const pictures = [{ name: textField(line, 'img_path', place) }];
+    const pictures = [{ name: textField(line, 'img_path', place), size: sizeOf(line, place) }];
     return { pictures, turns: [turn] };
   });
 }
@@ -85,8 +99,9 @@ export async function openVisualGenome(config: DataSetOf<'visual-genome'>): Prom
   const details = config.imageData === undefined ? undefined : readImageData(config.imageData);
   const regionsOf = (i: number): readonly unknown[] => listField(records.object(i), 'regions', records.place(i));
   const parts = countParts(records, (i) => regionsOf(i).length);
+  const check = refuseContent(config.ignoreKeys);
   const templates = await loadTemplates(config.task, config.templates);
-  const pictureAt = (i: number): GenomePicture => {
+  const pictureAt = (i: number): PictureName => {
     const place = records.place(i);
     const id = idField(records.object(i), 'id', place);
     return details === undefined ? { id } : detailOf(details, id, place);
@@ -98,35 +113,31 @@ export async function openVisualGenome(config: DataSetOf<'visual-genome'>): Prom
       const { record, part } = parts.at(index);
       const place = records.place(record).at(`regions[${part}]`);
       const region = asObject(regionsOf(record)[part], place);
+      check(region, place);
       const picture = pictureAt(record);
       const numbers = ['x', 'y', 'width', 'height'].map((name) => numberField(region, name, place));
-      const box = asBox(numbers, 'size', place, picture.size);
+      const box = asBox(numbers, 'size', place);
       const turn = regionTurn(config.task, textField(region, 'phrase', place), box, templates, random);
       return { key: `${record + 1}.${part + 1}`, place, pictures: [picture], turns: [turn] };
     },
   };
 }
 
-interface GenomePicture extends PictureName {
-  readonly size?: Size;
-}
-
 /** `image_data.json`: the folder and name of a picture are the last two parts of its address. */
-function readImageData(path: string): ReadonlyMap<Id, GenomePicture> {
+function readImageData(path: string): ReadonlyMap<Id, PictureName> {
   const records: Records = openJson(path).elements();
-  const pictures = new ById<GenomePicture>('image');
+  const pictures = new ById<PictureName>('image');
   for (let i = 0; i < records.length; i++) {
     const place = records.place(i);
     const record = records.object(i);
     const id = idField(record, 'image_id', place);
     const name = textField(record, 'url', place).split('/').slice(-2).join('/');
-    const size = sizeOf(record);
-    pictures.add(id, { id, name, ...(size === undefined ? {} : { size }) }, place);
+    pictures.add(id, { id, name, size: sizeOf(record, place) }, place);
   }
   return pictures.values;
 }
 
-function detailOf(details: ReadonlyMap<Id, GenomePicture>, id: Id, place: Place): GenomePicture {
+function detailOf(details: ReadonlyMap<Id, PictureName>, id: Id, place: Place): PictureName {
   const picture = details.get(id);
   if (picture !== undefined) return picture;
   throw place.error(`image ${JSON.stringify(id)} is not in the image data.`, 'Use files of one version.');

@@ -1,12 +1,16 @@
 /** Sentences in which the things are located (spot captioning): Flickr30k Entities, and Shikra's lines. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSetOf } from '../../config/data-sets.js';
+import { readText } from '../../files/read.js';
 import type { PixelBox } from '../../images/frames.js';
-import { asBox, boxesField, boxesMark, boxGroups, type Drafts, eachRecord, sizeOf, textField } from '../draft.js';
-import { dataPlace, openJsonLines, unreadable } from '../json-records.js';
+import { asBox, asSize, boxesField, boxesMark, boxGroups, sizeOf } from '../boxes.js';
+import { type Drafts, eachRecord, textField } from '../draft.js';
+import { reasonOf } from '../fault.js';
+import { dataPlace, openJsonLines, WHAT } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { type Id, idField, listField, type Place } from '../place.js';
-import type { Mark } from '../sample.js';
+import type { Mark, Size } from '../sample.js';
 import { loadTemplates } from '../templates.js';
 
 const PHRASE_START = /<ph_st>\s*/g;
@@ -26,12 +30,12 @@ export const withoutPhrases = (text: string): string =>
 export async function openSpotLines(config: DataSetOf<'spot-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('spot', config.templates);
-  return eachRecord(lines, (line, place, random) => {
-    const boxes = boxesField(line, 'boxes', place, sizeOf(line));
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
+    const boxes = boxesField(line, 'boxes', place);
     const marks = boxGroups(listField(line, 'boxes_seq', place), boxes, place.at('boxes_seq'));
     const answer = boxesForPhrases(textField(line, 'sentence', place));
     const turns = [{ question: templates.draw(random), answer, marks }];
-    return { pictures: [{ id: idField(line, 'image_id', place) }], turns };
+    return { pictures: [{ id: idField(line, 'image_id', place), size: sizeOf(line, place) }], turns };
   });
 }
 
@@ -44,7 +48,8 @@ interface SentencePlace {
 /** Flickr30k Entities: one sample for each sentence. */
 export async function openFlickrEntities(config: DataSetOf<'flickr-entities'>): Promise<Drafts> {
   const folder = join(config.folder, 'Sentences');
-  const ids = config.ids === undefined ? idsIn(folder) : readText(config.ids).split(/\r?\n/).filter(Boolean);
+  const ids =
+    config.ids === undefined ? idsIn(folder) : readText(config.ids, { what: WHAT }).split(/\r?\n/).filter(Boolean);
   const sentences = ids.flatMap((id) =>
     linesOf(join(folder, `${id}.txt`)).map((_, line): SentencePlace => ({ id, line })),
   );
@@ -57,10 +62,15 @@ export async function openFlickrEntities(config: DataSetOf<'flickr-entities'>): 
       const { id, line } = sentences[index]!;
       const file = join(folder, `${id}.txt`);
       const place = dataPlace(file, `line ${line + 1}`);
-      const boxes = readEntityBoxes(join(config.folder, 'Annotations', `${id}.xml`));
+      const { boxes, size } = readEntityBoxes(join(config.folder, 'Annotations', `${id}.xml`));
       const { text, marks } = locate(linesOf(file)[line]!, boxes, place);
       const turns = [{ question: templates.draw(random), answer: text, marks }];
-      return { key: `${id}.${line + 1}`, place, pictures: [{ id }], turns };
+      return {
+        key: `${id}.${line + 1}`,
+        place,
+        pictures: [{ id, size: marks.length === 0 ? undefined : size }],
+        turns,
+      };
     },
   };
 }
@@ -70,20 +80,12 @@ function idsIn(folder: string): string[] {
     const names = readdirSync(folder).filter((name) => name.endsWith('.txt'));
     return names.map((name) => name.slice(0, -'.txt'.length)).sort();
   } catch (cause) {
-    throw unreadable(folder, cause);
-  }
-}
-
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw unreadable(file, cause);
+    throw dataPlace(folder).error(reasonOf(cause), 'Correct the path, or put the folder there.');
   }
 }
 
 function linesOf(file: string): string[] {
-  return readText(file)
+  return readText(file, { what: WHAT })
     .trimEnd()
     .split(/\r?\n/)
     .filter((line) => line !== '');
@@ -112,13 +114,16 @@ function locate(
 
 const OBJECT = /<object>([\s\S]*?)<\/object>/g;
 
-/** Boxes of every chain; a box may belong to several, and a chain may have several or none. */
-function readEntityBoxes(file: string): ReadonlyMap<string, readonly PixelBox[]> {
-  const xml = readText(file);
+/** Boxes of every chain, and the size of the picture; a box may belong to several, and a chain may have several or none. */
+function readEntityBoxes(file: string): {
+  readonly boxes: ReadonlyMap<string, readonly PixelBox[]>;
+  readonly size: Size | undefined;
+} {
+  const xml = readText(file, { what: WHAT });
   const place = dataPlace(file);
   if (!xml.includes('</annotation>')) throw place.error('the annotation ends early.', 'Download it again.');
   const [width, height] = ['width', 'height'].map((name) => numberIn(xml, name));
-  const size = width === undefined || height === undefined ? undefined : { width, height };
+  const size = width === undefined && height === undefined ? undefined : asSize(width, height, place);
   const boxes = new Map<string, PixelBox[]>();
   for (const [i, [, object]] of [...xml.matchAll(OBJECT)].entries()) {
     if (!object!.includes('<bndbox>')) continue;
@@ -127,13 +132,12 @@ function readEntityBoxes(file: string): ReadonlyMap<string, readonly PixelBox[]>
       ['xmin', 'ymin', 'xmax', 'ymax'].map((name) => numberIn(object!, name)),
       'corners',
       at,
-      size,
     );
     const chains = [...object!.matchAll(/<name>\s*([^<\s]+)\s*<\/name>/g)].map(([, name]) => name!);
     if (chains.length === 0) throw at.error('the box has no name.', 'Use the annotations as they are published.');
     for (const chain of chains) boxes.set(chain, [...(boxes.get(chain) ?? []), box]);
   }
-  return boxes;
+  return { boxes, size };
 }
 
 function numberIn(xml: string, tag: string): number | undefined {

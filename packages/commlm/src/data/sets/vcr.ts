@@ -3,14 +3,16 @@
  * letters before the last hyphen are in the question (q question, a answer, r reason, c the choices of what follows),
  * letters behind it are the answer; `q-a-q-r` and `qc-a-qc-r` ask for the reason in a second turn.
  */
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DataSetOf } from '../../config/data-sets.js';
+import { readJson } from '../../files/read.js';
 import type { PixelBox } from '../../images/frames.js';
-import { asBox, type Drafts, eachRecord, type Size, sizeOf, textField } from '../draft.js';
-import { dataPlace, openJsonLines, unreadable } from '../json-records.js';
+import { asBox, sizeOf } from '../boxes.js';
+import { type Drafts, eachRecord, textField } from '../draft.js';
+import { dataPlace, openJsonLines, WHAT } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asList, asObject, type JsonObject, listField, type Place } from '../place.js';
-import type { Mark, SampleTurn } from '../sample.js';
+import type { Mark, SampleTurn, Size } from '../sample.js';
 import { loadTemplates, type Templates } from '../templates.js';
 import type { Random } from '../world/random.js';
 import { sentence } from './vqa.js';
@@ -23,40 +25,39 @@ export async function openVcr(config: DataSetOf<'vcr'>): Promise<Drafts> {
   const reasonsFirst = config.version === 'q-ra' || config.version === 'qc-ra' || config.version === 'qc-rac';
   const templates = await loadTemplates(reasonsFirst ? 'vqa-bcot' : 'vqa', config.templates);
   return {
-    ...eachRecord(lines, (line, place, random) => {
-      const boxes = boxesOf(line, config.metadata, place);
+    ...eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
+      const { boxes, size } = boxesOf(line, config.metadata, place);
       const parts = readParts(line, boxes, place);
       const turns = turnsOf(config.version, parts, templates, random);
-      return { pictures: [{ name: textField(line, 'img_fn', place) }], turns };
+      return { pictures: [{ name: textField(line, 'img_fn', place), size }], turns };
     }),
     pictures: (index) => [{ name: textField(lines.object(index), 'img_fn', lines.place(index)) }],
   };
 }
 
+interface ScoredBoxes {
+  readonly boxes: readonly PixelBox[];
+  readonly size: Size | undefined;
+}
+
 /** Boxes `x1, y1, x2, y2, score`: in the line, or in the file of the picture. */
-function boxesOf(line: JsonObject, folder: string | undefined, place: Place): PixelBox[] {
-  if (line['boxes'] !== undefined) return scoredBoxes(line, place, sizeOf(line));
+function boxesOf(line: JsonObject, folder: string | undefined, place: Place): ScoredBoxes {
+  if (line['boxes'] !== undefined) return scoredBoxes(line, place);
   if (folder === undefined) {
     throw place.error('the line has no "boxes".', 'Give the folder of the pictures\' JSON files as "metadata".');
   }
   const file = join(folder, textField(line, 'metadata_fn', place));
   const at = dataPlace(file);
-  let value: unknown;
-  try {
-    value = JSON.parse(readFileSync(file, 'utf8'));
-  } catch (cause) {
-    if (cause instanceof SyntaxError) throw at.error(`not valid JSON: ${cause.message}.`, 'Download it again.');
-    throw unreadable(file, cause);
-  }
-  const metadata = asObject(value, at);
-  return scoredBoxes(metadata, at, sizeOf(metadata));
+  const metadata = asObject(readJson(file, { what: WHAT }), at);
+  return scoredBoxes(metadata, at);
 }
 
-function scoredBoxes(object: JsonObject, place: Place, size: Size | undefined): PixelBox[] {
-  return listField(object, 'boxes', place).map((box, i) => {
+function scoredBoxes(object: JsonObject, place: Place): ScoredBoxes {
+  const boxes = listField(object, 'boxes', place).map((box, i) => {
     const at = place.at(`boxes[${i}]`);
-    return asBox(asList(box, at).slice(0, 4), 'corners', at, size);
+    return asBox(asList(box, at).slice(0, 4), 'corners', at);
   });
+  return { boxes, size: sizeOf(object, place) };
 }
 
 /** Words with boxes. */

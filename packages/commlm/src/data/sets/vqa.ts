@@ -1,10 +1,10 @@
 /** Questions about pictures with short answers: VQAv2, OK-VQA, VQA-E, VQA-X, POPE, and Shikra's lines. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import { type Drafts, eachRecord, type PictureName, textField } from '../draft.js';
-import { indexById, openJson, openJsonLines } from '../json-records.js';
+import { indexById, openArrayOrLines, openJson, openJsonLines } from '../json-records.js';
+import { refuseContent } from '../keys.js';
 import { asList, asObject, type Id, idField, type JsonObject, listField, type Place, stringField } from '../place.js';
 import { loadTemplates } from '../templates.js';
-import { openArrayOrLines } from './llava.js';
 
 /** Questions and annotations as published: one sample for each question, joined by `question_id`. */
 export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
@@ -12,7 +12,7 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
   const annotations = openJson(config.annotations).list('annotations');
   const annotationOf = indexById(annotations, 'question_id', 'question');
   const templates = await loadTemplates('vqa', config.templates);
-  return eachRecord(questions, (question, place, random) => {
+  return eachRecord(questions, refuseContent(config.ignoreKeys), (question, place, random) => {
     const id = idField(question, 'question_id', place);
     const found = annotationOf.get(id);
     if (found === undefined) {
@@ -49,7 +49,7 @@ function shortAnswer(annotation: JsonObject, place: Place): string {
 export async function openVqaLines(config: DataSetOf<'vqa-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return eachRecord(lines, (line, place, random) => {
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
     const at = place.at('annotation');
     const answer = shortAnswer(asObject(line['annotation'], at), at);
     const question = templates.draw(random, { '<question>': textField(line, 'question', place) });
@@ -69,7 +69,7 @@ export async function openVqaExplained(config: DataSetOf<'vqa-e' | 'vqa-x'>): Pr
     config.kind === 'vqa-e'
       ? (['explanation', ['multiple_answers', 'multiple_choice_answer']] as const)
       : (['justification', ['multiple_choice_answer']] as const);
-  return eachRecord(records, (record, place, random) => {
+  return eachRecord(records, refuseContent(config.ignoreKeys), (record, place, random) => {
     const reasons = asList(record[reasonField], place.at(reasonField)).filter((item) => typeof item === 'string');
     const usable = (config.kind === 'vqa-e' ? reasons.slice(0, 1) : reasons).filter((text) => text.trim() !== '');
     if (usable.length === 0) throw place.error(`"${reasonField}" holds no text.`, 'Correct the record.');
@@ -99,7 +99,7 @@ export function sentence(text: string): string {
 export async function openPope(config: DataSetOf<'pope'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return eachRecord(lines, (line, place, random) => {
+  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
     const label = stringField(line, 'label', place);
     if (label !== 'yes' && label !== 'no') {
       throw place.error(`"label" must be "yes" or "no", but is ${JSON.stringify(label)}.`, 'Correct the record.');

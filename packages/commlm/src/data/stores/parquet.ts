@@ -2,11 +2,28 @@
 import { open } from 'node:fs/promises';
 import type { AsyncBuffer, FileMetaData } from 'hyparquet';
 import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
+import { compressors as unpackers } from 'hyparquet-compressors';
 import type { CommError } from '../../config/errors.js';
-import { noPicture, pictureError, reasonOf } from '../fault.js';
+import { checkFile } from '../../files/read.js';
+import { pictureError, reasonOf } from '../fault.js';
+import { NearestKeys } from '../nearest-key.js';
 import type { PictureStore } from '../sample.js';
+import { checkPictureSize } from './picture-bytes.js';
 import { expandBraces } from './tar.js';
+
+/** Bytes of a group of rows, unpacked: it is read as a whole. */
+const MAX_GROUP_BYTES = 2 ** 30;
+
+/** Unpackers that do not make room for a page beyond the limit, whatever it says. */
+const compressors = Object.fromEntries(
+  Object.entries(unpackers).map(([name, unpack]) => [
+    name,
+    (input: Uint8Array, size: number): Uint8Array => {
+      if (size > MAX_GROUP_BYTES) throw new Error(`a page says that it has ${size} bytes`);
+      return unpack(input, size);
+    },
+  ]),
+) as typeof unpackers;
 
 /** Which column holds the pictures, and which the keys: `path` within the pictures if it is not said. */
 export interface ParquetColumns {
@@ -47,15 +64,19 @@ export async function openParquet(patterns: readonly string[], columns: ParquetC
     throw error;
   }
   const place = patterns.join(', ');
+  const nearest = new NearestKeys(() => rows.keys());
   let last: { readonly group: Group; readonly bytes: Promise<readonly unknown[]> } | undefined;
   return {
     read: async (key) => {
       const found = rows.get(key);
-      if (found === undefined) throw noPicture(place, key, rows.keys());
+      if (found === undefined) throw await nearest.missing(place, key);
       const { group, row } = found;
       if (last?.group !== group) last = { group, bytes: group.table.pictures(columns.image, group) };
       const bytes = (await last.bytes)[row - group.rowStart];
-      if (bytes instanceof Uint8Array && bytes.length > 0) return bytes;
+      if (bytes instanceof Uint8Array && bytes.length > 0) {
+        checkPictureSize(`${place}, ${key}`, bytes.length);
+        return bytes;
+      }
       throw pictureError(`${place}, ${key}`, `row ${row} holds no bytes.`, {
         fix: 'Use a table with the pictures in it, not only their paths.',
       });
@@ -100,6 +121,7 @@ class Table {
   }
 
   static async open(file: string): Promise<Table> {
+    checkFile(file, 'the pictures');
     const handle = await open(file).catch((cause: unknown) => {
       throw pictureError(file, reasonOf(cause), { cause, fix: 'Check the path.' });
     });
@@ -145,6 +167,18 @@ class Table {
     });
   }
 
+  /** @throws CommError `data/picture` for a group that says that it unpacks to more than is read at a time. */
+  #checkSize(column: string, { rowStart, rowEnd }: Group): void {
+    const group = this.#metadata.row_groups[this.groups().findIndex((other) => other.rowStart === rowStart)];
+    const chunks = group?.columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === column) ?? [];
+    const size = chunks.reduce((sum, { meta_data }) => sum + Number(meta_data?.total_uncompressed_size ?? 0), 0);
+    if (size <= MAX_GROUP_BYTES) return;
+    const rows = `rows ${rowStart} to ${rowEnd - 1}`;
+    throw pictureError(this.file, `${rows} have ${size} bytes, more than the ${MAX_GROUP_BYTES} of a group of rows.`, {
+      fix: 'Write the table with smaller groups of rows.',
+    });
+  }
+
   #require(column: string): void {
     const names = [
       ...new Set(
@@ -155,7 +189,9 @@ class Table {
     throw pictureError(this.file, `there is no column "${column}".`, { fix: `The columns are ${names.join(', ')}.` });
   }
 
-  async #read(column: string, { rowStart, rowEnd }: Group, metadata: FileMetaData): Promise<Record<string, unknown>[]> {
+  async #read(column: string, group: Group, metadata: FileMetaData): Promise<Record<string, unknown>[]> {
+    const { rowStart, rowEnd } = group;
+    this.#checkSize(column, group);
     const options = { file: this.#buffer, metadata, columns: [column], rowStart, rowEnd, compressors, utf8: false };
     try {
       return await parquetReadObjects(options);

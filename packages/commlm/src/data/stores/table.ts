@@ -1,6 +1,7 @@
 /** Pictures in base64 in a table of text: a column of keys and a column of pictures, parted by tabs. */
-import { noPicture, pictureError } from '../fault.js';
+import { pictureError } from '../fault.js';
 import { type Lines, openLines } from '../json-records.js';
+import { NearestKeys } from '../nearest-key.js';
 import type { PictureStore } from '../sample.js';
 
 /** Columns by name (the first line names them) or by number from 0 (there is no such line). */
@@ -32,10 +33,11 @@ export async function openTable(file: string, columns: TableColumns): Promise<Pi
     if (byKey.has(key)) throw pictureError(where, `the key ${key} is there twice.`, { fix: 'Remove one of them.' });
     byKey.set(key, row);
   }
+  const nearest = new NearestKeys(() => byKey.keys());
   return {
     async read(key) {
       const row = byKey.get(key);
-      if (row === undefined) throw noPicture(file, key, byKey.keys());
+      if (row === undefined) throw await nearest.missing(file, key);
       const text = cellsOf(lines, row)[imageAt]!;
       if (/^[A-Za-z0-9+/]+={0,2}$/.test(text)) return Buffer.from(text, 'base64');
       throw pictureError(`${file}, line ${row.first + 1}`, 'the picture is not base64.', {

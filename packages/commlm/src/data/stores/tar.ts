@@ -1,10 +1,15 @@
 /** Pictures in tar archives (WebDataset shards): the headers are walked once, a picture is one positioned read. */
 import { type FileHandle, open, readFile } from 'node:fs/promises';
-import { noPicture, pictureError, reasonOf } from '../fault.js';
+import { writeDurablyAsync } from '../../files/durable.js';
+import { checkFile } from '../../files/read.js';
+import { pictureError, reasonOf } from '../fault.js';
+import { NearestKeys } from '../nearest-key.js';
 import type { PictureStore } from '../sample.js';
-import { writeWhole } from '../world/atomic-file.js';
+import { checkPictureSize } from './picture-bytes.js';
 
 const BLOCK = 512;
+/** Bytes of the longest name that a member may have; Linux knows paths of 4,096. */
+const MAX_NAME = 2 ** 16;
 /** name, offset of the bytes, size */
 type Member = readonly [name: string, offset: number, size: number];
 
@@ -24,6 +29,7 @@ export async function openTar(patterns: readonly string[]): Promise<PictureStore
   };
   try {
     for (const file of files) {
+      checkFile(file, 'the pictures');
       const handle = await open(file).catch((cause: unknown) => {
         throw pictureError(file, reasonOf(cause), { cause, fix: 'Check the path.' });
       });
@@ -42,10 +48,12 @@ export async function openTar(patterns: readonly string[]): Promise<PictureStore
     await close();
     throw error;
   }
+  const nearest = new NearestKeys(() => members.keys());
   return {
     async read(key) {
       const found = members.get(key);
-      if (found === undefined) throw noPicture(patterns.join(', '), key, members.keys());
+      if (found === undefined) throw await nearest.missing(patterns.join(', '), key);
+      checkPictureSize(`${files[found.shard]}, ${key}`, found.size);
       return await readExactly(handles[found.shard]!, found.offset, found.size, `${files[found.shard]}, ${key}`);
     },
     has: async (key) => members.has(key),
@@ -78,7 +86,7 @@ async function membersOf(file: string, handle: FileHandle): Promise<readonly Mem
   if (kept?.size === size && kept.mtimeMs === mtimeMs) return kept.members;
   const members = await walkHeaders(file, handle, size);
   // Data often lie on a disk that cannot be written: then the headers are walked each time.
-  await writeWhole(cache, JSON.stringify({ size, mtimeMs, members })).catch(() => {});
+  await writeDurablyAsync(cache, JSON.stringify({ size, mtimeMs, members })).catch(() => {});
   return members;
 }
 
@@ -112,6 +120,9 @@ async function walkHeaders(file: string, handle: FileHandle, fileSize: number): 
     const start = at + BLOCK;
     if (start + size > fileSize) throw pictureError(file, 'the archive ends early.', { fix: 'Load it again.' });
     const type = String.fromCharCode(header[156]!);
+    if ((type === 'L' || type === 'x') && size > MAX_NAME) {
+      throw pictureError(file, `the name of the member at byte ${at} has ${size} bytes.`, { fix: 'Load it again.' });
+    }
     if (type === 'L') longName = textOf(await readExactly(handle, start, size, file));
     else if (type === 'x') longName = paxPath(await readExactly(handle, start, size, file)) ?? longName;
     else {

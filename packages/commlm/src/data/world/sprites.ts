@@ -10,7 +10,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CommError } from '../../config/errors.js';
-import { writeWhole } from './atomic-file.js';
+import { writeDurablyAsync } from '../../files/durable.js';
 import { ICON_NOUNS, ICON_STYLES, type IconStyle, type Noun, SHAPE_NOUNS, type SpriteStyle } from './vocabulary.js';
 
 /** Longest sides of the stored levels, in pixels. */
@@ -143,11 +143,20 @@ export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promi
   const cached = existsSync(path) ? parseSpriteBank(readFileSync(path), version) : undefined;
   if (cached) return cached;
   const bytes = await buildBank(version, options.onProgress);
-  await mkdir(dir, { recursive: true });
-  await writeWhole(path, bytes);
+  await keepBank(dir, path, bytes);
   const bank = parseSpriteBank(bytes, version);
   if (!bank) throw new Error('the sprite bank just drawn cannot be read back');
   return bank;
+}
+
+/** Where the disk is full or cannot be written the bank is drawn anew each time, which only costs seconds. */
+async function keepBank(dir: string, path: string, bytes: Uint8Array): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true });
+    await writeDurablyAsync(path, bytes);
+  } catch {
+    // Nothing is left of it.
+  }
 }
 
 /** Reads the file's bytes; undefined when they are not a whole bank of this version (it is then drawn again). */

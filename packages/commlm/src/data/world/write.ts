@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommError } from '../../config/errors.js';
+import { writeDurablyAsync } from '../../files/durable.js';
 import type { PictureRecord } from './annotations.js';
 import * as annotations from './annotations.js';
-import { writeWhole } from './atomic-file.js';
 import { renderScene, type WorldPicture } from './render.js';
 import { makeScene, type Split } from './scene.js';
 import type { SpriteBank } from './sprites.js';
@@ -79,7 +79,7 @@ async function claimFolder(out: string, wanted: Record<string, unknown>): Promis
       fix: 'Name a new or empty folder.',
     });
   }
-  await writeWhole(path, text);
+  await writeDurablyAsync(path, text);
 }
 
 async function paintAll(pictures: readonly PictureRecord[], options: WriteWorldOptions): Promise<number> {
@@ -92,7 +92,7 @@ async function paintAll(pictures: readonly PictureRecord[], options: WriteWorldO
     for (let item = missing[next++]; item; item = missing[next++]) {
       signal?.throwIfAborted();
       const bytes = await encode(renderScene(item.scene, bank), options.format);
-      await writeWhole(join(out, item.fileName), bytes);
+      await writeDurablyAsync(join(out, item.fileName), bytes);
       fresh++;
       onProgress?.(before + fresh, fresh);
     }
@@ -113,7 +113,7 @@ export async function encode({ width, height, data }: WorldPicture, format: 'png
 async function writeAnnotations(pictures: readonly PictureRecord[], out: string): Promise<Record<string, number>> {
   const files: Record<string, number> = {};
   const write = async (name: string, content: string, entries: number) => {
-    await writeWhole(join(out, name), content);
+    await writeDurablyAsync(join(out, name), content);
     files[name] = entries;
   };
   const json = (value: unknown) => `${JSON.stringify(value)}\n`;
@@ -163,8 +163,8 @@ async function writeEntities(
   for (const folder of ['Sentences', 'Annotations'])
     await mkdir(join(out, 'flickr30k_entities', folder), { recursive: true });
   for (const { name, sentences, xml } of annotations.flickrEntities(pictures)) {
-    await writeWhole(join(out, 'flickr30k_entities', 'Sentences', `${name}.txt`), sentences);
-    await writeWhole(join(out, 'flickr30k_entities', 'Annotations', `${name}.xml`), xml);
+    await writeDurablyAsync(join(out, 'flickr30k_entities', 'Sentences', `${name}.txt`), sentences);
+    await writeDurablyAsync(join(out, 'flickr30k_entities', 'Annotations', `${name}.xml`), xml);
   }
   files['flickr30k_entities'] = pictures.length;
 }

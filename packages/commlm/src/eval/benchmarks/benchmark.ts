@@ -1,4 +1,5 @@
 /** What a benchmark is to `eval`: questions with pictures read from published files, and the scoring of their answers. */
+import type { PicturedUnit } from '../clusters.js';
 import type { Id } from '../formats/files.js';
 import type { CornerBox } from '../metrics/rec.js';
 import type { PromptName } from '../prompts.js';
@@ -77,17 +78,23 @@ export function share(part: number | undefined, whole: number | undefined): numb
   return part === undefined || whole === undefined || whole === 0 ? 0 : part / whole;
 }
 
-/** Units of samples in their order, with the group of each. */
-export function unitsOf<Sample extends Pick<EvalSample, 'unit' | 'group'>>(
+/** A unit of samples, its group and the pictures that it is about. */
+export interface Unit<Sample> extends PicturedUnit {
+  readonly samples: readonly Sample[];
+}
+
+/** Units of samples in their order. */
+export function unitsOf<Sample extends Pick<EvalSample, 'unit' | 'group' | 'picture'>>(
   samples: readonly Sample[],
-): { readonly group: string; readonly samples: readonly Sample[] }[] {
-  const units = new Map<string, { group: string; samples: Sample[] }>();
+): Unit<Sample>[] {
+  const units = new Map<string, { group: string; samples: Sample[]; pictures: string[] }>();
   for (const sample of samples) {
     const group = sample.group ?? '';
     const key = JSON.stringify([group, sample.unit]);
-    const unit = units.get(key);
-    if (unit === undefined) units.set(key, { group, samples: [sample] });
-    else unit.samples.push(sample);
+    const unit = units.get(key) ?? { group, samples: [], pictures: [] };
+    units.set(key, unit);
+    unit.samples.push(sample);
+    if (sample.picture !== null && !unit.pictures.includes(sample.picture)) unit.pictures.push(sample.picture);
   }
   return [...units.values()];
 }

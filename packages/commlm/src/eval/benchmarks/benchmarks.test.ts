@@ -356,3 +356,32 @@ test('ids that are double, missing or strange are named', async () => {
     await assert.rejects(load(name, kept), (error: Error) => message.test(error.message) || assert.fail(error.message));
   }
 });
+
+test('POPE: the random split is whole in both of its published sizes', async () => {
+  const files = (numRandom: number): Files => {
+    const linesOf = (count: number): string =>
+      jsonLines(
+        ...Array.from({ length: count }, (_, i) => {
+          return { question_id: i + 1, image: 'a.jpg', text: `Is there a thing ${i}?`, label: i % 2 ? 'no' : 'yes' };
+        }),
+      );
+    return {
+      'val2014/a.jpg': PIXEL,
+      'coco_pope_random.json': linesOf(numRandom),
+      'coco_pope_popular.json': linesOf(3000),
+      'coco_pope_adversarial.json': linesOf(3000),
+    };
+  };
+  for (const count of [3000, 2910]) {
+    const { folder, loaded } = await load('pope', files(count), {});
+    assert.deepEqual([loaded.items.length, folder.published, folder.partial], [count + 6000, true, false]);
+  }
+  for (const count of [2909, 2911, 2999]) {
+    await assert.rejects(load('pope', files(count), {}), new RegExp(`${count} questions, but .* has 3000 or 2910`));
+  }
+});
+
+test('MMBench: rows and rotations with the same picture are known to be about one', async () => {
+  const { loaded } = await load('mmbench', caseOf('mmbench').files);
+  assert.equal(new Set(loaded.items.map(({ picture }) => picture)).size, 1);
+});

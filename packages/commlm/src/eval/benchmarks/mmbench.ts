@@ -1,4 +1,6 @@
 /** MMBench: multiple choice under rotation, from the published table with its pictures inside. */
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
 import { readTable } from '../formats/files.js';
 import { readMmbenchRows } from '../formats/mmbench.js';
 import { type MmbenchReader, type MmbenchRow, ROTATION_STEP, scoreMmbench } from '../metrics/mmbench.js';
@@ -42,14 +44,27 @@ function score(items: readonly MmbenchItem[], answers: readonly string[], reader
   };
 }
 
+/** For each row the first one with the same picture: rotations and questions that share one are known by it. */
+function firstRowsOf(pictures: ReadonlyMap<number, Uint8Array>): ReadonlyMap<number, number> {
+  const firstByHash = new Map<string, number>();
+  return new Map(
+    [...pictures].map(([index, bytes]) => {
+      const hash = createHash('sha256').update(bytes).digest('hex');
+      const first = firstByHash.get(hash) ?? index;
+      firstByHash.set(hash, first);
+      return [index, first] as const;
+    }),
+  );
+}
+
 async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   folder.refuseSplits();
   const path = folder.need('table');
   const rows = await readMmbenchRows(path);
-  const questions = rows.filter(({ index }) => index < ROTATION_STEP).length;
-  folder.checkCount(path, questions, 'questions', SIZES);
+  if (basename(path) in ROWS) folder.checkCount(path, rows.length, 'rows', ROWS);
+  else folder.checkCount(path, rows.filter(({ index }) => index < ROTATION_STEP).length, 'questions', QUESTIONS);
   const table = await readTable(path, '\t', ['index', 'question', 'image']);
-  await readTablePictures(path); // every row has a picture that can be read as base64, or this throws
+  const firstRows = firstRowsOf(await readTablePictures(path)); // throws for a row without a picture in base64
   const key = folder.keyOf(path);
   const items = rows.map((row, i): MmbenchItem => {
     const cells = (table[i] as (typeof table)[number]).cells;
@@ -57,7 +72,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     return {
       id: row.index,
       unit: row.index % ROTATION_STEP,
-      picture: tablePicture(key, row.index),
+      picture: tablePicture(key, firstRows.get(row.index) as number),
       words: {
         question: cells.get('question') as string,
         hint: NO_HINT.has(hint) ? '' : hint,
@@ -77,7 +92,9 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
 }
 
 /** Questions of the English development tables, which have their answers; rotations are not counted. */
-const SIZES = { 'MMBench_DEV_EN.tsv': 1164, 'mmbench_dev_en_20231003.tsv': 1164 };
+const QUESTIONS = { 'MMBench_DEV_EN.tsv': 1164, 'mmbench_dev_en_20231003.tsv': 1164 };
+/** Rows of the first release of the development table, rotations included. */
+const ROWS = { 'mmbench_dev_20230712.tsv': 4377 };
 
 export const MMBENCH: Benchmark = {
   name: 'mmbench',

@@ -1,7 +1,6 @@
 /** Pictures by the key that samples carry: a file below the data folder, or a row of a table that holds them in base64. */
-import { readFile } from 'node:fs/promises';
 import { isAbsolute, join } from 'node:path';
-import { CommError } from '../../config/errors.js';
+import { readBytesAsync } from '../../files/read.js';
 import { Place, readTable } from '../formats/files.js';
 
 const TABLE_KEY = /^(.*\.tsv)#(\d+)$/;
@@ -65,16 +64,8 @@ export class PictureReader {
     throw new Place(path).error(`there is no row ${inTable[2]} with a picture.`, undefined, 'eval/no-picture');
   }
 
-  async #readFile(key: string): Promise<Uint8Array> {
-    try {
-      return await readFile(this.#pathOf(key));
-    } catch (cause) {
-      throw new CommError(`The picture ${this.#pathOf(key)} cannot be read.`, {
-        code: 'eval/no-picture',
-        fix: 'Check that the data folder is whole.',
-        cause,
-      });
-    }
+  #readFile(key: string): Promise<Uint8Array> {
+    return readBytesAsync(this.#pathOf(key), { what: 'a picture of the data folder' });
   }
 
   #pathOf(key: string): string {

@@ -1,9 +1,8 @@
 /** Reading annotation and prediction files: every fault becomes one sentence that names the file and the line or entry. */
 import { constants } from 'node:buffer';
-import { readFile } from 'node:fs/promises';
-import { CommError } from '../../config/errors.js';
 import { asObject, type ById, type Id, type JsonObject, Place } from '../../data/place.js';
 import { findJsonFault } from '../../files/json-fault.js';
+import { readBytesAsync } from '../../files/read.js';
 
 export {
   asList,
@@ -25,20 +24,12 @@ const SIGNATURES: ReadonlyArray<readonly [bytes: readonly number[], name: string
   [[0xfe, 0xff], 'UTF-16 text', 'Save it as UTF-8.'],
 ];
 
-/** Bytes of a file. @throws CommError when it cannot be read. */
-export async function readBytes(path: string): Promise<Buffer> {
-  try {
-    return await readFile(path);
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code;
-    const problem =
-      reason === 'ENOENT'
-        ? 'there is no such file.'
-        : reason === 'EISDIR'
-          ? 'this is a folder, a file is needed.'
-          : `cannot be read (${reason ?? 'unknown reason'}).`;
-    throw new CommError(`${path}: ${problem}`, { code: 'score/unreadable-file', fix: 'Check the path.', cause });
-  }
+/** Annotations of the largest sets have some hundred megabytes; more cannot be held as one text. */
+const LIMIT_BYTES = constants.MAX_STRING_LENGTH;
+
+/** Bytes of a file. @throws CommError when it cannot be read, is no regular file, or a stand-in of one. */
+export async function readBytes(path: string, what = 'an input of the evaluation'): Promise<Buffer> {
+  return readBytesAsync(path, { what, limitBytes: LIMIT_BYTES });
 }
 
 /** UTF-8 text of a file, without a byte order mark. @throws CommError for other encodings, archives and empty files. */
@@ -48,8 +39,6 @@ export async function readText(path: string): Promise<string> {
   for (const [signature, name, fix] of SIGNATURES) {
     if (signature.every((byte, i) => bytes[i] === byte)) throw place.error(`this is ${name}, not UTF-8 text.`, fix);
   }
-  if (bytes.length > constants.MAX_STRING_LENGTH)
-    throw place.error(`${bytes.length} bytes are more than can be read as one text.`);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -1,10 +1,12 @@
 /** Finds and reads the tables of a METEOR 1.5 release (or of the pycocoevalcap package), which are not shipped here. */
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createGunzip } from 'node:zlib';
 import { CommError } from '../../config/errors.js';
+import { writeAll, writeDurably } from '../../files/durable.js';
+import { checkFile, readBytesAsync, readTextAsync } from '../../files/read.js';
 import { MeteorScorer } from '../metrics/meteor.js';
 import {
   deserializeParaphrases,
@@ -55,14 +57,14 @@ async function loadSynonyms(folder: string, names: readonly string[]): Promise<W
   for (const root of [folder, join(folder, 'resources')]) {
     if (await isThere(join(root, SYNSETS))) {
       const [synsets, exceptions] = await Promise.all(
-        [SYNSETS, EXCEPTIONS].map((name) => readFile(join(root, name), 'utf8')),
+        [SYNSETS, EXCEPTIONS].map((name) => readTextAsync(join(root, name), { what: 'a table of METEOR' })),
       );
       return new WordNetSynonyms(synsets as string, exceptions as string);
     }
   }
   const jar = names.find((name) => /^meteor.*\.jar$/.test(name));
   if (jar === undefined) throw dataError(folder, 'it holds neither meteor-1.5.jar nor synonym/english.synsets.');
-  const archive = await readFile(join(folder, jar));
+  const archive = await readBytesAsync(join(folder, jar), { what: 'the jar of METEOR' });
   try {
     const [synsets, exceptions] = [SYNSETS, EXCEPTIONS].map((name) => readZipMember(archive, name)?.toString('utf8'));
     if (synsets === undefined || exceptions === undefined) throw new RangeError('it has no English synonyms');
@@ -92,6 +94,7 @@ async function loadParaphrases(source: string, notify: (line: string) => void): 
 
 async function buildParaphrases(source: string): Promise<ParaphraseArrays> {
   const builder = new ParaphraseBuilder();
+  checkFile(source, "METEOR's table of paraphrases");
   try {
     for await (const piece of createReadStream(source, { highWaterMark: 1 << 20 }).pipe(
       createGunzip({ chunkSize: 1 << 20 }),
@@ -106,18 +109,7 @@ async function buildParaphrases(source: string): Promise<ParaphraseArrays> {
 
 async function writeCache(path: string, arrays: ParaphraseArrays): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true });
-  const partial = `${path}.${process.pid}`;
-  try {
-    const file = await open(partial, 'w');
-    try {
-      for (const piece of serializeParaphrases(arrays)) await file.writeFile(piece);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(partial, path);
-  } catch (error) {
-    await rm(partial, { force: true });
-    throw error;
-  }
+  writeDurably(path, (fd) => {
+    for (const piece of serializeParaphrases(arrays)) writeAll(fd, piece);
+  });
 }

@@ -4,6 +4,8 @@ import { inflateRawSync } from 'node:zlib';
 const END_SIGNATURE = 0x06054b50;
 const ENTRY_SIGNATURE = 0x02014b50;
 const LOCAL_HEADER_SIZE = 30;
+/** Far above the tables of METEOR, and far below what a small archive can claim. */
+const LARGEST_MEMBER = 256 * 2 ** 20;
 
 /** The bytes of a member, or null when the archive has none of that name. @throws RangeError for a damaged archive */
 export function readZipMember(archive: Buffer, name: string): Buffer | null {
@@ -28,6 +30,6 @@ function readEntry(archive: Buffer, entry: number): Buffer {
   const start = header + LOCAL_HEADER_SIZE + archive.readUInt16LE(header + 26) + archive.readUInt16LE(header + 28);
   const data = archive.subarray(start, start + size);
   if (method === 0) return data;
-  if (method === 8) return inflateRawSync(data);
+  if (method === 8) return inflateRawSync(data, { maxOutputLength: LARGEST_MEMBER });
   throw new RangeError(`zip method ${method} is not known`);
 }

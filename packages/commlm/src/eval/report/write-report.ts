@@ -71,7 +71,7 @@ function summaryOf({ benchmarks, run }: EvalResults): Html {
       }),
   );
   const greyHead = isBlind ? html`<th scope="col" class="number">grey picture</th>` : undefined;
-  return html`<p class="soft">Figures on the scale of each official tool, with ${run.bootstrap.level * 100} % bootstrap intervals.</p>
+  return html`<p class="soft">Figures on the scale of each official tool, with ${run.bootstrap.level * 100} % bootstrap intervals over pictures.</p>
 <div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">benchmark</th><th scope="col">figure</th><th scope="col" class="number">value</th><th scope="col" class="number">interval</th>${greyHead}<th scope="col" class="number">questions</th></tr></thead>
 <tbody>${rows}</tbody></table></div>`;
