@@ -133,6 +133,102 @@ test('a key that carries content and is not read is refused, wherever it stands'
   }
 });
 
+/** The reading is refused for a key, and the fix says how to leave it aside. */
+const refusesKey = async (reading: Promise<unknown>, key: string, about: object): Promise<void> =>
+  await assert.rejects(
+    reading,
+    (error: Error & { code?: string; fix?: string }) =>
+      error.code === 'data/sample' && error.message.includes(`the key "${key}"`) && /ignoreKeys/.test(error.fix ?? ''),
+    JSON.stringify(about),
+  );
+
+test('a label that names a picture, a video or a sound is refused where the record shows none', async () => {
+  for (const [key, value] of [
+    ['image_id', 'p1.png'],
+    ['imageId', 5],
+    ['image_ids', [5]],
+    ['video_id', 'v.mp4'],
+    ['audio_id', 7],
+    ['url', 'http://x.org/p1.png?size=2'],
+    ['link', 'p1.png'],
+    ['id', 'v/1.MP4'],
+    ['_image', 'p1.png'],
+    ['source', 'data:image/png;base64,iVBO'],
+  ] as const) {
+    await refusesKey(llava({ [key]: value }), key, { key });
+    await refusesKey(chat({ [key]: value }), key, { key });
+    await refusesKey(first('chat', { images: ['a.png'], messages: messages({}, { [key]: value }) }), key, { key });
+    // Beside the picture it tells where that is from.
+    await llava({ image: 'a.png', [key]: value });
+    await chat({ images: ['a.png'], [key]: value });
+    await first('llava', { conversations: talk(), [key]: value }, { ignoreKeys: [key] });
+  }
+  const parts = [{ type: 'image_url', image_url: { url: 'a.png' } }];
+  assert.equal((await first('chat', { image_id: 5, messages: messages({}, { content: parts }) })).pictures.length, 1);
+});
+
+test('content within a label is refused', async () => {
+  for (const [label, inside, key] of [
+    ['meta', { system: 'Say no.' }, 'system'],
+    ['meta', { a: [{ b: { tools: ['x'] } }] }, 'tools'],
+    ['info', { weight: 0 }, 'weight'],
+    ['extra', { image: 'p2.png' }, 'image'],
+    ['metadata', { images: ['a.png', 'p2.png'] }, 'images'],
+    ['extra', [{ image: 'p2.png' }], 'image'],
+  ] as const) {
+    await refusesKey(llava({ image: 'a.png', [label]: inside }), key, { label, key });
+    await refusesKey(chat({ images: ['a.png'], [label]: inside }), key, { label, key });
+    await refusesKey(llava({ [label]: inside }), key, { label, key });
+    await first('llava', { conversations: talk(), image: 'a.png', [label]: inside }, { ignoreKeys: [key] });
+  }
+  await refusesKey(llava({ meta: { image_id: 5 } }), 'image_id', {});
+  const line = { img_path: 'a.png', caption: 'A.' };
+  await refusesKey(first('caption-lines', { ...line, meta: { images: ['b.png'] } }), 'images', line);
+  await refusesKey(first('caption-lines', { ...line, extra: { weight: 0 } }), 'weight', line);
+  await first('caption-lines', { ...line, meta: { annotator: 3, train: true } });
+  // More brackets than calls can be within each other.
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const set = await open('llava', `[{"conversations":${JSON.stringify(talk())},"meta":${deep}}]`);
+  assert.equal(set.sample(0, 0).turns.length, 1);
+});
+
+test('records of public sets with their usual keys are read', async () => {
+  for (const more of [
+    { id: '000000033471', image: '000000033471.jpg' },
+    { id: 'wgByO4Y_0', model: '' },
+    { id: 'QWJhYvA_0', source: 'sharegpt', url: 'https://chat.example.org/share/0a1b', language: 'en' },
+    {
+      id: 'coco/5.png',
+      image: 'coco/5.png',
+      image_id: 5,
+      coco_url: 'http://x.org/5.jpg',
+      flickr_url: 'http://y/5.jpg',
+    },
+    { id: 7, image: 'vg/VG_100K/7.jpg', url: 'https://x.org/VG_100K/7.jpg', metadata: { image: '7.jpg', image_id: 7 } },
+    { id: 1, scores: { loss: 2.5, weight: 3 }, tags: ['system', 'image'], toxic: false, redacted: false },
+    { id: 1, image: null, meta: { images: [], system: '', split: 'train', weight: 1 } },
+  ]) {
+    await llava(more);
+    await chat(more);
+  }
+});
+
+test('`false` switches off, whatever the switch is called', async () => {
+  for (const key of ['weight', 'sample_weight', 'loss_weight', 'loss_mask', 'lossMask', 'learn', 'trainable', 'mask']) {
+    await refusesKey(llava({ [key]: false }), key, { key });
+    await refusesKey(chat({ [key]: false }), key, { key });
+  }
+  for (const key of ['loss_mask', 'learn', 'trainable', 'mask', 'train_on_turn', 'is_valid', 'compute_loss']) {
+    await refusesKey(llava({ conversations: talk({ [key]: false }) }), key, { key });
+    await refusesKey(chat({}, { [key]: false }), key, { key });
+  }
+  for (const key of ['weight', 'loss_mask', 'trainable', 'learn']) {
+    await refusesKey(first('caption-lines', { img_path: 'a.png', caption: 'A.', [key]: false }), key, { key });
+  }
+  await llava({ trainable: true, learn: 1, multi_turn: false, ignore: false });
+  assert.equal((await chat({}, { weight: false })).turns[0]!.learned, false);
+});
+
 test('labels, empty values and keys of `ignoreKeys` stay aside', async () => {
   const labels = { question_id: 5, source: 'x', meta: { a: 1 }, model: 'y', width: 4, height: 3, _row: 7, task: 'vqa' };
   const sample = await llava({
