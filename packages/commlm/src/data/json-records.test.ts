@@ -86,7 +86,11 @@ test('a fault is told with its line, whichever record it is in', async () => {
   await fails('{"a": 1, "a": 2}', /key "a": the key is there twice/, (path) => openJson(path).members().find('a'));
   await fails('', /the file is empty/, all);
   const lines = (path: string): unknown => valuesOf(openJsonLines(path));
-  await fails('{"a": 1}\n\n{"a": 2}\n', /line 2, column 1: not valid JSON/, lines);
+  await fails('{"a": 1}\n\n{"a": 2}\n', /line 2: the line is blank/, lines);
+  await fails('{"a": 1}\r\n\r\n{"a": 2}\r\n', /line 2: the line is blank/, lines);
+  await fails('{"a": 1}\n{"a": 2, "b": [{"c": 1, "c": 1}]}', /line 2: the key "c" is there twice in one object/, lines);
+  await fails('[{"a": 1},\n{"a": 2, "a": 2}]', /entry 2: the key "a" is there twice in one object/, all);
+  await fails('{"images": [1], "images": [2]}', /the list "images" is there twice/, (path) => openJson(path));
   await fails('{"a": 1}\n{"a": 2', /line 2, column 8: not valid JSON: the text ends early/, lines);
   await fails('\n\n', /the file is empty/, lines);
 });
