@@ -82,6 +82,7 @@ test('a fault is told with its line, whichever record it is in', async () => {
   await fails('[1]\n[2]', /line 2: not valid JSON: there is text after the end/, all);
   await fails('hello', /a JSON array or object is needed/, all);
   await fails('{"a": [1]}', /a JSON array is needed, but this is an object/, all);
+  assert.throws(() => openJson(join(folder, 'data.json')).elements(), { fix: /`jq -s \. .*data\.json`/ });
   await fails('[1]', /the list "images" is missing; found none/, (path) => openJson(path).list('images'));
   await fails('{"a": 1, "a": 2}', /key "a": the key is there twice/, (path) => openJson(path).members().find('a'));
   await fails('', /the file is empty/, all);
