@@ -39,6 +39,28 @@ test('the lock of a process that is gone is taken over', () => {
   assert.deepEqual(readdirSync(folder), []);
 });
 
+test('a number that was given to a process of another user is told by when that began', {
+  skip: process.platform !== 'linux',
+}, (t) => {
+  const path = join(folder, 'other-user.lock');
+  t.mock.method(process, 'kill', () => {
+    throw Object.assign(new Error('kill EPERM'), { code: 'EPERM', syscall: 'kill' });
+  });
+  writeFileSync(path, JSON.stringify({ pid: process.pid, host: hostname(), began: 'another time' }));
+  {
+    using _ = lockFile(path, purpose);
+  }
+  // One that is known by its number alone may be the owner; so may one of which nothing can be seen.
+  for (const owner of [
+    { pid: process.pid, began: null },
+    { pid: 2 ** 30, began: 'another time' },
+  ]) {
+    writeFileSync(path, JSON.stringify({ ...owner, host: hostname() }));
+    assert.throws(() => lockFile(path, purpose), { code: 'file/busy' });
+    rmSync(path);
+  }
+});
+
 test('a lock on another machine is left alone', () => {
   const path = join(folder, 'far.lock');
   writeFileSync(path, JSON.stringify({ pid: 2 ** 30, host: 'elsewhere', began: null }));

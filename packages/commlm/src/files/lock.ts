@@ -165,9 +165,12 @@ export function isGone(owner: Owner): boolean {
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+    // Anything else: a process of another user has the number, perhaps because it was given out again.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return true;
   }
-  return owner.began !== null && owner.began !== beginning(owner.pid);
+  // Where processes of others are hidden, nothing is known of when they began.
+  const began = beginning(owner.pid);
+  return owner.began !== null && began !== null && owner.began !== began;
 }
 
 /** Waits for the one who may be writing it. */
