@@ -273,7 +273,7 @@ class Training<Batch> {
     const saved = readCheckpoint(out, log);
     this.#takeWeights(saved);
     for (const tensor of saved.tensors.values()) tensor.dispose();
-    await this.#export(folder);
+    await this.#export(folder, false);
     return { step: this.step, finished: this.step >= this.#config.steps };
   }
 
@@ -447,9 +447,9 @@ class Training<Batch> {
     return true;
   }
 
-  /** Writes the result as it is now, whole, in the place of the one before. */
-  #export(folder: string): Promise<void> {
-    return this.#withAverage(() => writeFolderAsync(folder, async (part) => this.#task.export(part)));
+  /** Writes the result as it is now, whole; that of the run in the place of the one before. */
+  #export(folder: string, replace = true): Promise<void> {
+    return this.#withAverage(() => writeFolderAsync(folder, async (part) => this.#task.export(part), { replace }));
   }
 
   #withAverage<T>(use: () => T | Promise<T>): Promise<T> {
