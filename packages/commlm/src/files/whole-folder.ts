@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
-import { isFileError, syncFolder, writeError } from './durable.js';
+import { isFileError, makeFolder, syncFolder, writeError } from './durable.js';
 import { lockFile } from './lock.js';
 
 /** In a folder that was there and empty: what is written, and the lock. */
@@ -83,7 +83,7 @@ class Draft implements Disposable {
     const prefix = this.#isInside ? '' : `.${basename(this.#target)}`;
     this.folder = join(parent, `${prefix}${PART}`);
     this.#before = join(parent, `${prefix}.before`);
-    mkdirSync(parent, { recursive: true });
+    makeFolder(parent);
     this.#lock = lockFile(join(parent, `${prefix}${LOCK}`), {
       doing: 'writes',
       subject: out,
