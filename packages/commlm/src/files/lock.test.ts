@@ -1,7 +1,16 @@
 /** One process at a time, whatever the one before left behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -59,6 +68,16 @@ test('a number that was given to a process of another user is told by when that 
     assert.throws(() => lockFile(path, purpose), { code: 'file/busy' });
     rmSync(path);
   }
+});
+
+test('a lock that cannot be read is told as such', () => {
+  const path = join(folder, 'folder.lock');
+  mkdirSync(path);
+  assert.throws(() => lockFile(path, purpose), {
+    code: 'file/unreadable',
+    message: /folder\.lock \(a lock\) cannot be read/,
+  });
+  rmSync(path, { recursive: true });
 });
 
 test('a lock on another machine is left alone', () => {

@@ -7,6 +7,7 @@ import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } f
 import { hostname } from 'node:os';
 import { CommError } from '../config/errors.js';
 import { writeError } from './durable.js';
+import { readError } from './read.js';
 
 /** Who holds a lock: what is written into its file. */
 export interface Owner {
@@ -128,7 +129,7 @@ function read(path: string): string | null {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    throw readError(error, path, 'a lock');
   }
 }
 
