@@ -1,9 +1,8 @@
 // `commlm eval world`: whether a model looks at all.
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { WorldResults } from '../eval/world.js';
 import type { WorldFigures } from '../eval/world-figures.js';
-import { writeDurably } from '../files/durable.js';
+import { makeFolder, writeDurably } from '../files/durable.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
@@ -51,7 +50,7 @@ export async function evaluateWorldCommand(options: WorldOptions): Promise<void>
     ...summary,
   };
   if (options.out !== undefined) {
-    mkdirSync(options.out, { recursive: true });
+    makeFolder(options.out);
     writeDurably(join(options.out, 'results.json'), `${JSON.stringify(report, null, 2)}\n`);
     const lines = samples.map((sample) => `${JSON.stringify(sample)}\n`).join('');
     writeDurably(join(options.out, `samples_${BENCHMARK}.jsonl`), lines);

@@ -326,3 +326,15 @@ test('an address keeps its query and shows none of it; passwords are refused', a
     (error: Error) => !/secret/.test(error.message),
   );
 });
+
+test('a run that is interrupted while it waits to ask again ends with the reason of the signal', async () => {
+  const url = await serve((_, response) => {
+    response.writeHead(503, { 'retry-after': '30' });
+    response.end('busy');
+  });
+  const stop = new AbortController();
+  const reason = new Error('Interrupted.');
+  const from = respondent(url, { onNotice: () => setImmediate(() => stop.abort(reason)) });
+  const replies = from.answer([{ id: 'a', text: 'What?', blind: false }], stop.signal);
+  await assert.rejects(replies.next(), (error) => error === reason);
+});

@@ -147,7 +147,8 @@ export class EndpointRespondent implements Respondent {
         }
         const wait = Math.min(MAX_WAIT_MS, error.waitMs ?? firstWaitMs * 2 ** (tries - 1));
         onNotice?.(`${error.message} Trying again in ${(wait / 1000).toFixed(1)} s (${tries} of ${maxTries} tries).`);
-        await sleep(wait, undefined, { signal });
+        // The wait ends with an error of its own, the run with the reason of the signal.
+        await sleep(wait, undefined, { signal }).catch(() => signal.throwIfAborted());
       }
     }
   }

@@ -1,8 +1,9 @@
 /** A whole run of `eval`: read the data, ask what was not asked yet, score, and write the folder of results. */
 import { constants } from 'node:buffer';
-import { existsSync, mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { makeFolder } from '../files/durable.js';
 import { lockFile } from '../files/lock.js';
 import { readJson, readText } from '../files/read.js';
 import { AnswerLog, answerKey, firstDifference, type LoggedAnswer, type LogHead, readAnswers } from './answer-log.js';
@@ -354,7 +355,7 @@ function otherResults(path: string, run: EvalRun, names: ReadonlySet<string>): r
 export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
   const tasks: Task[] = [];
   for (const benchmark of request.benchmarks) tasks.push(await loadTask(benchmark, request));
-  mkdirSync(request.out, { recursive: true });
+  makeFolder(request.out);
   using _lock = lockFolder(request);
   claimFolder(request);
   await askAll(tasks, request);

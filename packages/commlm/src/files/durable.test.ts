@@ -13,7 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { after, test } from 'node:test';
-import { refuseInputAsOutput, writeAll, writeDurably, writeDurablyAsync } from './durable.js';
+import { makeFolder, refuseInputAsOutput, writeAll, writeDurably, writeDurablyAsync } from './durable.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'durable-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -82,5 +82,17 @@ test('an output that is an input is refused by whatever name', () => {
   // Not there yet, but the same path: reading it will fail, writing must not be what makes it.
   assert.throws(() => refuseInputAsOutput(join(folder, 'new.png'), [join(folder, 'new.png')]), {
     code: 'file/is-input',
+  });
+});
+
+test('a file in the place of a folder and a name that is too long have a sentence each', () => {
+  const file = join(folder, 'a-file');
+  writeFileSync(file, '');
+  assert.throws(() => makeFolder(file), { code: 'file/output', message: `${file} is a file, not a folder.` });
+  const long = join(folder, 'n'.repeat(300));
+  assert.throws(() => makeFolder(long), {
+    code: 'file/output',
+    message: `Cannot write ${long}: its name is too long.`,
+    fix: 'Choose another place.',
   });
 });

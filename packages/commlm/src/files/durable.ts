@@ -1,5 +1,5 @@
 /** Writing files: whole or not at all, also after a crash or on a full disk, and never onto what a command reads. */
-import { closeSync, fsyncSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, mkdirSync, statSync, writeSync } from 'node:fs';
 import { open, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { FileFault, prepareWhole, syncFolder, writeWhole } from '@commlm/torch/files';
@@ -29,6 +29,8 @@ export function whyNoWrite(error: unknown): string {
       return 'its folder does not exist';
     case 'EISDIR':
       return 'it is a folder';
+    case 'ENAMETOOLONG':
+      return 'its name is too long';
     default:
       return message;
   }
@@ -39,9 +41,29 @@ export function writeError(error: unknown, path: string): CommError {
   if (error instanceof CommError) return error;
   return new CommError(`Cannot write ${path}: ${whyNoWrite(error)}.`, {
     code: 'file/output',
-    fix: 'Make room or choose another place, then run the command again.',
+    fix: isAboutRoom(error)
+      ? 'Make room or choose another place, then run the command again.'
+      : 'Choose another place.',
     cause: error,
   });
+}
+
+const isAboutRoom = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
+
+/** Makes a folder and those above it. @throws CommError `file/output` where it cannot, or where a file is in the way */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw writeError(error, path);
+    throw new CommError(`${path} is a file, not a folder.`, {
+      code: 'file/output',
+      fix: 'Name a folder.',
+      exitCode: 2,
+      cause: error,
+    });
+  }
 }
 
 /** Whether an error is the file system's, and not a fault of what was to be written. */

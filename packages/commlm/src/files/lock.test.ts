@@ -1,7 +1,16 @@
 /** One process at a time, whatever the one before left behind. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -37,6 +46,38 @@ test('the lock of a process that is gone is taken over', () => {
     assert.equal(JSON.parse(readFileSync(path, 'utf8')).pid, process.pid);
   }
   assert.deepEqual(readdirSync(folder), []);
+});
+
+test('a number that was given to a process of another user is told by when that began', {
+  skip: process.platform !== 'linux',
+}, (t) => {
+  const path = join(folder, 'other-user.lock');
+  t.mock.method(process, 'kill', () => {
+    throw Object.assign(new Error('kill EPERM'), { code: 'EPERM', syscall: 'kill' });
+  });
+  writeFileSync(path, JSON.stringify({ pid: process.pid, host: hostname(), began: 'another time' }));
+  {
+    using _ = lockFile(path, purpose);
+  }
+  // One that is known by its number alone may be the owner; so may one of which nothing can be seen.
+  for (const owner of [
+    { pid: process.pid, began: null },
+    { pid: 2 ** 30, began: 'another time' },
+  ]) {
+    writeFileSync(path, JSON.stringify({ ...owner, host: hostname() }));
+    assert.throws(() => lockFile(path, purpose), { code: 'file/busy' });
+    rmSync(path);
+  }
+});
+
+test('a lock that cannot be read is told as such', () => {
+  const path = join(folder, 'folder.lock');
+  mkdirSync(path);
+  assert.throws(() => lockFile(path, purpose), {
+    code: 'file/unreadable',
+    message: /folder\.lock \(a lock\) cannot be read/,
+  });
+  rmSync(path, { recursive: true });
 });
 
 test('a lock on another machine is left alone', () => {

@@ -7,6 +7,7 @@ import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } f
 import { hostname } from 'node:os';
 import { CommError } from '../config/errors.js';
 import { writeError } from './durable.js';
+import { readError } from './read.js';
 
 /** Who holds a lock: what is written into its file. */
 export interface Owner {
@@ -128,7 +129,7 @@ function read(path: string): string | null {
     return readFileSync(path, 'utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    throw readError(error, path, 'a lock');
   }
 }
 
@@ -165,9 +166,12 @@ export function isGone(owner: Owner): boolean {
   try {
     process.kill(owner.pid, 0);
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+    // Anything else: a process of another user has the number, perhaps because it was given out again.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return true;
   }
-  return owner.began !== null && owner.began !== beginning(owner.pid);
+  // Where processes of others are hidden, nothing is known of when they began.
+  const began = beginning(owner.pid);
+  return owner.began !== null && began !== null && owner.began !== began;
 }
 
 /** Waits for the one who may be writing it. */

@@ -36,7 +36,7 @@ const STAND_IN_FIX =
 export function readError(error: unknown, path: string, what: string): CommError {
   if (error instanceof CommError) return error;
   if (error instanceof FileFault) {
-    const fix = error.kind === 'stand-in' ? STAND_IN_FIX : `Name a file for ${what}.`;
+    const fix = error.kind === 'stand-in' ? STAND_IN_FIX : 'Put the file itself there, or name another one.';
     const code = error.kind === 'stand-in' ? 'file/stand-in' : 'file/not-regular';
     return new CommError(`${error.message}${error.kind === 'stand-in' ? '' : ` for ${what}`}.`, {
       code,

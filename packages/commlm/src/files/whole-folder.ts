@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, readdirSync, realpathSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
-import { isFileError, syncFolder, writeError } from './durable.js';
+import { isFileError, makeFolder, syncFolder, writeError } from './durable.js';
 import { lockFile } from './lock.js';
 
 /** In a folder that was there and empty: what is written, and the lock. */
@@ -23,14 +23,20 @@ export function refuseFilled(out: string): void {
   });
 }
 
+/** How a folder is written. */
+export interface FolderOptions {
+  /** Takes the place of a filled folder; otherwise one that is there, or appears meanwhile, is refused and stays. */
+  readonly replace: boolean;
+}
+
 /**
  * Lets `write` fill a folder, which then appears at `out`, in the place of the one that was there. On a failure `out` is as
  * it was; what a killed process had written is removed by the next one. One process at a time writes it.
  * @throws CommError `file/busy`, `file/output`; whatever `write` throws that is not the file system's.
  */
-export function writeFolder<T>(out: string, write: (folder: string) => T): T {
+export function writeFolder<T>(out: string, write: (folder: string) => T, { replace }: FolderOptions): T {
   return named(out, () => {
-    using draft = new Draft(out);
+    using draft = new Draft(out, replace);
     const result = write(draft.folder);
     draft.finish();
     return result;
@@ -38,8 +44,12 @@ export function writeFolder<T>(out: string, write: (folder: string) => T): T {
 }
 
 /** As {@link writeFolder}, for what is written in several turns. */
-export async function writeFolderAsync<T>(out: string, write: (folder: string) => Promise<T>): Promise<T> {
-  const draft = named(out, () => new Draft(out));
+export async function writeFolderAsync<T>(
+  out: string,
+  write: (folder: string) => Promise<T>,
+  { replace }: FolderOptions,
+): Promise<T> {
+  const draft = named(out, () => new Draft(out, replace));
   try {
     const result = await write(draft.folder);
     draft.finish();
@@ -60,15 +70,20 @@ class Draft implements Disposable {
   readonly #isInside: boolean;
   readonly #before: string;
   readonly #lock: Disposable;
+  /** As the user named it. */
+  readonly #out: string;
+  readonly #replace: boolean;
 
-  constructor(out: string) {
+  constructor(out: string, replace: boolean) {
+    this.#out = out;
+    this.#replace = replace;
     this.#target = existsSync(out) ? realpathSync(out) : resolve(out);
     this.#isInside = existsSync(this.#target) && isEmpty(this.#target);
     const parent = this.#isInside ? this.#target : dirname(this.#target);
     const prefix = this.#isInside ? '' : `.${basename(this.#target)}`;
     this.folder = join(parent, `${prefix}${PART}`);
     this.#before = join(parent, `${prefix}.before`);
-    mkdirSync(parent, { recursive: true });
+    makeFolder(parent);
     this.#lock = lockFile(join(parent, `${prefix}${LOCK}`), {
       doing: 'writes',
       subject: out,
@@ -78,6 +93,7 @@ class Draft implements Disposable {
       rmSync(this.folder, { recursive: true, force: true });
       // Killed between the two renames of `finish`.
       if (!existsSync(this.#target) && existsSync(this.#before)) renameSync(this.#before, this.#target);
+      this.#refuseFilled();
       mkdirSync(this.folder);
     } catch (error) {
       this.#lock[Symbol.dispose]();
@@ -85,9 +101,15 @@ class Draft implements Disposable {
     }
   }
 
+  #refuseFilled(): void {
+    if (!this.#replace) refuseFilled(this.#out);
+  }
+
   /** Moves what was written to its place. */
   finish(): void {
     syncFolder(this.folder);
+    // Others may have put something there since, without the lock.
+    this.#refuseFilled();
     if (this.#isInside) {
       const names = readdirSync(this.folder);
       const last = names.filter((name) => name === LAST);

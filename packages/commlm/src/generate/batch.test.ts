@@ -369,3 +369,36 @@ test('missing input and unwritable output are clear errors', async () => {
     /Cannot write .*its folder does not exist/,
   );
 });
+
+test('an output that is removed or replaced meanwhile is an error', async () => {
+  write(...questions(3));
+  for (const replace of [false, true]) {
+    const model = shouter();
+    const { askBatch } = model;
+    model.askBatch = async (requests, options) => {
+      rmSync(output, { force: true });
+      if (replace) writeFileSync(output, 'theirs');
+      return askBatch(requests, options);
+    };
+    await assert.rejects(answerFile(model, input, output), { code: 'file/output', message: /removed or replaced/ });
+    if (replace) assert.equal(readFileSync(output, 'utf8'), 'theirs');
+    rmSync(output, { force: true });
+  }
+});
+
+test('an output with a second name is refused by both', { skip: process.platform === 'win32' }, async () => {
+  write(...questions(1));
+  writeFileSync(output, '');
+  const other = join(folder, 'other.jsonl');
+  linkSync(output, other);
+  for (const path of [output, other]) {
+    await assert.rejects(answerFile(shouter(), input, path), {
+      code: 'file/output',
+      exitCode: 2,
+      message: /hard links/,
+    });
+  }
+  rmSync(other);
+  await answerFile(shouter(), input, output);
+  assert.equal(lines(output).length, 1);
+});

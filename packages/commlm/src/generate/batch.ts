@@ -103,7 +103,10 @@ export async function answerFile(
       numFailed += answers.filter(({ failed }) => failed).length;
       options.onProgress?.(start + group.length, lines.length);
     }
-    if (record !== undefined) fsyncSync(file);
+    if (record !== undefined) {
+      fsyncSync(file);
+      refuseRemoved(file, output);
+    }
   } finally {
     closeSync(file);
   }
@@ -131,12 +134,31 @@ function isDevice(output: string): boolean {
   return statSync(output, { throwIfNoEntry: false })?.isCharacterDevice() === true;
 }
 
+/** Throws where the path no longer leads to the open file: its answers would be nowhere once it is closed. */
+function refuseRemoved(file: number, output: string): void {
+  const written = fstatSync(file, { bigint: true });
+  const found = statSync(output, { bigint: true, throwIfNoEntry: false });
+  if (found !== undefined && found.dev === written.dev && found.ino === written.ino) return;
+  throw new CommError(`${output} was removed or replaced while answers were written to it; they are lost.`, {
+    code: 'file/output',
+    fix: 'Run the command again, and leave the output alone until it ends.',
+  });
+}
+
 /** One process at a time, by whatever name it knows the output. */
 function lockOutput(input: string, output: string): Disposable | undefined {
   checkFile(input, 'the questions');
   if (isDevice(output)) return undefined;
   refuseInputAsOutput(output, [input]);
   refuseInputAsOutput(recordPath(output), [input]);
+  // Each name of one file would have a lock of its own.
+  if ((statSync(output, { throwIfNoEntry: false })?.nlink ?? 1) > 1) {
+    throw new CommError(`${output} is a file with several names (hard links).`, {
+      code: 'file/output',
+      fix: 'Name another output file, or make a copy of this one in its place.',
+      exitCode: 2,
+    });
+  }
   const folder = dirname(resolve(output));
   const path = existsSync(output)
     ? realpathSync(output)

@@ -59,6 +59,7 @@ export function recordedData(out: string): DataIdentity | undefined {
     record = readJson(path, { what: 'the record of the run' });
   } catch (error) {
     if (!(error instanceof CommError)) throw error;
+    if (error.code === 'file/unreadable') throw error;
     throw new CommError(error.message, { code: error.code, fix, cause: error });
   }
   const data = (record as { data?: unknown } | null)?.data;

@@ -240,11 +240,55 @@ test('a loss that is not a number stops the run by name and leaves the last chec
   assert.match(listCheckpoints(out)[0] ?? '', /checkpoint-10$/);
   rmSync(out, { recursive: true });
   await assert.rejects(runTraining(new SumTask({ poison: 5 }), CONFIG, options), (error: CommError) =>
-    /There is no checkpoint yet: begin anew, without --resume and with --set loop\.lr=0\.005 for a lower rate\.$/.test(
+    /There is no checkpoint yet: begin anew, without --resume, with another --out and with --set loop\.lr=0\.005 for a lower rate\.$/.test(
       error.fix ?? '',
     ),
   );
   rmSync(out, { recursive: true });
+});
+
+test('nothing of a run is overwritten by a new one, or by one that goes on without its checkpoints', async () => {
+  const out = folder();
+  await run(out, 40, false).done;
+  for (const path of listCheckpoints(out)) rmSync(path, { recursive: true });
+  const content = (): Record<string, Buffer> =>
+    Object.fromEntries(
+      ['run.json', 'metrics.jsonl', 'recipe.json', 'result/net.safetensors'].map((name) => [
+        name,
+        readFileSync(join(out, name)),
+      ]),
+    );
+  const before = content();
+  await assert.rejects(run(out, 40, false).done, {
+    code: 'train/exists',
+    message: `${out} holds a run already (result).`,
+    fix: 'Name another --out, or move this one elsewhere.',
+  });
+  await assert.rejects(run(out, 40, true).done, {
+    code: 'train/no-sound-checkpoint',
+    message: `${out} holds no checkpoint, though it holds a result.`,
+  });
+  assert.deepEqual(content(), before);
+  rmSync(join(out, 'result'), { recursive: true });
+  await assert.rejects(run(out, 40, false).done, { code: 'train/exists', message: /\(metrics\.jsonl\)/ });
+  await assert.rejects(run(out, 40, true).done, { message: /though its metrics\.jsonl tells of step 40\.$/ });
+  // Figures of steps before the first checkpoint: what was killed there goes on, from its start.
+  writeFileSync(join(out, 'metrics.jsonl'), '{"step":10,"time":1}\n');
+  await assert.rejects(run(out, 40, false).done, { fix: /^Add --resume/ });
+  await run(out, 40, true).done;
+  await assert.rejects(run(out, 40, false).done, { message: /\(checkpoint-40\)/, fix: /^Add --resume/ });
+});
+
+test('of two runs that begin in one place at a time, one is refused, and so is the next', async () => {
+  const out = folder();
+  const settled = await Promise.allSettled([run(out, 40, false).done, run(out, 40, false).done]);
+  assert.deepEqual(
+    settled.map((each) => (each.status === 'rejected' ? (each.reason as CommError).code : 'done')),
+    ['done', 'file/busy'],
+  );
+  const weights = bytes(out);
+  await assert.rejects(run(out, 40, false).done, { code: 'train/exists' });
+  assert.deepEqual(bytes(out), weights);
 });
 
 test('the loss falls', async () => {

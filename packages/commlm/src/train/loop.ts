@@ -40,6 +40,7 @@ import { anotherRecipe, fingerprintOf } from './fingerprint.js';
 import { Means } from './means.js';
 import { countParts, parameterGroups, trainedParameters } from './parameter-groups.js';
 import { type RunData, recordStart } from './run-facts.js';
+import { refuseLost, refuseRun } from './run-folder.js';
 import { RunLog } from './run-log.js';
 import { WeightAverage } from './weight-average.js';
 
@@ -141,6 +142,8 @@ export async function runTraining<Batch>(
   try {
     mkdirSync(out, { recursive: true });
     using _ = lockFile(join(out, 'train.lock'), { doing: 'trains in', subject: out, otherwise: 'name another --out' });
+    if (options.resume) refuseLost(out, config.saveEvery);
+    else refuseRun(out);
     training = new Training(task, config, options);
     return await training.run();
   } catch (error) {
@@ -270,7 +273,7 @@ class Training<Batch> {
     const saved = readCheckpoint(out, log);
     this.#takeWeights(saved);
     for (const tensor of saved.tensors.values()) tensor.dispose();
-    await this.#export(folder);
+    await this.#export(folder, false);
     return { step: this.step, finished: this.step >= this.#config.steps };
   }
 
@@ -362,7 +365,7 @@ class Training<Batch> {
     const lower = `loop.lr=${Number((this.#config.lr / 2).toPrecision(3))}`;
     if (newest === undefined) {
       const other = otherwise === undefined ? '' : ` (or --set ${otherwise.setting} ${otherwise.so})`;
-      return `There is no checkpoint yet: begin anew, without --resume and with --set ${lower} for a lower rate${other}.`;
+      return `There is no checkpoint yet: begin anew, without --resume, with another --out and with --set ${lower} for a lower rate${other}.`;
     }
     const other = otherwise === undefined ? '' : ` (or --change ${otherwise.setting} ${otherwise.so})`;
     return `Add --resume --change ${lower} to go on from ${basename(newest)} at a lower rate${other}.`;
@@ -444,9 +447,9 @@ class Training<Batch> {
     return true;
   }
 
-  /** Writes the result as it is now, whole, in the place of the one before. */
-  #export(folder: string): Promise<void> {
-    return this.#withAverage(() => writeFolderAsync(folder, async (part) => this.#task.export(part)));
+  /** Writes the result as it is now, whole; that of the run in the place of the one before. */
+  #export(folder: string, replace = true): Promise<void> {
+    return this.#withAverage(() => writeFolderAsync(folder, async (part) => this.#task.export(part), { replace }));
   }
 
   #withAverage<T>(use: () => T | Promise<T>): Promise<T> {

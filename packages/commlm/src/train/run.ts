@@ -1,13 +1,12 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
-import { basename } from 'node:path';
-import { CommError } from '../config/errors.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { anotherRecipe, differenceFromRun } from './fingerprint.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import type { Recipe } from './recipe.js';
-import { type RunData, readStarts } from './run-facts.js';
+import type { RunData } from './run-facts.js';
+import { inTheWay, refuseRun, requireRun } from './run-folder.js';
 
 type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
 type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
@@ -34,9 +33,6 @@ async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: Us
   }
 }
 
-const inTheWay = (message: string, fix: string): CommError =>
-  new CommError(message, { code: 'train/exists', fix, exitCode: 2 });
-
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
 export async function runRecipe(
   recipe: Recipe,
@@ -45,20 +41,13 @@ export async function runRecipe(
   if (recipe.kind === 'tokenizer') {
     if (options.resume)
       throw inTheWay('A tokenizer is made in one go: there is nothing to resume.', 'Leave out --resume.');
+    refuseRun(options.out);
     await (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
     return { step: 1, finished: true };
   }
-  if (options.resume) {
-    requireRun(options.out);
-  } else {
-    const [newest] = listCheckpoints(options.out);
-    if (newest !== undefined) {
-      throw inTheWay(
-        `${options.out} holds a run already (${basename(newest)}).`,
-        'Add --resume to go on with it, or name another --out.',
-      );
-    }
-  }
+  // Said before anything is loaded; the loop looks again when no other process can write there.
+  if (options.resume) requireRun(options.out, recipe.loop.saveEvery);
+  else refuseRun(options.out);
   const data = await dataOfRun(recipe, options);
   return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, { ...options, data }));
 }
@@ -82,25 +71,6 @@ async function dataOfRun(recipe: LoopRecipe, options: Parameters<typeof runRecip
   if (changedData !== true) refuseChanges(out, changes);
   for (const change of changes) log(`goes on with other data: ${change}`);
   return { identity, changes };
-}
-
-/** Throws where there is no run to go on with; one that was killed before its first checkpoint is one. */
-function requireRun(out: string): void {
-  if (listCheckpoints(out).length > 0 || holdsDamaged(out)) return;
-  const starts = readStarts(out);
-  if (starts === null) {
-    throw new CommError(`${out} holds no run to go on with.`, {
-      code: 'train/no-run',
-      fix: 'Leave out --resume to begin one, or name the folder of the run with --out.',
-      exitCode: 2,
-    });
-  }
-  const reached = Math.max(0, ...starts.map(({ step }) => step));
-  if (reached === 0) return;
-  throw new CommError(`${out} holds no checkpoint, though its run.json tells of step ${reached}.`, {
-    code: 'train/no-sound-checkpoint',
-    fix: 'Put the checkpoints back, or leave out --resume to begin anew.',
-  });
 }
 
 /** Writes what the newest checkpoint in `out` has learned to the folder `to`, as the end of the run would; trains nothing. */

@@ -40,10 +40,11 @@ export async function runTokenizer(
     do_sample: false,
     max_new_tokens: config.maxNewTokens,
   };
-  writeFolder(folder, (part) => {
+  const write = (part: string): void => {
     writeDurably(join(part, 'tokenizer.json'), `${JSON.stringify(tokenizerJson, null, 1)}\n`);
     writeJson(join(part, 'tokenizer_config.json'), tokenizerConfig);
     writeJson(join(part, 'generation_config.json'), generation);
-  });
+  };
+  writeFolder(folder, write, { replace: false });
   log(`wrote ${folder}`);
 }

@@ -59,7 +59,7 @@ export async function assembleComm(
     const branches = recipe.encoders.map((part, i) => encoderConfig(part, encoders[i]!));
     // Checked with the tokens that fit any vocabulary first: a bad recipe leaves no half folder behind.
     toConfig(recipe, branches, llama, { imageTokens: { kind: 'bare', patchId: 0 }, numKnown: 0, vocabSize: 1 });
-    return await writeFolderAsync(out, async (part) => {
+    const writeAll = async (part: string): Promise<Assembly> => {
       const tokens = await addImageTokens(folders.languageModel, part, llama.config.vocabSize);
       const config = toConfig(recipe, branches, llama, tokens);
       const newRows = newIds(tokens);
@@ -76,7 +76,8 @@ export async function assembleComm(
       const { untrained } = write(recipe, config, encoders, llama, tokens, part);
       writeDurably(join(part, 'README.md'), modelCard(recipe, untrained));
       return { config, untrained, newRows };
-    });
+    };
+    return await writeFolderAsync(out, writeAll, { replace: false });
   } finally {
     for (const { vit } of encoders) vit.dispose();
     llama.dispose();

@@ -55,13 +55,13 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
       return [floatWeight(source, rule, shape, toInt8 ? 'bf16' : undefined, told)];
     });
     const config: CommConfig = toInt8 ? { ...whole.config, quantization: { kind: 'int8' } } : whole.config;
-    writeFolder(out, (part) =>
+    const write = (part: string): void =>
       writeCommFolder(part, config, weights, {
         tokenizer: whole.tokenizer,
         maxShardBytes,
         ...(dtype === undefined || dtype === 'int8' || dtype === 'int4' ? {} : { dtype }),
-      }),
-    );
+      });
+    writeFolder(out, write, { replace: false });
     const numParameters = [...state.values()].reduce((sum, { numel }) => sum + numel, 0);
     return { modelType: whole.modelType, numTensors: weights.length, numParameters };
   } finally {

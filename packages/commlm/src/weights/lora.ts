@@ -323,13 +323,14 @@ export function mergeLora(
       };
       return { key, ...source.info(key), load };
     });
-    writeFolder(out, (part) => {
+    const write = (part: string): void => {
       writeWeights(part, weights, { maxShardBytes, ...(dtype === undefined ? {} : { dtype }) });
       const names = readdirSync(folder).filter((name) => DESCRIPTION.test(name) && !name.endsWith('.index.json'));
       for (const name of names) copyDurably(join(folder, name), join(part, name));
       // Older versions of transformers tie what the config says is tied.
       if (untied) writeJson(join(part, 'config.json'), { ...json, tie_word_embeddings: false });
-    });
+    };
+    writeFolder(out, write, { replace: false });
     const numParameters = weights.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     return { numTensors: weights.length, numParameters };
   } finally {

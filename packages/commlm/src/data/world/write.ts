@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommError } from '../../config/errors.js';
-import { writeDurablyAsync } from '../../files/durable.js';
+import { makeFolder, writeDurablyAsync } from '../../files/durable.js';
 import type { PictureRecord } from './annotations.js';
 import * as annotations from './annotations.js';
 import { renderScene, type WorldPicture } from './render.js';
@@ -63,7 +63,7 @@ export async function writeWorld(options: WriteWorldOptions): Promise<WorldSumma
 
 /** Writes down what the folder is for, or checks that it is for the same. */
 async function claimFolder(out: string, wanted: Record<string, unknown>): Promise<void> {
-  await mkdir(out, { recursive: true });
+  makeFolder(out);
   const path = join(out, MANIFEST);
   const text = `${JSON.stringify(wanted, undefined, 2)}\n`;
   if (existsSync(path)) {
