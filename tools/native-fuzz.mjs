@@ -196,8 +196,15 @@ function callOperator() {
   const out = native.call(index, ...given);
   const results = returns.length === 1 ? [out] : (out ?? []);
   returns.forEach((kind, i) => {
-    if (kind.startsWith('Tensor') && results[i] !== null && results[i] !== undefined) live.push(...[results[i]].flat());
+    if (kind.startsWith('Tensor') && results[i] !== null && results[i] !== undefined) [results[i]].flat().forEach(keep);
   });
+}
+
+/** Takes a result into the pool, unless it stands for so many elements that the next operator would not end. */
+function keep(id) {
+  if (id === null) return;
+  if (native.shape(id).reduce((a, b) => a * b, 1) > 1e5) native.release(id);
+  else live.push(id);
 }
 
 function callEntry() {
@@ -215,8 +222,8 @@ function callEntry() {
     );
   }
   const out = native[name](...given);
-  if (/^(fromBytes|grad|generatorState)$/.test(name) && typeof out === 'number') live.push(out);
-  if (name === 'gradients') live.push(...out.filter((id) => id !== null));
+  if (/^(fromBytes|grad|generatorState)$/.test(name) && typeof out === 'number') keep(out);
+  if (name === 'gradients') out.forEach(keep);
 }
 
 let refused = 0;

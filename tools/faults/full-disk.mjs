@@ -148,7 +148,7 @@ const COMMANDS = {
       ]),
     // Times differ; the answers do not.
     read: (path) => readFileSync(path, 'utf8').replace(/"timings":\{[^}]*\}/g, ''),
-    grows: /answers\.jsonl$/,
+    grows: /answers\.jsonl(\.run\.jsonl)?$/,
   },
   eval: {
     prepare: () => commlm(['world', join(work, 'data'), '--split', 'test', '--count', '3']),

@@ -860,14 +860,33 @@ at::Tensor plainHostCopy(const at::Tensor& t) {
   return host;
 }
 
+// A buffer that JavaScript makes: Node-API's own function ends the process where there is no memory.
+napi_value newArrayBuffer(napi_env env, size_t bytes, void** data) {
+  napi_value global, constructor, out;
+  const napi_value length = number(env, static_cast<double>(bytes));
+  check(env, napi_get_global(env, &global));
+  check(env, napi_get_named_property(env, global, "ArrayBuffer", &constructor));
+  const napi_status status = napi_new_instance(env, constructor, 1, &length, &out);
+  if (status == napi_pending_exception) {
+    napi_value error;
+    check(env, napi_get_and_clear_last_exception(env, &error));
+    napi_throw_error(env, "ERR_TORCH_OOM", ("there is no memory for an ArrayBuffer of " + std::to_string(bytes) + " bytes").c_str());
+    throw PendingException{};
+  }
+  check(env, status);
+  size_t made = 0;
+  check(env, napi_get_arraybuffer_info(env, out, data, &made));
+  if (made != bytes) throwType(env, "the ArrayBuffer has the wrong size");
+  return out;
+}
+
 // toBytes(t): an ArrayBuffer with a copy of the elements in row-major order, whatever device and strides.
 napi_value toBytes(napi_env env, napi_callback_info info) {
   return withTensor(env, info, "toBytes", 1, [&](Env&, const at::Tensor& t, Args&) {
     if (t.is_meta()) throwType(env, "toBytes: a meta tensor has no data");
     const at::Tensor host = plainHostCopy(t);
     void* data = nullptr;
-    napi_value out;
-    check(env, napi_create_arraybuffer(env, host.nbytes(), &data, &out));
+    const napi_value out = newArrayBuffer(env, host.nbytes(), &data);
     if (host.nbytes()) std::memcpy(data, host.data_ptr(), host.nbytes());
     return out;
   });

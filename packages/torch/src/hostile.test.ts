@@ -395,8 +395,33 @@ test('values are read as they are meant: negated, conjugated and empty views', (
     assert.deepEqual((raw('aten::imag')(conjugate) as Tensor).tolist(), [-1, 2, -3]);
     assert.deepEqual((raw('aten::_efficientzerotensor')([4]) as Tensor).toArray(), new Float32Array(4));
     const sparse = raw('aten::to_sparse')(x) as Tensor;
-    assert.throws(() => sparse.toArray(), /not strided .*convert it to a dense one/);
+    assert.throws(() => sparse.toArray(), /^TorchError: toArray: .*not strided .*convert it to a dense one/);
     assert.throws(() => zeros([2], { device: 'meta' }).toArray(), /meta tensor has no data/);
+  });
+});
+
+test('elements that no ArrayBuffer has room for are a TorchError, not the end of the process', () => {
+  scope(() => {
+    const x = ones([3]);
+    const original = globalThis.ArrayBuffer;
+    const swap = (made: unknown): void => void Object.assign(globalThis, { ArrayBuffer: made });
+    try {
+      swap(function none() {
+        throw new RangeError('Array buffer allocation failed');
+      });
+      assert.throws(() => x.toArray(), { name: 'TorchError', code: 'ERR_TORCH_OOM' });
+      swap(function smaller() {
+        return new original(4);
+      });
+      assert.throws(() => x.toArray(), { name: 'TypeError', message: /wrong size/ });
+      swap(function other() {
+        x.dispose();
+        return {};
+      });
+      assert.throws(() => x.toArray(), Error);
+    } finally {
+      swap(original);
+    }
   });
 });
 
@@ -424,7 +449,7 @@ test('a state of the wrong kind leaves a generator as it was', () => {
     const own = generator(3);
     const state = own.getState();
     for (const wrong of [zeros([0], { dtype: 'u8' }), zeros([16], { dtype: 'u8' }), zeros([5056]), ones([])])
-      assert.throws(() => own.setState(wrong), { code: 'ERR_TORCH' });
+      assert.throws(() => own.setState(wrong), { name: 'TorchError', code: 'ERR_TORCH' });
     assert.deepEqual(own.getState().toArray(), state.toArray());
     assert.throws(() => io.writeSafetensors('/nowhere/x', [['x', zeros([1], { device: 'meta' })]]), Error);
   });

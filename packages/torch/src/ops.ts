@@ -91,7 +91,8 @@ function wrap(value: unknown, kind: number | undefined): unknown {
   return value;
 }
 
-function fail(error: unknown, name: string): never {
+/** Throws a refusal of libtorch as a TorchError that names the operation, and anything else as it is. @internal */
+export function fail(error: unknown, name: string): never {
   const code = (error as { code?: string }).code;
   if (code === 'ERR_TORCH' || code === 'ERR_TORCH_OOM') {
     throw new TorchError(`${name}: ${(error as Error).message}`, code, { cause: error });

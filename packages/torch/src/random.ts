@@ -2,6 +2,7 @@
 import type { Device } from './dtype.js';
 import { newHandle } from './handle.js';
 import { native } from './native.js';
+import { fail } from './ops.js';
 import { scope, track } from './scope.js';
 import type { Tensor } from './tensor.js';
 
@@ -24,7 +25,13 @@ export class Generator {
   /** Continue exactly where `getState` was taken. */
   setState(state: Tensor): void {
     // libtorch reads the bytes as a struct: they need its alignment, which a view into a mapped file may not have.
-    scope(() => native().setGeneratorState(this.generator, state.clone().id));
+    scope(() => {
+      try {
+        native().setGeneratorState(this.generator, state.clone().id);
+      } catch (error) {
+        fail(error, 'setState');
+      }
+    });
   }
 }
 

@@ -7,7 +7,7 @@ import { type Device, type DType, isFloating, type Scalar, type Shape } from './
 import { TorchError } from './errors.js';
 import { Handle, setHandleFactory } from './handle.js';
 import { native, type TensorFacts } from './native.js';
-import { describe, op } from './ops.js';
+import { describe, fail, op } from './ops.js';
 import type { Generator } from './random.js';
 import { disposeHandle, track } from './scope.js';
 
@@ -196,6 +196,15 @@ function countOf(shape: Shape): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
+/** A copy of the elements in row-major order. */
+function bytesOf({ id }: Tensor): ArrayBuffer {
+  try {
+    return native().toBytes(id);
+  } catch (error) {
+    fail(error, 'toArray');
+  }
+}
+
 /** A reference to a multi-dimensional array inside libtorch; see scope.ts for how long it lives. */
 export class Tensor extends Handle {
   #shape: Shape | undefined;
@@ -286,7 +295,7 @@ export class Tensor extends Handle {
     if (dtype === 'f16' || dtype === 'bf16') {
       throw new TypeError(`toArray: JavaScript has no array type for ${dtype}; convert with .float() first`);
     }
-    const buffer = native().toBytes(this.id);
+    const buffer = bytesOf(this);
     switch (dtype) {
       case 'f32':
         return new Float32Array(buffer);
@@ -307,7 +316,7 @@ export class Tensor extends Handle {
 
   /** The raw bytes of the elements in row-major order (little-endian), any dtype. */
   toBytes(): Uint8Array {
-    return new Uint8Array(native().toBytes(this.id));
+    return new Uint8Array(bytesOf(this));
   }
 
   /** The elements as nested arrays of numbers (booleans for bool); a single number for a scalar. */
@@ -1122,7 +1131,11 @@ function readNested(data: Nested, shape: readonly number[]): { values: Float64Ar
 
 /** A tensor over a copy of raw little-endian bytes. */
 export function fromBytes(data: ArrayBufferView, shape: Shape, dtype: DType): Tensor {
-  return track(new Tensor(native().fromBytes(data, shape, dtype)));
+  try {
+    return track(new Tensor(native().fromBytes(data, shape, dtype)));
+  } catch (error) {
+    fail(error, 'fromBytes');
+  }
 }
 
 /**

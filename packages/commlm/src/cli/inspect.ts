@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { LevelWeights, ModelReport } from '../generate/inspect.js';
 import { addFolderOptions, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, formatTable, print, printJson, styleOf } from './output.js';
+import { printable } from './terminal-text.js';
 
 interface InspectCommandOptions extends FolderOptions {
   readonly json?: boolean;
@@ -31,8 +32,8 @@ async function inspect(model: string | undefined, { json, ...options }: InspectC
 
 function printReport(report: ModelReport): void {
   const style = styleOf();
-  print(`${style.bold(report.model)}  ${report.modelType}`);
-  print(report.summary);
+  print(`${style.bold(printable(report.model))}  ${printable(report.modelType)}`);
+  print(printable(report.summary));
   print();
   print(
     formatTable(
@@ -45,11 +46,11 @@ function printReport(report: ModelReport): void {
       ],
       [
         ...report.parts.map(({ name, numParameters, bytes, dtypes, description }) => [
-          name,
+          printable(name),
           formatCount(numParameters),
           formatBytes(bytes),
           dtypes.join(','),
-          description,
+          printable(description),
         ]),
         [
           style.bold('all'),
@@ -64,7 +65,8 @@ function printReport(report: ModelReport): void {
   print();
   if (report.ignored.length > 0)
     print(style.dim(`passed over when loading: ${report.ignored.length} tensors (--json names them)`));
-  if (report.untrained.length > 0) print(style.yellow(`untrained, with fresh weights: ${report.untrained.join(', ')}`));
+  if (report.untrained.length > 0)
+    print(style.yellow(`untrained, with fresh weights: ${printable(report.untrained.join(', '))}`));
   const memory = Object.entries(report.memory).map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`);
   print(`memory of the weights: ${memory.join(', ')}`);
   if (report.tokensPerImage !== undefined) {
@@ -77,7 +79,7 @@ function printReport(report: ModelReport): void {
 function printBars({ encoder, symbol, levels, weights }: LevelWeights): void {
   const style = styleOf();
   print();
-  print(`${style.bold(symbol)}: how much each level of ${encoder} counts`);
+  print(`${style.bold(symbol)}: how much each level of ${printable(encoder)} counts`);
   const largest = Math.max(...weights.map(Math.abs), Number.EPSILON);
   for (const [i, weight] of weights.entries()) {
     const bar = '#'.repeat(Math.round((Math.abs(weight) / largest) * BAR_WIDTH));

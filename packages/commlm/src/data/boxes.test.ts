@@ -32,19 +32,26 @@ test('fractions are told apart from pixels', () => {
     // A bit outside of its picture.
     [-0.01, 0.3, 0.4, 1.02],
     [0.5, 0.5, 0.5, 0.7],
+    // All of its picture.
+    [0, 0, 1, 1],
   ];
   for (const box of fractions) {
     fails(() => asBox(box, 'corners', place), /the numbers .* look like fractions, not pixels/);
   }
   fails(() => asBox([0.7, 0.8, 0.3, 0.2], 'size', place), /look like fractions/);
+  fails(() => asBox([0, 0, 1.0, 1.0], 'size', place), /look like fractions/);
   fails(() => asPoint([0.5, 0.25], place), /look like fractions/);
   // Pixels at the very corner, and a box of a pixel and a half.
   for (const box of [
-    [0, 0, 1, 1],
+    [0, 1, 1, 2],
+    [1, 1, 2, 2],
+    [0, 0, 1, 2],
     [0, 0, 1.5, 1.5],
     [0.5, 0.5, 2, 3],
   ])
     assert.deepEqual(asBox(box, 'corners', place), box);
+  assert.deepEqual(asBox([17, 40, 1, 1], 'size', place), [17, 40, 18, 41]);
+  assert.deepEqual(asBox([1, 1, 1, 1], 'size', place), [1, 1, 2, 2]);
   assert.deepEqual(asPoint([1, 0], place), [1, 0]);
   assert.deepEqual(asPoint([12.5, 0.5], place), [12.5, 0.5]);
 });

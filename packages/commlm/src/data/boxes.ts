@@ -43,9 +43,13 @@ export function asPoint(value: unknown, place: Place): PixelPoint {
   return point;
 }
 
+/** A whole picture in fractions; in pixels it would be the one in the corner. */
+const isWhole = (numbers: readonly number[]): boolean => numbers.join() === '0,0,1,1';
+
 /** Within a pixel of the corner of a picture, numbers that are not whole are meant otherwise. */
 function refuseFractions(numbers: readonly number[], largest: number, place: Place): void {
-  if (numbers.some((number) => Math.abs(number) > largest) || numbers.every(Number.isInteger)) return;
+  if (numbers.some((number) => Math.abs(number) > largest)) return;
+  if (numbers.every(Number.isInteger) && !isWhole(numbers)) return;
   throw place.error(`the numbers ${numbers.join(', ')} look like fractions, not pixels.`, FRACTIONS_FIX);
 }
 

@@ -108,6 +108,13 @@ function spellings({ name, id }: PictureName): string[] {
 
 function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sample {
   const { place, turns, system } = draft;
+  const [inSystem] = system?.match(SHOWN) ?? [];
+  if (inSystem !== undefined) {
+    throw place.error(
+      `the system text holds ${inSystem}, where nothing can be shown.`,
+      'Write it into the question; the system text is read as it stands.',
+    );
+  }
   const numShown = turns.reduce((sum, turn) => sum + count(turn.question, IMAGE) + count(turn.answer, IMAGE), 0);
   if (numShown !== draft.pictures.length) {
     throw place.error(
@@ -133,6 +140,8 @@ function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sa
 }
 
 const IMAGE = /<image>/g;
+/** Places of pictures and coordinates, of which a system text has none. */
+const SHOWN = /<image>|<boxes>|<points>/;
 const PLACEHOLDER = /<boxes>|<points>/g;
 
 function count(text: string, pattern: RegExp): number {

@@ -82,11 +82,16 @@ test('a fault is told with its line, whichever record it is in', async () => {
   await fails('[1]\n[2]', /line 2: not valid JSON: there is text after the end/, all);
   await fails('hello', /a JSON array or object is needed/, all);
   await fails('{"a": [1]}', /a JSON array is needed, but this is an object/, all);
+  assert.throws(() => openJson(join(folder, 'data.json')).elements(), { fix: /`jq -s \. .*data\.json`/ });
   await fails('[1]', /the list "images" is missing; found none/, (path) => openJson(path).list('images'));
   await fails('{"a": 1, "a": 2}', /key "a": the key is there twice/, (path) => openJson(path).members().find('a'));
   await fails('', /the file is empty/, all);
   const lines = (path: string): unknown => valuesOf(openJsonLines(path));
-  await fails('{"a": 1}\n\n{"a": 2}\n', /line 2, column 1: not valid JSON/, lines);
+  await fails('{"a": 1}\n\n{"a": 2}\n', /line 2: the line is blank/, lines);
+  await fails('{"a": 1}\r\n\r\n{"a": 2}\r\n', /line 2: the line is blank/, lines);
+  await fails('{"a": 1}\n{"a": 2, "b": [{"c": 1, "c": 1}]}', /line 2: the key "c" is there twice in one object/, lines);
+  await fails('[{"a": 1},\n{"a": 2, "a": 2}]', /entry 2: the key "a" is there twice in one object/, all);
+  await fails('{"images": [1], "images": [2]}', /the list "images" is there twice/, (path) => openJson(path));
   await fails('{"a": 1}\n{"a": 2', /line 2, column 8: not valid JSON: the text ends early/, lines);
   await fails('\n\n', /the file is empty/, lines);
 });

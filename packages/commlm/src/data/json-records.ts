@@ -3,6 +3,7 @@
  * when it is asked for; so a file of many gigabytes costs little memory, and no text ever is as long as the file.
  */
 import { closeSync, fstatSync, readSync } from 'node:fs';
+import { doubledKey } from '../files/json-doubled.js';
 import { findJsonFault, type JsonFault, NO_NUMBER } from '../files/json-fault.js';
 import { checkFile, openRegularFile } from '../files/read.js';
 import { asObject, type Id, idField, type JsonObject, Place } from './place.js';
@@ -123,14 +124,19 @@ class PositionedFile {
   /** Parses a stretch; `place` says what it is. */
   parse(start: number, end: number, place: Place): unknown {
     const text = this.text(start, end, place);
+    let value: unknown;
     try {
-      return JSON.parse(text) as unknown;
+      value = JSON.parse(text);
     } catch {
+      if (text.trim() === '') throw place.error('the line is blank.', 'Remove it, or write its object again.');
       const fault = findJsonFault(text);
       const line = `line ${this.lineOf(start) + fault.line - 1}`;
       const at = place.detail === line ? place : place.at(line);
       throw at.at(`column ${fault.column}`).error(`not valid JSON: ${fault.problem}.`, jsonFix(fault));
     }
+    const doubled = doubledKey(text, value);
+    if (doubled === undefined) return value;
+    throw place.error(`the key "${doubled}" is there twice in one object.`, 'Remove one of the two: only one is read.');
   }
 }
 
@@ -477,12 +483,22 @@ export function openJson(path: string): JsonDocument {
     const key = file.parse(start, layout.memberColons.at(index), dataPlace(path, `key ${index + 1}`));
     return String(key);
   };
-  const listNames = new Map([...layout.lists].map(([index, list]) => [keyAt(index), list]));
+  const listNames = new Map<string, Elements>();
+  for (const [index, list] of layout.lists) {
+    const key = keyAt(index);
+    if (listNames.has(key)) {
+      throw dataPlace(path).error(`the list "${key}" is there twice.`, 'Remove one of the two: only one is read.');
+    }
+    listNames.set(key, list);
+  }
   return {
     path,
     elements: () => {
       if (layout.root === 'array') return recordsOf(layout.elements, '');
-      throw dataPlace(path).error('a JSON array is needed, but this is an object.', 'Check the kind of the data set.');
+      throw dataPlace(path).error(
+        'a JSON array is needed, but this is an object.',
+        `Check the kind of the data set; if this is its only record, put it into an array, as \`jq -s . ${path}\` does.`,
+      );
     },
     hasList: (name) => listNames.has(name),
     list: (name) => {
@@ -531,12 +547,19 @@ function indexByKey(members: Records, keyAt: (index: number) => string): Readonl
   return byKey;
 }
 
-/** Records by the id in a field. @throws CommError `data/sample` for the second of a kind; `noun` says what ids name. */
-export function indexById(records: Records, field: string, noun: string): ReadonlyMap<Id, number> {
+/** Records by the id in a field. @throws CommError `data/sample` for the second of a kind; `noun` says what ids name, `see` gets every record. */
+export function indexById(
+  records: Records,
+  field: string,
+  noun: string,
+  see?: (record: JsonObject, index: number) => void,
+): ReadonlyMap<Id, number> {
   const byId = new Map<Id, number>();
   for (let i = 0; i < records.length; i++) {
     const place = records.place(i);
-    const id = idField(records.object(i), field, place);
+    const record = records.object(i);
+    const id = idField(record, field, place);
+    see?.(record, i);
     const first = byId.get(id);
     if (first !== undefined) {
       throw place.error(

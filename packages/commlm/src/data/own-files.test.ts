@@ -133,6 +133,102 @@ test('a key that carries content and is not read is refused, wherever it stands'
   }
 });
 
+/** The reading is refused for a key, and the fix says how to leave it aside. */
+const refusesKey = async (reading: Promise<unknown>, key: string, about: object): Promise<void> =>
+  await assert.rejects(
+    reading,
+    (error: Error & { code?: string; fix?: string }) =>
+      error.code === 'data/sample' && error.message.includes(`the key "${key}"`) && /ignoreKeys/.test(error.fix ?? ''),
+    JSON.stringify(about),
+  );
+
+test('a label that names a picture, a video or a sound is refused where the record shows none', async () => {
+  for (const [key, value] of [
+    ['image_id', 'p1.png'],
+    ['imageId', 5],
+    ['image_ids', [5]],
+    ['video_id', 'v.mp4'],
+    ['audio_id', 7],
+    ['url', 'http://x.org/p1.png?size=2'],
+    ['link', 'p1.png'],
+    ['id', 'v/1.MP4'],
+    ['_image', 'p1.png'],
+    ['source', 'data:image/png;base64,iVBO'],
+  ] as const) {
+    await refusesKey(llava({ [key]: value }), key, { key });
+    await refusesKey(chat({ [key]: value }), key, { key });
+    await refusesKey(first('chat', { images: ['a.png'], messages: messages({}, { [key]: value }) }), key, { key });
+    // Beside the picture it tells where that is from.
+    await llava({ image: 'a.png', [key]: value });
+    await chat({ images: ['a.png'], [key]: value });
+    await first('llava', { conversations: talk(), [key]: value }, { ignoreKeys: [key] });
+  }
+  const parts = [{ type: 'image_url', image_url: { url: 'a.png' } }];
+  assert.equal((await first('chat', { image_id: 5, messages: messages({}, { content: parts }) })).pictures.length, 1);
+});
+
+test('content within a label is refused', async () => {
+  for (const [label, inside, key] of [
+    ['meta', { system: 'Say no.' }, 'system'],
+    ['meta', { a: [{ b: { tools: ['x'] } }] }, 'tools'],
+    ['info', { weight: 0 }, 'weight'],
+    ['extra', { image: 'p2.png' }, 'image'],
+    ['metadata', { images: ['a.png', 'p2.png'] }, 'images'],
+    ['extra', [{ image: 'p2.png' }], 'image'],
+  ] as const) {
+    await refusesKey(llava({ image: 'a.png', [label]: inside }), key, { label, key });
+    await refusesKey(chat({ images: ['a.png'], [label]: inside }), key, { label, key });
+    await refusesKey(llava({ [label]: inside }), key, { label, key });
+    await first('llava', { conversations: talk(), image: 'a.png', [label]: inside }, { ignoreKeys: [key] });
+  }
+  await refusesKey(llava({ meta: { image_id: 5 } }), 'image_id', {});
+  const line = { img_path: 'a.png', caption: 'A.' };
+  await refusesKey(first('caption-lines', { ...line, meta: { images: ['b.png'] } }), 'images', line);
+  await refusesKey(first('caption-lines', { ...line, extra: { weight: 0 } }), 'weight', line);
+  await first('caption-lines', { ...line, meta: { annotator: 3, train: true } });
+  // More brackets than calls can be within each other.
+  const deep = `${'['.repeat(20_000)}${']'.repeat(20_000)}`;
+  const set = await open('llava', `[{"conversations":${JSON.stringify(talk())},"meta":${deep}}]`);
+  assert.equal(set.sample(0, 0).turns.length, 1);
+});
+
+test('records of public sets with their usual keys are read', async () => {
+  for (const more of [
+    { id: '000000033471', image: '000000033471.jpg' },
+    { id: 'wgByO4Y_0', model: '' },
+    { id: 'QWJhYvA_0', source: 'sharegpt', url: 'https://chat.example.org/share/0a1b', language: 'en' },
+    {
+      id: 'coco/5.png',
+      image: 'coco/5.png',
+      image_id: 5,
+      coco_url: 'http://x.org/5.jpg',
+      flickr_url: 'http://y/5.jpg',
+    },
+    { id: 7, image: 'vg/VG_100K/7.jpg', url: 'https://x.org/VG_100K/7.jpg', metadata: { image: '7.jpg', image_id: 7 } },
+    { id: 1, scores: { loss: 2.5, weight: 3 }, tags: ['system', 'image'], toxic: false, redacted: false },
+    { id: 1, image: null, meta: { images: [], system: '', split: 'train', weight: 1 } },
+  ]) {
+    await llava(more);
+    await chat(more);
+  }
+});
+
+test('`false` switches off, whatever the switch is called', async () => {
+  for (const key of ['weight', 'sample_weight', 'loss_weight', 'loss_mask', 'lossMask', 'learn', 'trainable', 'mask']) {
+    await refusesKey(llava({ [key]: false }), key, { key });
+    await refusesKey(chat({ [key]: false }), key, { key });
+  }
+  for (const key of ['loss_mask', 'learn', 'trainable', 'mask', 'train_on_turn', 'is_valid', 'compute_loss']) {
+    await refusesKey(llava({ conversations: talk({ [key]: false }) }), key, { key });
+    await refusesKey(chat({}, { [key]: false }), key, { key });
+  }
+  for (const key of ['weight', 'loss_mask', 'trainable', 'learn']) {
+    await refusesKey(first('caption-lines', { img_path: 'a.png', caption: 'A.', [key]: false }), key, { key });
+  }
+  await llava({ trainable: true, learn: 1, multi_turn: false, ignore: false });
+  assert.equal((await chat({}, { weight: false })).turns[0]!.learned, false);
+});
+
 test('labels, empty values and keys of `ignoreKeys` stay aside', async () => {
   const labels = { question_id: 5, source: 'x', meta: { a: 1 }, model: 'y', width: 4, height: 3, _row: 7, task: 'vqa' };
   const sample = await llava({
@@ -209,6 +305,28 @@ test('crowds are left out and counted, whatever stands for yes', async () => {
     message: /annotations\[2\]: the field "image_id" is missing/,
   });
   odd.sample(1, 0);
+});
+
+test('an annotation id that is there twice is refused where it is there again', async () => {
+  const thing = (id: unknown, category: number): object => ({
+    ...(id === undefined ? {} : { id }),
+    image_id: 1,
+    category_id: category,
+    bbox: [1, 1, 5, 5],
+  });
+  const content = {
+    images: [{ id: 1, file_name: 'a.png', width: 20, height: 20 }],
+    annotations: [thing(5, 1), thing(6, 1), thing(5, 1), thing(undefined, 2), thing(undefined, 2)],
+    categories: [1, 2].map((id) => ({ id, name: `thing ${id}` })),
+  };
+  const rec = await open('coco-instances', content, { task: 'rec' });
+  const fault = { code: 'data/sample', message: /annotations\[2\]: annotation 5 is there already/ };
+  assert.deepEqual([rec.length, rec.sample(0, 0).turns[0]!.marks[0]!.kind], [3, 'boxes']);
+  assert.throws(() => rec.sample(1, 0), fault);
+  rec.sample(2, 0);
+  const reg = await open('coco-instances', content, { task: 'reg' });
+  assert.equal(reg.length, 5);
+  assert.throws(() => reg.sample(2, 0), fault);
 });
 
 test('boxes that show nothing are one kind of fault in every task', async () => {
@@ -299,4 +417,121 @@ test('numbers that JSON does not have are the fault of their record alone', asyn
   assert.throws(() => set.sample(2, 0), { message: /line 3, .*JSON has no number -Infinity/ });
   assert.throws(() => set.sample(3, 0), { message: /line 4, bbox: 4 numbers .* \[1, 2, Infinity, 4\]/ });
   set.sample(1, 0);
+});
+
+test('a record with a key twice is refused: the first of the two would be lost', async () => {
+  const turns = JSON.stringify(talk());
+  for (const [record, key] of [
+    [`{"image":"p0.png","image":"p1.png","conversations":${turns}}`, 'image'],
+    [`{"conversations":${turns.replace('"value":"A box."', '"value":"a","value":"b"')}}`, 'value'],
+  ] as const) {
+    for (const text of [`[${record}]`, `${record}\n`]) {
+      const set = await open('llava', text);
+      assert.throws(() => set.sample(0, 0), { code: 'data/sample', message: new RegExp(`"${key}" is there twice`) });
+    }
+  }
+});
+
+test('a system text that shows a picture or coordinates is refused', async () => {
+  for (const system of ['<image> is shown.', 'See <boxes>.', '<points>']) {
+    const fault = { code: 'data/sample', message: /the system text holds </ };
+    await assert.rejects(llava({ image: 'a.png', system }), fault);
+    await assert.rejects(llava({ conversations: [{ from: 'system', value: system }, ...talk()] }), fault);
+    await assert.rejects(chat({ images: ['a.png'], system }), fault);
+    await assert.rejects(chat({ messages: [{ role: 'system', content: system }, ...messages()] }), fault);
+  }
+  assert.equal((await llava({ image: 'a.png', system: 'An image is shown.' })).system, 'An image is shown.');
+});
+
+test('what a published set says is not for learning is refused in each of its parts', async () => {
+  const OFF = [{ weight: 0 }, { ignore: true }, { ignore: 1 }, { loss: false }];
+  const coco = (image: object, category: object): object => ({
+    images: [
+      { id: 1, file_name: 'a.png', width: 20, height: 20, license: 3, coco_url: 'http://x.org/a.png', ...image },
+    ],
+    annotations: [{ id: 1, image_id: 1, category_id: 1, bbox: [1, 1, 5, 5], iscrowd: 0, area: 25 }],
+    categories: [{ id: 1, name: 'cat', supercategory: 'animal', ...category }],
+  });
+  const refcoco = async (sentence: object, image: object = {}): Promise<DataSet> => {
+    const instances = join(folder, 'instances.json');
+    const refs = join(folder, 'refs.json');
+    writeFileSync(instances, JSON.stringify(coco(image, {})));
+    const sentences = [{ sent: 'the cat', raw: 'The cat', sent_id: 3, tokens: ['the', 'cat'], ...sentence }];
+    writeFileSync(refs, JSON.stringify([{ ref_id: 1, ann_id: 1, image_id: 1, split: 'train', sentences }]));
+    return await openDataSet(DataSetConfig.parse({ kind: 'refcoco', task: 'rec', store: 's', refs, instances }), {
+      name: 'own',
+    });
+  };
+  const vqa = async (annotation: object, answer: object = {}): Promise<Sample> => {
+    const questions = join(folder, 'questions.json');
+    const annotations = join(folder, 'annotations.json');
+    writeFileSync(questions, JSON.stringify({ questions: [{ question_id: 5, image_id: 1, question: 'What?' }] }));
+    const answers = [{ answer: 'net', answer_confidence: 'yes', answer_id: 1, ...answer }];
+    const record = { question_id: 5, image_id: 1, question_type: 'what', answer_type: 'other', answers, ...annotation };
+    writeFileSync(annotations, JSON.stringify({ annotations: [record] }));
+    const config = { kind: 'vqa', store: 's', picture: '{id}.png', questions, annotations };
+    return (await openDataSet(DataSetConfig.parse(config), { name: 'own' })).sample(0, 0);
+  };
+  const karpathy = (sentence: object, image: object = {}): Promise<Sample> => {
+    const sentences = [{ raw: 'A cat.', tokens: ['a', 'cat'], imgid: 0, sentid: 1, ...sentence }];
+    const entry = { filename: 'a.png', imgid: 0, sentids: [1], split: 'train', cocoid: 9, sentences, ...image };
+    return readOne('karpathy', { images: [entry], dataset: 'coco' });
+  };
+  const genome = (picture: object): Promise<Sample> => {
+    const regions = [{ region_id: 5, image_id: 2, phrase: 'a cup', x: 1, y: 2, width: 3, height: 4 }];
+    return readOne('visual-genome', [{ id: 2, regions, ...picture }], 'regions', { task: 'rec' });
+  };
+  const readOne = async (kind: string, content: object, field = 'file', more: object = {}): Promise<Sample> => {
+    const path = join(folder, `${kind}.json`);
+    writeFileSync(path, JSON.stringify(content));
+    const config = DataSetConfig.parse({ kind, store: 's', [field]: path, ...more });
+    return (await openDataSet(config, { name: 'own' })).sample(0, 0);
+  };
+  const instances = async (image: object, category: object): Promise<Sample> =>
+    (await open('coco-instances', coco(image, category), { task: 'rec' })).sample(0, 0);
+  const captions = (image: object): Promise<Sample> =>
+    readOne('coco-captions', {
+      images: [{ id: 1, file_name: 'a.png', ...image }],
+      annotations: [{ id: 1, image_id: 1, caption: 'A cat.' }],
+    });
+  const parts: Readonly<Record<string, (more: object) => Promise<unknown>>> = {
+    'annotation of vqa': vqa,
+    'answer of vqa': (more) => vqa({}, more),
+    'sentence of refcoco': async (more) => (await refcoco(more)).sample(0, 0),
+    'image of refcoco': async (more) => (await refcoco({}, more)).sample(0, 0),
+    'sentence of karpathy': karpathy,
+    'image of karpathy': (more) => karpathy({}, more),
+    'picture of visual-genome': genome,
+    'image of coco-instances': (more) => instances(more, {}),
+    'category of coco-instances': (more) => instances({}, more),
+    'image of coco-captions': captions,
+  };
+  for (const [name, read] of Object.entries(parts)) {
+    await read({});
+    await read({ ignore: 0, weight: 1 });
+    for (const off of OFF) await refusesKey(read(off), Object.keys(off)[0]!, { name, off });
+  }
+});
+
+test('expressions about crowds are left out and counted, like the crowds themselves', async () => {
+  for (const crowd of [{ iscrowd: 1 }, { ignore: true }]) {
+    const instances = join(folder, 'instances.json');
+    const refs = join(folder, 'refs.json');
+    const thing = { image_id: 1, category_id: 1, bbox: [1, 1, 5, 5] };
+    const annotations = [
+      { id: 1, ...thing, ...crowd },
+      { id: 2, ...thing, iscrowd: 0 },
+    ];
+    writeFileSync(instances, JSON.stringify({ images: [{ id: 1, file_name: 'a.png' }], annotations }));
+    const ref = (id: number, ...said: string[]): object => ({
+      ref_id: id,
+      ann_id: id,
+      sentences: said.map((sent) => ({ sent })),
+    });
+    writeFileSync(refs, JSON.stringify([ref(1, 'all', 'the crowd'), ref(2, 'the cat')]));
+    const config = DataSetConfig.parse({ kind: 'refcoco', task: 'reg', store: 's', refs, instances });
+    const set = await openDataSet(config, { name: 'own' });
+    assert.deepEqual([set.length, set.leftOut], [1, { 'crowd region': 2 }]);
+    assert.equal(set.sample(0, 0).turns[0]!.answer, 'the cat');
+  }
 });

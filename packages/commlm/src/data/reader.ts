@@ -1,6 +1,6 @@
 /** Samples of opened data sets with their pictures, made ready: what the loader, the preview and the check have in common. */
 import { standInOf } from '../files/read.js';
-import { type DecodedImage, decodeImage } from '../images/decode.js';
+import { type DecodedImage, decodeImage, decodeInFrame } from '../images/decode.js';
 import type { Frame } from '../images/frames.js';
 import { makeSquares, type SquarePlan, type Squares } from '../images/squares.js';
 import {
@@ -55,7 +55,6 @@ export const isAsStored = ({ ref: { size }, image }: PreparedPicture): boolean =
   size !== undefined && image.orientation > 4 && image.width === image.storedWidth && !isSquare(image);
 
 const isSquare = ({ width, height }: Size): boolean => width === height;
-const isSize = (a: Size, b: Size): boolean => a.width === b.width && a.height === b.height;
 
 /** Reads samples and makes them ready; every fault of one is a SampleError. */
 export class SampleReader {
@@ -127,18 +126,13 @@ export class SampleReader {
     }
   }
 
-  /**
-   * The picture in the frame that its coordinates are in: annotation files tell sizes as the pixels are stored, or as a
-   * viewer shows them, and their boxes are in the same frame. Without a size, upright.
-   */
+  /** The picture in the frame that its coordinates are in; without a size, upright. */
   async #inItsFrame(bytes: Uint8Array, { store, key, size }: PictureRef, where: string): Promise<DecodedImage> {
-    const upright = await decodeImage(bytes);
-    if (size === undefined || isSize(upright, size)) return upright;
-    if (size.width === upright.storedWidth && size.height === upright.storedHeight) {
-      return await decodeImage(bytes, { rawOrientation: true });
-    }
-    const [said, found] = [size, upright].map(({ width, height }) => `${width} x ${height}`);
-    const swapped = isSize({ width: size.height, height: size.width }, upright);
+    if (size === undefined) return await decodeImage(bytes);
+    const { image, fits } = await decodeInFrame(bytes, size);
+    if (fits) return image;
+    const [said, found] = [size, image].map(({ width, height }) => `${width} x ${height}`);
+    const swapped = image.width === size.height && image.height === size.width;
     throw new SampleError(
       'picture-size',
       where,

@@ -368,7 +368,7 @@ export const SAMPLE_FILES: Readonly<Record<string, SampleFiles>> = {
         image_id: '36979',
         sentence: '<ph_st>Two men<ph_ed> and <ph_st>a dog<ph_ed> .',
         boxes: [
-          [0, 0, 1, 1],
+          [0, 0, 2, 1],
           [2, 2, 3, 3],
           [4, 4, 5, 5],
         ],
@@ -376,7 +376,7 @@ export const SAMPLE_FILES: Readonly<Record<string, SampleFiles>> = {
       }),
     },
     config: (at) => ({ kind: 'spot-lines', store, ...PLAIN, file: at('cwb.jsonl') }),
-    samples: [['36979.jpg', '<image>', 'Two men <boxes> and a dog <boxes> .', '[0,0,1,1;4,4,5,5] [2,2,3,3]']],
+    samples: [['36979.jpg', '<image>', 'Two men <boxes> and a dog <boxes> .', '[0,0,2,1;4,4,5,5] [2,2,3,3]']],
   },
   vqa: {
     files: {

@@ -76,7 +76,9 @@ export function readCompletion(text: string): Completion {
     const said = message ?? detail;
     return said === undefined ? { kind: 'foreign' } : readError({ code, type, message: said });
   }
-  const choice: unknown = Array.isArray(choices) ? choices[0] : undefined;
+  const all: readonly unknown[] = Array.isArray(choices) ? choices : [];
+  // One was asked for; a server that sends more may send them in any order.
+  const choice = all.find((each) => isObject(each) && each['index'] === 0) ?? all[0];
   if (!isObject(choice)) return { kind: 'none', why: 'no choices' };
   if (choice['error'] !== undefined && choice['error'] !== null) return readError(choice['error']);
   return readChoice(choice);

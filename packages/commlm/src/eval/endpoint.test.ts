@@ -224,6 +224,25 @@ test('an error with status 200 is tried again where that may help, and counted i
   await assert.rejects(collect(respondent(denied), texts(1)), /error 401 in a reply of status 200: bad key/);
 });
 
+test('what a status tells about key, address or model is said in place of asking again', async () => {
+  for (const [status, fix] of [
+    [401, /--endpoint-key-env/],
+    [403, /--endpoint-key-env/],
+    [404, /--endpoint-model/],
+  ] as const) {
+    const server = await serve((_, response) => response.writeHead(status).end('no'));
+    await assert.rejects(collect(respondent(server), texts(1)), { code: 'eval/endpoint', fix });
+  }
+});
+
+test('of several choices the first by its index is the answer', async () => {
+  const choice = (index: number, content: string): object => ({ index, message: { content }, finish_reason: 'stop' });
+  const choices = [choice(1, 'second'), choice(0, 'first')];
+  const server = await serve((_, response) => response.end(JSON.stringify({ choices })));
+  const replies = await collect(respondent(server), texts(1));
+  assert.equal(replies[0]?.answer, 'first');
+});
+
 test('a picture that a filter refuses is one question', async () => {
   const url = await serve((request, response) => {
     if (textOf(request) === 'question 1') response.writeHead(400).end('{"error": {"code": "content_filter"}}');

@@ -38,6 +38,14 @@ const canHelp = (status: number): boolean => status === 408 || status === 409 ||
 /** Statuses about what was asked, such as a picture that a filter refuses: other questions may fare better. */
 const isAboutQuestion = (status: number): boolean => [400, 413, 415, 422].includes(status);
 
+/** What helps where asking again does not. */
+const FIXES: ReadonlyMap<number, string> = new Map([
+  [401, 'Name the variable that holds a valid key with --endpoint-key-env.'],
+  [403, 'Name the variable that holds a key for this model with --endpoint-key-env.'],
+  [404, 'Check the address with --endpoint, which ends in /v1 at most servers, and the name with --endpoint-model.'],
+  [405, 'Check the address with --endpoint; it ends in /v1 at most servers.'],
+]);
+
 const TYPES: ReadonlyArray<readonly [type: string, start: readonly number[]]> = [
   ['image/jpeg', [0xff, 0xd8, 0xff]],
   ['image/png', [0x89, 0x50, 0x4e, 0x47]],
@@ -177,7 +185,7 @@ export class EndpointRespondent implements Respondent {
       if (isAboutQuestion(status)) return this.#unanswered(`status ${status}`, shorten(text));
       const seconds = Number(replied.get('retry-after'));
       const waitMs = seconds > 0 ? seconds * 1000 : undefined;
-      throw new FailedTry(`status ${status}: ${shorten(text)}.`, canHelp(status), { waitMs });
+      throw new FailedTry(`status ${status}: ${shorten(text)}.`, canHelp(status), { waitMs, fix: FIXES.get(status) });
     }
     const completion = readCompletion(text);
     switch (completion.kind) {

@@ -303,6 +303,19 @@ test('a picture that changed under its name is named, and one that did not is no
   await assert.rejects(run(new Saying(), out, { data: changing }), /data\.0\.sha256 was/);
 });
 
+test('two questions with one id are refused before anything is asked', async () => {
+  const doubled = join(root, 'doubled');
+  cpSync(data, doubled, { recursive: true });
+  const lines = readFileSync(join(data, 'pope_random.jsonl'), 'utf8').split('\n');
+  writeFileSync(join(doubled, 'pope_random.jsonl'), [...lines.slice(0, -2), lines[0], ''].join('\n'));
+  const known = new Known();
+  await assert.rejects(run(known, newOut(), { data: doubled }), {
+    code: 'eval/double-id',
+    message: 'pope: two questions have the id "random/1".',
+  });
+  assert.equal(known.asked.length, 0);
+});
+
 test('one process at a time asks for a folder', async () => {
   const out = newOut();
   let started = (): void => {};

@@ -86,6 +86,21 @@ function limitItems(items: readonly EvalItem[], limit: number | undefined): read
   return chosen.flatMap(({ samples }) => samples);
 }
 
+/** Answers are kept by the ids of their questions. @throws CommError for an id that two questions have */
+function refuseDoubleIds(benchmark: string, items: readonly EvalItem[]): void {
+  const seen = new Set<string>();
+  for (const { id } of items) {
+    const key = JSON.stringify(id);
+    if (seen.has(key)) {
+      throw new CommError(`${benchmark}: two questions have the id ${key}.`, {
+        code: 'eval/double-id',
+        fix: 'Give each question of the data an id of its own, or remove what is there twice.',
+      });
+    }
+    seen.add(key);
+  }
+}
+
 /** The units of a shard: consecutive ones, so that questions about one picture mostly stay together. */
 function shardItems(items: readonly EvalItem[], { index, count }: Shard): readonly EvalItem[] {
   const units = unitsOf(items);
@@ -98,6 +113,7 @@ async function loadTask(benchmark: Benchmark, request: EvalRequest): Promise<Tas
   const reader = readerOf(benchmark, request.readers.get(benchmark.name));
   const folder = new DataFolder(request.data, benchmark, request.choices.get(benchmark.name));
   const loaded = await benchmark.load(folder);
+  refuseDoubleIds(benchmark.name, loaded.items);
   const items = limitItems(loaded.items, request.limit);
   return {
     benchmark,
@@ -219,11 +235,11 @@ function pendingOf(
       .filter((variant) => !(variant && item.picture === null))
       .filter((variant) => !isAnswered(item.id, variant))
       .map((variant) => {
-        const { picture } = item;
+        const { picture, size } = item;
         return {
           id: item.id,
           text: fillPrompt(task.prompt, item),
-          ...(picture === null ? {} : { picture: () => pictures.read(picture) }),
+          ...(picture === null ? {} : { picture: () => pictures.read(picture), size }),
           blind: variant,
         };
       }),

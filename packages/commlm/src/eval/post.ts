@@ -10,7 +10,7 @@ export class FailedTry extends Error {
   constructor(
     message: string,
     retry: boolean,
-    more: { readonly waitMs?: number | undefined; readonly fix?: string } = {},
+    more: { readonly waitMs?: number | undefined; readonly fix?: string | undefined } = {},
   ) {
     super(message);
     this.retry = retry;

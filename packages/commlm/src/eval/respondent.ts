@@ -2,7 +2,7 @@
 import { CommError } from '../config/errors.js';
 import type { DecodingSettings } from '../generate/answer.js';
 import type { Answerer } from '../generate/batch.js';
-import { decodeImage, type RgbImage } from '../images/decode.js';
+import { decodeImage, decodeInFrame, type PictureSize, type RgbImage } from '../images/decode.js';
 import type { Id } from './formats/files.js';
 
 /** A question that is ready to be asked. */
@@ -11,6 +11,8 @@ export interface AskedQuestion {
   readonly text: string;
   /** Bytes of the encoded picture; undefined for a question without one. */
   readonly picture?: () => Promise<Uint8Array>;
+  /** The size that its coordinates were written for. */
+  readonly size?: PictureSize | undefined;
   /** Asked with a grey picture of the same size. */
   readonly blind: boolean;
 }
@@ -33,11 +35,29 @@ export interface Respondent {
 /** Grey level of the picture that takes the place of the real one. */
 const GREY = 128;
 
-/** A grey picture of the size of an encoded one. */
-export async function greyPicture(bytes: Uint8Array): Promise<RgbImage> {
-  const { width, height } = await decodeImage(bytes);
+/** A grey picture of the size of another one. */
+export async function greyPicture(picture: Uint8Array | RgbImage): Promise<RgbImage> {
+  const { width, height } = picture instanceof Uint8Array ? await decodeImage(picture) : picture;
   return { width, height, data: new Uint8Array(width * height * 3).fill(GREY) };
 }
+
+/**
+ * A picture in the frame of its question's coordinates, stored or upright. A copy at another scale will do, since answers
+ * are fractions of the picture. @throws CommError for a picture of another shape
+ */
+async function inItsFrame(bytes: Uint8Array, size: PictureSize | undefined): Promise<Uint8Array | RgbImage> {
+  if (size === undefined) return bytes;
+  const { image, fits } = await decodeInFrame(bytes, size);
+  if (fits || isScaled(image, size)) return image;
+  throw new CommError(
+    `its picture has ${image.width} x ${image.height} pixels, but its coordinates are for ${size.width} x ${size.height}.`,
+    { code: 'eval/picture-size', fix: 'Use the pictures that the questions were written for.' },
+  );
+}
+
+/** The same shape, up to the rounding of both sides. */
+const isScaled = (a: PictureSize, b: PictureSize): boolean =>
+  Math.abs(a.width * b.height - a.height * b.width) <= Math.max(a.width + a.height, b.width + b.height);
 
 /** An error about one question says which. */
 export function aboutQuestion(id: Id, error: CommError): CommError {
@@ -65,10 +85,11 @@ export class ModelRespondent implements Respondent {
       signal?.throwIfAborted();
       const group = questions.slice(start, start + this.#batchSize);
       const requests = await Promise.all(
-        group.map(async ({ text, picture, blind, id }) => {
+        group.map(async ({ text, picture, size, blind, id }) => {
           try {
             const bytes = await picture?.();
-            const images = bytes === undefined ? [] : [blind ? await greyPicture(bytes) : bytes];
+            const shown = bytes === undefined ? undefined : await inItsFrame(bytes, size);
+            const images = shown === undefined ? [] : [blind ? await greyPicture(shown) : shown];
             return { ...this.#decoding, question: text, images };
           } catch (error) {
             throw error instanceof CommError ? aboutQuestion(id, error) : error;

@@ -20,6 +20,16 @@ const answered: ReadonlyArray<readonly [text: string, answer: string]> = [
   ['[THINK]no[/THINK]yes', 'yes'],
   ['<seed:think>no</seed:think>yes', 'yes'],
   ['<thinking>no<think>no</think>no</thinking>yes', 'yes'],
+  ['<think time="3">no</think>yes', 'yes'],
+  ['< think >no</ think >yes', 'yes'],
+  ['<antThinking>no</antThinking>yes', 'yes'],
+  ['[think]no[/think]yes', 'yes'],
+  ['<|START_THINKING|>no<|END_THINKING|>yes', 'yes'],
+  ['<|begin_of_thought|>no<|end_of_thought|>\nyes', 'yes'],
+  ['<|channel|>analysis<|message|>no<|end|><|start|>assistant<|channel|>final<|message|>yes', 'yes'],
+  ['<unused94>thought\nno<unused95>yes', 'yes'],
+  ['<think>no</think>\n<answer>Yes</answer>', 'Yes'],
+  ['<think>no</think><answer> yes', 'yes'],
 ];
 
 test('finished thinking is cut', () => {
@@ -34,13 +44,27 @@ test('thinking that does not end leaves no answer', () => {
     'Sure. <think>yes',
     '<think>a</think>yes<think>no',
     '<thinking>\nThe answer is yes.',
+    '<think time="3">yes',
+    '<|START_THINKING|>yes',
+    '<|channel|>analysis<|message|>yes',
   ]) {
     assert.deepEqual(cutThinking(text), { text: '', found: true, unfinished: true }, text);
   }
 });
 
 test('texts without thinking stay as they are, blanks included', () => {
-  for (const text of [' yes\n', 'I think so', '<answer>yes</answer>', 'a < b > c', 'thinking', '<b>think</b>', '']) {
+  for (const text of [
+    ' yes\n',
+    'I think so',
+    '<answer>yes</answer>',
+    'a < b > c',
+    '<thinker>yes',
+    '[thinking]',
+    '<|image|>yes',
+    'thinking',
+    '<b>think</b>',
+    '',
+  ]) {
     assert.deepEqual(cutThinking(text), { text, found: false, unfinished: false }, text);
   }
 });

@@ -1,14 +1,22 @@
 /** Thinking that a model writes before its answer, between tags: it is no part of the answer and is cut before reading. */
 
+/** Names of such tags; a tag may have a namespace (`<seed:think>`), blanks and attributes. */
+const NAMES = String.raw`(?:\w+:)?(?:(?:ant)?think(?:ing)?|thoughts?|thought_process|reasoning|internal_monologue|scratchpad)`;
+
 /** Tags of the models that think aloud; each pattern matches one tag. */
 const DIALECTS: ReadonlyArray<readonly [open: RegExp, close: RegExp]> = [
-  [
-    /<(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)\s*>/gi,
-    /<\/(?:\w+:)?(?:think|thinking|thought|thoughts|reasoning)\s*>/gi,
-  ],
+  [new RegExp(String.raw`<\s*${NAMES}(?:\s[^<>]*)?>`, 'gi'), new RegExp(String.raw`<\s*/\s*${NAMES}\s*>`, 'gi')],
   [/\u25c1think\u25b7/g, /\u25c1\/think\u25b7/g],
-  [/\[THINK\]/g, /\[\/THINK\]/g],
+  [/\[think\]/gi, /\[\/think\]/gi],
+  [/<\|(?:start_)?think(?:ing)?\|>/gi, /<\|(?:end_|\/)think(?:ing)?\|>/gi],
+  [/<\|begin_of_(?:thought|think)\|>/g, /<\|end_of_(?:thought|think)\|>/g],
+  // Channels: everything up to the final one is thinking.
+  [/<\|channel\|>(?:analysis|commentary)/g, /<\|channel\|>final(?:<\|message\|>)?/g],
+  [/<unused94>/g, /<unused95>/g],
 ];
+
+/** What some models set their answer in behind their thinking. */
+const ANSWER_FRAME = /^<answer>([\s\S]*?)(?:<\/answer>)?$/i;
 
 /** An answer without its thinking. */
 export interface CutAnswer {
@@ -66,5 +74,6 @@ export function cutThinking(text: string): CutAnswer {
     const { text: rest, found, unfinished } = cut(answer.text, dialect);
     if (found) answer = { text: rest.trim(), found, unfinished: answer.unfinished || unfinished };
   }
-  return answer;
+  if (!answer.found) return answer;
+  return { ...answer, text: (ANSWER_FRAME.exec(answer.text)?.[1] ?? answer.text).trim() };
 }

@@ -66,6 +66,26 @@ export async function decodeImage(source: PictureFile, options: DecodeOptions = 
   return { ...image, storedWidth: stored.width, storedHeight: stored.height, orientation };
 }
 
+/** Width and height in pixels. */
+export type PictureSize = Pick<RgbImage, 'width' | 'height'>;
+
+/**
+ * A picture in the frame of coordinates that were written for that size: annotation files tell sizes as the pixels are
+ * stored, or as a viewer shows them, and their boxes are in the same frame. Upright where both frames have that size.
+ * @returns the picture and whether it has that size; upright where neither frame has.
+ */
+export async function decodeInFrame(
+  source: PictureFile,
+  size: PictureSize,
+): Promise<{ readonly image: DecodedImage; readonly fits: boolean }> {
+  const upright = await decodeImage(source);
+  if (isSize(upright, size)) return { image: upright, fits: true };
+  const isStored = isSize({ width: upright.storedWidth, height: upright.storedHeight }, size);
+  return { image: isStored ? await decodeImage(source, { rawOrientation: true }) : upright, fits: isStored };
+}
+
+const isSize = (a: PictureSize, b: PictureSize): boolean => a.width === b.width && a.height === b.height;
+
 /** Reads the header alone, and refuses what is damaged or too large. */
 async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): Promise<Metadata> {
   let header: Metadata;

@@ -55,3 +55,20 @@ test('the frame of a cut lies inside the picture, that of padding around it', ()
   const stretched = preprocess(noisePicture(112, 56, 1), { ...config, fit: 'stretch', shortSide: null }).frame;
   assert.deepEqual(normalizedToPixel([0, 0, 1, 1], stretched), [0, 0, 112, 56]);
 });
+
+test('slivers are refused before they take memory, other shapes are not', () => {
+  const { config } = readGolden().prepare[0] as { config: ImageConfig };
+  const sliver = (width: number, height: number) => ({ width, height, data: new Uint8Array(width * height * 3) });
+  for (const fit of ['pad', 'crop'] as const) {
+    for (const [width, height] of [
+      [1, 40_000],
+      [60_000, 2],
+    ] as const) {
+      assert.throws(() => preprocess(sliver(width, height), { ...config, size: 56, fit }), {
+        code: 'image/sliver',
+        message: `A picture of ${width} x ${height} pixels is too long and thin to be prepared.`,
+      });
+    }
+    assert.equal(preprocess(sliver(3, 1000), { ...config, size: 56, fit }).pixels.length, 3 * 56 * 56);
+  }
+});

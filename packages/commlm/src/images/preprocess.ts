@@ -1,4 +1,5 @@
 /** A decoded picture to the numbers an encoder takes: fit into its square, resize as Pillow does, normalise. */
+import { CommError } from '../config/errors.js';
 import type { ImageConfig } from '../config/model.js';
 import type { RgbImage } from './decode.js';
 import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
@@ -37,11 +38,28 @@ function preprocessUnrounded(image: RgbImage, { size, resample, mean, std }: Ima
   return { pixels, frame: stretchedFrame(image.width, image.height) };
 }
 
+/** Pixels between the picture and the encoder's square that are made for a picture of any shape. */
+const MAX_BETWEEN = 2 ** 26;
+/** More than that, and so many times the picture's own, come from a sliver alone: memory for nothing to see. */
+const MAX_GROWTH = 16;
+
+/** @throws CommError `image/sliver` where a picture is so thin that preparing it would take memory out of all proportion */
+function refuseSliver({ width, height }: RgbImage, between: { readonly width: number; readonly height: number }): void {
+  const pixels = between.width * between.height;
+  if (pixels <= MAX_BETWEEN || pixels <= MAX_GROWTH * width * height) return;
+  throw new CommError(`A picture of ${width} x ${height} pixels is too long and thin to be prepared.`, {
+    code: 'image/sliver',
+    fix: 'Cut out the part that is asked about.',
+  });
+}
+
 /** The encoder's square as a picture, before it is normalised. */
 export function fitSquare(image: RgbImage, config: ImageConfig): { image: RgbImage; frame: Frame } {
   const { size, resample } = config;
   switch (config.fit) {
     case 'pad': {
+      const longSide = Math.max(image.width, image.height);
+      refuseSliver(image, { width: longSide, height: longSide });
       const padded = padToSquare(image, config.padColor ?? [255, 255, 255]);
       return { image: resize(padded.image, size, size, resample), frame: padded.frame };
     }
@@ -51,6 +69,7 @@ export function fitSquare(image: RgbImage, config: ImageConfig): { image: RgbIma
     case 'stretch-crop': {
       const side = config.shortSide ?? size;
       const target = config.fit === 'crop' ? shortSideSize(image, side) : { width: side, height: side };
+      refuseSliver(image, target);
       const resized = resize(image, target.width, target.height, resample);
       const offset = config.cropOffset === 'half-to-even' ? halfToEven : Math.floor;
       const left = offset((resized.width - size) / 2);

@@ -82,6 +82,10 @@ test('what is no picture file is refused', async () => {
   await refused(new URL('ftp://example.org/a.png'), 'image/url', /is not read/);
   await refused(URL.createObjectURL(new Blob([bytes])), 'image/url', /is not read/);
   await refused(new Blob([]), 'image/empty', /empty/);
+  const gone = new ArrayBuffer(8);
+  const views = [gone, new Uint8Array(gone), new DataView(gone)];
+  structuredClone(gone, { transfer: [gone] });
+  for (const view of views) await refused(view, 'image/source', /detached/);
   await refused('\ud800.png', 'image/not-found', /no file/);
 });
 

@@ -31,6 +31,12 @@ export async function readPictureFile(source: PictureFile): Promise<PictureBytes
   if (given instanceof URL) return readNamed(given.href);
   if (given instanceof Blob) return readBlob(given);
   const bytes = copyOfBytes(given);
+  if (bytes === 'detached') {
+    throw new CommError('The memory of a picture was handed on to somebody else (a detached ArrayBuffer).', {
+      code: 'image/source',
+      fix: 'Give the picture before its buffer is transferred, or a copy.',
+    });
+  }
   if (bytes !== undefined) return { name: 'The picture', bytes };
   throw new CommError(`A picture was given as ${describe(given)}.`, {
     code: 'image/source',
@@ -39,11 +45,17 @@ export async function readPictureFile(source: PictureFile): Promise<PictureBytes
 }
 
 /** Copied, since the decoder works in another thread while the caller may change, shrink or hand on the memory. */
-function copyOfBytes(given: unknown): Uint8Array | undefined {
-  if (types.isAnyArrayBuffer(given)) return new Uint8Array(new Uint8Array(given));
-  if (types.isUint8Array(given) || types.isUint8ClampedArray(given)) return new Uint8Array(given);
-  if (given instanceof DataView) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength).slice();
-  return undefined;
+function copyOfBytes(given: unknown): Uint8Array | 'detached' | undefined {
+  try {
+    if (types.isAnyArrayBuffer(given)) return new Uint8Array(new Uint8Array(given));
+    if (types.isUint8Array(given) || types.isUint8ClampedArray(given)) return new Uint8Array(given);
+    if (types.isDataView(given)) return new Uint8Array(given.buffer, given.byteOffset, given.byteLength).slice();
+    return undefined;
+  } catch (error) {
+    // The engine's only objection to copying memory is that it is gone.
+    if (error instanceof TypeError) return 'detached';
+    throw error;
+  }
 }
 
 /** What a value is, for a sentence. */

@@ -69,6 +69,19 @@ test('special tokens are left out of decoded text unless asked for', () => {
   assert.equal(own.decode(own.encode('  a dog'), { trimStart: true }), 'a dog');
 });
 
+test('added tokens that only look special stay in decoded text, as in the reference', () => {
+  const { tokenizerJson, tokenizerConfig } = goldens.find(({ name }) => name === 'byte-level') as GoldenTokenizer;
+  const { added_tokens: added = [] } = tokenizerJson;
+  const id = Math.max(...added.map((token) => token.id)) + 1;
+  const flags = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
+  const thinking = [...added, { id, content: '<think>', ...flags }, { id: id + 1, content: '</think>', ...flags }];
+  const tokenizer = new Tokenizer({ ...tokenizerJson, added_tokens: thinking }, tokenizerConfig);
+  const ids = [id, ...tokenizer.encode('a dog'), id + 1];
+  assert.equal(tokenizer.decode(ids), '<think>a dog</think>');
+  // A user still cannot produce them by spelling them.
+  assert.ok(!tokenizer.encode('<think>').includes(id));
+});
+
 test('an unfinished character becomes a replacement at the end, not before', () => {
   const ids = own.encode('日');
   assert.equal(ids.length, 3);

@@ -356,7 +356,7 @@ export class Tokenizer {
 
   #spellBytes(id: number): TokenBytes {
     const token = this.idToToken(id) ?? '';
-    if (this.#addedById.has(id)) return { bytes: utf8.encode(token), special: this.isSpecial(id) };
+    if (this.#addedById.has(id)) return { bytes: utf8.encode(token), special: this.isDeclaredSpecial(id) };
     if (this.#decoding.spelling === 'byte-level') return { bytes: fromByteLetters(token), special: false };
     const byte = this.#decoding.byteFallback ? BYTE_TOKEN.exec(token) : null;
     const bytes =

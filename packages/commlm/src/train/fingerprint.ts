@@ -38,20 +38,25 @@ function firstDifference(before: unknown, now: unknown, path: readonly string[] 
   return `${path.join('.')} was ${shown(before)} and is ${shown(now)}`;
 }
 
-/** The error of a checkpoint in `out` that was made by another recipe; names the field where `recipe.json` tells it. */
-export function anotherRecipe(out: string, recipe: unknown): CommError {
-  let difference: string | undefined;
+/** Where a recipe differs first from the one that the run in `out` had, as far as `recipe.json` tells it. */
+export function differenceFromRun(out: string, recipe: unknown): string | undefined {
   try {
     const before = readJson(join(out, 'recipe.json'), { what: 'the recipe of the run' });
     // As it is read back: what is undefined is absent.
     const now: unknown = JSON.parse(JSON.stringify(recipe));
-    difference = firstDifference(withoutBookkeeping(before), withoutBookkeeping(now));
+    return firstDifference(withoutBookkeeping(before), withoutBookkeeping(now));
   } catch {
     // The file is gone or damaged: then it cannot tell.
+    return undefined;
   }
+}
+
+/** The error of a checkpoint in `out` that was made by another recipe; names the field where `recipe.json` tells it. */
+export function anotherRecipe(out: string, recipe: unknown): CommError {
+  const difference = differenceFromRun(out, recipe);
   const where = difference === undefined ? '' : ` (${difference})`;
   return new CommError(`The checkpoint in ${out} belongs to another recipe${where}.`, {
     code: 'train/recipe',
-    fix: 'Use the recipe and settings that it was made with, or another --out.',
+    fix: `Give the recipe and every --set that it was made with again (${join(out, 'recipe.json')} has them all), or another --out.`,
   });
 }

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
+import { anotherRecipe, differenceFromRun } from './fingerprint.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
 import type { Recipe } from './recipe.js';
 import { type RunData, readStarts } from './run-facts.js';
@@ -62,14 +63,20 @@ export async function runRecipe(
   return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, { ...options, data }));
 }
 
+const isMissing = (error: unknown): boolean => error instanceof CommError && /^(?:file|data)\//.test(error.code);
+
 /** The data of a run, compared with those it began with where it goes on. @throws CommError `train/data` */
-async function dataOfRun(
-  recipe: LoopRecipe,
-  { out, resume, changedData, log, signal }: Parameters<typeof runRecipe>[1],
-): Promise<RunData> {
+async function dataOfRun(recipe: LoopRecipe, options: Parameters<typeof runRecipe>[1]): Promise<RunData> {
+  const { out, resume, changedData, change, log, signal } = options;
   const began = resume && listCheckpoints(out).length > 0;
   const before = began ? recordedData(out) : undefined;
-  const identity = await identifyData(recipe, signal);
+  const identity = await identifyData(recipe, signal).catch((error: unknown) => {
+    // Settings that were left out name other files, which need not be there.
+    const settled = change?.before ?? options.recipe;
+    throw began && isMissing(error) && differenceFromRun(out, settled) !== undefined
+      ? anotherRecipe(out, settled)
+      : error;
+  });
   if (began && before === undefined) log('the record of the run does not say which data it began with');
   const changes = before === undefined ? [] : changesOf(before, identity);
   if (changedData !== true) refuseChanges(out, changes);

@@ -11,7 +11,7 @@ export function checkFinite(source: Pick<TensorSource, 'name'>, weights: Readonl
     if (!isFiniteTensor(weight)) {
       throw new CommError(`The tensor '${key}' in ${source.name} holds NaN or infinite values.`, {
         code: 'weights/not-finite',
-        fix: 'The file is damaged or the training diverged: use another checkpoint.',
+        fix: 'What is named there is damaged, or its training diverged: use another checkpoint.',
       });
     }
   }

@@ -226,7 +226,7 @@ export function withLora(model: WeightSource, folder: string, target: LoraTarget
     const partsHead = tiedHead !== undefined && keysOf(tiedHead).some((key) => changes.has(key));
     const base: TensorSource = partsHead ? both : model;
     const merged = {
-      name: model.name,
+      name: `${model.name} with the adapter ${folder}`,
       keys: base.keys,
       numBytes: model.numBytes,
       changed: new Set(changes.keys()),

@@ -36,6 +36,7 @@ export async function openKarpathy(config: DataSetOf<'karpathy'>): Promise<Draft
     const name = textField(image, 'filename', images.place(i));
     return image['filepath'] === undefined ? name : `${textField(image, 'filepath', images.place(i))}/${name}`;
   };
+  const check = refuseContent(config.ignoreKeys);
   const templates = await loadTemplates('caption', config.templates);
   return {
     length: parts.length,
@@ -43,7 +44,10 @@ export async function openKarpathy(config: DataSetOf<'karpathy'>): Promise<Draft
     draft: (index, random) => {
       const { record, part } = parts.at(index);
       const place = images.place(record).at(`sentences[${part}]`);
-      const caption = textField(asObject(sentences(record)[part], place), 'raw', place);
+      check(images.object(record), images.place(record));
+      const sentence = asObject(sentences(record)[part], place);
+      check(sentence, place);
+      const caption = textField(sentence, 'raw', place);
       const key = `${record + 1}.${part + 1}`;
       return { key, place, ...captioned(nameOf(record), caption, templates, random) };
     },

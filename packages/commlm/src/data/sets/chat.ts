@@ -8,7 +8,7 @@ import type { PixelBox, PixelPoint } from '../../images/frames.js';
 import { asBox, asPoint } from '../boxes.js';
 import { type Draft, type Drafts, eachRecord } from '../draft.js';
 import { openArrayOrLines } from '../json-records.js';
-import { type KeyCheck, refuseUnknown } from '../keys.js';
+import { type KeyCheck, refuseUnknown, refuseUnshown } from '../keys.js';
 import { asList, asObject, type JsonObject, listField, type Place, stringField } from '../place.js';
 import type { Mark, SampleTurn } from '../sample.js';
 import { pictureNames } from './llava.js';
@@ -48,11 +48,16 @@ export async function openChat({ file, ignoreKeys }: DataSetOf<'chat'>): Promise
     objects: strict(OBJECT_KEYS),
   };
   return eachRecord(openArrayOrLines(file), refuseUnknown(RECORD_KEYS, ignoreKeys), (record, place) =>
-    readChat(record, place, checks),
+    readChat(record, place, checks, ignoreKeys),
   );
 }
 
-function readChat(record: JsonObject, place: Place, checks: Checks): Pick<Draft, 'pictures' | 'system' | 'turns'> {
+function readChat(
+  record: JsonObject,
+  place: Place,
+  checks: Checks,
+  ignored?: readonly string[],
+): Pick<Draft, 'pictures' | 'system' | 'turns'> {
   const inParts: string[] = [];
   let first: string | undefined;
   const messages = listField(record, 'messages', place).flatMap((value, i): Message[] => {
@@ -79,6 +84,7 @@ function readChat(record: JsonObject, place: Place, checks: Checks): Pick<Draft,
     throw place.error('pictures stand both beside and in the messages.', 'Keep one of the two.');
   }
   const names = [...inParts, ...beside];
+  refuseUnshown(record, names, place, ignored);
   const turns = placePicture(pairUp(messages, place), names.length);
   return {
     pictures: withSizes(names, record, place),

@@ -15,22 +15,27 @@ export interface CocoPicture extends PictureName {
   readonly id: Id;
 }
 
+/** Entries by id; the fault of one whose keys say that it is not for learning is told where the entry is used. */
+type Checked<Value> = ReadonlyMap<Id, Value | CommError>;
+
 /** The list `images` by id. */
-export function readCocoPictures(document: JsonDocument): ReadonlyMap<Id, CocoPicture> {
+function readCocoPictures(document: JsonDocument, check: KeyCheck): Checked<CocoPicture> {
   const images = document.list('images');
-  const pictures = new ById<CocoPicture>('image');
+  const pictures = new ById<CocoPicture | CommError>('image');
   for (let i = 0; i < images.length; i++) {
     const place = images.place(i);
     const image = images.object(i);
     const id = idField(image, 'id', place);
-    pictures.add(id, { name: textField(image, 'file_name', place), id, size: sizeOf(image, place) }, place);
+    const picture = { name: textField(image, 'file_name', place), id, size: sizeOf(image, place) };
+    pictures.add(id, faultOf(() => check(image, place)) ?? picture, place);
   }
   return pictures.values;
 }
 
 /** The picture with the id that a record names. */
-export function pictureOf(pictures: ReadonlyMap<Id, CocoPicture>, id: Id, place: Place): CocoPicture {
+function pictureOf(pictures: Checked<CocoPicture>, id: Id, place: Place): CocoPicture {
   const picture = pictures.get(id);
+  if (picture instanceof CommError) throw picture;
   if (picture !== undefined) return picture;
   throw place.error(
     `there is no image ${JSON.stringify(id)} in the file of instances.`,
@@ -46,14 +51,25 @@ export interface CocoThing {
 
 /** Boxes by annotation id, read when they are asked for. */
 export class CocoThings {
-  readonly pictures: ReadonlyMap<Id, CocoPicture>;
+  readonly #pictures: Checked<CocoPicture>;
   readonly #annotations: Records;
+  readonly #check: KeyCheck;
   readonly #byId: ReadonlyMap<Id, number>;
+  readonly #crowds = new Set<number>();
 
-  constructor(document: JsonDocument) {
-    this.pictures = readCocoPictures(document);
+  constructor(document: JsonDocument, check: KeyCheck) {
+    this.#pictures = readCocoPictures(document, check);
     this.#annotations = document.list('annotations');
-    this.#byId = indexById(this.#annotations, 'id', 'annotation');
+    this.#check = check;
+    this.#byId = indexById(this.#annotations, 'id', 'annotation', (annotation, i) => {
+      if (orUndefined(() => isCrowd(annotation, this.#annotations.place(i))) === true) this.#crowds.add(i);
+    });
+  }
+
+  /** Whether the box of that id is one of a crowd, which no expression is about. */
+  isCrowd(id: Id): boolean {
+    const index = this.#byId.get(id);
+    return index !== undefined && this.#crowds.has(index);
   }
 
   /** @throws CommError `data/sample` at `from` when there is none of that id. */
@@ -66,8 +82,8 @@ export class CocoThings {
       );
     }
     const place = this.#annotations.place(index);
-    const annotation = this.#annotations.object(index);
-    const picture = pictureOf(this.pictures, idField(annotation, 'image_id', place), place);
+    const annotation = readThing(this.#annotations, index, this.#check);
+    const picture = pictureOf(this.#pictures, idField(annotation, 'image_id', place), place);
     return { picture, box: boxField(annotation, 'bbox', 'size', place) };
   }
 }
@@ -75,10 +91,10 @@ export class CocoThings {
 /** Captions: one sample for each. */
 export async function openCocoCaptions(config: DataSetOf<'coco-captions'>): Promise<Drafts> {
   const document = openJson(config.file);
-  const pictures = readCocoPictures(document);
+  const check = refuseContent(config.ignoreKeys);
+  const pictures = readCocoPictures(document, check);
   const captions = document.list('annotations');
   const templates = await loadTemplates('caption', config.templates);
-  const check = refuseContent(config.ignoreKeys);
   // A caption holds of a picture of any size.
   const picture = (i: number): PictureName => {
     const place = captions.place(i);
@@ -101,10 +117,11 @@ export async function openCocoCaptions(config: DataSetOf<'coco-captions'>): Prom
 /** Things: `rec` asks for all boxes of a category in a picture, `reg` for the category of a box. */
 export async function openCocoInstances(config: DataSetOf<'coco-instances'>): Promise<Drafts> {
   const document = openJson(config.file);
-  const pictures = readCocoPictures(document);
+  const check = refuseContent(config.ignoreKeys);
+  const pictures = readCocoPictures(document, check);
   const annotations = document.list('annotations');
-  const names = readCategories(document);
-  const things = new Things(annotations, refuseContent(config.ignoreKeys));
+  const names = readCategories(document, check);
+  const things = new Things(annotations, check);
   const groups = config.task === 'rec' ? things.byCategory() : things.each();
   const templates = await loadTemplates(config.task, config.templates);
   return {
@@ -117,6 +134,7 @@ export async function openCocoInstances(config: DataSetOf<'coco-instances'>): Pr
       const picture = pictureOf(pictures, idField(annotation, 'image_id', place), place);
       const categoryId = idField(annotation, 'category_id', place);
       const name = names.get(categoryId);
+      if (name instanceof CommError) throw name;
       if (name === undefined) throw place.error(`there is no category ${JSON.stringify(categoryId)} in the file.`);
       const box = (i: number): PixelBox => boxField(things.read(i), 'bbox', 'size', annotations.place(i));
       const mark = boxesMark(box(first), ...rest.map(box));
@@ -129,24 +147,29 @@ export async function openCocoInstances(config: DataSetOf<'coco-instances'>): Pr
   };
 }
 
-function readCategories(document: JsonDocument): ReadonlyMap<Id, string> {
+function readCategories(document: JsonDocument, check: KeyCheck): Checked<string> {
   const categories = document.list('categories');
-  const names = new ById<string>('category');
+  const names = new ById<string | CommError>('category');
   for (let i = 0; i < categories.length; i++) {
     const place = categories.place(i);
     const category = categories.object(i);
-    names.add(idField(category, 'id', place), textField(category, 'name', place), place);
+    const name = textField(category, 'name', place);
+    names.add(idField(category, 'id', place), faultOf(() => check(category, place)) ?? name, place);
   }
   return names.values;
 }
 
-const CROWD = 'crowd region';
+/** What annotations of crowds are counted as. */
+export const CROWD = 'crowd region';
 
 /** Annotations of things; those of crowds are regions and left out. */
 class Things {
   readonly leftOut: Record<string, number> = {};
   readonly #annotations: Records;
   readonly #check: KeyCheck;
+  readonly #ids = new Set<unknown>();
+  /** Annotations whose id another one before them has. */
+  readonly #repeated = new Set<number>();
 
   constructor(annotations: Records, check: KeyCheck) {
     this.#annotations = annotations;
@@ -155,11 +178,16 @@ class Things {
 
   /** An annotation whose keys and flags are as they should be. */
   read(i: number): JsonObject {
-    const annotation = this.#annotations.object(i);
-    const place = this.#annotations.place(i);
-    this.#check({ ...annotation, ignore: null }, place);
-    isCrowd(annotation, place);
-    return annotation;
+    if (this.#repeated.has(i)) {
+      const { id } = this.#annotations.object(i);
+      throw this.#annotations
+        .place(i)
+        .error(
+          `annotation ${JSON.stringify(id)} is there already.`,
+          'Remove one of the two, or give it an id of its own.',
+        );
+    }
+    return readThing(this.#annotations, i, this.#check);
   }
 
   each(): number[][] {
@@ -183,17 +211,44 @@ class Things {
   }
 
   #isLeftOut(i: number): boolean {
-    const found = orUndefined(() => isCrowd(this.#annotations.object(i), this.#annotations.place(i)));
+    const found = orUndefined(() => {
+      const annotation = this.#annotations.object(i);
+      const { id } = annotation;
+      if (this.#ids.has(id)) this.#repeated.add(i);
+      else if (id !== undefined) this.#ids.add(id);
+      return isCrowd(annotation, this.#annotations.place(i));
+    });
     if (found === true) this.leftOut[CROWD] = (this.leftOut[CROWD] ?? 0) + 1;
     return found === true;
   }
 
   #categoryOf(i: number): string | undefined {
+    if (this.#repeated.has(i)) return undefined;
     const place = this.#annotations.place(i);
     return orUndefined(() => {
       const annotation = this.#annotations.object(i);
       return JSON.stringify([idField(annotation, 'image_id', place), idField(annotation, 'category_id', place)]);
     });
+  }
+}
+
+/** An annotation whose keys and flags are as they should be. */
+function readThing(annotations: Records, i: number, check: KeyCheck): JsonObject {
+  const annotation = annotations.object(i);
+  const place = annotations.place(i);
+  check({ ...annotation, ignore: null }, place);
+  isCrowd(annotation, place);
+  return annotation;
+}
+
+/** The fault that a check throws. */
+function faultOf(check: () => void): CommError | undefined {
+  try {
+    check();
+    return undefined;
+  } catch (error) {
+    if (error instanceof CommError) return error;
+    throw error;
   }
 }
 

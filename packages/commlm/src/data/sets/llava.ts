@@ -5,7 +5,7 @@
 import type { DataSetOf } from '../../config/data-sets.js';
 import { type Draft, type Drafts, eachRecord } from '../draft.js';
 import { openArrayOrLines } from '../json-records.js';
-import { refuseUnknown } from '../keys.js';
+import { type KeyCheck, refuseUnknown, refuseUnshown } from '../keys.js';
 import { asObject, type JsonObject, listField, type Place, stringField } from '../place.js';
 import {
   isLearned,
@@ -26,14 +26,15 @@ const MESSAGE_KEYS = ['from', 'value', ...SWITCHES];
 export async function openLlava({ file, ignoreKeys }: DataSetOf<'llava'>): Promise<Drafts> {
   const checkMessage = refuseUnknown(MESSAGE_KEYS, ignoreKeys, SAID);
   return eachRecord(openArrayOrLines(file), refuseUnknown(RECORD_KEYS, ignoreKeys), (record, place) =>
-    readLlava(record, place, checkMessage),
+    readLlava(record, place, checkMessage, ignoreKeys),
   );
 }
 
 function readLlava(
   record: JsonObject,
   place: Place,
-  checkMessage: (message: JsonObject, place: Place) => void,
+  checkMessage: KeyCheck,
+  ignored?: readonly string[],
 ): Pick<Draft, 'pictures' | 'system' | 'turns'> {
   const messages = listField(record, 'conversations', place).map((value, i) => {
     const at = place.at(`conversations[${i}]`);
@@ -45,6 +46,7 @@ function readLlava(
   const hasSystem = first?.message['from'] === 'system';
   const spoken = (hasSystem ? messages.slice(1) : messages).map(({ message, at }, i) => readMessage(message, i, at));
   const names = pictureNames(record, place);
+  refuseUnshown(record, names, place, ignored);
   return {
     pictures: withSizes(names, record, place),
     system: systemText(record['system'], hasSystem ? stringField(first.message, 'value', first.at) : undefined, place),

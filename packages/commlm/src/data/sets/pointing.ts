@@ -107,12 +107,15 @@ function openPublished(config: DataSetOf<'visual7w'>, templates: Templates): Dra
     return config.splits.includes(split) ? pairsOf(i).length : 0;
   });
   requireSamples(parts.length, config.file, config.splits, found);
+  const check = refuseContent(config.ignoreKeys);
   return {
     length: parts.length,
     draft: (index, random) => {
       const { record, part } = parts.at(index);
       const place = images.place(record).at(`qa_pairs[${part}]`);
+      check(images.object(record), images.place(record));
       const pair = asObject(pairsOf(record)[part], place);
+      check(pair, place);
       const answer = boxes.box(pair['answer'], place);
       const others = listField(pair, 'multiple_choices', place).map((id) => boxes.box(id, place));
       const question = textField(pair, 'question', place);

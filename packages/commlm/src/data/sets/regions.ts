@@ -11,7 +11,7 @@ import { type RefEntry, readRefEntries } from '../refs.js';
 import type { SampleTurn } from '../sample.js';
 import { loadTemplates, type Templates } from '../templates.js';
 import type { Random } from '../world/random.js';
-import { CocoThings } from './coco.js';
+import { CocoThings, CROWD } from './coco.js';
 import { countParts } from './parts.js';
 import { requireSamples } from './splits.js';
 
@@ -39,10 +39,11 @@ interface RefSentence {
 
 /** One sample for each sentence of a region. */
 export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts> {
-  const things = new CocoThings(openJson(config.instances));
+  const check = refuseContent(config.ignoreKeys);
+  const things = new CocoThings(openJson(config.instances), check);
   const seen = new ById<true>('region');
   const found = new Set<string>();
-  const check = refuseContent(config.ignoreKeys);
+  let numCrowds = 0;
   const sentencesOf = ({ entry, place }: RefEntry): RefSentence[] => {
     check(entry, place);
     seen.add(idField(entry, 'ref_id', place), true, place);
@@ -52,10 +53,17 @@ export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts>
       if (!config.splits.includes(split)) return [];
     }
     const annotation = idField(entry, 'ann_id', place);
-    return listField(entry, 'sentences', place).map((sentence, k) => {
+    const sentences = listField(entry, 'sentences', place);
+    if (things.isCrowd(annotation)) {
+      numCrowds += sentences.length;
+      return [];
+    }
+    return sentences.map((sentence, k) => {
       const at = place.at(`sentences[${k}]`);
       const key = `${place.detail.replace(/\D+/g, '')}.${k + 1}`;
-      return { key, place: at, annotation, expression: textField(asObject(sentence, at), 'sent', at) };
+      const said = asObject(sentence, at);
+      check(said, at);
+      return { key, place: at, annotation, expression: textField(said, 'sent', at) };
     });
   };
   const items = readRefEntries(config.refs).flatMap((entry): (RefSentence | CommError)[] => {
@@ -71,6 +79,7 @@ export async function openRefcoco(config: DataSetOf<'refcoco'>): Promise<Drafts>
   const templates = await loadTemplates(config.task, config.templates);
   return {
     length: items.length,
+    leftOut: numCrowds === 0 ? {} : { [CROWD]: numCrowds },
     draft: (index, random) => {
       const item = items[index]!;
       if (item instanceof CommError) throw item;
@@ -112,6 +121,7 @@ export async function openVisualGenome(config: DataSetOf<'visual-genome'>): Prom
     draft: (index, random) => {
       const { record, part } = parts.at(index);
       const place = records.place(record).at(`regions[${part}]`);
+      check(records.object(record), records.place(record));
       const region = asObject(regionsOf(record)[part], place);
       check(region, place);
       const picture = pictureAt(record);

@@ -2,7 +2,7 @@
 import type { DataSetOf } from '../../config/data-sets.js';
 import { type Drafts, eachRecord, type PictureName, textField } from '../draft.js';
 import { indexById, openArrayOrLines, openJson, openJsonLines } from '../json-records.js';
-import { refuseContent } from '../keys.js';
+import { type KeyCheck, refuseContent } from '../keys.js';
 import { asList, asObject, type Id, idField, type JsonObject, listField, type Place, stringField } from '../place.js';
 import { loadTemplates } from '../templates.js';
 
@@ -11,8 +11,9 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
   const questions = openJson(config.questions).list('questions');
   const annotations = openJson(config.annotations).list('annotations');
   const annotationOf = indexById(annotations, 'question_id', 'question');
+  const check = refuseContent(config.ignoreKeys);
   const templates = await loadTemplates('vqa', config.templates);
-  return eachRecord(questions, refuseContent(config.ignoreKeys), (question, place, random) => {
+  return eachRecord(questions, check, (question, place, random) => {
     const id = idField(question, 'question_id', place);
     const found = annotationOf.get(id);
     if (found === undefined) {
@@ -21,7 +22,7 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
         'Use files of one split.',
       );
     }
-    const answer = shortAnswer(annotations.object(found), annotations.place(found));
+    const answer = shortAnswer(annotations.object(found), annotations.place(found), check);
     const asked = templates.draw(random, { '<question>': textField(question, 'question', place) });
     return {
       pictures: [{ id: idField(question, 'image_id', place) }],
@@ -31,12 +32,15 @@ export async function openVqa(config: DataSetOf<'vqa'>): Promise<Drafts> {
 }
 
 /** `multiple_choice_answer`; OK-VQA has none, there it is the answer that most humans gave, the first of equals. */
-function shortAnswer(annotation: JsonObject, place: Place): string {
+function shortAnswer(annotation: JsonObject, place: Place, check: KeyCheck): string {
+  check(annotation, place);
   if (annotation['multiple_choice_answer'] !== undefined) return textField(annotation, 'multiple_choice_answer', place);
   const counts = new Map<string, number>();
   listField(annotation, 'answers', place).forEach((value, i) => {
     const at = place.at(`answers[${i}]`);
-    const answer = textField(asObject(value, at), 'answer', at);
+    const given = asObject(value, at);
+    check(given, at);
+    const answer = textField(given, 'answer', at);
     counts.set(answer, (counts.get(answer) ?? 0) + 1);
   });
   const most = Math.max(0, ...counts.values());
@@ -49,9 +53,10 @@ function shortAnswer(annotation: JsonObject, place: Place): string {
 export async function openVqaLines(config: DataSetOf<'vqa-lines'>): Promise<Drafts> {
   const lines = openJsonLines(config.file);
   const templates = await loadTemplates('vqa', config.templates);
-  return eachRecord(lines, refuseContent(config.ignoreKeys), (line, place, random) => {
+  const check = refuseContent(config.ignoreKeys);
+  return eachRecord(lines, check, (line, place, random) => {
     const at = place.at('annotation');
-    const answer = shortAnswer(asObject(line['annotation'], at), at);
+    const answer = shortAnswer(asObject(line['annotation'], at), at, check);
     const question = templates.draw(random, { '<question>': textField(line, 'question', place) });
     const pictures = [{ name: textField(line, 'image_path', place) }];
     return {

@@ -13,6 +13,7 @@ import {
   contains,
   Dict,
   equal,
+  Group,
   isList,
   isTrue,
   iterate,
@@ -264,7 +265,7 @@ const groupBy: Filter = (input, args, runtime) => {
     else groups.push({ key: key(entry), entries: [entry] });
   }
   // A group is named as its first entry spells it.
-  return groups.map(({ entries }) => new Tuple([get(entries[0] as Value), entries]));
+  return groups.map(({ entries }) => new Group([get(entries[0] as Value), entries]));
 };
 
 const unique: Filter = (input, args, runtime) => {

@@ -9,6 +9,7 @@ import {
   Callable,
   Dict,
   equal,
+  Group,
   isList,
   iterate,
   LoopVariable,
@@ -88,6 +89,7 @@ function ownAttribute(object: Value, name: string, meter: Meter): Value | undefi
     return new Undefined(`the method ${name} would change a ${type}, which is not allowed`);
   if (typeof object === 'string') return bound(object, name, TEXT_METHODS, meter);
   if (isList(object)) return bound<readonly Value[]>(object, name, LIST_METHODS, meter);
+  if (object instanceof Group && object.field(name) !== undefined) return object.field(name);
   if (object instanceof Tuple) return bound(object.items, name, SEQUENCE_METHODS, meter);
   return object instanceof Dict ? bound(object, name, DICT_METHODS, meter) : undefined;
 }

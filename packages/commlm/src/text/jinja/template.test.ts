@@ -102,3 +102,13 @@ test('variables are plain data; absent ones are undefined, null is None', () => 
   round.push(round);
   assert.throws(() => render('', { round }), /nested/);
 });
+
+test('a group of groupby has names', () => {
+  const template =
+    "{% for group in all|groupby('role') %}{{ group.grouper }}{{ group.list|length }}{{ group[0] }} {% endfor %}";
+  const all = [{ role: 'b' }, { role: 'a' }, { role: 'b' }];
+  assert.equal(
+    new Template(template).render({ all }, () => new Date(0)),
+    'a1a b2b ',
+  );
+});

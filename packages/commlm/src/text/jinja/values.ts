@@ -39,6 +39,13 @@ export class Tuple {
   }
 }
 
+/** What `groupby` gives: a pair that has names, too. */
+export class Group extends Tuple {
+  field(name: string): Value | undefined {
+    return name === 'grouper' ? this.items[0] : name === 'list' ? this.items[1] : undefined;
+  }
+}
+
 /** What `items`, `keys` and `values` of a dictionary give. */
 export class View {
   readonly kind: string;

@@ -1,4 +1,5 @@
 /** The normalisers of tokenizer.json, with the results of the reference's: a text becomes another text before it is split. */
+import { CommError } from '../../config/errors.js';
 import { toByteLetters } from '../byte-letters.js';
 import { field, patternOf, readSteps, refuseKind, type Step } from './json-step.js';
 import { matchesOf, type Pattern } from './pattern.js';
@@ -16,7 +17,23 @@ type Rule = (text: string) => string;
 export function readNormalizer(value: unknown): Normalizer {
   const patterns: Pattern[] = [];
   const rules = readSteps(value, 'normalizer', 'normalizers').map((step) => readRule(step, patterns));
-  return { normalize: (text) => rules.reduce((out, rule) => rule(out), text), patterns };
+  const normalize = (text: string): string => {
+    const limit = MOST_GROWTH * (text.length + SHORT_TEXT);
+    return rules.reduce((out, rule) => bounded(rule(out), limit), text);
+  };
+  return { normalize, patterns };
+}
+
+/** How much longer a text may become: replacements that repeat it, one behind another, would fill the memory. */
+const MOST_GROWTH = 100;
+const SHORT_TEXT = 1000;
+
+function bounded(text: string, limit: number): string {
+  if (text.length <= limit) return text;
+  throw new CommError(`The normaliser of tokenizer.json makes a text longer than ${limit} characters.`, {
+    code: 'text/growth',
+    fix: 'Use a model whose tokenizer does not repeat its text.',
+  });
 }
 
 function readRule(step: Step, patterns: Pattern[]): Rule {

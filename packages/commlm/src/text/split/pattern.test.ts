@@ -1,6 +1,7 @@
 /** Patterns of tokenizer.json: what they mean is kept, what is not known is refused, and none runs for long. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readNormalizer } from './normalizers.js';
 import { compilePattern, matchesOf } from './pattern.js';
 
 const found = (source: string, text: string): string[] =>
@@ -75,4 +76,11 @@ test('patterns of real tokenizers are plain, those that repeat repetitions are n
   ]) {
     assert.ok(!compilePattern(source).plain, source);
   }
+});
+
+test('a normaliser that repeats its text again and again is stopped', () => {
+  const step = { type: 'Replace', pattern: { String: 'a' }, content: 'aa' };
+  const { normalize } = readNormalizer({ type: 'Sequence', normalizers: Array(40).fill(step) });
+  assert.throws(() => normalize('aaaa'), { code: 'text/growth' });
+  assert.equal(readNormalizer(step).normalize('ab'), 'aab');
 });
