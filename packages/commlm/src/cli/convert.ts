@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
+import { endAtOnce } from './interrupt.js';
 import { addFolderOptions, addLoraOption, FORMATS, type FolderOptions, type Format } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -69,6 +70,7 @@ async function convert(first: string, second: string | undefined, options: Conve
     progress ??= new Progress({ label: 'converting', total, unit: 'tensors' });
     progress.update(done);
   };
+  using _ending = endAtOnce();
   const report = convertModel({ ...request, onWeight });
   progress?.finish();
   if (options.json) printJson(report);

@@ -13,14 +13,25 @@ export function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
+function onSignal(name: keyof typeof EXIT_CODES): void {
+  if (controller === undefined || controller.signal.aborted) process.exit(EXIT_CODES[name]);
+  controller.abort(interruptedError(EXIT_CODES[name]));
+}
+
 /** Starts listening for SIGINT and SIGTERM; called once by the entry of the command line. */
 export function listenForInterrupt(): void {
-  const onSignal = (name: keyof typeof EXIT_CODES): void => {
-    if (controller === undefined || controller.signal.aborted) process.exit(EXIT_CODES[name]);
-    controller.abort(interruptedError(EXIT_CODES[name]));
-  };
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
+}
+
+/**
+ * Lets the system end the process at the first signal until disposed: while a thread computes without a pause, nobody
+ * hears a signal. For work whose outputs appear whole or not at all; what it leaves aside, the next run removes.
+ */
+export function endAtOnce(): Disposable {
+  process.off('SIGINT', onSignal);
+  process.off('SIGTERM', onSignal);
+  return { [Symbol.dispose]: listenForInterrupt };
 }
 
 /** The error that an interrupted command ends with: exit code 130 after Ctrl-C, 143 after SIGTERM. */

@@ -1,5 +1,6 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
+import { CommError } from '../config/errors.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { anotherRecipe, differenceFromRun } from './fingerprint.js';

@@ -296,6 +296,16 @@ test('lazy tensors are made one at a time, when they are written, and have to be
   });
 });
 
+test('what is no tensor is refused by its name', () => {
+  for (const wrong of [{}, null, 3, { shape: 'x' }]) {
+    const path = join(folder, 'wrong.safetensors');
+    assert.throws(() => io.writeSafetensors(path, [['x', wrong as unknown as Tensor]]), {
+      name: 'TypeError',
+      message: `${path}: what is named "x" is no tensor`,
+    });
+  }
+});
+
 test('a write that fails leaves nothing of itself and the old target alone', () => {
   scope(() => {
     const path = join(folder, 'occupied');

@@ -198,6 +198,7 @@ function ordered(
   const byName = new Map<string, Tensor | LazyTensor>();
   for (const [name, tensor] of tensors) {
     if (name === '__metadata__') throw new TorchError(`${path}: "__metadata__" cannot name a tensor`);
+    if (!Array.isArray(tensor?.shape)) throw new TypeError(`${path}: what is named "${name}" is no tensor`);
     if (byName.has(name)) throw new TorchError(`${path}: two tensors are named "${name}"`);
     if (!('read' in tensor) && tensor.device === 'meta')
       throw new TorchError(`${path}: "${name}" is on the meta device and has no values to write`);
