@@ -16,9 +16,8 @@ const MODEL = 'DINOv2 ViT-S/14';
 const writer = { script: 'dinov2.py', uses: ['unpack.py'] };
 const reference = { script: 'reference_dinov2.py' };
 
-/** One picture of the reference. */
+/** One picture of the reference; its path there is that of the clone that made the reference. */
 interface Entry {
-  readonly picture: string;
   /** Rows and columns of patches where they are not those of the folder's own preparation. */
   readonly grid: readonly [number, number] | null;
   /** What transformers loses in a number format, or `f64` what it loses in f32. */
@@ -42,7 +41,7 @@ export async function measureDinov2(python: string): Promise<RealRow[]> {
   const entries = readJson(join(golden.folder, 'reference.json')) as Entry[];
   return [
     onnxRow(model.folder),
-    await pixelRow(model.folder, golden.folder, entries),
+    await pixelRow(model.folder, golden.folder, pictures),
     ...stateRows(model.folder, golden.folder, entries, 'f32'),
     ...stateRows(model.folder, golden.folder, entries, 'bf16'),
   ];
@@ -58,19 +57,21 @@ function onnxRow(folder: string): RealRow {
 }
 
 /** Pictures whose pixels differ from those of transformers' processor. */
-async function pixelRow(folder: string, golden: string, entries: readonly Entry[]): Promise<RealRow> {
+async function pixelRow(folder: string, golden: string, pictures: readonly string[]): Promise<RealRow> {
   const { vit, image: config } = loadHfEncoder(folder);
   vit.dispose();
-  const own = entries.filter(({ grid }) => grid === null);
   const differing: string[] = [];
-  for (const [i, { picture }] of own.entries()) {
+  for (const [i, picture] of pictures.entries()) {
     const ours = preprocess(await decodeImage(await readFile(picture)), config).pixels;
     using file = io.openSafetensors(join(golden, `${i}.safetensors`));
     const theirs = scope(() => file.tensor('pixels').flatten().toArray());
     const wrong = Array.from(ours).filter((value, k) => value !== theirs[k]).length;
     if (ours.length !== theirs.length || wrong > 0) differing.push(`${picture}: ${wrong} of ${theirs.length} values`);
   }
-  return equalRow({ model: MODEL, format: 'f32', quantity: `pixels of ${own.length} pictures, differing` }, differing);
+  return equalRow(
+    { model: MODEL, format: 'f32', quantity: `pixels of ${pictures.length} pictures, differing` },
+    differing,
+  );
 }
 
 /** Differences of all levels: of the pictures as the folder prepares them, and on other grids. */
