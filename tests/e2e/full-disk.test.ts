@@ -22,9 +22,9 @@ const { writeDurably, writeDurablyAsync } = await inside<{
   writeDurablyAsync(path: string, content: string): Promise<void>;
 }>('files/durable.js');
 const { lockFile } = await inside<{ lockFile(path: string, purpose: object): Disposable }>('files/lock.js');
-const { writeFolder } = await inside<{ writeFolder(out: string, write: (folder: string) => void): void }>(
-  'files/whole-folder.js',
-);
+const { writeFolder } = await inside<{
+  writeFolder(out: string, write: (folder: string) => void, options: { replace: boolean }): void;
+}>('files/whole-folder.js');
 const { saveCheckpoint, takeUpCheckpoint } = await inside<{
   saveCheckpoint(run: string, facts: object, tensors: Iterable<unknown>, keepLast: number): string;
   takeUpCheckpoint(
@@ -82,9 +82,13 @@ const WRITERS: Readonly<Record<string, Writer>> = {
   },
   'a folder': {
     write: (place, n) =>
-      writeFolder(place, (part) => {
-        for (const name of ['a', 'b', 'config.json']) writeFileSync(join(part, name), text(n * 2 * PAGE));
-      }),
+      writeFolder(
+        place,
+        (part) => {
+          for (const name of ['a', 'b', 'config.json']) writeFileSync(join(part, name), text(n * 2 * PAGE));
+        },
+        { replace: true },
+      ),
     read: (place) => readdirSync(place).map((name) => readFileSync(join(place, name)).length),
   },
   'a checkpoint': {
