@@ -1,9 +1,8 @@
 // `commlm ask <picture...> <question>`: one question about one picture, several pictures together, or a folder of them.
-import { mkdirSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
-import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
+import { makeFolder, refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import type { RgbImage } from '../images/decode.js';
 import { checkExtension, checkOutputFile } from './files.js';
@@ -199,7 +198,7 @@ async function askEach(paths: readonly string[], question: string, options: AskO
 function drawingsIn(folder: string, paths: readonly string[]): string[] {
   // Drawings among the pictures would be asked about in the next run.
   refuseInputAsOutput(folder, [...new Set(paths.map((path) => dirname(path)))]);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const stems = paths.map((path) => basename(path, extname(path)));
   const drawings = paths.map((path, i) => {
     const isShared = stems.some((stem, j) => j !== i && stem.toLowerCase() === stems[i]?.toLowerCase());
