@@ -25,7 +25,7 @@ itself ('?', '*', '"'); npm wants the "--" in front of all of it. The picture wi
 the folder out/ of the repository.
 
 Examples:
-  npm start -- examples/pets.png "Find the dog in the image."
+  npm start -- examples/traffic.jpg "Find the dog in the image."
   npm start -- examples/street.jpg How many cars are there
   npm start -- photo.jpg "What is in the image?" --model llava-hf/llava-1.5-7b-hf
 

@@ -5,16 +5,26 @@
 
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { loadSpriteBank, makeScene, NOUNS, sceneSeed, turnsFor } from '../../packages/commlm/dist/data/world/index.js';
+import {
+  loadSpriteBank,
+  makeScene,
+  NOUNS,
+  pairTurnsFor,
+  sceneSeed,
+  turnsFor,
+} from '../../packages/commlm/dist/data/world/index.js';
 
 const SCENES = 4000;
 const bank = await loadSpriteBank();
 const words = new Set();
+let last = makeScene(sceneSeed(5, SCENES), { bank, split: 'train' });
 for (let index = 0; index < SCENES; index++) {
   const scene = makeScene(sceneSeed(5, index), { bank, split: 'train' });
-  for (const { question } of turnsFor(scene, scene.seed, { max: 30 })) {
+  const pair = pairTurnsFor([last, scene], scene.seed, { max: 4 });
+  for (const { question } of [...turnsFor(scene, scene.seed, { max: 30 }), ...pair]) {
     for (const word of question.toLowerCase().match(/[a-z]+/g) ?? []) words.add(word);
   }
+  last = scene;
 }
 const nouns = Object.fromEntries(NOUNS.map(({ name, plural }) => [name, plural]).sort());
 for (const word of Object.entries(nouns).flat()) words.delete(word);

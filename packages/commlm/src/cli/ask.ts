@@ -55,10 +55,11 @@ export function register(program: Command): void {
         '',
         'Examples:',
         '  commlm ask photo.jpg "Is there a dog in the image?"',
-        '  commlm ask photo.jpg "Can you point out the red car in the image and provide the coordinates of its location?" --draw out.png',
-        '  commlm ask before.png after.png "What is different?"',
+        '  commlm ask photo.jpg "Find the car on the left." --draw boxes.png',
+        '  commlm ask first.jpg second.jpg "What is in the second picture?"',
         '  commlm ask photos/ "What is in the image?" --json > answers.json',
-        '  curl -s https://example.com/a.jpg | commlm ask - "What is this?"',
+        '  cat photo.jpg | commlm ask - "How many cars are there?"',
+        '"Where is ...?" is answered with a side, "Find ..." with a box.',
       ].join('\n'),
     )
     .action((args: string[], options: AskOptions) => ask(args, options));
