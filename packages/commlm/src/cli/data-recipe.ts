@@ -1,5 +1,7 @@
 // The recipe argument of the `data` commands.
+import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
+import type { StageConfig } from '../config/stage.js';
 import type { Recipe } from '../train/recipe.js';
 import type { StageBatchOptions } from '../train/stage-batches.js';
 
@@ -33,6 +35,30 @@ export async function stageOptions(
     import('../config/stage.js'),
   ]);
   const stage = parseStage(recipe.stage);
+  refuseMissingSets(name, stage);
   const batch = describeStage({ ...stage, model: await fetchFolder(stage.model) }, recipe.loop.batchSize);
   return { batch, workers: stage.workers, ahead: stage.ahead };
+}
+
+/** An entry of a `llava` file, for people who have none yet. */
+const LLAVA_ENTRY = JSON.stringify({
+  image: 'a.jpg',
+  conversations: [
+    { from: 'human', value: '<image>\nWhat is in the picture?' },
+    { from: 'gpt', value: 'A dog.' },
+  ],
+}).replace(/([,:])(?=["[{])/g, '$1 ');
+
+/** Throws CommError where a file of conversations is not there: it says what such a file holds. */
+export function refuseMissingSets(name: string, { data }: StageConfig): void {
+  for (const [set, config] of Object.entries(data.sets)) {
+    if (config.kind !== 'llava' || existsSync(config.file)) continue;
+    throw new CommError(
+      `The recipe ${name} reads its data set "${set}" from ${config.file}, and there is no such file.`,
+      {
+        code: 'data/missing-set',
+        fix: `Put it there, or name yours with --set stage.data.sets.${set}.file=FILE. It is a list of entries such as [${LLAVA_ENTRY}]; docs/own-data.md goes through it step by step.`,
+      },
+    );
+  }
 }

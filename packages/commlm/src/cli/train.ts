@@ -95,6 +95,10 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     return;
   }
   checkOutputFolder(options.export ?? out);
+  if (recipe.kind === 'stage' && options.export === undefined) {
+    const { refuseMissingSets } = await import('./data-recipe.js');
+    refuseMissingSets(name, recipe.stage);
+  }
   const { exportRecipe, runRecipe } = await import('../train/run.js');
   if (options.export !== undefined) {
     const { step } = await exportRecipe(await withFolders(recipe), { out, recipe, to: options.export, log: note });
