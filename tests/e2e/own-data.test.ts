@@ -93,7 +93,7 @@ test('the page, from the split to the exported model', { skip }, async () => {
   assert.match(readFileSync(join(folder, 'preview', 'index.html'), 'utf8'), /class="learned"/);
   const metrics = lines('runs', 'out', 'own', 'metrics.jsonl');
   assert.ok(
-    metrics.some((line) => 'held/loss' in line),
+    metrics.some((line) => 'eval/loss' in line),
     JSON.stringify(metrics.at(-1)),
   );
   assert.ok(existsSync(join(folder, 'runs', 'out', 'own', 'curve.svg')));
