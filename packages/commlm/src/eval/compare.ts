@@ -175,7 +175,7 @@ function mcnemarOf(
   for (const units of clusters) {
     let gain = 0;
     for (const { samples } of units) {
-      const twins = samples.map((sample) => pairs.get(sample) as EvalSample);
+      const twins = samples.map((sample) => pairs.get(sample)!);
       if ([...samples, ...twins].some(({ correct }) => correct === null)) return null;
       const isRightA = samples.every(({ correct }) => correct);
       const isRightB = twins.every(({ correct }) => correct);
@@ -204,7 +204,7 @@ async function compareBenchmark(
     group,
     pictures,
     a: benchmark.sums(samples),
-    b: benchmark.sums(samples.map((sample) => pairs.get(sample) as EvalSample)),
+    b: benchmark.sums(samples.map((sample) => pairs.get(sample)!)),
   }));
   const differences = pairedBootstrap(paired, benchmark.figures, request);
   const figures = Object.entries(a.figures).flatMap(([figure, { value }]): [string, FigureComparison][] => {

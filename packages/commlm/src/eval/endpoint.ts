@@ -113,7 +113,7 @@ export class EndpointRespondent implements Respondent {
         signal?.throwIfAborted();
         while (next < questions.length && running.size < this.#options.concurrency) {
           const index = next++;
-          const reply = this.#ask(questions[index] as AskedQuestion, index, stopped);
+          const reply = this.#ask(questions[index]!, index, stopped);
           reply.catch(() => {}); // reported by the race below, or given up with the run
           running.set(index, reply);
         }

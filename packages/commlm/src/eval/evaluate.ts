@@ -293,7 +293,7 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
       for await (const replies of respondent.answer(pending, signal)) {
         log.append(
           replies.map(({ index, answer, finishReason, unanswered }): LoggedAnswer => {
-            const { id, blind: isBlind } = pending[index] as AskedQuestion;
+            const { id, blind: isBlind } = pending[index]!;
             const pictureHash = pictures.hashOf(keys.get(id) ?? '');
             return {
               id,

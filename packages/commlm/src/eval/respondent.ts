@@ -98,7 +98,7 @@ export class ModelRespondent implements Respondent {
       );
       const results = await this.#model.askBatch(requests, signal === undefined ? {} : { signal });
       yield results.map((result, i) => {
-        if (result instanceof CommError) throw aboutQuestion((group[i] as AskedQuestion).id, result);
+        if (result instanceof CommError) throw aboutQuestion(group[i]!.id, result);
         return { index: start + i, answer: result.answer, finishReason: result.finishReason };
       });
     }

@@ -56,7 +56,7 @@ export function readPredictions(
   const rest = alsoLeftOut === 0 ? '' : ` and ${alsoLeftOut} beside them`;
   return {
     places: whole,
-    texts: whole.map((i) => (cuts[i] as (typeof cuts)[number]).text),
+    texts: whole.map((i) => cuts[i]!.text),
     unanswered: count === 0 ? null : { count, reasons, alsoLeftOut },
     numThinking,
     notes: [

@@ -57,7 +57,7 @@ interface Answered {
 /** Units that are answered whole. */
 function answeredOf(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, settings: ScoreSettings): Answered {
   const give = ({ id }: EvalItem, blind: boolean): Given =>
-    giveAnswer(answers.get(answerKey(id, blind)) as LoggedAnswer, settings.keepThinking);
+    giveAnswer(answers.get(answerKey(id, blind))!, settings.keepThinking);
   const reasons: Record<string, number> = {};
   const whole: { item: EvalItem; seen: Given; blind: Given }[] = [];
   let count = 0;
@@ -98,12 +98,12 @@ function withIntervals(task: Task, figures: Readonly<Record<string, number>>, sa
 function scoreAnswers(task: Task, { items, seen, blind }: Answered, grey: boolean) {
   const { prompt, reader, loaded } = task;
   const given = grey ? blind : seen;
-  const texts = given.map(({ text }, i) => readAnswer(prompt, text, items[i] as EvalItem, reader));
+  const texts = given.map(({ text }, i) => readAnswer(prompt, text, items[i]!, reader));
   const scored = loaded.score(items, texts, reader);
   const samples = scored.items.map((score, i): EvalSample => {
-    const item = items[i] as EvalItem;
-    const shown = seen[i] as (typeof seen)[number];
-    const other = blind[i] as (typeof blind)[number];
+    const item = items[i]!;
+    const shown = seen[i]!;
+    const other = blind[i]!;
     return {
       id: item.id,
       unit: item.unit,

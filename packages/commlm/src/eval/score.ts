@@ -28,7 +28,7 @@ import {
 } from './metrics/mme.js';
 import { scoreMmvp } from './metrics/mmvp.js';
 import { type PopeFigures, type PopeReader, scorePope } from './metrics/pope.js';
-import { type RecReader, type RecTarget, scoreRec } from './metrics/rec.js';
+import { type RecReader, scoreRec } from './metrics/rec.js';
 import { type ScienceQaReader, scoreScienceQa } from './metrics/scienceqa.js';
 import { scoreSpice } from './metrics/spice.js';
 import { scoreTextVqa } from './metrics/textvqa.js';
@@ -121,10 +121,10 @@ function answeredEntries<Entry, Key extends Id>(
   request: Request,
   unitOf?: (place: number) => number,
 ) {
-  const texts = entries.map((entry) => predictions.get(keyOf(entry)) as string);
+  const texts = entries.map((entry) => predictions.get(keyOf(entry))!);
   const read = readAnswers(texts, request, unitOf);
-  const kept = read.places.map((i) => entries[i] as Entry);
-  const answers = new Map(kept.map((entry, k) => [keyOf(entry), read.texts[k] as string]));
+  const kept = read.places.map((i) => entries[i]!);
+  const answers = new Map(kept.map((entry, k) => [keyOf(entry), read.texts[k]!]));
   return { entries: kept, answers, facts: factsOf(read, request) };
 }
 
@@ -236,7 +236,7 @@ const POPE_FIGURES = ['accuracy', 'precision', 'recall', 'f1', 'yesRatio'] as co
 async function scorePopeFiles(request: Request): Promise<Scored> {
   const all = await readPopeQuestions(request.annotations);
   const read = readAnswers(await readPopeAnswers(request.predictions, all, request.annotations), request);
-  const questions = read.places.map((i) => all[i] as (typeof all)[number]);
+  const questions = read.places.map((i) => all[i]!);
   const answers = read.texts;
   const facts = factsOf(read, request);
   const labels = questions.map(({ label }) => label);
@@ -280,8 +280,8 @@ async function scoreMmeFiles(request: Request): Promise<Scored> {
     (place) => Math.floor(place / 2),
   );
   const answered = read.places.map((i, k) => ({
-    ...(all[i] as (typeof all)[number]),
-    answer: read.texts[k] as string,
+    ...all[i]!,
+    answer: read.texts[k]!,
   }));
   for (const subtask of tasks.keys()) {
     const questions = answered.filter((question) => question.subtask === subtask);
@@ -295,7 +295,7 @@ async function scoreMmeFiles(request: Request): Promise<Scored> {
   const facts = factsOf(read, request);
   const total = (subtasks: readonly MmeSubtask[]): number | null =>
     subtasks.every((name) => figures.has(name))
-      ? subtasks.reduce((sum, name) => sum + (figures.get(name) as MmeFigures).score, 0)
+      ? subtasks.reduce((sum, name) => sum + figures.get(name)!.score, 0)
       : null;
   const sums = Object.entries({ perception: total(PERCEPTION), cognition: total(COGNITION) });
   return {
@@ -329,7 +329,7 @@ async function scoreMmbenchFiles(request: Request): Promise<Scored> {
     ({ index }) => index,
     predictions.values,
     request,
-    (place) => (rows[place] as MmbenchRow).index % ROTATION_STEP,
+    (place) => rows[place]!.index % ROTATION_STEP,
   );
   const { circular, vanilla, circularByCategory, circularByL2Category, numQuestions, perItem } = scoreMmbench(
     entries,
@@ -350,7 +350,7 @@ function lackingRotations(rows: readonly MmbenchRow[]): readonly string[] {
   const numRows = new Map<number, number>();
   for (const { index } of rows) numRows.set(index % ROTATION_STEP, (numRows.get(index % ROTATION_STEP) ?? 0) + 1);
   const lacking = rows.filter(
-    ({ index, options }) => index < ROTATION_STEP && (numRows.get(index) as number) < Object.keys(options).length,
+    ({ index, options }) => index < ROTATION_STEP && numRows.get(index)! < Object.keys(options).length,
   );
   return lacking.length === 0
     ? []
@@ -360,13 +360,11 @@ function lackingRotations(rows: readonly MmbenchRow[]): readonly string[] {
 async function scoreRecFiles(request: Request): Promise<Scored> {
   const all = await readRecTargets(request.annotations);
   const read = readAnswers(await readRecAnswers(request.predictions, all.length, request.annotations), request);
-  const targets = read.places.map((i) => all[i] as RecTarget);
+  const targets = read.places.map((i) => all[i]!);
   const { coordinates: frame = 'unit', reader } = request;
   const coordinates = coordinatesOf(frame, reader);
   const answers =
-    frame === 'unit'
-      ? read.texts
-      : read.texts.map((text, i) => rewriteBox(text, targets[i] as RecTarget, coordinates, reader));
+    frame === 'unit' ? read.texts : read.texts.map((text, i) => rewriteBox(text, targets[i]!, coordinates, reader));
   const { perItem, ...metrics } = scoreRec(targets, answers, { reader: reader as RecReader });
   const facts = factsOf(read, request);
   return {
@@ -418,7 +416,7 @@ async function scoreMmvpFiles(request: Request): Promise<Scored> {
   const all = await readMmvpQuestions(request.annotations);
   const predictions = await readMmvpAnswers(request.predictions, all, request.annotations);
   const read = readAnswers(predictions, request, (place) => Math.floor(place / 2));
-  const questions = read.places.map((i) => all[i] as (typeof all)[number]);
+  const questions = read.places.map((i) => all[i]!);
   const { perItem, ...metrics } = scoreMmvp(
     questions.map(({ label }) => label),
     read.texts,

@@ -105,9 +105,7 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
   const bank = await loadSpriteBank();
   const stream: SceneStream = { bank, split: 'test', style, seed, size };
   const scenes = Array.from({ length: count }, (_, index) => ({ scene: sceneAt(stream, index), index }));
-  const items = scenes.flatMap((scene, index) =>
-    itemsOf(scene, scenes[(index + 1) % count] as (typeof scenes)[number]),
-  );
+  const items = scenes.flatMap((scene, index) => itemsOf(scene, scenes[(index + 1) % count]!));
   const prior = learnPrior(bank);
   const painter = new Painter(stream);
   const asked = { picture: [] as string[], wrong: [] as string[], grey: [] as string[] };
@@ -147,10 +145,10 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
       type,
       question,
       target,
-      answer: answers.picture[i] as string,
-      wrongPictureAnswer: answers.wrong[i] as string,
-      greyAnswer: answers.grey[i] as string,
-      priorAnswer: answers.prior[i] as string,
+      answer: answers.picture[i]!,
+      wrongPictureAnswer: answers.wrong[i]!,
+      greyAnswer: answers.grey[i]!,
+      priorAnswer: answers.prior[i]!,
     })),
   };
 }

@@ -68,7 +68,7 @@ export interface Benchmark {
 export function addSums(sums: Iterable<ArrayLike<number>>): number[] {
   const total: number[] = [];
   for (const part of sums) {
-    for (let i = 0; i < part.length; i++) total[i] = (total[i] ?? 0) + (part[i] as number);
+    for (let i = 0; i < part.length; i++) total[i] = (total[i] ?? 0) + part[i]!;
   }
   return total;
 }

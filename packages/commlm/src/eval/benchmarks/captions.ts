@@ -26,16 +26,16 @@ export function scoreCaptionItems(
   answers: readonly string[],
   references: ReadonlyMap<Id, readonly string[]>,
 ): Scored {
-  const wanted = new Map(items.map(({ id }) => [id, references.get(id) as readonly string[]]));
+  const wanted = new Map(items.map(({ id }) => [id, references.get(id)!]));
   const { perItem, bleuCounts, ...figures } = scoreCaptions(
     wanted,
-    new Map(items.map(({ id }, i) => [id, answers[i] as string])),
+    new Map(items.map(({ id }, i) => [id, answers[i]!])),
   );
   const scores = perItem.map((item, i): ItemScore => {
-    const counts = bleuCounts[i] as (typeof bleuCounts)[number];
+    const counts = bleuCounts[i]!;
     return {
-      parsed: answers[i] as string,
-      target: wanted.get(item.id) as readonly string[],
+      parsed: answers[i]!,
+      target: wanted.get(item.id)!,
       correct: null,
       score: item.CIDEr,
       figures: {
@@ -116,8 +116,8 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const { references, names } = await readCaptionFile(path, folder);
   folder.checkCount(path, references.size, 'pictures', folder.choices.splits === undefined ? SIZES : {});
   const ids = [...references.keys()];
-  const keys = folder.findPictures(ids.map((id) => ({ id, names: names.get(id) as readonly string[] })));
-  const items = ids.map((id, i): EvalItem => ({ id, unit: id, picture: keys[i] as string, words: {} }));
+  const keys = folder.findPictures(ids.map((id) => ({ id, names: names.get(id)! })));
+  const items = ids.map((id, i): EvalItem => ({ id, unit: id, picture: keys[i]!, words: {} }));
   return { items, score: (some, answers) => scoreCaptionItems(some, answers, references) };
 }
 

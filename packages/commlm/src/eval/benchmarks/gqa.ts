@@ -28,7 +28,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     ({ target, question }, i): GqaItem => ({
       id: target.id,
       unit: target.id,
-      picture: keys[i] as string,
+      picture: keys[i]!,
       words: { question },
       kind: target.isOpen ? 'open' : 'binary',
       target,
@@ -40,13 +40,13 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
 function score(items: readonly GqaItem[], answers: readonly string[], reader: GqaReader): Scored {
   const { perItem, accuracy, binary, open } = scoreGqa(
     items.map(({ target }) => target),
-    new Map(items.map(({ target }, i) => [target.id, answers[i] as string])),
+    new Map(items.map(({ target }, i) => [target.id, answers[i]!])),
     { reader },
   );
   return {
     figures: { accuracy, ...(binary === null ? {} : { binary }), ...(open === null ? {} : { open }) },
     items: perItem.map(({ parsed, hit }, i) => {
-      const { answer, isOpen } = (items[i] as GqaItem).target;
+      const { answer, isOpen } = items[i]!.target;
       const figures = { hit: hit ? 1 : 0, open: isOpen ? 1 : 0 };
       return { parsed, target: answer, correct: hit, score: hit ? 1 : 0, figures };
     }),

@@ -26,7 +26,7 @@ function score(items: readonly MmbenchItem[], answers: readonly string[], reader
   const rows = items.map(({ row }) => row);
   const { perItem, circular, vanilla, circularByL2Category } = scoreMmbench(
     rows,
-    new Map(rows.map(({ index }, i) => [index, answers[i] as string])),
+    new Map(rows.map(({ index }, i) => [index, answers[i]!])),
     { reader },
   );
   const byCategory = Object.entries(circularByL2Category).map(([name, figure]) => [`${name}.circular`, figure]);
@@ -35,7 +35,7 @@ function score(items: readonly MmbenchItem[], answers: readonly string[], reader
     items: perItem.map(
       ({ index, parsed, hit }, i): ItemScore => ({
         parsed,
-        target: (rows[i] as MmbenchRow).answer,
+        target: rows[i]!.answer,
         correct: hit,
         score: hit ? 1 : 0,
         figures: { hit: hit ? 1 : 0, first: index < ROTATION_STEP ? 1 : 0 },
@@ -67,14 +67,14 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const firstRows = firstRowsOf(await readTablePictures(path)); // throws for a row without a picture in base64
   const key = folder.keyOf(path);
   const items = rows.map((row, i): MmbenchItem => {
-    const cells = (table[i] as (typeof table)[number]).cells;
+    const cells = table[i]!.cells;
     const hint = cells.get('hint') ?? '';
     return {
       id: row.index,
       unit: row.index % ROTATION_STEP,
-      picture: tablePicture(key, firstRows.get(row.index) as number),
+      picture: tablePicture(key, firstRows.get(row.index)!),
       words: {
-        question: cells.get('question') as string,
+        question: cells.get('question')!,
         hint: NO_HINT.has(hint) ? '' : hint,
         options: optionLines(Object.entries(row.options)),
       },

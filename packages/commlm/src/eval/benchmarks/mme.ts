@@ -40,7 +40,7 @@ async function readSubtaskTable(path: string): Promise<MmeLine[]> {
     const place = new Place(path, `line ${i + 1}`);
     const fields = line.split('\t');
     if (fields.length !== 3) throw place.error(`${fields.length} fields, but three separated by tabs are needed.`);
-    return { picture: fields[0] as string, question: fields[1] as string, label: labelOf(fields[2] as string, place) };
+    return { picture: fields[0]!, question: fields[1]!, label: labelOf(fields[2]!, place) };
   });
   requirePairs(lines, path);
   return lines;
@@ -83,8 +83,8 @@ async function readSubtaskFolder(path: string, folder: DataFolder): Promise<MmeL
       if (fields.length !== 2) throw place.error(`${fields.length} fields, but two separated by a tab are needed.`);
       return {
         picture: join(images, picture),
-        question: fields[0] as string,
-        label: labelOf(fields[1] as string, place),
+        question: fields[0]!,
+        label: labelOf(fields[1]!, place),
       };
     });
     if (questions.length !== 2) {
@@ -149,7 +149,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
         id: `${subtask}/${i + 1}`,
         unit: `${subtask}/${Math.floor(i / 2) + 1}`,
         group: subtask,
-        picture: keys[i] as string,
+        picture: keys[i]!,
         words: { question },
         label,
       });
@@ -180,15 +180,15 @@ function score(items: readonly MmeItem[], answers: readonly string[], reader: Mm
   for (const subtask of new Set(items.map(({ group }) => group as string))) {
     const places = items.flatMap(({ group }, i) => (group === subtask ? [i] : []));
     const { perItem, ...subtaskFigures } = scoreMmeSubtask(
-      places.map((i) => ({ label: (items[i] as MmeItem).label, answer: answers[i] as string })),
+      places.map((i) => ({ label: items[i]!.label, answer: answers[i]! })),
       { reader },
     );
     figures.set(subtask, subtaskFigures);
     places.forEach((i, k) => {
-      const { parsed, hit } = perItem[k] as (typeof perItem)[number];
+      const { parsed, hit } = perItem[k]!;
       scores[i] = {
         parsed: parsed === 'other' ? null : parsed,
-        target: (items[i] as MmeItem).label,
+        target: items[i]!.label,
         correct: hit,
         score: hit ? 1 : 0,
         figures: { hit: hit ? 1 : 0 },

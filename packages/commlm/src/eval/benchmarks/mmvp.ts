@@ -21,15 +21,15 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     questions.map(({ index }) => ({ id: index, names: [`${index}.jpg`, `${index}.png`] })),
   );
   const items = questions.map(({ index, label }, i): MmvpItem => {
-    const { cells, place } = rows[i] as (typeof rows)[number];
-    const [, a, b] = OPTIONS.exec(cells.get('Options') as string) ?? [];
+    const { cells, place } = rows[i]!;
+    const [, a, b] = OPTIONS.exec(cells.get('Options')!) ?? [];
     if (a === undefined || b === undefined) throw place.error('"Options" must be "(a) ... (b) ...".');
     return {
       id: index,
       unit: Math.ceil(index / 2),
-      picture: keys[i] as string,
+      picture: keys[i]!,
       words: {
-        question: cells.get('Question') as string,
+        question: cells.get('Question')!,
         options: optionLines([
           ['A', a],
           ['B', b],
@@ -50,7 +50,7 @@ function score(items: readonly MmvpItem[], answers: readonly string[]): Scored {
     figures: { pairAccuracy, accuracy },
     items: perItem.map(({ parsed, hit }, i) => ({
       parsed,
-      target: (items[i] as MmvpItem).label,
+      target: items[i]!.label,
       correct: hit,
       score: hit ? 1 : 0,
       figures: { hit: hit ? 1 : 0 },

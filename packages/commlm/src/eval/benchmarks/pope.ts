@@ -40,14 +40,14 @@ function score(items: readonly PopeItem[], answers: readonly string[], reader: P
   const splits = [...new Set(items.map(({ group }) => group as string))];
   const bySplit = splits.map((split) => {
     const places = items.flatMap(({ group }, i) => (group === split ? [i] : []));
-    const labels = places.map((i) => (items[i] as PopeItem).label);
+    const labels = places.map((i) => items[i]!.label);
     const { perItem, ...figures } = scorePope(
       labels,
-      places.map((i) => answers[i] as string),
+      places.map((i) => answers[i]!),
       { reader },
     );
     places.forEach((i, k) => {
-      const { parsed, hit } = perItem[k] as (typeof perItem)[number];
+      const { parsed, hit } = perItem[k]!;
       const label = labels[k] as 'yes' | 'no';
       const isYes = reader === 'official' ? parsed === 'yes' : label === 'yes';
       scores[i] = {
@@ -77,16 +77,14 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     const questions = await readPopeQuestions(path);
     folder.checkCount(path, questions.length, 'questions', SIZES);
     const images = (await readJsonLines(path)).map(({ value, place }) => stringField(value, 'image', place));
-    const keys = folder.findPictures(
-      questions.map(({ id }, i) => ({ id: `${split} ${id}`, names: [images[i] as string] })),
-    );
+    const keys = folder.findPictures(questions.map(({ id }, i) => ({ id: `${split} ${id}`, names: [images[i]!] })));
     questions.forEach(({ id, text, label }, i) => {
       const name = `${split}/${id}`;
       items.push({
         id: name,
         unit: name,
         group: split,
-        picture: keys[i] as string,
+        picture: keys[i]!,
         words: { question: text },
         label: label === 'no' ? 'no' : 'yes',
       });

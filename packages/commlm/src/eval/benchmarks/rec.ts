@@ -26,7 +26,7 @@ const SIZES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
 
 /** Lines that Shikra published, one file a split, else the lines of the synthetic world, else the refer tool's files. */
 function load(dataSet: string, by: 'unc' | 'umd'): Benchmark['load'] {
-  const sizes = SIZES[dataSet] as Readonly<Record<string, number>>;
+  const sizes = SIZES[dataSet]!;
   return async (folder): Promise<LoadedBenchmark> => {
     const published = Object.keys(sizes).filter((split) => folder.find(split) !== undefined);
     const items =
@@ -53,7 +53,7 @@ async function loadPublishedLines(
     const path = folder.need(split);
     const lines = await loadLines(path, split, folder);
     folder.checkCount(path, lines.length, 'expressions', {
-      [`REC_${dataSet}_${by}_${split}.jsonl`]: sizes[split] as number,
+      [`REC_${dataSet}_${by}_${split}.jsonl`]: sizes[split]!,
     });
     items.push(...lines);
   }
@@ -76,7 +76,7 @@ async function loadLines(path: string, split: string | undefined, folder: DataFo
   const keys = folder.findPictures(lines.map(({ name }, i) => ({ id: `line ${i + 1}`, names: [name] })));
   return targets.map((target, i) => {
     const id = split === undefined ? i + 1 : `${split}/${i + 1}`;
-    return itemOf(id, split, keys[i] as string, lines[i]?.expression as string, target);
+    return itemOf(id, split, keys[i]!, lines[i]?.expression as string, target);
   });
 }
 
@@ -126,7 +126,7 @@ function pixelsOfAnswer(box: CornerBox, target: RecTarget, reader: RecReader): C
 function scoreSplit(items: readonly RecItem[], answers: readonly string[], reader: RecReader): ItemScore[] {
   const targets = items.map(({ target }) => target);
   return scoreRec(targets, answers, { reader }).perItem.map(({ box, iou, hit }, i): ItemScore => {
-    const target = targets[i] as RecTarget;
+    const target = targets[i]!;
     return {
       parsed: box,
       target: targetInSquare(target),
@@ -160,8 +160,8 @@ function score(items: readonly RecItem[], answers: readonly string[], reader: Re
   const bySplit = [...new Set(items.map(({ group }) => group ?? ''))].map((split) => {
     const places = items.flatMap(({ group }, i) => ((group ?? '') === split ? [i] : []));
     const { accuracy, meanIoU, failed } = scoreRec(
-      places.map((i) => (items[i] as RecItem).target),
-      places.map((i) => answers[i] as string),
+      places.map((i) => items[i]!.target),
+      places.map((i) => answers[i]!),
       { reader },
     );
     return [split, { accuracy, meanIoU, failed }] as const;
@@ -170,7 +170,7 @@ function score(items: readonly RecItem[], answers: readonly string[], reader: Re
 }
 
 function recBenchmark(dataSet: string, by: 'unc' | 'umd', ownLines: readonly string[]): Benchmark {
-  const splits = Object.keys(SIZES[dataSet] as object);
+  const splits = Object.keys(SIZES[dataSet]!);
   return {
     name: dataSet,
     summary: `a box for each expression, ${splits.join(', ')}`,

@@ -54,13 +54,13 @@ function score(
   const bySplit = [...new Set(items.map(({ group }) => group ?? ''))].map((split) => {
     const places = items.flatMap(({ group }, i) => ((group ?? '') === split ? [i] : []));
     const { figures, items: own } = scoreCaptionItems(
-      places.map((i) => items[i] as EvalItem),
-      places.map((i) => answers[i] as string),
+      places.map((i) => items[i]!),
+      places.map((i) => answers[i]!),
       references,
     );
     places.forEach((i, k) => {
-      const { box } = items[i] as EvalItem;
-      scores[i] = { ...(own[k] as ItemScore), ...(box === undefined ? {} : { boxes: { target: box } }) };
+      const { box } = items[i]!;
+      scores[i] = { ...own[k]!, ...(box === undefined ? {} : { boxes: { target: box } }) };
     });
     return [split, figures] as const;
   });

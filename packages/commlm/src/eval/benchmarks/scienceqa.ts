@@ -31,7 +31,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
       return { id, names: [`${split}/${id}/${name}`, `${id}/${name}`] };
     }),
   );
-  const pictures = new Map(withPicture.map(({ problem }, i) => [problem.id, keys[i] as string]));
+  const pictures = new Map(withPicture.map(({ problem }, i) => [problem.id, keys[i]!]));
   const items = entries.map(({ problem, entry, at }): ScienceItem => {
     const choices = listField(entry, 'choices', at);
     choices.forEach((choice, i) => {
@@ -56,13 +56,13 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
 function score(items: readonly ScienceItem[], answers: readonly string[], reader: ScienceQaReader): Scored {
   const { perItem, accuracy, imageAccuracy } = scoreScienceQa(
     items.map(({ problem }) => problem),
-    new Map(items.map(({ problem }, i) => [problem.id, answers[i] as string])),
+    new Map(items.map(({ problem }, i) => [problem.id, answers[i]!])),
     { reader },
   );
   return {
     figures: { accuracy, ...(imageAccuracy === null ? {} : { imageAccuracy }) },
     items: perItem.map(({ parsed, hit }, i) => {
-      const { answer, hasImage } = (items[i] as ScienceItem).problem;
+      const { answer, hasImage } = items[i]!.problem;
       const figures = { hit: hit ? 1 : 0, image: hasImage ? 1 : 0 };
       const target = String.fromCharCode('A'.charCodeAt(0) + answer);
       return { parsed, target, correct: hit, score: hit ? 1 : 0, figures };

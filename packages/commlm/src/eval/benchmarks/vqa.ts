@@ -65,14 +65,14 @@ function scoreAnswers(
   reader: VqaReader,
 ): Scored {
   const { perItem, accuracy, accuracyByAnswerType } = scoreVqa(
-    items.map(({ id }) => annotations.get(id) as VqaAnnotation<Id>),
-    new Map(items.map(({ id }, i) => [id, answers[i] as string])),
+    items.map(({ id }) => annotations.get(id)!),
+    new Map(items.map(({ id }, i) => [id, answers[i]!])),
     { reader },
   );
   const scores = perItem.map(({ id, accuracy: percent, normalized }): ItemScore => {
     return {
       parsed: normalized,
-      target: (annotations.get(id) as VqaAnnotation<Id>).answers,
+      target: annotations.get(id)!.answers,
       correct: percent === 100 ? true : percent === 0 ? false : null,
       score: percent / 100,
       figures: { accuracy: percent },
@@ -101,7 +101,7 @@ function itemsOf(
     return {
       id,
       unit: id,
-      picture: keys[i] as string,
+      picture: keys[i]!,
       words: { question: text },
       ...(kind === undefined ? {} : { kind }),
     };

@@ -129,7 +129,7 @@ export async function readTable(path: string, delimiter: ',' | '\t', columns: re
   return records.slice(1).map(({ cells, line }) => {
     const place = new Place(path, `line ${line}`);
     if (cells.length !== head.length) throw place.error(`${cells.length} cells, but the head line has ${head.length}.`);
-    return { cells: new Map(head.map((name, i) => [name, cells[i] as string])), place };
+    return { cells: new Map(head.map((name, i) => [name, cells[i]!])), place };
   });
 }
 

@@ -23,7 +23,7 @@ export async function readMmeFolder(
   }
   const tasks = SUBTASKS.filter((name) => wanted.includes(name)) as MmeSubtask[];
   const read = await Promise.all(tasks.map((name) => readMmeFile(join(path, `${name}.txt`))));
-  return new Map(tasks.map((name, i) => [name, read[i] as readonly MmeQuestion[]]));
+  return new Map(tasks.map((name, i) => [name, read[i]!]));
 }
 
 async function findSubtasks(path: string): Promise<readonly string[]> {

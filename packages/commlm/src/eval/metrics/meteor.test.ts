@@ -39,7 +39,7 @@ function assertEqualScores(scorer: MeteorScorer, corpus: number, perImage: reado
   const { references, candidates } = tokenized();
   const scores = scorer.score(references, candidates);
   scores.perCaption.forEach((score, i) => {
-    assert.ok(Math.abs(score - (perImage[i] as number)) < 1e-9, `image ${i}: ${score} is not ${perImage[i]}`);
+    assert.ok(Math.abs(score - perImage[i]!) < 1e-9, `image ${i}: ${score} is not ${perImage[i]}`);
   });
   assert.ok(Math.abs(scores.corpus - corpus) < 1e-9, 'corpus');
 }
@@ -84,12 +84,12 @@ test('METEOR without paraphrases and without tables equals the jar, and its name
 test('METEOR equals pycocoevalcap with the tables of the release', {
   skip: !process.env['COMMLM_METEOR_DATA'],
 }, async () => {
-  const scorer = await loadMeteor(process.env['COMMLM_METEOR_DATA'] as string);
+  const scorer = await loadMeteor(process.env['COMMLM_METEOR_DATA']!);
   const k = golden.names.indexOf('METEOR');
   assertEqualScores(
     scorer,
-    golden.corpus[k] as number,
-    golden.perImage.map((scores) => scores[k] as number),
+    golden.corpus[k]!,
+    golden.perImage.map((scores) => scores[k]!),
   );
 });
 
@@ -97,7 +97,7 @@ test('corpus METEOR is not the mean: whole matches add no chunk', () => {
   const references = [['a man rides a horse'], ['two dogs on a beach']];
   const scores = new MeteorScorer().score(references, ['a man rides a horse', 'beach two dogs']);
   assert.equal(scores.perCaption[0], 1);
-  assert.notEqual(scores.corpus, ((scores.perCaption[0] as number) + (scores.perCaption[1] as number)) / 2);
+  assert.notEqual(scores.corpus, (scores.perCaption[0]! + scores.perCaption[1]!) / 2);
   assert.equal(new MeteorScorer().score([['a b c'], ['d e']], ['a b c', 'd e']).corpus, 1);
   assert.deepEqual(new MeteorScorer().score([['a b']], ['']), { corpus: 0, perCaption: [0] });
 });

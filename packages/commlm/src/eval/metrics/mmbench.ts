@@ -88,8 +88,8 @@ function readLetter2023(answer: string): string | null {
 
 function readOptionText(answer: string, options: Readonly<Record<string, string>>): string | null {
   const lower = answer.toLowerCase();
-  const contained = Object.keys(options).filter((letter) => lower.includes((options[letter] as string).toLowerCase()));
-  return contained.length === 1 ? (contained[0] as string) : null;
+  const contained = Object.keys(options).filter((letter) => lower.includes(options[letter]!.toLowerCase()));
+  return contained.length === 1 ? contained[0]! : null;
 }
 
 const numCharacters = (text: string): number => [...text].length;
