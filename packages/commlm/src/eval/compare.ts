@@ -1,7 +1,7 @@
 /** Two folders of results over the same data: which differences are real, and which answers changed. */
 import { CommError } from '../config/errors.js';
-import { type Unit, unitsOf } from './benchmarks/benchmark.js';
 import { findBenchmark } from './benchmarks/index.js';
+import { type Unit, unitsOf } from './benchmarks/item.js';
 import { FEW_CLUSTERS } from './bootstrap.js';
 import { strataOf } from './clusters.js';
 import type { Id } from './formats/files.js';

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { readJson } from '../files/read.js';
-import type { EvalItem } from './benchmarks/benchmark.js';
+import type { EvalItem } from './benchmarks/item.js';
 import { COORDINATES, type Coordinates, FRAME_SENTENCES, type FrameName, rewriteBox, writeBox } from './coordinates.js';
 
 /** What is asked for; benchmarks that ask alike share a prompt. */

@@ -1,7 +1,8 @@
 /** From the answers of a benchmark to its figures: what is no answer is set aside and counted, the rest is read and scored. */
 import { join } from 'node:path';
 import { answerKey, type LoggedAnswer } from './answer-log.js';
-import { type Benchmark, type EvalItem, type LoadedBenchmark, unitsOf } from './benchmarks/benchmark.js';
+import type { Benchmark } from './benchmarks/benchmark.js';
+import { type EvalItem, type LoadedBenchmark, unitsOf } from './benchmarks/item.js';
 import { bootstrapIntervals, FEW_CLUSTERS } from './bootstrap.js';
 import { frameNotes, type PictureSize } from './coordinates.js';
 import { type EvalPrompt, fillPrompt, readAnswer, unframed } from './prompts.js';

@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fillPrompt, PROMPT_SETS } from '../prompts.js';
-import { addSums, type LoadedBenchmark, unitsOf } from './benchmark.js';
+import { addSums } from './benchmark.js';
 import { type DataChoices, DataFolder } from './data-folder.js';
 import { BENCHMARKS, findBenchmark } from './index.js';
+import { type LoadedBenchmark, unitsOf } from './item.js';
 import { PictureReader } from './pictures.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-benchmarks-'));

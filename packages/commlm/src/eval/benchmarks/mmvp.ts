@@ -1,10 +1,12 @@
 /** MMVP: pairs of pictures that look alike to CLIP; a pair counts when both questions are right. */
 import { readTable } from '../formats/files.js';
-import { readMmvpQuestions } from '../formats/mmvp.js';
+import { readMmvpAnswers, readMmvpQuestions } from '../formats/mmvp.js';
 import { scoreMmvp } from '../metrics/mmvp.js';
-import { addSums, type Benchmark, type EvalItem, type LoadedBenchmark, type Scored, share } from './benchmark.js';
+import { addSums, type Benchmark, share } from './benchmark.js';
 import { optionLines } from './choices.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, LoadedBenchmark, Scored } from './item.js';
+import { type FileRequest, type FileScores, factsOf, readFileAnswers } from './score-file.js';
 
 const SIZES = { 'Questions.csv': 300 };
 const OPTIONS = /^\s*\(a\)\s*(.*?)\s*\(b\)\s*(.*?)\s*$/is;
@@ -58,6 +60,32 @@ function score(items: readonly MmvpItem[], answers: readonly string[]): Scored {
   };
 }
 
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const all = await readMmvpQuestions(request.annotations);
+  const predictions = await readMmvpAnswers(request.predictions, all, request.annotations);
+  const read = readFileAnswers(predictions, request, (place) => Math.floor(place / 2));
+  const questions = read.places.map((i) => all[i]!);
+  const { perItem, ...metrics } = scoreMmvp(
+    questions.map(({ label }) => label),
+    read.texts,
+  );
+  return {
+    count: questions.length,
+    metrics,
+    perItem: perItem.map((item, i) => ({ question_id: questions[i]!.index, ...item })),
+    ...factsOf(read, request),
+    samples: async () => {
+      const rows = await readTable(request.annotations, ',', ['Question']);
+      const items = read.places.map((i): MmvpItem => {
+        const { index, label } = all[i]!;
+        const words = { question: rows[i]!.cells.get('Question')! };
+        return { id: index, unit: Math.ceil(index / 2), picture: String(index), words, label };
+      });
+      return { items, answers: read.given, scored: score(items, read.texts) };
+    },
+  };
+}
+
 export const MMVP: Benchmark = {
   name: 'mmvp',
   summary: 'pairs of pictures that look alike to CLIP (150 pairs)',
@@ -68,6 +96,7 @@ export const MMVP: Benchmark = {
     { role: 'images', names: ['MMVP Images', 'MMVP/MMVP Images', 'MMVP_Images', 'images'] },
   ],
   load,
+  scoreFile,
   // Pairs, pairs right, questions, questions right.
   sums: (unit) => {
     const right = addSums(unit.map(({ figures }) => [figures['hit'] as number]))[0] ?? 0;

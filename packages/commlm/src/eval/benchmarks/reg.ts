@@ -1,10 +1,14 @@
 /** REG: a phrase for each region, scored as captions, on the refs of the RefCOCO family. */
 import { basename, dirname } from 'node:path';
 import type { Id } from '../formats/files.js';
-import type { Benchmark, EvalItem, ItemScore, LoadedBenchmark, Scored } from './benchmark.js';
-import { captionFigures, captionSums, scoreCaptionItems } from './captions.js';
+import { readPredictionList } from '../formats/predictions.js';
+import { readRefs } from '../formats/refs.js';
+import { averageOf, type Benchmark, figuresOfGroups } from './benchmark.js';
+import { captionFigures, captionSums, scoreCaptionItems, scoreCaptionSet } from './captions.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { loadRegions, REGION_PICTURES } from './regions.js';
+import { type FileRequest, type FileScores, matchIds } from './score-file.js';
 
 /** Regions in each split. */
 const SIZES = {
@@ -34,15 +38,11 @@ function joinSplits(
   bySplit: ReadonlyArray<readonly [string, Readonly<Record<string, number>>]>,
 ): Record<string, number> {
   const names = Object.keys(bySplit[0]?.[1] ?? {});
-  const average = names.map((name) => {
-    const sum = bySplit.reduce((total, [, figures]) => total + (figures[name] as number), 0);
-    return [name, sum / bySplit.length] as const;
-  });
-  if (bySplit.length === 1) return Object.fromEntries(average);
-  const each = bySplit.flatMap(([split, figures]) =>
-    names.map((name) => [`${split}.${name}`, figures[name] as number]),
+  const average = averageOf(
+    names,
+    bySplit.map(([, figures]) => figures),
   );
-  return Object.fromEntries([...average, ...each]);
+  return bySplit.length === 1 ? average : { ...average, ...figuresOfGroups(names, bySplit) };
 }
 
 function score(
@@ -65,6 +65,14 @@ function score(
     return [split, figures] as const;
   });
   return { figures: joinSplits(bySplit), items: scores };
+}
+
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const regions = await readRefs(request.annotations, { split: request.split });
+  const references = new Map(regions.map(({ id, sentences }) => [id, sentences]));
+  const predictions = await readPredictionList(request.predictions, 'ref_id', 'sent', 'region');
+  matchIds(references.keys(), predictions, 'region', request);
+  return scoreCaptionSet(references, predictions.values, 'ref_id', request);
 }
 
 export const REG: Benchmark = {
@@ -91,6 +99,7 @@ export const REG: Benchmark = {
     REGION_PICTURES,
   ],
   load,
+  scoreFile,
   sums: captionSums,
   figures: (sums) => joinSplits([...sums].map(([split, each]) => [split, captionFigures(each)])),
 };

@@ -1,10 +1,12 @@
 /** ScienceQA: school questions with choices, about half of them with a picture. */
-import { asObject, listField, Place, readJson, stringField } from '../formats/files.js';
-import { readScienceQaProblems } from '../formats/scienceqa.js';
+import { asObject, type JsonObject, listField, Place, readJson, stringField } from '../formats/files.js';
+import { readScienceQaPredictions, readScienceQaProblems } from '../formats/scienceqa.js';
 import { type ScienceQaProblem, type ScienceQaReader, scoreScienceQa } from '../metrics/scienceqa.js';
-import { addSums, type Benchmark, type EvalItem, type LoadedBenchmark, type Scored, share } from './benchmark.js';
+import { addSums, type Benchmark, share } from './benchmark.js';
 import { letterOptions } from './choices.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, LoadedBenchmark, Scored } from './item.js';
+import { answeredEntries, type FileRequest, type FileScores } from './score-file.js';
 
 const DEFAULT_SPLIT = 'test';
 const SIZES = { test: 4241 };
@@ -16,7 +18,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const splitFile = folder.find('splits');
   if (splitFile !== undefined) folder.noteFile('splits', splitFile);
   const split = folder.choices.splits?.[0] ?? DEFAULT_SPLIT;
-  const problems = await readScienceQaProblems(path, { split, ...(splitFile === undefined ? {} : { splitFile }) });
+  const problems = await readScienceQaProblems(path, { split, splitFile });
   folder.checkCount(split, problems.length, 'problems', SIZES);
   const place = new Place(path);
   const root = asObject(await readJson(path), place);
@@ -70,6 +72,41 @@ function score(items: readonly ScienceItem[], answers: readonly string[], reader
   };
 }
 
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const problems = await readScienceQaProblems(request.annotations, {
+    split: request.split ?? DEFAULT_SPLIT,
+    splitFile: request.splitFile,
+  });
+  const predictions = await readScienceQaPredictions(request.predictions, problems);
+  // A problem without a prediction counts as wrong by the official rule; one with thinking alone has no answer.
+  const predicted = problems.filter(({ id }) => predictions.has(id));
+  const { entries, answers, given, facts } = answeredEntries(predicted, ({ id }) => id, predictions, request);
+  const answered = new Set(entries);
+  const scored = problems.filter((problem) => answered.has(problem) || !predictions.has(problem.id));
+  const reader = request.reader as ScienceQaReader;
+  const { perItem, missing, ...metrics } = scoreScienceQa(scored, answers, { reader });
+  return {
+    ...facts,
+    count: scored.length,
+    metrics,
+    perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })),
+    notes: [...facts.notes, ...(missing === 0 ? [] : [`${missing} problems have no prediction and count as wrong.`])],
+    samples: async () => {
+      const root = asObject(await readJson(request.annotations), new Place(request.annotations));
+      const items = scored.map((problem): ScienceItem => {
+        const { id, hasImage } = problem;
+        const { question } = root[id] as JsonObject;
+        const words = { question: typeof question === 'string' ? question : '' };
+        return { id, unit: id, picture: hasImage ? id : null, words, kind: hasImage ? 'image' : 'text', problem };
+      });
+      const raw = new Map(entries.map(({ id }, i) => [id, given[i]!]));
+      // A missing answer is wrong by whatever reader, as an empty one is.
+      const texts = scored.map(({ id }) => answers.get(id) ?? '');
+      return { items, answers: scored.map(({ id }) => raw.get(id) ?? ''), scored: score(items, texts, reader) };
+    },
+  };
+}
+
 export const SCIENCEQA: Benchmark = {
   name: 'scienceqa',
   summary: 'ScienceQA test, with and without pictures',
@@ -84,6 +121,7 @@ export const SCIENCEQA: Benchmark = {
     { role: 'images', names: ['images', 'scienceqa/images', 'ScienceQA/images', 'scienceqa'] },
   ],
   load,
+  scoreFile,
   // Problems, right, problems with a picture, with a picture and right.
   sums: (unit) =>
     addSums(
