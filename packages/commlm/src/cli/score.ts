@@ -61,7 +61,7 @@ export function register(program: Command): void {
     });
 }
 
-function toDocument({ perItem, samples: _samples, ...figures }: ScoreResult, withItems: boolean): object {
+function toDocument({ perItem, ...figures }: ScoreResult, withItems: boolean): object {
   return withItems ? { ...figures, perItem } : figures;
 }
 

@@ -5,8 +5,8 @@ import type { FileScores, ScoreRequest } from './benchmarks/score-file.js';
 
 export type { MetricValue, ScoreRequest } from './benchmarks/score-file.js';
 
-/** What `score --json` prints, and the samples behind it. */
-export interface ScoreResult extends FileScores {
+/** What `score --json` prints. */
+export interface ScoreResult extends Omit<FileScores, 'samples'> {
   readonly benchmark: string;
   readonly reader: string;
 }
@@ -21,6 +21,14 @@ function usageError(message: string, fix: string): CommError {
  * @throws CommError for an unknown benchmark or reader, and for files that are not as they must be; it names file and line
  */
 export async function scoreFiles(name: string, request: ScoreRequest): Promise<ScoreResult> {
+  return (await scoreWithSamples(name, request)).result;
+}
+
+/** The same, and what `eval` would say about each answer. */
+export async function scoreWithSamples(
+  name: string,
+  request: ScoreRequest,
+): Promise<{ readonly result: ScoreResult; readonly samples: FileScores['samples'] }> {
   const benchmark = findBenchmark(name);
   if (benchmark === undefined) {
     throw usageError(
@@ -40,6 +48,6 @@ export async function scoreFiles(name: string, request: ScoreRequest): Promise<S
   if (annotations === undefined && name !== 'mme') {
     throw usageError(`${name} needs its annotation file.`, 'Give it with --annotations FILE.');
   }
-  const { notes, ...scores } = await benchmark.scoreFile({ ...request, annotations: annotations ?? '', reader });
-  return { benchmark: name, reader, notes, ...scores };
+  const { notes, samples, ...scores } = await benchmark.scoreFile({ ...request, annotations: annotations ?? '', reader });
+  return { result: { benchmark: name, reader, notes, ...scores }, samples };
 }
