@@ -48,6 +48,10 @@ export async function scoreWithSamples(
   if (annotations === undefined && name !== 'mme') {
     throw usageError(`${name} needs its annotation file.`, 'Give it with --annotations FILE.');
   }
-  const { notes, samples, ...scores } = await benchmark.scoreFile({ ...request, annotations: annotations ?? '', reader });
+  const { notes, samples, ...scores } = await benchmark.scoreFile({
+    ...request,
+    annotations: annotations ?? '',
+    reader,
+  });
   return { result: { benchmark: name, reader, notes, ...scores }, samples };
 }
