@@ -1,11 +1,11 @@
 // METEOR against the jar: with the invented tables of the repository always, with those of its release where they are.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
+import { crc32, gunzipSync } from 'node:zlib';
 import { loadMeteor } from '../formats/meteor-data.js';
 import { MeteorScorer } from './meteor.js';
 import { normalizeForMeteor } from './meteor-normalizer.js';
@@ -67,6 +67,57 @@ test('METEOR equals the jar with all four modules, built and from the cache', as
     assert.equal(scorer.name, 'METEOR');
     assertEqualScores(scorer, corpus, perImage);
     assert.equal(notes.length, expected, 'the table is built once');
+  }
+});
+
+/** A jar (a zip archive) of stored members. */
+function jarOf(members: Readonly<Record<string, Buffer>>): Buffer {
+  const parts: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const [name, bytes] of Object.entries(members)) {
+    const head = Buffer.alloc(26);
+    head.writeUInt16LE(20, 0);
+    head.writeUInt32LE(crc32(bytes), 10);
+    head.writeUInt32LE(bytes.length, 14);
+    head.writeUInt32LE(bytes.length, 18);
+    head.writeUInt16LE(name.length, 22);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(offset, 10);
+    directory.push(Buffer.from('PK\x01\x02\x14\x00', 'latin1'), head, tail, Buffer.from(name));
+    const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), head, Buffer.from(name), bytes]);
+    parts.push(local);
+    offset += local.length;
+  }
+  const end = Buffer.alloc(22);
+  end.write('PK\x05\x06', 'latin1');
+  end.writeUInt16LE(parts.length, 8);
+  end.writeUInt16LE(parts.length, 10);
+  end.writeUInt32LE(Buffer.concat(directory).length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...parts, ...directory, end]);
+}
+
+test('synonyms come from the jar of the release as well', async () => {
+  const { corpus, perImage } = golden.meteorWithInventedTables['METEOR ex+st+sy'] as {
+    corpus: number;
+    perImage: number[];
+  };
+  const tables = ['synonym/english.synsets', 'synonym/english.exceptions'];
+  const members = tables.map((name) => [name, readFileSync(join(FOLDER, 'meteor', name))] as const);
+  const release = join(home, 'release');
+  mkdirSync(release);
+  const whole = jarOf({ 'META-INF/MANIFEST.MF': Buffer.from('Manifest-Version: 1.0'), ...Object.fromEntries(members) });
+  writeFileSync(join(release, 'meteor-1.5.jar'), whole);
+  const scorer = await loadMeteor(release);
+  assert.equal(scorer.name, 'METEOR ex+st+sy');
+  assertEqualScores(scorer, corpus, perImage);
+  for (const [damaged, why] of [
+    [whole.subarray(0, whole.length - 30), /the jar cannot be read/],
+    [jarOf(Object.fromEntries(members.slice(1))), /it has no English synonyms/],
+  ] as const) {
+    writeFileSync(join(release, 'meteor-1.5.jar'), damaged);
+    await assert.rejects(loadMeteor(release), why);
   }
 });
 
