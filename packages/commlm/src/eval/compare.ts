@@ -35,7 +35,7 @@ export interface McNemar {
 export interface Change {
   readonly kind: 'lost' | 'gained';
   readonly id: Id;
-  readonly group?: string;
+  readonly group?: string | undefined;
   readonly picture: string | null;
   readonly prompt: string;
   readonly target: EvalSample['target'];
@@ -71,7 +71,7 @@ export interface CompareRequest extends PairedOptions {
   readonly a: string;
   readonly b: string;
   /** All that both folders have when left out. */
-  readonly benchmarks?: readonly string[];
+  readonly benchmarks?: readonly string[] | undefined;
 }
 
 function refusal(benchmark: string, why: string, fix: string): CommError {
@@ -149,7 +149,7 @@ function changesOf(pairs: ReadonlyMap<EvalSample, EvalSample>): Change[] {
     changes.push({
       kind: b.score < a.score ? 'lost' : 'gained',
       id: a.id,
-      ...(a.group === undefined ? {} : { group: a.group }),
+      group: a.group,
       picture: a.picture,
       prompt: b.prompt,
       target: a.target,

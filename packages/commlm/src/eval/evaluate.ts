@@ -41,10 +41,10 @@ export interface EvalRequest {
   readonly maxNewTokens: number;
   readonly blind: boolean;
   /** Read thinking (`<think>...</think>`) as a part of the answer in place of cutting it. */
-  readonly keepThinking?: boolean;
+  readonly keepThinking?: boolean | undefined;
   /** Units of each group that are asked, the first ones. */
-  readonly limit?: number;
-  readonly shard?: Shard;
+  readonly limit?: number | undefined;
+  readonly shard?: Shard | undefined;
   /** By benchmark. */
   readonly readers: ReadonlyMap<string, string>;
   /** By benchmark. */
@@ -56,8 +56,8 @@ export interface EvalRequest {
   readonly openRespondent: () => Promise<Respondent>;
   /** Writes a file whole or not at all. */
   readonly writeFile: (path: string, content: string) => void;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** How a run ended: with results, or as a shard whose others are not done. */
@@ -241,7 +241,8 @@ function pendingOf(
         return {
           id: item.id,
           text: fillPrompt(task.prompt, item),
-          ...(picture === null ? {} : { picture: () => pictures.read(picture), size }),
+          picture: picture === null ? undefined : () => pictures.read(picture),
+          size: picture === null ? undefined : size,
           blind: variant,
         };
       }),
@@ -301,8 +302,8 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
               ...(isBlind ? { blind: true as const } : {}),
               answer,
               finishReason,
-              ...(unanswered === undefined ? {} : { unanswered }),
-              ...(pictureHash === undefined ? {} : { pictureHash }),
+              unanswered,
+              pictureHash,
             };
           }),
         );

@@ -108,12 +108,12 @@ function scoreAnswers(task: Task, { items, seen, blind }: Answered, grey: boolea
     return {
       id: item.id,
       unit: item.unit,
-      ...(item.group === undefined ? {} : { group: item.group }),
+      group: item.group,
       picture: item.picture,
       prompt: fillPrompt(prompt, item),
       answer: shown.logged.answer,
-      ...(other === shown ? {} : { blindAnswer: other.logged.answer }),
-      ...(item.kind === undefined ? {} : { kind: item.kind }),
+      blindAnswer: other === shown ? undefined : other.logged.answer,
+      kind: item.kind,
       ...score,
     };
   });

@@ -8,6 +8,7 @@ import { loadSpriteBank, renderScene, type StyleChoice } from '../data/world/ind
 import type { Answerer } from '../generate/batch.js';
 import type { RgbImage } from '../images/decode.js';
 import type { Interval } from './bootstrap.js';
+import { greyPicture } from './grey-picture.js';
 import { type Column, compareColumns, type Margin, type WorldFigures } from './world-figures.js';
 import { itemsOf, type SceneStream, sceneAt, type WorldItem, type WorldType } from './world-items.js';
 import { learnPrior } from './world-prior.js';
@@ -57,15 +58,8 @@ export interface WorldResults {
   readonly samples: readonly WorldSample[];
 }
 
-const GREY = 128;
 /** How far behind a scene the other one lies whose picture is shown in its place; the next one is the second of its pair. */
 const WRONG_OFFSET = 2;
-
-const greyOf = ({ width, height }: RgbImage): RgbImage => ({
-  width,
-  height,
-  data: new Uint8Array(width * height * 3).fill(GREY),
-});
 
 /** Pictures of a stream, each painted once while the questions move along it. */
 class Painter {
@@ -96,7 +90,7 @@ function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prio
   const places = second === undefined ? [index] : [index, second];
   if (column === 'wrong') return places.map((_, i) => painter.paint(index + WRONG_OFFSET + i));
   const pictures = places.map((place) => painter.paint(place));
-  return column === 'grey' ? pictures.map(greyOf) : pictures;
+  return column === 'grey' ? pictures.map(greyPicture) : pictures;
 }
 
 /** Asks every question with each kind of picture, and scores all columns. */
@@ -118,7 +112,7 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
         question: item.question,
         ...(item.history === undefined ? {} : { history: item.history }),
       }));
-      for (const result of await model.askBatch(requests, signal ? { signal } : {})) {
+      for (const result of await model.askBatch(requests, signal === undefined ? {} : { signal })) {
         if (result instanceof CommError) throw result;
         asked[column].push(result.answer);
       }

@@ -28,7 +28,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const items = regions.map(({ ref, box, size, picture }): EvalItem => {
     const id = `${ref.split}/${ref.id}`;
     references.set(id, ref.sentences);
-    return { id, unit: id, ...(ref.split === '' ? {} : { group: ref.split }), picture, words: {}, box, size };
+    return { id, unit: id, group: ref.split === '' ? undefined : ref.split, picture, words: {}, box, size };
   });
   return { items, score: (some, answers) => score(some, answers, references) };
 }
@@ -60,7 +60,7 @@ function score(
     );
     places.forEach((i, k) => {
       const { box } = items[i]!;
-      scores[i] = { ...own[k]!, ...(box === undefined ? {} : { boxes: { target: box } }) };
+      scores[i] = { ...own[k]!, boxes: box === undefined ? undefined : { target: box } };
     });
     return [split, figures] as const;
   });

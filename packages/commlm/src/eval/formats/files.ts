@@ -112,7 +112,11 @@ export interface TableRow {
   readonly place: Place;
 }
 
-/** A table of delimited text with quoted cells (RFC 4180); `columns` must all be there. */
+/**
+ * A table of delimited text with quoted cells (RFC 4180); `columns` must all be there. A quote inside of a cell that does
+ * not begin with one is text, as data frames read it, and text behind a closing quote is an error: the parsers of the
+ * registry give one or the other, and take many times as long for the pictures in cells of MMBench.
+ */
 export async function readTable(path: string, delimiter: ',' | '\t', columns: readonly string[]): Promise<TableRow[]> {
   const text = await readText(path);
   const records = splitRecords(text, delimiter, path);

@@ -57,8 +57,8 @@ export async function readMmbenchRows(path: string): Promise<readonly MmbenchRow
         index,
         options,
         answer,
-        ...(category === undefined ? {} : { category }),
-        ...(l2Category === undefined ? {} : { l2Category }),
+        category,
+        l2Category,
       },
       place,
     );

@@ -73,8 +73,8 @@ export interface MeteorText {
   readonly keys: Int32Array;
   readonly stemKeys: Int32Array;
   readonly isFunction: readonly boolean[];
-  readonly synonymSets?: ReadonlyArray<ReadonlySet<number>>;
-  readonly wordIds?: Int32Array;
+  readonly synonymSets?: ReadonlyArray<ReadonlySet<number>> | undefined;
+  readonly wordIds?: Int32Array | undefined;
 }
 
 function javaHash(text: string): number {
@@ -103,8 +103,8 @@ export function prepareText(words: readonly string[], tables: MeteorTables): Met
     keys: Int32Array.from(words, javaHash),
     stemKeys: Int32Array.from(words, stemKeyOf),
     isFunction: words.map((word) => FUNCTION_WORDS.has(word)),
-    ...(synonyms === undefined ? {} : { synonymSets: words.map((word) => synonyms.setsOf(word)) }),
-    ...(paraphrases === undefined ? {} : { wordIds: paraphrases.wordIds(words) }),
+    synonymSets: synonyms && words.map((word) => synonyms.setsOf(word)),
+    wordIds: paraphrases?.wordIds(words),
   };
 }
 

@@ -15,8 +15,8 @@ export interface MmbenchRow {
   readonly index: number;
   readonly options: Readonly<Record<string, string>>;
   readonly answer: string;
-  readonly category?: string;
-  readonly l2Category?: string;
+  readonly category?: string | undefined;
+  readonly l2Category?: string | undefined;
 }
 
 /** Fractions of one over the questions, and the reading of each row (null when no rule read it). */
