@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { embeddedModelFolder } from '../generate/model-folder.js';
 import { formatBytes, print, printJson, styleOf } from './output.js';
 import { readProcessor } from './processor.js';
 
@@ -224,13 +225,13 @@ async function checkImages(): Promise<Finding> {
 }
 
 function checkModel(): Finding {
-  const folder = fileURLToPath(new URL('../../../../models/comm-tiny', import.meta.url));
-  const weights = join(folder, 'model.safetensors');
-  if (!existsSync(join(folder, 'config.json')) || !existsSync(weights)) {
-    const fix = 'Restore it with git checkout models/comm-tiny, or name a model: commlm ask --model FOLDER';
-    return finding('model', 'warning', 'the embedded models/comm-tiny is not there', fix);
+  try {
+    const weights = join(embeddedModelFolder(), 'model.safetensors');
+    return finding('model', 'ok', `comm-tiny, ${formatBytes(statSync(weights).size)}`);
+  } catch (error) {
+    const fix = error instanceof CommError ? error.fix : 'git checkout models, or npm install @commlm/tiny';
+    return finding('model', 'warning', 'the embedded model is not there', fix);
   }
-  return finding('model', 'ok', `models/comm-tiny, ${formatBytes(statSync(weights).size)}`);
 }
 
 async function examine(): Promise<Report> {
