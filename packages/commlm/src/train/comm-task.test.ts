@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Comm } from '../models/comm.js';
-import { smallComm } from '../models/sample-configs.js';
+import { smallComm } from '../models/sample-configs.fixture.js';
 import { renderConversation } from '../text/conversation.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../weights/comm-folder.js';
