@@ -101,7 +101,7 @@ export function findCompiler() {
       if (major < 12) {
         throw new BuildError(
           `The C++ compiler ${command} is too old (${version}): C++20 needs g++ 12 or newer.`,
-          'Install g++ 12 or newer, or name another compiler: CXX=g++-13 npm run setup',
+          'Install g++ 12 or newer, or name another compiler in the variable CXX, such as CXX=g++-13.',
         );
       }
     }
@@ -113,7 +113,7 @@ export function findCompiler() {
       ? 'Install the command line tools: xcode-select --install'
       : process.platform === 'win32'
         ? 'Install "Desktop development with C++" of the Visual Studio Build Tools and use its x64 Native Tools prompt.'
-        : 'Install g++ 12 or newer (Debian, Ubuntu: apt install g++), or name a compiler: CXX=... npm run setup',
+        : 'Install g++ 12 or newer (Debian, Ubuntu: apt install g++), or name a compiler in the variable CXX.',
   );
 }
 
@@ -122,7 +122,7 @@ function nodeApiHeaders() {
   try {
     return createRequire(import.meta.url)('node-api-headers');
   } catch {
-    throw new BuildError('The npm package node-api-headers is missing.', 'Install the packages: npm ci');
+    throw new BuildError('The npm package node-api-headers is missing.', 'Install the packages again with npm.');
   }
 }
 
@@ -206,7 +206,7 @@ export function plan(libtorchPath, outDir = buildDir) {
   const files = listSources();
   const units = files.filter((name) => name.endsWith('.cpp') && !name.includes('/'));
   if (units.length === 0)
-    throw new BuildError(`${nativeDir} holds no C++ sources.`, 'Restore it: git checkout packages/torch/native');
+    throw new BuildError(`${nativeDir} holds no C++ sources.`, 'Restore the folder; it comes with the package.');
   const settings = JSON.stringify([
     ...[libtorch.path, libtorch.version, libtorch.cuda, compiler.program, compiler.args, compiler.version],
     ...[tool.compile, process.platform, process.arch],
@@ -336,7 +336,10 @@ function chosenLibtorch(argument) {
   try {
     return JSON.parse(readFileSync(join(repositoryRoot, '.cache', 'libtorch.json'), 'utf8')).path;
   } catch {
-    throw new BuildError('No libtorch is chosen.', 'Run npm run setup, or set LIBTORCH to a libtorch folder.');
+    throw new BuildError(
+      'No libtorch is chosen.',
+      'Run the set-up of the clone, or set LIBTORCH to a libtorch folder.',
+    );
   }
 }
 
