@@ -31,23 +31,35 @@ function usablePrebuilt(): ReturnType<typeof findPrebuilt> {
   return cloneRoot() === undefined ? findPrebuilt() : undefined;
 }
 
+/** What a libtorch must be like here. */
+export interface LibtorchNeeds {
+  /** Why a libtorch will not do, or undefined. */
+  readonly fits: (libtorch: Libtorch) => string | undefined;
+  /** Whether one that is fetched needs its headers, as the addon will be compiled. */
+  readonly headers: boolean;
+}
+
 /**
- * A judge of libtorchs for the search: with a compiler every one will do, without one only those that the prebuilt addon
- * works with. @throws when there is neither, before anything is fetched.
+ * What the addon asks of a libtorch: with a compiler any with headers will do, without one only those that the prebuilt
+ * addon works with. @throws when there is neither, before anything is fetched.
  */
-export async function judgeLibtorch(): Promise<(libtorch: Libtorch) => string | undefined> {
+export async function libtorchNeeds(): Promise<LibtorchNeeds> {
   const prebuilt = usablePrebuilt();
   const { findCompiler } = await addonTools();
+  const isPrebuilt = (libtorch: Libtorch): boolean => prebuilt !== undefined && prebuiltFits(prebuilt, libtorch);
+  const headers = prebuilt === undefined;
   try {
     findCompiler();
-    return () => undefined;
   } catch (error) {
     if (prebuilt === undefined) throw error;
-    return (libtorch) =>
-      prebuiltFits(prebuilt, libtorch)
-        ? undefined
-        : `the prebuilt addon does not know it, and there is no compiler (${(error as Error).message})`;
+    const why = `the prebuilt addon does not know it, and there is no compiler (${(error as Error).message})`;
+    return { headers, fits: (libtorch) => (isPrebuilt(libtorch) ? undefined : why) };
   }
+  const fits = (libtorch: Libtorch): string | undefined =>
+    isPrebuilt(libtorch) || existsSync(join(libtorch.path, 'include', 'ATen'))
+      ? undefined
+      : 'it has no headers to compile against';
+  return { headers, fits };
 }
 
 /** `[modification time, size]` of a file, or null. */

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { addonSource, addonStamp, judgeLibtorch, makeAddon, trialStamp, tryAddon } from './addon.js';
+import { addonSource, addonStamp, libtorchNeeds, makeAddon, trialStamp, tryAddon } from './addon.js';
 import { chooseLibtorch, describeFetch, findLibtorch, libtorchStamp, wantsCuda } from './libtorch.js';
 import { addonTools, type Step, type StepOutcome, stepTools } from './native-tools.js';
 import { addonFolder, chosenLibtorch, homeFolder, type Libtorch, versionFolder } from './place.js';
@@ -69,8 +69,8 @@ export function setupSteps({
       name: 'libtorch',
       stamp: () => libtorchStamp(home, named),
       run: async (context) => {
-        const fits = await judgeLibtorch();
-        return await chooseLibtorch({ home, libtorch: named, fits, report: context.report }, context);
+        const needs = await libtorchNeeds();
+        return await chooseLibtorch({ home, libtorch: named, ...needs, report: context.report }, context);
       },
     },
     { name: 'addon', stamp: () => addonStamp(home), run: (context) => makeAddon(home, context) },
@@ -101,9 +101,9 @@ export async function setUp(options: SetupOptions = {}): Promise<SetupReport> {
 
 /** What the set-up would do, without doing it. */
 async function outline(home: string, named: string | undefined, log: (line: string) => void): Promise<SetupReport> {
-  const fits = await judgeLibtorch();
+  const needs = await libtorchNeeds();
   const wanted = named ?? (process.env.LIBTORCH || undefined);
-  const libtorch = await findLibtorch({ home, libtorch: wanted, fits, report: log });
+  const libtorch = await findLibtorch({ home, libtorch: wanted, ...needs, report: log });
   const file = libtorch === undefined ? undefined : join(addonFolder(home, libtorch.path), 'commtorch.node');
   const present = file !== undefined && existsSync(file);
   return {
@@ -111,7 +111,7 @@ async function outline(home: string, named: string | undefined, log: (line: stri
     libtorch: libtorch ?? null,
     addon: present ? file : null,
     steps: [],
-    fetch: libtorch === undefined ? await describeFetch() : null,
+    fetch: libtorch === undefined ? await describeFetch({ home, headers: needs.headers }, log) : null,
     make: present ? null : await describeMake(libtorch),
   };
 }

@@ -4,6 +4,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { describePlan, dropPartialFetches, planFetch } from './fetch-wheel.js';
 import { addonTools, type BuildTools, stepTools } from './native-tools.js';
 import { describePipFetch, fetchByPip, type StepContext } from './pip.js';
 import { chosenLibtorch, type Libtorch, libtorchRecord } from './place.js';
@@ -40,7 +41,10 @@ function inspect(tools: BuildTools, path: string, origin: string, fits: Fits): F
   checkVersion(libtorch, origin);
   const why = fits(libtorch);
   if (why !== undefined)
-    throw new SetupError(`${origin} is libtorch ${libtorch.version}: ${why}`, 'Install a compiler.');
+    throw new SetupError(
+      `${origin} is libtorch ${libtorch.version}: ${why}`,
+      'Name another folder, or unset LIBTORCH to let the set-up fetch one.',
+    );
   return { path: libtorch.path, version: libtorch.version, cuda: libtorch.cuda, origin };
 }
 
@@ -50,6 +54,8 @@ export interface SearchSettings {
   /** A folder to use in place of what the search would find. */
   readonly libtorch: string | undefined;
   readonly fits: Fits;
+  /** Whether the addon will be compiled, for which headers are needed. */
+  readonly headers: boolean;
   readonly report: (text: string) => void;
 }
 
@@ -81,26 +87,52 @@ export async function findLibtorch({
   return existsSync(own) ? attempt(own, 'fetched before') : undefined;
 }
 
-/** Where a libtorch would be fetched from and how large it is, for people. */
-export async function describeFetch(): Promise<string> {
-  return describePipFetch();
+/** A fetch that is asked for: where to, and whether something will be compiled against it. */
+export interface FetchRequest {
+  readonly home: string;
+  readonly headers: boolean;
 }
 
-/** Fetches libtorch into the home. */
-async function fetchLibtorch(home: string, fits: Fits, context: StepContext): Promise<FoundLibtorch> {
+/** How libtorch would be fetched, for people: read from the wheel directly, or by pip; says how large it is. */
+export async function describeFetch({ home, headers }: FetchRequest, failed: (text: string) => void): Promise<string> {
+  const plan = wantsCuda() ? undefined : await planFetch({ home, headers, failed });
+  return plan === undefined ? describePipFetch() : describePlan(plan);
+}
+
+/** Fetches libtorch into the home: of a known wheel what is needed, or with pip. */
+async function fetchLibtorch(
+  { home, headers }: FetchRequest,
+  fits: Fits,
+  context: StepContext,
+): Promise<FoundLibtorch> {
+  const { report, signal } = context;
   mkdirSync(home, { recursive: true });
   const free = statfsSync(home);
   if (free.bavail * free.bsize < 2e9) {
     throw new SetupError(`Less than 2 GB are free on the disk of ${home}.`, 'Free some space, or set LIBTORCH.');
   }
+  const target = fetchedFolder(home);
   const python = findPython();
+  const failures: string[] = [];
+  // Only pip puts a CUDA build and its libraries together.
+  if (!wantsCuda() || python === undefined) {
+    if (wantsCuda())
+      report('Python 3 was not found, so the build for the CPU is fetched; set LIBTORCH for one with CUDA');
+    const plan = await planFetch({ home, headers, signal, failed: (text) => failures.push(text) });
+    if (plan !== undefined) {
+      report(`fetching ${describePlan(plan)}`);
+      await plan.fetch(target, context);
+      dropPartialFetches(home);
+      return inspect(await addonTools(), torchFolder(home), `fetched into ${home}`, fits);
+    }
+  }
   if (python === undefined) {
     throw new SetupError(
-      'Python 3 was not found; pip is how libtorch is fetched.',
-      'Install Python 3 with pip, or unpack a libtorch and set LIBTORCH to its folder.',
+      `No place has a known wheel of torch ${TORCH_VERSION} for this machine.${failures.map((line) => `\n  ${line}`).join('')}`,
+      'Check the network, name your package index as for pip (PIP_INDEX_URL), or unpack a libtorch and set LIBTORCH to its folder.',
     );
   }
-  await fetchByPip(python, { home, target: fetchedFolder(home) }, context);
+  await fetchByPip(python, { home, target }, context);
   return inspect(await addonTools(), torchFolder(home), `fetched into ${home}`, fits);
 }
 
@@ -127,7 +159,8 @@ export function libtorchStamp(home: string, libtorch: string | undefined): unkno
 export async function chooseLibtorch(settings: SearchSettings, context: StepContext): Promise<string> {
   const { home, fits } = settings;
   await sweep(home);
-  const { path, version, cuda, origin } = (await findLibtorch(settings)) ?? (await fetchLibtorch(home, fits, context));
+  const { path, version, cuda, origin } =
+    (await findLibtorch(settings)) ?? (await fetchLibtorch(settings, fits, context));
   const { writeJson } = await addonTools();
   writeJson(libtorchRecord(home), { path, version, cuda });
   return `libtorch ${version} ${cuda ? 'with CUDA' : 'for the CPU'}, ${origin}`;
