@@ -79,7 +79,7 @@ function needed(contents: WheelContents, headers: boolean): { contents: WheelCon
 async function planFile({ wheel, url }: LocatedWheel, { headers, home }: FetchSettings): Promise<FetchPlan> {
   const path = fileURLToPath(url);
   const whole = { path, start: 0, size: statSync(path).size };
-  if (wheel.recordSha256 === undefined) await checkWheel(path);
+  if (wheel.recordSha256 === undefined) await checkWheel(path, [wheel]);
   const { contents, diskBytes } = needed(contentsOf(wheel, whole, wheel.recordSha256), headers);
   return {
     ...{ from: dirname(path), downloadBytes: 0, diskBytes },
@@ -117,7 +117,7 @@ async function planHttp(located: LocatedWheel, http: HttpSettings, settings: Fet
       fetch: async (target, context) => {
         const whole = { path: join(partial, wheel.name), start: 0, size: tail.size };
         await download(url, http, [whole], tail.bytes !== undefined, context);
-        await refused(partial, () => checkWheel(whole.path));
+        await refused(partial, () => checkWheel(whole.path, [wheel]));
         const { contents } = needed(contentsOf(wheel, whole, undefined), headers);
         await unpack(wheel, contents, [whole], { partial, target, wheelSize: whole.size, signal: context.signal });
         rmSync(partial, { recursive: true, force: true });

@@ -55,12 +55,12 @@ export async function sha256Of(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** @throws SetupError unless the file is a wheel of the table, or the one whose SHA-256 LIBTORCH_SHA256 holds. */
-export async function checkWheel(path: string): Promise<void> {
+/** @throws SetupError unless the file is one of the wheels (those of the table), or the one that LIBTORCH_SHA256 names. */
+export async function checkWheel(path: string, wheels: readonly KnownWheel[] = knownWheels()): Promise<void> {
   const name = basename(path);
   const found = await sha256Of(path);
   if (found === process.env.LIBTORCH_SHA256?.toLowerCase()) return;
-  const wanted = knownWheels().find((wheel) => wheel.name === name)?.sha256;
+  const wanted = wheels.find((wheel) => wheel.name === name)?.sha256;
   if (wanted === undefined) {
     throw new SetupError(
       `${name} is not in the table of known wheels (libtorch-wheels.txt); its SHA-256 is ${found}.`,
