@@ -126,8 +126,11 @@ function nodeApiHeaders() {
   }
 }
 
-/** Compile and link arguments for one compiler, libtorch and platform. */
-function toolArguments(compiler, libtorch) {
+/**
+ * Compile and link arguments for one compiler, libtorch and platform. `runPath` is where the addon looks for libtorch when
+ * it is loaded, by default where libtorch lies now.
+ */
+function toolArguments(compiler, libtorch, runPath = join(libtorch.path, 'lib')) {
   const nodeApi = nodeApiHeaders();
   const include = [join(libtorch.path, 'include'), join(libtorch.path, 'include/torch/csrc/api/include')];
   const lib = join(libtorch.path, 'lib');
@@ -178,7 +181,7 @@ function toolArguments(compiler, libtorch) {
       ...extra,
       ...(mac ? ['-dynamiclib', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,--no-as-needed']),
       ...objects,
-      ...['-o', out, `-L${lib}`, ...torchLibraries.map((name) => `-l${name}`), `-Wl,-rpath,${lib}`],
+      ...['-o', out, `-L${lib}`, ...torchLibraries.map((name) => `-l${name}`), `-Wl,-rpath,${runPath}`],
       ...(mac ? [] : ['-pthread']),
     ],
   };
@@ -199,10 +202,10 @@ const sha256 = (...parts) =>
   parts.reduce((hash, part) => hash.update(part).update('\0'), createHash('sha256')).digest('hex');
 
 /** What the addon would be built from, as one hash, with all that the build needs. Costs a few milliseconds. */
-export function plan(libtorchPath, outDir = buildDir) {
+export function plan(libtorchPath, outDir = buildDir, runPath = undefined) {
   const libtorch = describeLibtorch(libtorchPath);
   const compiler = findCompiler();
-  const tool = toolArguments(compiler, libtorch);
+  const tool = toolArguments(compiler, libtorch, runPath);
   const files = listSources();
   const units = files.filter((name) => name.endsWith('.cpp') && !name.includes('/'));
   if (units.length === 0)
@@ -275,8 +278,15 @@ async function windowsImportLibrary(outDir, signal) {
  * Builds the addon when it is not up to date, into `outDir` where that is given. Returns `{built, record, addon}`.
  * `report(text)` hears of the progress; an aborted `signal` ends the compilers and leaves no half-written file.
  */
-export async function buildAddon({ libtorchPath, outDir = buildDir, force = false, report = () => {}, signal }) {
-  const { libtorch, compiler, tool, objects, hash } = plan(libtorchPath, outDir);
+export async function buildAddon({
+  libtorchPath,
+  outDir = buildDir,
+  runPath,
+  force = false,
+  report = () => {},
+  signal,
+}) {
+  const { libtorch, compiler, tool, objects, hash } = plan(libtorchPath, outDir, runPath);
   const paths = pathsIn(outDir);
   const last = readRecord(outDir);
   if (!force && last?.hash === hash) return { built: false, record: last, addon: paths.addon };
