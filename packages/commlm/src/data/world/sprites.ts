@@ -1,14 +1,14 @@
 /**
  * The sprite bank: every noun in every drawing style, rasterised once from `@commlm/icons` by sharp, trimmed to the
- * visible pixels, kept as premultiplied RGBA at four sizes in one file under `.cache/world/`.
+ * visible pixels, kept as premultiplied RGBA at four sizes in one file of the cache.
  */
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { homeFolder } from '@commlm/torch/setup';
 import { writeDurablyAsync } from '../../files/durable.js';
 import { ICON_NOUNS, ICON_STYLES, type IconStyle, type Noun, SHAPE_NOUNS, type SpriteStyle } from './vocabulary.js';
 
@@ -70,7 +70,7 @@ export class SpriteBank {
 }
 
 export interface LoadSpriteBankOptions {
-  /** Folder of the cache file; default `.cache/world` of the workspace. */
+  /** Folder of the cache file; default `world` in COMMLM_HOME, which is `.cache` in the clone. */
   readonly cacheDir?: string;
   /** Called while the bank is being drawn. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -107,15 +107,6 @@ function readIconSet(style: IconStyle): IconSet {
   return JSON.parse(readFileSync(requireHere.resolve(`@commlm/icons/${style}.json`), 'utf8')) as IconSet;
 }
 
-function workspaceRoot(): string {
-  let dir = dirname(fileURLToPath(import.meta.url));
-  while (dir !== dirname(dir)) {
-    if (existsSync(join(dir, 'package-lock.json'))) return dir;
-    dir = dirname(dir);
-  }
-  return process.cwd();
-}
-
 function bankVersion(sets: ReadonlyMap<IconStyle, IconSet>): string {
   const packages = [...sets].map(([style, { version }]) => `${style}@${version}`);
   const parts = [FORMAT, MASK_SIDE, VISIBLE_ALPHA, RASTER, SPRITE_LEVELS, packages, ICON_NOUNS, SHAPE_NOUNS];
@@ -126,7 +117,7 @@ function bankVersion(sets: ReadonlyMap<IconStyle, IconSet>): string {
 export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promise<SpriteBank> {
   const sets = new Map(ICON_STYLES.map((style) => [style, readIconSet(style)]));
   const version = bankVersion(sets);
-  const dir = options.cacheDir ?? join(workspaceRoot(), '.cache', 'world');
+  const dir = options.cacheDir ?? join(homeFolder(), 'world');
   const path = join(dir, `sprites-${version}.bin`);
   const cached = existsSync(path) ? parseSpriteBank(readFileSync(path), version) : undefined;
   if (cached) return cached;
