@@ -187,6 +187,16 @@ function torchStep(name) {
 
 const steps = [versionsStep, packagesStep, buildStep, ...['libtorch', 'addon', 'self-test'].map(torchStep)];
 
+/** A clone that may not be written, in one sentence; other errors as they are. */
+function asPermission(error) {
+  if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code)) return error;
+  const told = new SetupError(
+    `The set-up writes into the clone, and there is no permission to write ${error.path ?? ROOT}.`,
+    'Make the clone writable for this user and run npm run setup once; a clone that is set up may be read-only.',
+  );
+  return Object.assign(told, { step: error.step });
+}
+
 /**
  * Brings the clone up to date; returns whether anything had to be done. Prints each step; with `quiet` only the steps
  * that do something. Ends the process with exit code 1 (130 when interrupted) after naming the cause and the remedy.
@@ -210,7 +220,8 @@ export async function setUp({ quiet = false } = {}) {
     if (done) console.error(`set-up: ready in ${((performance.now() - started) / 1000).toFixed(1)} s`);
     else if (!quiet) console.error(`set-up: all ${steps.length} steps are up to date`);
     return done;
-  } catch (error) {
+  } catch (thrown) {
+    const error = asPermission(thrown);
     if (controller.signal.aborted) {
       console.error('\nset-up: interrupted, nothing is left half-done\nRun the same command again to go on.');
       process.exit(130);

@@ -67,6 +67,7 @@ describe('set-up', { skip: posix ? false : 'the pretended compiler is a shell sc
   const makeLibtorch = (minor: number): string => {
     const path = join(dir, `libtorch-2.${minor}`);
     mkdirSync(join(path, 'include', 'torch', 'headeronly'), { recursive: true });
+    mkdirSync(join(path, 'include', 'ATen'));
     mkdirSync(join(path, 'lib'));
     const version = `#define TORCH_VERSION_MAJOR 2\n#define TORCH_VERSION_MINOR ${minor}\n#define TORCH_VERSION_PATCH 0\n`;
     writeFileSync(join(path, 'include', 'torch', 'headeronly', 'version.h'), version);

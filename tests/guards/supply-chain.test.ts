@@ -27,7 +27,16 @@ test('the wheels of torch are listed with a checksum for each platform and Pytho
   const source = (name: string): string => read('packages', 'torch', 'src', 'setup', name);
   const version = /const TORCH_VERSION = '([^']+)'/.exec(source('wheels.ts'))?.[1];
   const lines = read('packages', 'torch', 'native', 'libtorch-wheels.txt').trim().split('\n');
-  const wheels = lines.filter((line) => !line.startsWith('#'));
+  const entries = lines.filter((line) => !line.startsWith('#'));
+  const wheels = entries.filter((line) => !line.endsWith('/RECORD'));
+  for (const record of entries.filter((line) => line.endsWith('/RECORD'))) {
+    assert.match(record, /^[0-9a-f]{64} {2}/);
+    const wheel = record.slice(66).replace(/\/RECORD$/, '');
+    assert.ok(
+      wheels.some((line) => line.endsWith(`  ${wheel}`)),
+      record,
+    );
+  }
   for (const wheel of wheels) assert.match(wheel, /^[0-9a-f]{64} {2}torch-[\w.+-]+\.whl$/);
   const [hashes, names] = [66, 0].map((end) => wheels.map((line) => (end > 0 ? line.slice(0, 64) : line.slice(66))));
   assert.equal(new Set(hashes).size, wheels.length);

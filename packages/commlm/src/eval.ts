@@ -27,5 +27,5 @@ export { normalizeVqaAnswer, scoreVqa } from './eval/metrics/vqa.js';
 export { writeReport } from './eval/report/write-report.js';
 export { ModelRespondent, type Respondent } from './eval/respondent.js';
 export type { EvalResults } from './eval/results.js';
-export { SCORE_BENCHMARKS, type ScoreRequest, type ScoreResult, scoreFiles } from './eval/score.js';
+export { type ScoreRequest, type ScoreResult, scoreFiles } from './eval/score.js';
 export { evaluateWorld, type WorldEvalOptions, type WorldResults } from './eval/world.js';

@@ -18,6 +18,8 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 
+export { readPlainPickle } from './io/plain-pickle.js';
+
 /** What is wrong with what lies at a path. */
 export type FileFaultKind = 'folder' | 'not-regular' | 'stand-in';
 

@@ -18,9 +18,9 @@ export interface LoggedAnswer {
   readonly answer: string;
   readonly finishReason: string;
   /** Why there was no answer; the question is asked again by the next run, and the last line about it counts. */
-  readonly unanswered?: string;
+  readonly unanswered?: string | undefined;
   /** Start of the SHA-256 of the picture that was shown. */
-  readonly pictureHash?: string;
+  readonly pictureHash?: string | undefined;
 }
 
 /** What all answers of a log share: plain JSON values. */

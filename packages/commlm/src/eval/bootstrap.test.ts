@@ -47,12 +47,9 @@ test('groups of other pictures keep their number; groups of the same pictures ar
     return { group, pictures: [picture], sums: [1, value] };
   };
   const figures = (sums: ReadonlyMap<string, ArrayLike<number>>): Record<string, number> => {
-    const [a, b] = ['a', 'b'].map((group) => sums.get(group) as ArrayLike<number>) as [
-      ArrayLike<number>,
-      ArrayLike<number>,
-    ];
-    const [meanA, meanB] = [(a[1] as number) / (a[0] as number), (b[1] as number) / (b[0] as number)];
-    return { count: (a[0] as number) * 100 + (b[0] as number), difference: meanA - meanB };
+    const [a, b] = ['a', 'b'].map((group) => sums.get(group)!) as [ArrayLike<number>, ArrayLike<number>];
+    const [meanA, meanB] = [a[1]! / a[0]!, b[1]! / b[0]!];
+    return { count: a[0]! * 100 + b[0]!, difference: meanA - meanB };
   };
   const numbers = Array.from({ length: 40 }, (_, i) => i);
   const apart = numbers.flatMap((i) => [one('a', `a${i}`, i % 2), ...(i < 30 ? [one('b', `b${i}`, i % 2)] : [])]);

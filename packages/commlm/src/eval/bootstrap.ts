@@ -45,7 +45,7 @@ function rowsOf({ groups, clusters }: Stratum<BootstrapUnit>): Rows {
   const width = groups.length * (1 + numSums);
   const values = new Float64Array(clusters.length * width);
   const add = (at: number, value: number): void => {
-    values[at] = (values[at] as number) + value;
+    values[at] = values[at]! + value;
   };
   clusters.forEach((units, cluster) => {
     for (const { group, sums } of units) {
@@ -68,13 +68,13 @@ function drawSums(
   const total = new Float64Array(width);
   for (let drawn = 0; drawn < numClusters; drawn++) {
     const start = random.int(numClusters) * width;
-    for (let k = 0; k < width; k++) total[k] = (total[k] as number) + (values[start + k] as number);
+    for (let k = 0; k < width; k++) total[k] = total[k]! + values[start + k]!;
   }
   const sums = groups.map((group, i): [string, Float64Array] => {
     const start = i * (1 + numSums);
     return [group, total.subarray(start + 1, start + 1 + numSums)];
   });
-  return groups.every((_, i) => (total[i * (1 + numSums)] as number) > 0) ? sums : undefined;
+  return groups.every((_, i) => total[i * (1 + numSums)]! > 0) ? sums : undefined;
 }
 
 /** Figures of drawn sets. */
@@ -121,8 +121,8 @@ export function drawFigures(
 function quantile(sorted: Float64Array, at: number): number {
   const place = at * (sorted.length - 1);
   const below = Math.floor(place);
-  const low = sorted[below] as number;
-  const high = sorted[Math.min(below + 1, sorted.length - 1)] as number;
+  const low = sorted[below]!;
+  const high = sorted[Math.min(below + 1, sorted.length - 1)]!;
   return low + (high - low) * (place - below);
 }
 

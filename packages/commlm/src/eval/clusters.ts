@@ -29,7 +29,7 @@ class Sets {
   find(member: number): number {
     let at = member;
     while (this.#parents[at] !== at) {
-      const above = this.#parents[this.#parents[at] as number] as number;
+      const above = this.#parents[this.#parents[at]!]!;
       this.#parents[at] = above;
       at = above;
     }
@@ -72,7 +72,7 @@ function clustersOf<Unit extends PicturedUnit>(units: readonly Unit[]): Unit[][]
 export function strataOf<Unit extends PicturedUnit>(units: readonly Unit[]): Stratum<Unit>[] {
   const groups = [...new Set(units.map(({ group }) => group))];
   const places = new Map(groups.map((group, i) => [group, i]));
-  const placeOf = ({ group }: PicturedUnit): number => places.get(group) as number;
+  const placeOf = ({ group }: PicturedUnit): number => places.get(group)!;
   const clusters = clustersOf(units);
   const sets = new Sets(groups.length);
   for (const [first, ...others] of clusters) {

@@ -1,7 +1,7 @@
 /** Two folders of results over the same data: which differences are real, and which answers changed. */
 import { CommError } from '../config/errors.js';
-import { type Unit, unitsOf } from './benchmarks/benchmark.js';
 import { findBenchmark } from './benchmarks/index.js';
+import { type Unit, unitsOf } from './benchmarks/item.js';
 import { FEW_CLUSTERS } from './bootstrap.js';
 import { strataOf } from './clusters.js';
 import type { Id } from './formats/files.js';
@@ -35,7 +35,7 @@ export interface McNemar {
 export interface Change {
   readonly kind: 'lost' | 'gained';
   readonly id: Id;
-  readonly group?: string;
+  readonly group?: string | undefined;
   readonly picture: string | null;
   readonly prompt: string;
   readonly target: EvalSample['target'];
@@ -71,7 +71,7 @@ export interface CompareRequest extends PairedOptions {
   readonly a: string;
   readonly b: string;
   /** All that both folders have when left out. */
-  readonly benchmarks?: readonly string[];
+  readonly benchmarks?: readonly string[] | undefined;
 }
 
 function refusal(benchmark: string, why: string, fix: string): CommError {
@@ -149,7 +149,7 @@ function changesOf(pairs: ReadonlyMap<EvalSample, EvalSample>): Change[] {
     changes.push({
       kind: b.score < a.score ? 'lost' : 'gained',
       id: a.id,
-      ...(a.group === undefined ? {} : { group: a.group }),
+      group: a.group,
       picture: a.picture,
       prompt: b.prompt,
       target: a.target,
@@ -175,7 +175,7 @@ function mcnemarOf(
   for (const units of clusters) {
     let gain = 0;
     for (const { samples } of units) {
-      const twins = samples.map((sample) => pairs.get(sample) as EvalSample);
+      const twins = samples.map((sample) => pairs.get(sample)!);
       if ([...samples, ...twins].some(({ correct }) => correct === null)) return null;
       const isRightA = samples.every(({ correct }) => correct);
       const isRightB = twins.every(({ correct }) => correct);
@@ -204,7 +204,7 @@ async function compareBenchmark(
     group,
     pictures,
     a: benchmark.sums(samples),
-    b: benchmark.sums(samples.map((sample) => pairs.get(sample) as EvalSample)),
+    b: benchmark.sums(samples.map((sample) => pairs.get(sample)!)),
   }));
   const differences = pairedBootstrap(paired, benchmark.figures, request);
   const figures = Object.entries(a.figures).flatMap(([figure, { value }]): [string, FigureComparison][] => {

@@ -17,7 +17,7 @@ export type Completion =
   /** `why` is the same text for all replies of a kind, so that they can be counted; `said` are the server's own words. */
   | { readonly kind: 'none'; readonly why: string; readonly said?: string }
   /** An error in place of a completion; `status` is what it would have been as an HTTP status, where it says. */
-  | { readonly kind: 'error'; readonly why: string; readonly said: string; readonly status?: number }
+  | { readonly kind: 'error'; readonly why: string; readonly said: string; readonly status?: number | undefined }
   /** No chat completion at all: another kind of server. */
   | { readonly kind: 'foreign' };
 
@@ -45,7 +45,7 @@ function readError(error: unknown): Completion {
     kind: 'error',
     why: names[0] === undefined ? 'error' : `error ${shorten(names[0])}`,
     said: shorten(typeof message === 'string' ? message : JSON.stringify(message ?? error)),
-    ...(found === undefined ? {} : { status: found }),
+    status: found,
   };
 }
 

@@ -39,7 +39,7 @@ test('pixels come back as themselves, to the last one of a large picture', () =>
   const fractions = JSON.parse(rewriteBox(`[${box.join(', ')}]`, large, 'pixels', 'lmms-eval')) as number[];
   for (const [i, value] of fractions.entries()) {
     const side = i % 2 === 0 ? large.width : large.height;
-    assert.ok(Math.abs(value * side - (box[i] as number)) <= side * 0.5e-12 + 4 * side * Number.EPSILON);
+    assert.ok(Math.abs(value * side - box[i]!) <= side * 0.5e-12 + 4 * side * Number.EPSILON);
   }
 });
 

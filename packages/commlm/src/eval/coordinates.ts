@@ -116,7 +116,7 @@ export function frameNotes(
 ): readonly string[] {
   const boxes = answers.map(firstBox);
   const count = (test: (box: CornerBox, size: PictureSize) => boolean): number =>
-    boxes.filter((box, i) => box !== undefined && test(box, sizes[i] as PictureSize)).length;
+    boxes.filter((box, i) => box !== undefined && test(box, sizes[i]!)).length;
   const numBeyond = count((box, size) => {
     const [x, y] = edgesOf(coordinates, size);
     return box[0] > x || box[2] > x || box[1] > y || box[3] > y;

@@ -4,7 +4,7 @@ import { CommError } from '../config/errors.js';
 import { encodePicture } from '../images/draw.js';
 import { readCompletion, shorten } from './completion.js';
 import { FailedTry, post } from './post.js';
-import { type AskedQuestion, aboutQuestion, greyPicture, type Reply, type Respondent } from './respondent.js';
+import { type AskedQuestion, aboutQuestion, greyOf, type Reply, type Respondent } from './respondent.js';
 
 /** Which server, and how it is asked. */
 export interface EndpointOptions {
@@ -12,7 +12,7 @@ export interface EndpointOptions {
   readonly url: string;
   readonly model: string;
   /** Sent as a bearer token; never written anywhere. */
-  readonly key?: string;
+  readonly key?: string | undefined;
   readonly maxNewTokens: number;
   readonly temperature: number;
   readonly topP: number;
@@ -64,7 +64,7 @@ async function pictureUrl({ picture, blind }: AskedQuestion): Promise<string | u
   const bytes = await picture?.();
   if (bytes === undefined) return undefined;
   if (!blind) return toDataUrl(bytes);
-  return toDataUrl(await encodePicture(await greyPicture(bytes)));
+  return toDataUrl(await encodePicture(await greyOf(bytes)));
 }
 
 function completionsUrl(url: string): string {
@@ -109,7 +109,7 @@ export class EndpointRespondent implements Respondent {
         signal?.throwIfAborted();
         while (next < questions.length && running.size < this.#options.concurrency) {
           const index = next++;
-          const reply = this.#ask(questions[index] as AskedQuestion, index, stopped);
+          const reply = this.#ask(questions[index]!, index, stopped);
           reply.catch(() => {}); // reported by the race below, or given up with the run
           running.set(index, reply);
         }

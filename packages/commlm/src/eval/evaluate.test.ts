@@ -43,7 +43,7 @@ class Known implements Respondent {
   async *answer(questions: Parameters<Respondent['answer']>[0]): ReturnType<Respondent['answer']> {
     // Backwards, as an endpoint may.
     for (const index of questions.map((_, i) => i).reverse()) {
-      const { id, text, blind } = questions[index] as (typeof questions)[number];
+      const { id, text, blind } = questions[index]!;
       if (this.asked.length >= this.#dieAfter) throw new Error('killed');
       this.asked.push(`${id}${blind ? ' blind' : ''}`);
       const isNo = !blind && /thing [14]\?/.test(text);

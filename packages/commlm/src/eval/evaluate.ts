@@ -7,9 +7,10 @@ import { makeFolder } from '../files/durable.js';
 import { lockFile } from '../files/lock.js';
 import { readJson, readText } from '../files/read.js';
 import { AnswerLog, answerKey, firstDifference, type LoggedAnswer, type LogHead, readAnswers } from './answer-log.js';
-import { type Benchmark, type EvalItem, unitsOf } from './benchmarks/benchmark.js';
+import type { Benchmark } from './benchmarks/benchmark.js';
 import { type DataChoices, DataFolder } from './benchmarks/data-folder.js';
 import { BENCHMARKS } from './benchmarks/index.js';
+import { type EvalItem, unitsOf } from './benchmarks/item.js';
 import { BOOTSTRAP } from './bootstrap.js';
 import { HashedPictures } from './hashed-pictures.js';
 import { fillPrompt, type PromptSet } from './prompts.js';
@@ -40,10 +41,10 @@ export interface EvalRequest {
   readonly maxNewTokens: number;
   readonly blind: boolean;
   /** Read thinking (`<think>...</think>`) as a part of the answer in place of cutting it. */
-  readonly keepThinking?: boolean;
+  readonly keepThinking?: boolean | undefined;
   /** Units of each group that are asked, the first ones. */
-  readonly limit?: number;
-  readonly shard?: Shard;
+  readonly limit?: number | undefined;
+  readonly shard?: Shard | undefined;
   /** By benchmark. */
   readonly readers: ReadonlyMap<string, string>;
   /** By benchmark. */
@@ -55,8 +56,8 @@ export interface EvalRequest {
   readonly openRespondent: () => Promise<Respondent>;
   /** Writes a file whole or not at all. */
   readonly writeFile: (path: string, content: string) => void;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** How a run ended: with results, or as a shard whose others are not done. */
@@ -240,7 +241,8 @@ function pendingOf(
         return {
           id: item.id,
           text: fillPrompt(task.prompt, item),
-          ...(picture === null ? {} : { picture: () => pictures.read(picture), size }),
+          picture: picture === null ? undefined : () => pictures.read(picture),
+          size: picture === null ? undefined : size,
           blind: variant,
         };
       }),
@@ -293,15 +295,15 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
       for await (const replies of respondent.answer(pending, signal)) {
         log.append(
           replies.map(({ index, answer, finishReason, unanswered }): LoggedAnswer => {
-            const { id, blind: isBlind } = pending[index] as AskedQuestion;
+            const { id, blind: isBlind } = pending[index]!;
             const pictureHash = pictures.hashOf(keys.get(id) ?? '');
             return {
               id,
               ...(isBlind ? { blind: true as const } : {}),
               answer,
               finishReason,
-              ...(unanswered === undefined ? {} : { unanswered }),
-              ...(pictureHash === undefined ? {} : { pictureHash }),
+              unanswered,
+              pictureHash,
             };
           }),
         );

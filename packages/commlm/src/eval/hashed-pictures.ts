@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { answerKey, foreign, type LoggedAnswer } from './answer-log.js';
-import type { EvalItem } from './benchmarks/benchmark.js';
+import type { EvalItem } from './benchmarks/item.js';
 import { PictureReader } from './benchmarks/pictures.js';
 
 /** Enough to tell pictures apart, in a line of the record for each answer. */

@@ -16,7 +16,7 @@ test('the means of table 2 are those of its eight splits', () => {
   for (const system of ['Shikra-7B', 'Shikra-13B', 'Qwen-VL-7B-Chat', 'COMM-7B']) {
     const values = rows.find((row) => row.system === system)?.values as number[];
     const mean = values.slice(0, 8).reduce((sum, value) => sum + value, 0) / 8;
-    assert.ok(Math.abs(mean - (values[8] as number)) < 0.011, `${system}: ${mean}`);
+    assert.ok(Math.abs(mean - values[8]!) < 0.011, `${system}: ${mean}`);
   }
 });
 

@@ -7,7 +7,7 @@
 export interface PaperColumn {
   readonly benchmark: string;
   /** Data set or split that the benchmark's own name does not say, such as the refs of REG. */
-  readonly on?: string;
+  readonly on?: string | undefined;
   readonly figure: string;
 }
 
@@ -32,7 +32,7 @@ const REC_MEAN = 'refcoco, refcoco+, refcocog';
 const column = (benchmark: string, figure: string, on?: string): PaperColumn => ({
   benchmark,
   figure,
-  ...(on === undefined ? {} : { on }),
+  on,
 });
 const row = (system: string, ...values: readonly (number | null)[]): PaperRow => ({ system, values });
 

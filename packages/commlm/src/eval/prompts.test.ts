@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import type { EvalItem } from './benchmarks/benchmark.js';
+import type { EvalItem } from './benchmarks/item.js';
 import { COORDINATES, rewriteBox, writeBox } from './coordinates.js';
 import { parseRecAnswer } from './metrics/rec.js';
 import { fillPrompt, loadPrompts, PROMPT_NAMES, PROMPT_SETS, readAnswer, withCoordinates } from './prompts.js';

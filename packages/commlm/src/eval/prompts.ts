@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { readJson } from '../files/read.js';
-import type { EvalItem } from './benchmarks/benchmark.js';
+import type { EvalItem } from './benchmarks/item.js';
 import { COORDINATES, type Coordinates, FRAME_SENTENCES, type FrameName, rewriteBox, writeBox } from './coordinates.js';
 
 /** What is asked for; benchmarks that ask alike share a prompt. */
@@ -171,13 +171,13 @@ export function loadPrompts(nameOrPath: string): PromptSet {
     const problem = problemOf(key as PromptName, prompt as EvalPrompt);
     if (problem !== undefined) throw fail(`prompts.${key}: ${problem}`);
   }
-  const filled = { ...(PROMPT_SETS.get(base) as PromptSet).prompts, ...(prompts as Partial<PromptSet['prompts']>) };
+  const filled = { ...PROMPT_SETS.get(base)!.prompts, ...(prompts as Partial<PromptSet['prompts']>) };
   return { name, version, prompts: filled };
 }
 
 function problemOf(name: PromptName, { template, coordinates }: EvalPrompt): string | undefined {
   const { needed, allowed = [] } = PLACEHOLDERS[name];
-  const found = [...template.matchAll(/<(\w+)>/g)].map((match) => match[1] as string);
+  const found = [...template.matchAll(/<(\w+)>/g)].map((match) => match[1]!);
   const unknown = found.find((word) => !needed.includes(word) && !allowed.includes(word));
   if (unknown !== undefined) return `nothing is known for <${unknown}>`;
   const missing = needed.find((word) => found.filter((other) => other === word).length !== 1);

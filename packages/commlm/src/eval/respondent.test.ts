@@ -33,7 +33,7 @@ async function shownFor(size: { width: number; height: number } | undefined, bli
   const respondent = new ModelRespondent(model, 4, {} as never);
   const question = { id: 7, text: 'Where?', picture: sideways, size, blind };
   for await (const replies of respondent.answer([question])) assert.equal(replies.length, 1);
-  return shown[0] as Shown;
+  return shown[0]!;
 }
 
 const sizeOf = (shown: Shown): string =>

@@ -4,13 +4,14 @@ import type { DecodingSettings } from '../generate/answer.js';
 import type { Answerer } from '../generate/batch.js';
 import { decodeImage, decodeInFrame, type PictureSize, type RgbImage } from '../images/decode.js';
 import type { Id } from './formats/files.js';
+import { greyPicture } from './grey-picture.js';
 
 /** A question that is ready to be asked. */
 export interface AskedQuestion {
   readonly id: Id;
   readonly text: string;
   /** Bytes of the encoded picture; undefined for a question without one. */
-  readonly picture?: () => Promise<Uint8Array>;
+  readonly picture?: (() => Promise<Uint8Array>) | undefined;
   /** The size that its coordinates were written for. */
   readonly size?: PictureSize | undefined;
   /** Asked with a grey picture of the same size. */
@@ -24,7 +25,7 @@ export interface Reply {
   readonly answer: string;
   readonly finishReason: string;
   /** Why there is no answer: the same text for all questions of a kind. The question is asked again by the next run. */
-  readonly unanswered?: string;
+  readonly unanswered?: string | undefined;
 }
 
 /** Anything that answers questions; groups of replies come as they are ready, in any order. */
@@ -32,13 +33,9 @@ export interface Respondent {
   answer(questions: readonly AskedQuestion[], signal?: AbortSignal): AsyncGenerator<readonly Reply[]>;
 }
 
-/** Grey level of the picture that takes the place of the real one. */
-const GREY = 128;
-
 /** A grey picture of the size of another one. */
-export async function greyPicture(picture: Uint8Array | RgbImage): Promise<RgbImage> {
-  const { width, height } = picture instanceof Uint8Array ? await decodeImage(picture) : picture;
-  return { width, height, data: new Uint8Array(width * height * 3).fill(GREY) };
+export async function greyOf(picture: Uint8Array | RgbImage): Promise<RgbImage> {
+  return greyPicture(picture instanceof Uint8Array ? await decodeImage(picture) : picture);
 }
 
 /**
@@ -89,7 +86,7 @@ export class ModelRespondent implements Respondent {
           try {
             const bytes = await picture?.();
             const shown = bytes === undefined ? undefined : await inItsFrame(bytes, size);
-            const images = shown === undefined ? [] : [blind ? await greyPicture(shown) : shown];
+            const images = shown === undefined ? [] : [blind ? await greyOf(shown) : shown];
             return { ...this.#decoding, question: text, images };
           } catch (error) {
             throw error instanceof CommError ? aboutQuestion(id, error) : error;
@@ -98,7 +95,7 @@ export class ModelRespondent implements Respondent {
       );
       const results = await this.#model.askBatch(requests, signal === undefined ? {} : { signal });
       yield results.map((result, i) => {
-        if (result instanceof CommError) throw aboutQuestion((group[i] as AskedQuestion).id, result);
+        if (result instanceof CommError) throw aboutQuestion(group[i]!.id, result);
         return { index: start + i, answer: result.answer, finishReason: result.finishReason };
       });
     }

@@ -20,7 +20,7 @@ export interface EvalSample {
   /** What is resampled together: both questions of an MME picture, all rotations of an MMBench question; else as `id`. */
   readonly unit: Id;
   /** Part that has figures of its own: a split of POPE or RefCOCO, a subtask of MME; absent where there are none. */
-  readonly group?: string;
+  readonly group?: string | undefined;
   /**
    * The picture: a path from the data folder (absolute when it lies elsewhere), or `<table>#<index>` for one that a table
    * holds. Read it with `readPicture` of benchmarks/pictures.ts. Null for a question without a picture.
@@ -31,7 +31,7 @@ export interface EvalSample {
   /** The answer as it came. */
   readonly answer: string;
   /** The answer to the same prompt with a grey picture, in runs with `--blind`. */
-  readonly blindAnswer?: string;
+  readonly blindAnswer?: string | undefined;
   /** What the answer was read as: the text without its frame, the letter, the box; null when no rule read it. */
   readonly parsed: string | CornerBox | null;
   /** What would have been right: a text, the texts of the humans or the reference captions, a box in the frame of `parsed`. */
@@ -43,9 +43,9 @@ export interface EvalSample {
   /** What the figures of the whole are summed from (`Benchmark.sums` in benchmarks/benchmark.ts). */
   readonly figures: Readonly<Record<string, number | readonly number[]>>;
   /** Kind of question, where the data names one: answer type, category. */
-  readonly kind?: string;
+  readonly kind?: string | undefined;
   /** Boxes to draw, in pixels of the picture; `answer` is null when none was read, and absent where none was asked for. */
-  readonly boxes?: { readonly target: CornerBox; readonly answer?: CornerBox | null };
+  readonly boxes?: { readonly target: CornerBox; readonly answer?: CornerBox | null | undefined } | undefined;
 }
 
 /** A figure with its 95 % bootstrap interval; `low` and `high` are null for figures that are not resampled. */
@@ -84,7 +84,7 @@ export interface BenchmarkResult {
   /** By name: `accuracy`, and with the group in front `random.accuracy`. The first is the main one. */
   readonly figures: Readonly<Record<string, EvalFigure>>;
   /** The same figures of the answers to grey pictures, in runs with `--blind`. */
-  readonly blind?: Readonly<Record<string, EvalFigure>>;
+  readonly blind?: Readonly<Record<string, EvalFigure>> | undefined;
   /** Answers that were cut at `maxNewTokens`. */
   readonly numCut: number;
   /** Questions without an answer; null when all were answered. */
@@ -96,7 +96,7 @@ export interface BenchmarkResult {
   readonly prompt: {
     readonly template: string;
     readonly answer: string;
-    readonly coordinates?: string;
+    readonly coordinates?: string | undefined;
   };
   readonly maxNewTokens: number;
   readonly data: readonly DataFileFacts[];

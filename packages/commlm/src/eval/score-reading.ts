@@ -8,6 +8,8 @@ export interface ReadPredictions {
   readonly places: readonly number[];
   /** Parallel to `places`. */
   readonly texts: readonly string[];
+  /** The same as they stand in the file, with their thinking. */
+  readonly given: readonly string[];
   /** Predictions that are no answers. */
   readonly unanswered: Unanswered | null;
   /** Answers that hold thinking. */
@@ -35,7 +37,7 @@ export function readPredictions(
   if (numThinking === 0 || keepThinking) {
     const kept = `${of(numThinking)} hold thinking, which was read with the answer.`;
     const notes = [...(numThinking === 0 ? [] : [kept]), ...empty];
-    return { places, texts: predictions, unanswered: null, numThinking, notes };
+    return { places, texts: predictions, given: predictions, unanswered: null, numThinking, notes };
   }
   const whyNot = cuts.map(({ text, found, unfinished }) =>
     unfinished ? 'unfinished thinking' : found && text === '' ? 'thinking alone' : undefined,
@@ -56,7 +58,8 @@ export function readPredictions(
   const rest = alsoLeftOut === 0 ? '' : ` and ${alsoLeftOut} beside them`;
   return {
     places: whole,
-    texts: whole.map((i) => (cuts[i] as (typeof cuts)[number]).text),
+    texts: whole.map((i) => cuts[i]!.text),
+    given: whole.map((i) => predictions[i]!),
     unanswered: count === 0 ? null : { count, reasons, alsoLeftOut },
     numThinking,
     notes: [

@@ -1,7 +1,8 @@
 /** From the answers of a benchmark to its figures: what is no answer is set aside and counted, the rest is read and scored. */
 import { join } from 'node:path';
 import { answerKey, type LoggedAnswer } from './answer-log.js';
-import { type Benchmark, type EvalItem, type LoadedBenchmark, unitsOf } from './benchmarks/benchmark.js';
+import type { Benchmark } from './benchmarks/benchmark.js';
+import { type EvalItem, type LoadedBenchmark, unitsOf } from './benchmarks/item.js';
 import { bootstrapIntervals, FEW_CLUSTERS } from './bootstrap.js';
 import { frameNotes, type PictureSize } from './coordinates.js';
 import { type EvalPrompt, fillPrompt, readAnswer, unframed } from './prompts.js';
@@ -57,7 +58,7 @@ interface Answered {
 /** Units that are answered whole. */
 function answeredOf(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, settings: ScoreSettings): Answered {
   const give = ({ id }: EvalItem, blind: boolean): Given =>
-    giveAnswer(answers.get(answerKey(id, blind)) as LoggedAnswer, settings.keepThinking);
+    giveAnswer(answers.get(answerKey(id, blind))!, settings.keepThinking);
   const reasons: Record<string, number> = {};
   const whole: { item: EvalItem; seen: Given; blind: Given }[] = [];
   let count = 0;
@@ -98,21 +99,21 @@ function withIntervals(task: Task, figures: Readonly<Record<string, number>>, sa
 function scoreAnswers(task: Task, { items, seen, blind }: Answered, grey: boolean) {
   const { prompt, reader, loaded } = task;
   const given = grey ? blind : seen;
-  const texts = given.map(({ text }, i) => readAnswer(prompt, text, items[i] as EvalItem, reader));
+  const texts = given.map(({ text }, i) => readAnswer(prompt, text, items[i]!, reader));
   const scored = loaded.score(items, texts, reader);
   const samples = scored.items.map((score, i): EvalSample => {
-    const item = items[i] as EvalItem;
-    const shown = seen[i] as (typeof seen)[number];
-    const other = blind[i] as (typeof blind)[number];
+    const item = items[i]!;
+    const shown = seen[i]!;
+    const other = blind[i]!;
     return {
       id: item.id,
       unit: item.unit,
-      ...(item.group === undefined ? {} : { group: item.group }),
+      group: item.group,
       picture: item.picture,
       prompt: fillPrompt(prompt, item),
       answer: shown.logged.answer,
-      ...(other === shown ? {} : { blindAnswer: other.logged.answer }),
-      ...(item.kind === undefined ? {} : { kind: item.kind }),
+      blindAnswer: other === shown ? undefined : other.logged.answer,
+      kind: item.kind,
       ...score,
     };
   });

@@ -38,15 +38,15 @@ export function signFlipTest(differences: readonly number[]): number {
   for (const size of sizes) {
     next.fill(0, 0, 2 * (covered + size) + 1);
     for (let k = 0; k <= 2 * covered; k++) {
-      const half = (chances[k] as number) / 2;
-      next[k] = (next[k] as number) + half;
-      next[k + 2 * size] = (next[k + 2 * size] as number) + half;
+      const half = chances[k]! / 2;
+      next[k] = next[k]! + half;
+      next[k + 2 * size] = next[k + 2 * size]! + half;
     }
     [chances, next] = [next, chances];
     covered += size;
   }
   let tail = 0;
-  for (let k = 0; k <= reach - observed; k++) tail += chances[k] as number;
+  for (let k = 0; k <= reach - observed; k++) tail += chances[k]!;
   return Math.min(1, observed === 0 ? 1 : 2 * tail);
 }
 

@@ -11,7 +11,7 @@ export interface TableLine {
   readonly ours: string;
   readonly interval: string;
   /** With grey pictures; undefined in runs without. */
-  readonly blind?: string;
+  readonly blind?: string | undefined;
   /** By system of the paper, '' where it gives none or the data are not the published ones. */
   readonly paper: Readonly<Record<string, string>>;
 }
@@ -73,7 +73,7 @@ function linesOf(result: BenchmarkResult): TableLine[] {
         count: i > 0 ? '' : partial ? `${count} of ${total}` : String(count),
         ours: format(benchmark, figure.value),
         interval: interval(benchmark, figure),
-        ...(grey === undefined ? {} : { blind: format(benchmark, grey.value) }),
+        blind: grey === undefined ? undefined : format(benchmark, grey.value),
         paper: Object.fromEntries(paper),
       };
     });

@@ -62,7 +62,7 @@ function cut(text: string, dialect: (typeof DIALECTS)[number]): CutAnswer {
     from = end;
   }
   // An inner block that does not end leaves the outer one open: what follows the last closing tag is the answer then.
-  const last = tags.at(-1) as Tag;
+  const last = tags.at(-1)!;
   if (last.opens) return { text: '', found: true, unfinished: true };
   return { text: kept + text.slice(from), found: true, unfinished: false };
 }

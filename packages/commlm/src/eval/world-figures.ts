@@ -48,7 +48,7 @@ type Scores = readonly [score: number, other: number];
 /** Scores answers, each by the tool of its type. */
 function scoresOf(items: readonly WorldItem[], answers: readonly string[]): Scores[] {
   const scores: Scores[] = items.map((item, i) => {
-    return [shortAnswer(item.target) === shortAnswer(answers[i] as string) ? 1 : 0, 0];
+    return [shortAnswer(item.target) === shortAnswer(answers[i]!) ? 1 : 0, 0];
   });
   const scoreType = (
     type: WorldType,
@@ -57,11 +57,11 @@ function scoresOf(items: readonly WorldItem[], answers: readonly string[]): Scor
     const places = items.flatMap((item, i) => (item.type === type ? [i] : []));
     if (places.length === 0) return;
     const own = score(
-      places.map((i) => items[i] as WorldItem),
-      places.map((i) => answers[i] as string),
+      places.map((i) => items[i]!),
+      places.map((i) => answers[i]!),
     );
     places.forEach((i, k) => {
-      scores[i] = own[k] as Scores;
+      scores[i] = own[k]!;
     });
   };
   scoreType('existence', (own, given) =>
@@ -81,7 +81,7 @@ function scoresOf(items: readonly WorldItem[], answers: readonly string[]): Scor
   scoreType('caption', (own, given) =>
     scoreCaptions(
       new Map(own.map(({ index, scene }) => [index, captionsFor(scene, scene.seed, REFERENCES)])),
-      new Map(own.map(({ index }, i) => [index, given[i] as string])),
+      new Map(own.map(({ index }, i) => [index, given[i]!])),
     ).perItem.map(({ CIDEr }) => [CIDEr, 0]),
   );
   return scores;
@@ -137,14 +137,14 @@ export function compareColumns(
   const units = items.map(({ type, index }, i) => ({
     group: type,
     pictures: [String(index)],
-    sums: scores.flatMap((column) => [1, ...(column[i] as Scores)]),
+    sums: scores.flatMap((column) => [1, ...column[i]!]),
   }));
   const totals = new Map<string, number[]>();
   for (const { group, sums } of units) {
     const total = totals.get(group) ?? sums.map(() => 0);
     totals.set(
       group,
-      sums.map((value, k) => value + (total[k] as number)),
+      sums.map((value, k) => value + total[k]!),
     );
   }
   const figures = figuresIn(totals);
@@ -159,7 +159,7 @@ export function compareColumns(
       const picture = namedFigures(drawn.picture);
       const others = Object.fromEntries(COLUMNS.map((column) => [column, namedFigures(drawn[column])]));
       const margins = names.map((name) => {
-        const other = others[best.get(name) as Column]?.[name];
+        const other = others[best.get(name)!]?.[name];
         return [`margin ${name}`, (picture[name] ?? Number.NaN) - (other ?? Number.NaN)] as const;
       });
       return { ...picture, ...Object.fromEntries(margins) };

@@ -28,7 +28,7 @@ export interface WorldItem {
   readonly question: string;
   readonly target: string;
   /** Where there is one to point at: its box in pixels of the scene. */
-  readonly box?: readonly number[];
+  readonly box?: readonly number[] | undefined;
   readonly history?: readonly WrittenTurn[];
   /** A second picture, shown behind that of `scene`: its place in the stream. */
   readonly second?: number;
@@ -71,7 +71,7 @@ export function itemsOf({ scene, index }: PlacedScene, second: PlacedScene, draw
     if (turn === undefined || turn.type !== type) return [];
     const { question, answer } = writeTurn(turn, scene);
     const [box] = turn.boxes ?? [];
-    return [{ scene, index, type, question, target: answer, ...(box === undefined ? {} : { box }) }];
+    return [{ scene, index, type, question, target: answer, box }];
   });
   return [...single, ...dialogueItem({ scene, index }, seed + 1), ...pairItem({ scene, index }, second, seed)];
 }

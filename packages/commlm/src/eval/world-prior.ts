@@ -92,9 +92,9 @@ function learnShortAnswers(items: readonly WorldItem[]): Pick<WorldPrior, 'const
   }
   const constants = Object.fromEntries([...byType].map(([type, counts]) => [type, mostFrequent(counts)]));
   const answers = new Map(
-    [...byWording].map(([key, counts]) => [key, bestFor(counts, constants[key.slice(0, key.indexOf(' '))] as string)]),
+    [...byWording].map(([key, counts]) => [key, bestFor(counts, constants[key.slice(0, key.indexOf(' '))]!)]),
   );
-  return { constants, answerTo: (item) => answers.get(keyOf(item)) ?? (constants[item.type] as string) };
+  return { constants, answerTo: (item) => answers.get(keyOf(item)) ?? constants[item.type]! };
 }
 
 /** Whether two boxes overlap by more than one half of their union. */
@@ -145,7 +145,7 @@ function bestCaption(stream: SceneStream): string {
   const scores = tried.map((candidate) => {
     return cider(counted, new Array<typeof candidate>(counted.length).fill(candidate), index).corpus;
   });
-  return candidates[scores.indexOf(Math.max(...scores))] as string;
+  return candidates[scores.indexOf(Math.max(...scores))]!;
 }
 
 /** Learns the answers: the same for the same sprites. */

@@ -15,7 +15,7 @@ before(async () => {
 function itemsFor(count: number): WorldItem[] {
   const stream: SceneStream = { bank, split: 'test', style: 'known', seed: 900, size: 256 };
   const scenes = Array.from({ length: count }, (_, index) => ({ scene: sceneAt(stream, index), index }));
-  return scenes.flatMap((scene, i) => itemsOf(scene, scenes[(i + 1) % count] as (typeof scenes)[number]));
+  return scenes.flatMap((scene, i) => itemsOf(scene, scenes[(i + 1) % count]!));
 }
 
 test('margins are over the highest of the other three, with paired intervals over scenes', () => {
@@ -34,9 +34,8 @@ test('margins are over the highest of the other three, with paired intervals ove
   assert.deepEqual(intervals['existence'], { low: 1, high: 1 });
   const existence = items.filter(({ type }) => type === 'existence');
   const shareOf = (answers: readonly string[]): number =>
-    items.filter(
-      ({ type, target }, i) => type === 'existence' && shortAnswer(target) === shortAnswer(answers[i] as string),
-    ).length / existence.length;
+    items.filter(({ type, target }, i) => type === 'existence' && shortAnswer(target) === shortAnswer(answers[i]!))
+      .length / existence.length;
   assert.deepEqual([figures.wrong.existence, figures.prior.existence], [shareOf(wrong), shareOf(constant)]);
   const margin = margins['existence'] ?? assert.fail();
   assert.equal(margin.over, 'wrong');

@@ -8,6 +8,7 @@ import { loadSpriteBank, renderScene, type StyleChoice } from '../data/world/ind
 import type { Answerer } from '../generate/batch.js';
 import type { RgbImage } from '../images/decode.js';
 import type { Interval } from './bootstrap.js';
+import { greyPicture } from './grey-picture.js';
 import { type Column, compareColumns, type Margin, type WorldFigures } from './world-figures.js';
 import { itemsOf, type SceneStream, sceneAt, type WorldItem, type WorldType } from './world-items.js';
 import { learnPrior } from './world-prior.js';
@@ -57,15 +58,8 @@ export interface WorldResults {
   readonly samples: readonly WorldSample[];
 }
 
-const GREY = 128;
 /** How far behind a scene the other one lies whose picture is shown in its place; the next one is the second of its pair. */
 const WRONG_OFFSET = 2;
-
-const greyOf = ({ width, height }: RgbImage): RgbImage => ({
-  width,
-  height,
-  data: new Uint8Array(width * height * 3).fill(GREY),
-});
 
 /** Pictures of a stream, each painted once while the questions move along it. */
 class Painter {
@@ -96,7 +90,7 @@ function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prio
   const places = second === undefined ? [index] : [index, second];
   if (column === 'wrong') return places.map((_, i) => painter.paint(index + WRONG_OFFSET + i));
   const pictures = places.map((place) => painter.paint(place));
-  return column === 'grey' ? pictures.map(greyOf) : pictures;
+  return column === 'grey' ? pictures.map(greyPicture) : pictures;
 }
 
 /** Asks every question with each kind of picture, and scores all columns. */
@@ -105,9 +99,7 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
   const bank = await loadSpriteBank();
   const stream: SceneStream = { bank, split: 'test', style, seed, size };
   const scenes = Array.from({ length: count }, (_, index) => ({ scene: sceneAt(stream, index), index }));
-  const items = scenes.flatMap((scene, index) =>
-    itemsOf(scene, scenes[(index + 1) % count] as (typeof scenes)[number]),
-  );
+  const items = scenes.flatMap((scene, index) => itemsOf(scene, scenes[(index + 1) % count]!));
   const prior = learnPrior(bank);
   const painter = new Painter(stream);
   const asked = { picture: [] as string[], wrong: [] as string[], grey: [] as string[] };
@@ -120,7 +112,7 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
         question: item.question,
         ...(item.history === undefined ? {} : { history: item.history }),
       }));
-      for (const result of await model.askBatch(requests, signal ? { signal } : {})) {
+      for (const result of await model.askBatch(requests, signal === undefined ? {} : { signal })) {
         if (result instanceof CommError) throw result;
         asked[column].push(result.answer);
       }
@@ -147,10 +139,10 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
       type,
       question,
       target,
-      answer: answers.picture[i] as string,
-      wrongPictureAnswer: answers.wrong[i] as string,
-      greyAnswer: answers.grey[i] as string,
-      priorAnswer: answers.prior[i] as string,
+      answer: answers.picture[i]!,
+      wrongPictureAnswer: answers.wrong[i]!,
+      greyAnswer: answers.grey[i]!,
+      priorAnswer: answers.prior[i]!,
     })),
   };
 }

@@ -1,9 +1,7 @@
 /** Reading pieces of a file by position, every one checked against the file's end. */
 import { closeSync, fstatSync, readSync } from 'node:fs';
 import { openRegularFile, refuseStandIn } from '../files.js';
-
-/** Throws the reader's own error about a damaged file. */
-export type Fail = (why: string) => never;
+import type { Fail, PickleBytes } from './pickle.js';
 
 /** Bytes fetched at once when single bytes are asked for. */
 const WINDOW_BYTES = 64 * 1024;
@@ -46,7 +44,7 @@ export class FileReader {
 }
 
 /** Walks forward through a stretch of a file without holding more than a window of it. */
-export class ByteCursor {
+export class ByteCursor implements PickleBytes {
   /** Position in the file of the next byte. */
   position: number;
   readonly #file: FileReader;

@@ -6,7 +6,19 @@
  * Python -> here: dict, OrderedDict -> Map; list -> array; tuple -> frozen array; set -> Set; int -> number, or bigint
  * past 2^53; float -> number; str -> string; bytes -> Uint8Array; None -> null.
  */
-import type { ByteCursor, Fail } from './file-reader.js';
+
+/** Throws the reader's own error about a damaged file. */
+export type Fail = (why: string) => never;
+
+/** Where a pickle's bytes come from, one after the other. */
+export interface PickleBytes {
+  /** The next byte. */
+  byte(): number;
+  /** The next `length` bytes; valid until the next call. */
+  take(length: number): Buffer;
+  /** The bytes up to the next line feed, without it; fails where there are more than `limit`. */
+  line(limit: number): Buffer;
+}
 
 /** What a global of the table makes of its arguments (`REDUCE`); a global without it is a plain constant. */
 export class PickleGlobal {
@@ -26,6 +38,8 @@ export interface PickleHooks {
   /** The object behind a persistent id. */
   readonly persistent: (id: unknown) => unknown;
   readonly fail: Fail;
+  /** Values, copies counted, that the pickle may make; by default {@link MAX_VALUES}. */
+  readonly maxValues?: number | undefined;
 }
 
 /** A limit on the values that a pickle may make beyond one a byte: copies of containers and strings cost their length. */
@@ -58,7 +72,7 @@ const MAX_NESTING = 256;
 const MARK = Symbol('mark');
 
 /** Reads one pickle from the cursor, which then stands past its last byte. */
-export function readPickle(cursor: ByteCursor, hooks: PickleHooks): unknown {
+export function readPickle(cursor: PickleBytes, hooks: PickleHooks): unknown {
   const value = new Machine(cursor, hooks).run();
   checkNesting(value, hooks.fail);
   return value;
@@ -70,7 +84,7 @@ export function isTuple(value: unknown): value is readonly unknown[] {
 }
 
 class Machine {
-  readonly #in: ByteCursor;
+  readonly #in: PickleBytes;
   readonly #hooks: PickleHooks;
   readonly #fail: Fail;
   readonly #budget: Budget;
@@ -78,11 +92,11 @@ class Machine {
   readonly #memo = new Map<number, unknown>();
   #numMarks = 0;
 
-  constructor(cursor: ByteCursor, hooks: PickleHooks) {
+  constructor(cursor: PickleBytes, hooks: PickleHooks) {
     this.#in = cursor;
     this.#hooks = hooks;
     this.#fail = hooks.fail;
-    this.#budget = new Budget(MAX_VALUES, hooks.fail);
+    this.#budget = new Budget(hooks.maxValues ?? MAX_VALUES, hooks.fail);
   }
 
   run(): unknown {

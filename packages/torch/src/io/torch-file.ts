@@ -8,9 +8,9 @@ import { TorchError } from '../errors.js';
 import { op } from '../ops.js';
 import { keep, scope } from '../scope.js';
 import { empty, type Tensor } from '../tensor.js';
-import { ByteCursor, type Fail, FileReader } from './file-reader.js';
+import { ByteCursor, FileReader } from './file-reader.js';
 import { withOwnVersion } from './own-version.js';
-import { isTuple, readPickle } from './pickle.js';
+import { type Fail, isTuple, readPickle } from './pickle.js';
 import { type ElementType, isSize, StorageClass, StorageRef, type TensorPlace, torchGlobals } from './torch-globals.js';
 import { entryStart, looksLikeZip, readZipDirectory, type ZipEntry } from './zip-directory.js';
 

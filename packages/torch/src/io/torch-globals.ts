@@ -1,6 +1,6 @@
 /** The Python names that a torch file may hold, and the plain data that each becomes here. */
 import type { DType } from '../dtype.js';
-import type { Fail } from './file-reader.js';
+import type { Fail } from './pickle.js';
 import { type Budget, Buildable, isTuple, PickleGlobal } from './pickle.js';
 
 /** A constant of torch that is no number: a dtype, a device or a layout, e.g. `{kind: 'dtype', name: 'torch.float32'}`. */

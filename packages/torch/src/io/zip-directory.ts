@@ -2,7 +2,8 @@
  * The table of contents of a zip file, zip64 included: of stored (uncompressed) entries, as torch writes them, and where it
  * is asked for of deflated ones too. Only the directory is read; the entries stay in the file.
  */
-import type { Fail, FileReader } from './file-reader.js';
+import type { FileReader } from './file-reader.js';
+import type { Fail } from './pickle.js';
 
 const END_MAGIC = 0x06054b50;
 const END_BYTES = 22;

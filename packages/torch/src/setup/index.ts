@@ -8,7 +8,7 @@ import { addonSource, addonStamp, libtorchNeeds, makeAddon, trialStamp, tryAddon
 import { chooseLibtorch, describeFetch, findLibtorch, libtorchStamp, wantsCuda } from './libtorch.js';
 import { addonTools, type Step, type StepOutcome, stepTools } from './native-tools.js';
 import { addonFolder, chosenLibtorch, homeFolder, type Libtorch, versionFolder } from './place.js';
-import { interrupted } from './programs.js';
+import { interrupted, SetupError } from './programs.js';
 import { TORCH_VERSION } from './wheels.js';
 
 export { type AddonState, addonState } from './addon.js';
@@ -94,6 +94,12 @@ export async function setUp(options: SetupOptions = {}): Promise<SetupReport> {
     lockFile: join(home, 'setup.lock'),
     log,
     signal,
+  }).catch((error: NodeJS.ErrnoException) => {
+    if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
+    throw new SetupError(
+      `There is no permission to write ${error.path ?? home}.`,
+      'Name a folder that may be written in the variable COMMLM_HOME.',
+    );
   });
   const chosen = chosenLibtorch(home)!;
   return { home, libtorch: chosen, addon: join(addonFolder(home, chosen.path), 'commtorch.node'), steps };

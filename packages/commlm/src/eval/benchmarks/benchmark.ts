@@ -1,54 +1,14 @@
-/** What a benchmark is to `eval`: questions with pictures read from published files, and the scoring of their answers. */
-import type { PicturedUnit } from '../clusters.js';
-import type { Id } from '../formats/files.js';
-import type { CornerBox } from '../metrics/rec.js';
+/** What a benchmark is: questions read from published files, the scoring of their answers, and that of prediction files. */
 import type { PromptName } from '../prompts.js';
 import type { EvalSample } from '../results.js';
-import type { DataFolder } from './data-folder.js';
-
-/** One question. */
-export interface EvalItem {
-  /** See the fields of the same names in `EvalSample`. */
-  readonly id: Id;
-  readonly unit: Id;
-  readonly group?: string;
-  readonly picture: string | null;
-  readonly kind?: string;
-  /** What the placeholders of a prompt stand for: `<question>`, `<options>`, ... */
-  readonly words: Readonly<Record<string, string>>;
-  /** The region that is asked about, in pixels; stands for `<boxes>`. */
-  readonly box?: CornerBox;
-  /** Size of the picture in pixels, where boxes are asked about or for. */
-  readonly size?: { readonly width: number; readonly height: number };
-}
-
-/** What scoring says about one answer. */
-export type ItemScore = Pick<EvalSample, 'parsed' | 'target' | 'correct' | 'score' | 'figures' | 'boxes'>;
-
-/** Figures by name, the main one first, and the score of each answer. */
-export interface Scored {
-  readonly figures: Readonly<Record<string, number>>;
-  readonly items: readonly ItemScore[];
-  readonly notes?: readonly string[];
-}
-
-/** A benchmark whose files are read. */
-export interface LoadedBenchmark<Item extends EvalItem = EvalItem> {
-  readonly items: readonly Item[];
-  /** Scores answers, their sentence frames removed, to some of the items, whole units in their order. */
-  score(items: readonly Item[], answers: readonly string[], reader: string): Scored;
-}
-
-/** A file or folder that a benchmark looks for; the published names come first. */
-export interface DataRole {
-  readonly role: string;
-  readonly names: readonly string[];
-}
+import type { DataFolder, DataRole } from './data-folder.js';
+import type { LoadedBenchmark } from './item.js';
+import type { FileRequest, FileScores } from './score-file.js';
 
 /** Sums over units by group; the group of samples without one is ''. */
 export type GroupSums = ReadonlyMap<string, Iterable<number> & ArrayLike<number>>;
 
-/** One row of `eval`. */
+/** One row of `eval`, and one name of `score`. */
 export interface Benchmark {
   readonly name: string;
   readonly summary: string;
@@ -62,13 +22,15 @@ export interface Benchmark {
   readonly sums: (unit: readonly Pick<EvalSample, 'figures' | 'score'>[]) => readonly number[];
   /** Figures from statistics summed over units: those of `Scored.figures` that a bootstrap can repeat. */
   readonly figures: (sums: GroupSums) => Readonly<Record<string, number>>;
+  /** Scores predictions of a file, as the official tool does. */
+  readonly scoreFile: (request: FileRequest) => Promise<FileScores>;
 }
 
 /** Adds sums of several groups. */
 export function addSums(sums: Iterable<ArrayLike<number>>): number[] {
   const total: number[] = [];
   for (const part of sums) {
-    for (let i = 0; i < part.length; i++) total[i] = (total[i] ?? 0) + (part[i] as number);
+    for (let i = 0; i < part.length; i++) total[i] = (total[i] ?? 0) + part[i]!;
   }
   return total;
 }
@@ -78,23 +40,24 @@ export function share(part: number | undefined, whole: number | undefined): numb
   return part === undefined || whole === undefined || whole === 0 ? 0 : part / whole;
 }
 
-/** A unit of samples, its group and the pictures that it is about. */
-export interface Unit<Sample> extends PicturedUnit {
-  readonly samples: readonly Sample[];
+/** The plain average of the figures of groups. */
+export function averageOf<Name extends string>(
+  names: readonly Name[],
+  groups: readonly Readonly<Record<Name, number>>[],
+): Record<Name, number> {
+  const average = (name: Name): number =>
+    share(
+      groups.reduce((sum, figures) => sum + figures[name], 0),
+      groups.length,
+    );
+  return Object.fromEntries(names.map((name) => [name, average(name)])) as Record<Name, number>;
 }
 
-/** Units of samples in their order. */
-export function unitsOf<Sample extends Pick<EvalSample, 'unit' | 'group' | 'picture'>>(
-  samples: readonly Sample[],
-): Unit<Sample>[] {
-  const units = new Map<string, { group: string; samples: Sample[]; pictures: string[] }>();
-  for (const sample of samples) {
-    const group = sample.group ?? '';
-    const key = JSON.stringify([group, sample.unit]);
-    const unit = units.get(key) ?? { group, samples: [], pictures: [] };
-    units.set(key, unit);
-    unit.samples.push(sample);
-    if (sample.picture !== null && !unit.pictures.includes(sample.picture)) unit.pictures.push(sample.picture);
-  }
-  return [...units.values()];
+/** Figures of groups by `<group>.<figure>`; a group without a name has none of its own. */
+export function figuresOfGroups<Name extends string>(
+  names: readonly Name[],
+  groups: ReadonlyArray<readonly [group: string, figures: Readonly<Record<Name, number>>]>,
+): Record<string, number> {
+  const named = groups.filter(([group]) => group !== '');
+  return Object.fromEntries(named.flatMap(([group, each]) => names.map((name) => [`${group}.${name}`, each[name]])));
 }

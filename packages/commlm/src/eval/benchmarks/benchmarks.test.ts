@@ -5,9 +5,10 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fillPrompt, PROMPT_SETS } from '../prompts.js';
-import { addSums, type EvalItem, type LoadedBenchmark, unitsOf } from './benchmark.js';
+import { addSums } from './benchmark.js';
 import { type DataChoices, DataFolder } from './data-folder.js';
 import { BENCHMARKS, findBenchmark } from './index.js';
+import { type LoadedBenchmark, unitsOf } from './item.js';
 import { PictureReader } from './pictures.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-benchmarks-'));
@@ -228,7 +229,7 @@ const CASES: Readonly<Record<string, Case>> = {
   },
 };
 
-const caseOf = (name: string): Case => CASES[name] as Case;
+const caseOf = (name: string): Case => CASES[name]!;
 
 async function load(name: string, files: Files, choices: DataChoices = { subset: true }) {
   const benchmark = findBenchmark(name);
@@ -241,13 +242,13 @@ async function load(name: string, files: Files, choices: DataChoices = { subset:
 function checkSums(name: string, loaded: LoadedBenchmark, answers: readonly string[]): void {
   const benchmark = findBenchmark(name) as (typeof BENCHMARKS)[number];
   const scored = loaded.score(loaded.items, answers, benchmark.readers[0]);
-  const samples = scored.items.map((item, i) => ({ ...(loaded.items[i] as EvalItem), ...item }));
+  const samples = scored.items.map((item, i) => ({ ...loaded.items[i]!, ...item }));
   const sums = new Map<string, number[]>();
   for (const { group, samples: unit } of unitsOf(samples)) {
     sums.set(group, addSums([sums.get(group) ?? [], benchmark.sums(unit)]));
   }
   for (const [figure, value] of Object.entries(benchmark.figures(sums))) {
-    assert.ok(Math.abs(value - (scored.figures[figure] as number)) < 0.005, `${name} ${figure}: ${value}`);
+    assert.ok(Math.abs(value - scored.figures[figure]!) < 0.005, `${name} ${figure}: ${value}`);
   }
 }
 
@@ -261,13 +262,13 @@ for (const { name, prompt } of BENCHMARKS) {
     );
     const shikra = PROMPT_SETS.get('shikra')?.prompts[prompt];
     assert.ok(shikra);
-    assert.equal(fillPrompt(shikra, loaded.items[0] as EvalItem), asks);
+    assert.equal(fillPrompt(shikra, loaded.items[0]!), asks);
     const reader = new PictureReader(folder.root);
     for (const { picture } of loaded.items) {
       if (picture !== null) assert.deepEqual(Buffer.from(await reader.read(picture)), PIXEL);
     }
     const { figures, items } = loaded.score(loaded.items, right, benchmark.readers[0]);
-    assert.ok(Math.abs((figures[main[0]] as number) - main[1]) < 1e-5, JSON.stringify(figures));
+    assert.ok(Math.abs(figures[main[0]]! - main[1]) < 1e-5, JSON.stringify(figures));
     assert.ok(items.every(({ correct }) => correct !== false));
     checkSums(name, loaded, right);
     checkSums(name, loaded, ['', ...right.slice(0, -1)]);

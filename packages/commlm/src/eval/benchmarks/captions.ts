@@ -1,19 +1,16 @@
 /** Captions of whole pictures: COCO and Flickr30k, from Karpathy's splits or a COCO captions file. */
 import { type CaptionReferences, readCaptionReferences } from '../formats/captions.js';
 import { asObject, type Id, idField, listField, Place, readJson, stringField } from '../formats/files.js';
+import { loadMeteor } from '../formats/meteor-data.js';
+import { readPredictionList } from '../formats/predictions.js';
 import { bleuOf } from '../metrics/bleu.js';
-import { scoreCaptions } from '../metrics/captions.js';
-import {
-  addSums,
-  type Benchmark,
-  type EvalItem,
-  type GroupSums,
-  type ItemScore,
-  type LoadedBenchmark,
-  type Scored,
-  share,
-} from './benchmark.js';
+import { scoreCaptions, scoreTokenizedCaptions, tokenizeCaptions } from '../metrics/captions.js';
+import { MeteorScorer } from '../metrics/meteor.js';
+import { scoreSpice } from '../metrics/spice.js';
+import { addSums, type Benchmark, type GroupSums, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
+import { answeredEntries, type FileRequest, type FileScores, matchIds } from './score-file.js';
 
 const KARPATHY_SPLIT = 'test';
 /** Pictures in Karpathy's test splits. */
@@ -26,16 +23,16 @@ export function scoreCaptionItems(
   answers: readonly string[],
   references: ReadonlyMap<Id, readonly string[]>,
 ): Scored {
-  const wanted = new Map(items.map(({ id }) => [id, references.get(id) as readonly string[]]));
+  const wanted = new Map(items.map(({ id }) => [id, references.get(id)!]));
   const { perItem, bleuCounts, ...figures } = scoreCaptions(
     wanted,
-    new Map(items.map(({ id }, i) => [id, answers[i] as string])),
+    new Map(items.map(({ id }, i) => [id, answers[i]!])),
   );
   const scores = perItem.map((item, i): ItemScore => {
-    const counts = bleuCounts[i] as (typeof bleuCounts)[number];
+    const counts = bleuCounts[i]!;
     return {
-      parsed: answers[i] as string,
-      target: wanted.get(item.id) as readonly string[],
+      parsed: answers[i]!,
+      target: wanted.get(item.id)!,
       correct: null,
       score: item.CIDEr,
       figures: {
@@ -116,15 +113,79 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const { references, names } = await readCaptionFile(path, folder);
   folder.checkCount(path, references.size, 'pictures', folder.choices.splits === undefined ? SIZES : {});
   const ids = [...references.keys()];
-  const keys = folder.findPictures(ids.map((id) => ({ id, names: names.get(id) as readonly string[] })));
-  const items = ids.map((id, i): EvalItem => ({ id, unit: id, picture: keys[i] as string, words: {} }));
+  const keys = folder.findPictures(ids.map((id) => ({ id, names: names.get(id)! })));
+  const items = ids.map((id, i): EvalItem => ({ id, unit: id, picture: keys[i]!, words: {} }));
   return { items, score: (some, answers) => scoreCaptionItems(some, answers, references) };
+}
+
+async function openMeteor(request: FileRequest): Promise<MeteorScorer | undefined> {
+  if (request.meteorData !== undefined) return loadMeteor(request.meteorData, request.notify);
+  return request.meteor ? new MeteorScorer() : undefined;
+}
+
+/** Scores captions of pictures or regions in files, with METEOR and SPICE where they were asked for. */
+export async function scoreCaptionSet(
+  references: ReadonlyMap<Id, readonly string[]>,
+  predictions: ReadonlyMap<Id, string>,
+  idName: 'image_id' | 'ref_id',
+  request: FileRequest,
+): Promise<FileScores> {
+  const { entries, answers, texts, given, facts } = answeredEntries(
+    [...references],
+    ([id]) => id,
+    predictions,
+    request,
+  );
+  const tokenized = tokenizeCaptions(new Map(entries), answers);
+  const meteor = await openMeteor(request);
+  const { perItem, bleuCounts: _counts, ...metrics } = scoreTokenizedCaptions(tokenized, meteor);
+  const spice =
+    request.spiceCommand === undefined
+      ? undefined
+      : await scoreSpice(request.spiceCommand, tokenized.references, tokenized.candidates);
+  return {
+    count: perItem.length,
+    metrics: {
+      ...(metrics as Readonly<Record<string, number>>),
+      ...(spice === undefined ? {} : { SPICE: spice.corpus }),
+    },
+    perItem: perItem.map(({ id, ...figures }, i) => ({
+      [idName]: id,
+      ...figures,
+      ...(spice === undefined ? {} : { SPICE: spice.perCaption[i] }),
+    })),
+    ...facts,
+    notes: [
+      ...facts.notes,
+      ...(meteor === undefined ? [] : [`METEOR modules: ${meteor.modules.join(', ')}.`]),
+      ...(spice === undefined ? [] : [`SPICE by: ${request.spiceCommand}`]),
+    ],
+    samples: async () => {
+      const items = entries.map(([id]): EvalItem => ({ id, unit: id, picture: String(id), words: {} }));
+      return { items, answers: given, scored: scoreCaptionItems(items, texts, references) };
+    },
+  };
+}
+
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const predictions = await readPredictionList(request.predictions, 'image_id', 'caption', 'image');
+  const all = await readCaptionReferences(request.annotations, {
+    split: request.split,
+    fileNameIds: [...predictions.values.keys()].every((id) => typeof id === 'string'),
+  });
+  const references = request.subset ? new Map([...all].filter(([id]) => predictions.values.has(id))) : all;
+  matchIds(references.keys(), predictions, 'image', request);
+  const scored = await scoreCaptionSet(references, predictions.values, 'image_id', request);
+  if (references.size === all.size) return scored;
+  const part = `Scored ${references.size} of ${all.size} images; not comparable with the full set.`;
+  return { ...scored, notes: [part, ...scored.notes] };
 }
 
 const SHARED = {
   prompt: 'caption',
   readers: ['official'],
   load,
+  scoreFile,
   sums: captionSums,
   figures: (sums: GroupSums) => captionFigures(addSums(sums.values())),
 } as const;

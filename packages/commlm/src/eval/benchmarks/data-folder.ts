@@ -6,16 +6,28 @@ import { pipeline } from 'node:stream/promises';
 import { CommError } from '../../config/errors.js';
 import { openRegularFile } from '../../files/read.js';
 import type { DataFileFacts } from '../results.js';
-import type { Benchmark, DataRole } from './benchmark.js';
+
+/** A file or folder that a benchmark looks for; the published names come first. */
+export interface DataRole {
+  readonly role: string;
+  /** Paths from the data folder. */
+  readonly names: readonly string[];
+}
+
+/** Whose files are looked for. */
+export interface DataNeeds {
+  readonly name: string;
+  readonly roles: readonly DataRole[];
+}
 
 /** What the user said about the data of one benchmark. */
 export interface DataChoices {
   /** Files named by role, in place of those looked for. */
-  readonly files?: ReadonlyMap<string, string>;
+  readonly files?: ReadonlyMap<string, string> | undefined;
   /** Splits to evaluate; by default all that the benchmark is reported on. */
-  readonly splits?: readonly string[];
+  readonly splits?: readonly string[] | undefined;
   /** Accept published files that hold fewer entries than they were published with; the run is partial then. */
-  readonly subset?: boolean;
+  readonly subset?: boolean | undefined;
 }
 
 /** Entries of files by their names; a list for one that was published in several sizes. */
@@ -40,7 +52,7 @@ export async function hashFile(path: string): Promise<string> {
 /** The data folder as one benchmark sees it. */
 export class DataFolder {
   readonly root: string;
-  readonly benchmark: Pick<Benchmark, 'name' | 'roles'>;
+  readonly benchmark: DataNeeds;
   readonly choices: DataChoices;
   /** Whether all files read so far are the published ones at their published size. */
   published = true;
@@ -50,7 +62,7 @@ export class DataFolder {
   readonly #listings = new Map<string, ReadonlySet<string>>();
 
   /** @throws CommError for a folder that is not there and for names of files that the benchmark does not know */
-  constructor(root: string, benchmark: Pick<Benchmark, 'name' | 'roles'>, choices: DataChoices = {}) {
+  constructor(root: string, benchmark: DataNeeds, choices: DataChoices = {}) {
     this.root = resolve(root);
     this.benchmark = benchmark;
     this.choices = choices;

@@ -1,13 +1,24 @@
 /** GQA: questions with one answer each, balanced test-dev. */
-import { asObject, Place, readJson, stringField } from '../formats/files.js';
-import { readGqaQuestions } from '../formats/gqa.js';
+import { asObject, type JsonObject, Place, readJson, stringField } from '../formats/files.js';
+import { readGqaPredictions, readGqaQuestions } from '../formats/gqa.js';
 import { type GqaQuestion, type GqaReader, scoreGqa } from '../metrics/gqa.js';
-import { addSums, type Benchmark, type EvalItem, type LoadedBenchmark, type Scored, share } from './benchmark.js';
+import { addSums, type Benchmark, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, LoadedBenchmark, Scored } from './item.js';
+import { answeredEntries, type FileRequest, type FileScores } from './score-file.js';
 
 const SIZES = { 'testdev_balanced_questions.json': 12_578, 'val_balanced_questions.json': 132_062 };
 
 type GqaItem = EvalItem & { readonly target: GqaQuestion };
+
+const itemOf = (target: GqaQuestion, question: string, picture: string | null): GqaItem => ({
+  id: target.id,
+  unit: target.id,
+  picture,
+  words: { question },
+  kind: target.isOpen ? 'open' : 'binary',
+  target,
+});
 
 async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   folder.refuseSplits();
@@ -24,32 +35,53 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const keys = folder.findPictures(
     asked.map(({ target, imageId }) => ({ id: target.id, names: [`${imageId}.jpg`, `${imageId}.png`, imageId] })),
   );
-  const items = asked.map(
-    ({ target, question }, i): GqaItem => ({
-      id: target.id,
-      unit: target.id,
-      picture: keys[i] as string,
-      words: { question },
-      kind: target.isOpen ? 'open' : 'binary',
-      target,
-    }),
-  );
+  const items = asked.map(({ target, question }, i) => itemOf(target, question, keys[i]!));
   return { items, score: (some, answers, reader) => score(some as GqaItem[], answers, reader as GqaReader) };
 }
 
 function score(items: readonly GqaItem[], answers: readonly string[], reader: GqaReader): Scored {
   const { perItem, accuracy, binary, open } = scoreGqa(
     items.map(({ target }) => target),
-    new Map(items.map(({ target }, i) => [target.id, answers[i] as string])),
+    new Map(items.map(({ target }, i) => [target.id, answers[i]!])),
     { reader },
   );
   return {
     figures: { accuracy, ...(binary === null ? {} : { binary }), ...(open === null ? {} : { open }) },
     items: perItem.map(({ parsed, hit }, i) => {
-      const { answer, isOpen } = (items[i] as GqaItem).target;
+      const { answer, isOpen } = items[i]!.target;
       const figures = { hit: hit ? 1 : 0, open: isOpen ? 1 : 0 };
       return { parsed, target: answer, correct: hit, score: hit ? 1 : 0, figures };
     }),
+  };
+}
+
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const file = await readGqaQuestions(request.annotations);
+  const predictions = await readGqaPredictions(request.predictions, file, request.annotations);
+  const { entries, answers, texts, given, facts } = answeredEntries(
+    file.questions,
+    ({ id }) => id,
+    predictions,
+    request,
+  );
+  const reader = request.reader as GqaReader;
+  const { perItem, ...metrics } = scoreGqa(entries, answers, { reader });
+  return {
+    count: perItem.length,
+    metrics,
+    perItem: perItem.map(({ id, ...rest }) => ({ questionId: id, ...rest })),
+    ...facts,
+    samples: async () => {
+      const root = asObject(await readJson(request.annotations), new Place(request.annotations));
+      const text = (id: string, name: string): string | undefined => {
+        const value = (root[id] as JsonObject)[name];
+        return typeof value === 'string' ? value : undefined;
+      };
+      const items = entries.map((target) =>
+        itemOf(target, text(target.id, 'question') ?? '', text(target.id, 'imageId') ?? null),
+      );
+      return { items, answers: given, scored: score(items, texts, reader) };
+    },
   };
 }
 
@@ -70,6 +102,7 @@ export const GQA: Benchmark = {
     { role: 'images', names: ['images', 'gqa/images'] },
   ],
   load,
+  scoreFile,
   // Questions, right, open questions, open and right.
   sums: (unit) =>
     addSums(

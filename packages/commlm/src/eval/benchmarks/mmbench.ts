@@ -2,20 +2,14 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { readTable } from '../formats/files.js';
-import { readMmbenchRows } from '../formats/mmbench.js';
+import { readMmbenchPredictions, readMmbenchRows } from '../formats/mmbench.js';
 import { type MmbenchReader, type MmbenchRow, ROTATION_STEP, scoreMmbench } from '../metrics/mmbench.js';
-import {
-  addSums,
-  type Benchmark,
-  type EvalItem,
-  type ItemScore,
-  type LoadedBenchmark,
-  type Scored,
-  share,
-} from './benchmark.js';
+import { addSums, type Benchmark, share } from './benchmark.js';
 import { optionLines } from './choices.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { readTablePictures, tablePicture } from './pictures.js';
+import { answeredEntries, type FileRequest, type FileScores, matchIds } from './score-file.js';
 
 type MmbenchItem = EvalItem & { readonly row: MmbenchRow };
 
@@ -26,7 +20,7 @@ function score(items: readonly MmbenchItem[], answers: readonly string[], reader
   const rows = items.map(({ row }) => row);
   const { perItem, circular, vanilla, circularByL2Category } = scoreMmbench(
     rows,
-    new Map(rows.map(({ index }, i) => [index, answers[i] as string])),
+    new Map(rows.map(({ index }, i) => [index, answers[i]!])),
     { reader },
   );
   const byCategory = Object.entries(circularByL2Category).map(([name, figure]) => [`${name}.circular`, figure]);
@@ -35,7 +29,7 @@ function score(items: readonly MmbenchItem[], answers: readonly string[], reader
     items: perItem.map(
       ({ index, parsed, hit }, i): ItemScore => ({
         parsed,
-        target: (rows[i] as MmbenchRow).answer,
+        target: rows[i]!.answer,
         correct: hit,
         score: hit ? 1 : 0,
         figures: { hit: hit ? 1 : 0, first: index < ROTATION_STEP ? 1 : 0 },
@@ -67,19 +61,19 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const firstRows = firstRowsOf(await readTablePictures(path)); // throws for a row without a picture in base64
   const key = folder.keyOf(path);
   const items = rows.map((row, i): MmbenchItem => {
-    const cells = (table[i] as (typeof table)[number]).cells;
+    const cells = table[i]!.cells;
     const hint = cells.get('hint') ?? '';
     return {
       id: row.index,
       unit: row.index % ROTATION_STEP,
-      picture: tablePicture(key, firstRows.get(row.index) as number),
+      picture: tablePicture(key, firstRows.get(row.index)!),
       words: {
-        question: cells.get('question') as string,
+        question: cells.get('question')!,
         hint: NO_HINT.has(hint) ? '' : hint,
         options: optionLines(Object.entries(row.options)),
       },
       row,
-      ...(row.l2Category === undefined ? {} : { kind: row.l2Category }),
+      kind: row.l2Category,
     };
   });
   // Rotations of one question follow each other, so that a part of the table is a part of the questions.
@@ -89,6 +83,59 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     items: [...order.values()].flat(),
     score: (some, answers, reader) => score(some as MmbenchItem[], answers, reader as MmbenchReader),
   };
+}
+
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const rows = await readMmbenchRows(request.annotations);
+  const predictions = await readMmbenchPredictions(request.predictions);
+  matchIds(
+    rows.map(({ index }) => index),
+    predictions,
+    'row',
+    request,
+  );
+  const questionOf = ({ index }: MmbenchRow): number => index % ROTATION_STEP;
+  const { entries, answers, texts, given, facts } = answeredEntries(
+    rows,
+    ({ index }) => index,
+    predictions.values,
+    request,
+    (place) => questionOf(rows[place]!),
+  );
+  const reader = request.reader as MmbenchReader;
+  const { circular, vanilla, circularByCategory, circularByL2Category, numQuestions, perItem } = scoreMmbench(
+    entries,
+    answers,
+    { reader },
+  );
+  return {
+    ...facts,
+    count: entries.length,
+    metrics: { circular, vanilla, circularByL2Category, circularByCategory },
+    perItem,
+    notes: [...facts.notes, `${numQuestions} questions in ${entries.length} rows.`, ...lackingRotations(entries)],
+    samples: async () => {
+      const table = await readTable(request.annotations, '\t', ['index', 'question']);
+      const questions = new Map(table.map(({ cells }) => [Number(cells.get('index')), cells.get('question')!]));
+      const items = entries.map((row): MmbenchItem => {
+        const words = { question: questions.get(row.index)!, options: optionLines(Object.entries(row.options)) };
+        return { id: row.index, unit: questionOf(row), picture: null, words, row, kind: row.l2Category };
+      });
+      return { items, answers: given, scored: score(items, texts, reader) };
+    },
+  };
+}
+
+/** A table without all rotations gives a `circular` that is too high; it says so. */
+function lackingRotations(rows: readonly MmbenchRow[]): readonly string[] {
+  const numRows = new Map<number, number>();
+  for (const { index } of rows) numRows.set(index % ROTATION_STEP, (numRows.get(index % ROTATION_STEP) ?? 0) + 1);
+  const lacking = rows.filter(
+    ({ index, options }) => index < ROTATION_STEP && numRows.get(index)! < Object.keys(options).length,
+  );
+  return lacking.length === 0
+    ? []
+    : [`${lacking.length} questions have fewer rows than options, so circular is no full CircularEval for them.`];
 }
 
 /** Questions of the English development tables, which have their answers; rotations are not counted. */
@@ -108,6 +155,7 @@ export const MMBENCH: Benchmark = {
     },
   ],
   load,
+  scoreFile,
   // Questions, right in all rotations, right in the first one.
   sums: (unit) => [
     1,

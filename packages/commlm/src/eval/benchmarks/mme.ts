@@ -3,16 +3,19 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../../config/errors.js';
 import { Place, readText } from '../formats/files.js';
-import { COGNITION, type MmeReader, type MmeSubtask, PERCEPTION, scoreMmeSubtask } from '../metrics/mme.js';
+import { readMmeFolder } from '../formats/mme.js';
 import {
-  type Benchmark,
-  type EvalItem,
-  type ItemScore,
-  type LoadedBenchmark,
-  type Scored,
-  share,
-} from './benchmark.js';
+  COGNITION,
+  type MmeFigures,
+  type MmeReader,
+  type MmeSubtask,
+  PERCEPTION,
+  scoreMmeSubtask,
+} from '../metrics/mme.js';
+import { type Benchmark, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
+import { type FileRequest, type FileScores, factsOf, readFileAnswers } from './score-file.js';
 
 const SUBTASKS: readonly MmeSubtask[] = [...PERCEPTION, ...COGNITION];
 const NUM_QUESTIONS = 2374;
@@ -40,7 +43,7 @@ async function readSubtaskTable(path: string): Promise<MmeLine[]> {
     const place = new Place(path, `line ${i + 1}`);
     const fields = line.split('\t');
     if (fields.length !== 3) throw place.error(`${fields.length} fields, but three separated by tabs are needed.`);
-    return { picture: fields[0] as string, question: fields[1] as string, label: labelOf(fields[2] as string, place) };
+    return { picture: fields[0]!, question: fields[1]!, label: labelOf(fields[2]!, place) };
   });
   requirePairs(lines, path);
   return lines;
@@ -83,8 +86,8 @@ async function readSubtaskFolder(path: string, folder: DataFolder): Promise<MmeL
       if (fields.length !== 2) throw place.error(`${fields.length} fields, but two separated by a tab are needed.`);
       return {
         picture: join(images, picture),
-        question: fields[0] as string,
-        label: labelOf(fields[1] as string, place),
+        question: fields[0]!,
+        label: labelOf(fields[1]!, place),
       };
     });
     if (questions.length !== 2) {
@@ -125,6 +128,17 @@ async function readSubtasks(root: string, folder: DataFolder): Promise<Map<MmeSu
   return tasks;
 }
 
+/** Question `i` of a subtask; two in a row are about one picture. */
+function itemOf(
+  subtask: MmeSubtask,
+  i: number,
+  { question, label }: Pick<MmeLine, 'question' | 'label'>,
+  picture: string,
+): MmeItem {
+  const unit = `${subtask}/${Math.floor(i / 2) + 1}`;
+  return { id: `${subtask}/${i + 1}`, unit, group: subtask, picture, words: { question }, label };
+}
+
 async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const { role, path } = folder.needOneOf(['release-folder', 'tables-folder']);
   const tasks = await readSubtasks(path, folder);
@@ -144,16 +158,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     }));
     const keys =
       role === 'tables-folder' ? folder.findPictures(wanted) : lines.map(({ picture }) => folder.keyOf(picture));
-    lines.forEach(({ question, label }, i) => {
-      items.push({
-        id: `${subtask}/${i + 1}`,
-        unit: `${subtask}/${Math.floor(i / 2) + 1}`,
-        group: subtask,
-        picture: keys[i] as string,
-        words: { question },
-        label,
-      });
-    });
+    items.push(...lines.map((line, i) => itemOf(subtask, i, line, keys[i]!)));
   }
   return { items, score: (some, answers, reader) => score(some as MmeItem[], answers, reader as MmeReader) };
 }
@@ -180,15 +185,15 @@ function score(items: readonly MmeItem[], answers: readonly string[], reader: Mm
   for (const subtask of new Set(items.map(({ group }) => group as string))) {
     const places = items.flatMap(({ group }, i) => (group === subtask ? [i] : []));
     const { perItem, ...subtaskFigures } = scoreMmeSubtask(
-      places.map((i) => ({ label: (items[i] as MmeItem).label, answer: answers[i] as string })),
+      places.map((i) => ({ label: items[i]!.label, answer: answers[i]! })),
       { reader },
     );
     figures.set(subtask, subtaskFigures);
     places.forEach((i, k) => {
-      const { parsed, hit } = perItem[k] as (typeof perItem)[number];
+      const { parsed, hit } = perItem[k]!;
       scores[i] = {
         parsed: parsed === 'other' ? null : parsed,
-        target: (items[i] as MmeItem).label,
+        target: items[i]!.label,
         correct: hit,
         score: hit ? 1 : 0,
         figures: { hit: hit ? 1 : 0 },
@@ -200,6 +205,56 @@ function score(items: readonly MmeItem[], answers: readonly string[], reader: Mm
     .filter((part) => !(part in joined))
     .map((part) => `No figure for ${part}: not all of its subtasks are there.`);
   return { figures: joined, items: scores, notes };
+}
+
+/** Every subtask is scored on its own; a part has a sum when all of its subtasks are there. */
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const tasks = await readMmeFolder(request.predictions, request.subtasks);
+  const reader = request.reader as MmeReader;
+  const all = [...tasks].flatMap(([subtask, questions]) =>
+    questions.map((question, i) => ({ subtask, line: i + 1, ...question })),
+  );
+  // Every subtask has two lines a picture, so that all lines in a row are pairs too.
+  const read = readFileAnswers(
+    all.map(({ answer }) => answer),
+    request,
+    (place) => Math.floor(place / 2),
+  );
+  const answered = read.places.map((i, k) => ({ ...all[i]!, answer: read.texts[k]! }));
+  const figures = new Map<MmeSubtask, MmeFigures>();
+  const perItem: Array<Readonly<Record<string, unknown>>> = [];
+  for (const subtask of tasks.keys()) {
+    const questions = answered.filter((question) => question.subtask === subtask);
+    if (questions.length === 0) continue;
+    const { perItem: items, ...scores } = scoreMmeSubtask(questions, { reader });
+    figures.set(subtask, scores);
+    perItem.push(...items.map((item, i) => ({ subtask, line: questions[i]!.line, ...item })));
+  }
+  const facts = factsOf(read, request);
+  const total = (subtasks: readonly MmeSubtask[]): number | null =>
+    subtasks.every((name) => figures.has(name))
+      ? subtasks.reduce((sum, name) => sum + figures.get(name)!.score, 0)
+      : null;
+  const sums = Object.entries({ perception: total(PERCEPTION), cognition: total(COGNITION) });
+  return {
+    count: perItem.length,
+    metrics: Object.fromEntries([
+      ...sums.filter(([, sum]) => sum !== null),
+      ...[...figures].map(([name, scores]) => [name, { ...scores }] as const),
+    ]),
+    perItem,
+    ...facts,
+    notes: [
+      ...facts.notes,
+      ...sums
+        .filter(([, sum]) => sum === null)
+        .map(([part]) => `No figure for ${part}: not all of its subtasks were scored.`),
+    ],
+    samples: async () => {
+      const items = answered.map((line) => itemOf(line.subtask, line.line - 1, line, `${line.subtask}/${line.image}`));
+      return { items, answers: read.given, scored: score(items, read.texts, reader) };
+    },
+  };
 }
 
 export const MME: Benchmark = {
@@ -216,6 +271,7 @@ export const MME: Benchmark = {
     { role: 'images', names: ['images'] },
   ],
   load,
+  scoreFile,
   // Pictures, questions right, pictures with both right.
   sums: (unit) => {
     const numRight = unit.reduce((sum, { figures }) => sum + (figures['hit'] as number), 0);

@@ -13,11 +13,11 @@ export function tablePicture(tableKey: string, index: number): string {
 /** Bytes of the pictures of a table by index; a cell may name another row in place of its own picture. */
 export async function readTablePictures(path: string): Promise<ReadonlyMap<number, Uint8Array>> {
   const rows = await readTable(path, '\t', ['index', 'image']);
-  const cells = new Map(rows.map(({ cells: row }) => [Number(row.get('index')), row.get('image') as string]));
+  const cells = new Map(rows.map(({ cells: row }) => [Number(row.get('index')), row.get('image')!]));
   const pictures = new Map<number, Uint8Array>();
   for (const { cells: row, place } of rows) {
     const index = Number(row.get('index'));
-    pictures.set(index, decodeBase64(followCell(cells, row.get('image') as string, place), place));
+    pictures.set(index, decodeBase64(followCell(cells, row.get('image')!, place), place));
   }
   return pictures;
 }
@@ -53,7 +53,7 @@ export class PictureReader {
   async read(key: string): Promise<Uint8Array> {
     const inTable = TABLE_KEY.exec(key);
     if (inTable === null) return this.#readFile(key);
-    const path = this.#pathOf(inTable[1] as string);
+    const path = this.#pathOf(inTable[1]!);
     let table = this.#tables.get(path);
     if (table === undefined) {
       table = readTablePictures(path);

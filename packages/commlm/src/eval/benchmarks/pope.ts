@@ -1,17 +1,11 @@
 /** POPE: is the object there? Three splits that choose absent objects in different ways. */
 import { readJsonLines, stringField } from '../formats/files.js';
-import { readPopeQuestions } from '../formats/pope.js';
+import { type PopeQuestion, readPopeAnswers, readPopeQuestions } from '../formats/pope.js';
 import { type PopeFigures, type PopeReader, scorePope } from '../metrics/pope.js';
-import {
-  addSums,
-  type Benchmark,
-  type EvalItem,
-  type ItemScore,
-  type LoadedBenchmark,
-  type Scored,
-  share,
-} from './benchmark.js';
+import { addSums, averageOf, type Benchmark, figuresOfGroups, share } from './benchmark.js';
 import type { DataFolder, PublishedSizes } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
+import { type FileRequest, type FileSamples, type FileScores, factsOf, readFileAnswers } from './score-file.js';
 
 const SPLITS = ['random', 'popular', 'adversarial'] as const;
 const FIGURES = ['accuracy', 'precision', 'recall', 'f1', 'yesRatio'] as const;
@@ -25,29 +19,37 @@ const SIZES: PublishedSizes = {
 
 type PopeItem = EvalItem & { readonly label: 'yes' | 'no' };
 
+/** The plain average of the splits. */
+const averageOfSplits = (splits: readonly PopeFigures[]): PopeFigures => averageOf(FIGURES, splits);
+
 /** Each split's figures, and in front their plain average. */
 function joinSplits(bySplit: ReadonlyArray<readonly [string, PopeFigures]>): Record<string, number> {
-  const average = FIGURES.map((name) => {
-    const sum = bySplit.reduce((total, [, figures]) => total + figures[name], 0);
-    return [name, share(sum, bySplit.length)] as const;
-  });
-  const each = bySplit.flatMap(([split, figures]) => FIGURES.map((name) => [`${split}.${name}`, figures[name]]));
-  return Object.fromEntries([...average, ...each]);
+  const average = averageOfSplits(bySplit.map(([, figures]) => figures));
+  return { ...average, ...figuresOfGroups(FIGURES, bySplit) };
+}
+
+function itemOf({ id, text, label }: PopeQuestion, group: string | undefined, picture: string | null): PopeItem {
+  const name = group === undefined ? id : `${group}/${id}`;
+  return { id: name, unit: name, group, picture, words: { question: text }, label: label === 'no' ? 'no' : 'yes' };
+}
+
+async function readPictureNames(path: string): Promise<readonly string[]> {
+  return (await readJsonLines(path)).map(({ value, place }) => stringField(value, 'image', place));
 }
 
 function score(items: readonly PopeItem[], answers: readonly string[], reader: PopeReader): Scored {
   const scores = new Array<ItemScore>(items.length);
-  const splits = [...new Set(items.map(({ group }) => group as string))];
+  const splits = [...new Set(items.map(({ group }) => group ?? ''))];
   const bySplit = splits.map((split) => {
-    const places = items.flatMap(({ group }, i) => (group === split ? [i] : []));
-    const labels = places.map((i) => (items[i] as PopeItem).label);
+    const places = items.flatMap(({ group }, i) => ((group ?? '') === split ? [i] : []));
+    const labels = places.map((i) => items[i]!.label);
     const { perItem, ...figures } = scorePope(
       labels,
-      places.map((i) => answers[i] as string),
+      places.map((i) => answers[i]!),
       { reader },
     );
     places.forEach((i, k) => {
-      const { parsed, hit } = perItem[k] as (typeof perItem)[number];
+      const { parsed, hit } = perItem[k]!;
       const label = labels[k] as 'yes' | 'no';
       const isYes = reader === 'official' ? parsed === 'yes' : label === 'yes';
       scores[i] = {
@@ -76,23 +78,45 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     const path = folder.need(split);
     const questions = await readPopeQuestions(path);
     folder.checkCount(path, questions.length, 'questions', SIZES);
-    const images = (await readJsonLines(path)).map(({ value, place }) => stringField(value, 'image', place));
-    const keys = folder.findPictures(
-      questions.map(({ id }, i) => ({ id: `${split} ${id}`, names: [images[i] as string] })),
-    );
-    questions.forEach(({ id, text, label }, i) => {
-      const name = `${split}/${id}`;
-      items.push({
-        id: name,
-        unit: name,
-        group: split,
-        picture: keys[i] as string,
-        words: { question: text },
-        label: label === 'no' ? 'no' : 'yes',
-      });
-    });
+    const images = await readPictureNames(path);
+    const keys = folder.findPictures(questions.map(({ id }, i) => ({ id: `${split} ${id}`, names: [images[i]!] })));
+    items.push(...questions.map((question, i) => itemOf(question, split, keys[i]!)));
   }
   return { items, score: (some, answers, reader) => score(some as PopeItem[], answers, reader as PopeReader) };
+}
+
+/** One file gives its figures; a file with categories gives those of each and their plain average. */
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const all = await readPopeQuestions(request.annotations);
+  const read = readFileAnswers(await readPopeAnswers(request.predictions, all, request.annotations), request);
+  const questions = read.places.map((i) => all[i]!);
+  const labels = questions.map(({ label }) => label);
+  const reader = request.reader as PopeReader;
+  const { perItem, ...pooled } = scorePope(labels, read.texts, { reader });
+  const facts = factsOf(read, request);
+  const scoresOf = (metrics: FileScores['metrics']): FileScores => ({
+    count: questions.length,
+    metrics,
+    perItem: perItem.map((item, i) => ({ question_id: questions[i]!.id, ...item })),
+    ...facts,
+    samples: async (): Promise<FileSamples> => {
+      const pictures = await readPictureNames(request.annotations);
+      const items = read.places.map((i) => itemOf(all[i]!, all[i]!.category, pictures[i]!));
+      return { items, answers: read.given, scored: score(items, read.texts, reader) };
+    },
+  });
+  const categories = [...new Set(questions.map(({ category }) => category))];
+  if (categories.length < 2) return scoresOf({ ...pooled });
+  const byCategory = categories.map((category) => {
+    const isIn = (_: unknown, i: number): boolean => questions[i]!.category === category;
+    const { perItem: _items, ...figures } = scorePope(labels.filter(isIn), read.texts.filter(isIn), { reader });
+    return [category ?? 'none', figures] as const;
+  });
+  const average = averageOfSplits(byCategory.map(([, figures]) => figures));
+  return {
+    ...scoresOf({ ...average, ...Object.fromEntries(byCategory) }),
+    notes: [...facts.notes, `The first figures are the plain average over ${categories.length} categories.`],
+  };
 }
 
 export const POPE: Benchmark = {
@@ -108,6 +132,7 @@ export const POPE: Benchmark = {
     { role: 'images', names: ['val2014', 'coco/val2014', 'images'] },
   ],
   load,
+  scoreFile,
   sums: (unit) =>
     addSums(
       unit.map(({ figures }) => [

@@ -1,19 +1,15 @@
 /** REC: a box for each expression, on RefCOCO, RefCOCO+ and RefCOCOg; from Shikra's lines or the files of the refer tool. */
+
 import { normalizedToPixel, paddedFrame } from '../../images/frames.js';
+import { coordinatesOf, frameNotes, rewriteBox } from '../coordinates.js';
 import { readJsonLines, stringField } from '../formats/files.js';
-import { readRecTargets } from '../formats/refcoco.js';
+import { readRecAnswers, readRecTargets } from '../formats/refcoco.js';
 import { type CornerBox, type RecReader, type RecTarget, scoreRec, targetInSquare } from '../metrics/rec.js';
-import {
-  addSums,
-  type Benchmark,
-  type EvalItem,
-  type ItemScore,
-  type LoadedBenchmark,
-  type Scored,
-  share,
-} from './benchmark.js';
+import { addSums, averageOf, type Benchmark, figuresOfGroups, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { loadRegions, REGION_PICTURES, refRoles } from './regions.js';
+import { type FileRequest, type FileScores, factsOf, readFileAnswers } from './score-file.js';
 
 type RecItem = EvalItem & { readonly target: RecTarget };
 
@@ -26,7 +22,7 @@ const SIZES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
 
 /** Lines that Shikra published, one file a split, else the lines of the synthetic world, else the refer tool's files. */
 function load(dataSet: string, by: 'unc' | 'umd'): Benchmark['load'] {
-  const sizes = SIZES[dataSet] as Readonly<Record<string, number>>;
+  const sizes = SIZES[dataSet]!;
   return async (folder): Promise<LoadedBenchmark> => {
     const published = Object.keys(sizes).filter((split) => folder.find(split) !== undefined);
     const items =
@@ -53,7 +49,7 @@ async function loadPublishedLines(
     const path = folder.need(split);
     const lines = await loadLines(path, split, folder);
     folder.checkCount(path, lines.length, 'expressions', {
-      [`REC_${dataSet}_${by}_${split}.jsonl`]: sizes[split] as number,
+      [`REC_${dataSet}_${by}_${split}.jsonl`]: sizes[split]!,
     });
     items.push(...lines);
   }
@@ -76,7 +72,7 @@ async function loadLines(path: string, split: string | undefined, folder: DataFo
   const keys = folder.findPictures(lines.map(({ name }, i) => ({ id: `line ${i + 1}`, names: [name] })));
   return targets.map((target, i) => {
     const id = split === undefined ? i + 1 : `${split}/${i + 1}`;
-    return itemOf(id, split, keys[i] as string, lines[i]?.expression as string, target);
+    return itemOf(id, split, keys[i]!, lines[i]?.expression as string, target);
   });
 }
 
@@ -90,7 +86,7 @@ function itemOf(
   return {
     id,
     unit: id,
-    ...(split === undefined ? {} : { group: split }),
+    group: split,
     picture,
     words: { expr: expression },
     size: { width: target.width, height: target.height },
@@ -126,7 +122,7 @@ function pixelsOfAnswer(box: CornerBox, target: RecTarget, reader: RecReader): C
 function scoreSplit(items: readonly RecItem[], answers: readonly string[], reader: RecReader): ItemScore[] {
   const targets = items.map(({ target }) => target);
   return scoreRec(targets, answers, { reader }).perItem.map(({ box, iou, hit }, i): ItemScore => {
-    const target = targets[i] as RecTarget;
+    const target = targets[i]!;
     return {
       parsed: box,
       target: targetInSquare(target),
@@ -144,14 +140,13 @@ const FIGURES = ['accuracy', 'meanIoU', 'failed'] as const;
 function joinSplits(
   bySplit: ReadonlyArray<readonly [string, Readonly<Record<(typeof FIGURES)[number], number>>]>,
 ): Record<string, number> {
-  const sum = (name: (typeof FIGURES)[number]): number => bySplit.reduce((total, [, each]) => total + each[name], 0);
-  const count = bySplit.length;
-  const named = bySplit.filter(([split]) => split !== '');
   return {
-    accuracy: share(sum('accuracy'), count),
-    meanIoU: share(sum('meanIoU'), count),
-    failed: sum('failed'),
-    ...Object.fromEntries(named.flatMap(([split, each]) => FIGURES.map((name) => [`${split}.${name}`, each[name]]))),
+    ...averageOf(
+      ['accuracy', 'meanIoU'],
+      bySplit.map(([, figures]) => figures),
+    ),
+    failed: bySplit.reduce((total, [, { failed }]) => total + failed, 0),
+    ...figuresOfGroups(FIGURES, bySplit),
   };
 }
 
@@ -160,8 +155,8 @@ function score(items: readonly RecItem[], answers: readonly string[], reader: Re
   const bySplit = [...new Set(items.map(({ group }) => group ?? ''))].map((split) => {
     const places = items.flatMap(({ group }, i) => ((group ?? '') === split ? [i] : []));
     const { accuracy, meanIoU, failed } = scoreRec(
-      places.map((i) => (items[i] as RecItem).target),
-      places.map((i) => answers[i] as string),
+      places.map((i) => items[i]!.target),
+      places.map((i) => answers[i]!),
       { reader },
     );
     return [split, { accuracy, meanIoU, failed }] as const;
@@ -169,8 +164,39 @@ function score(items: readonly RecItem[], answers: readonly string[], reader: Re
   return { figures: joinSplits(bySplit), items: scores };
 }
 
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const all = await readRecTargets(request.annotations);
+  const read = readFileAnswers(await readRecAnswers(request.predictions, all.length, request.annotations), request);
+  const targets = read.places.map((i) => all[i]!);
+  const reader = request.reader as RecReader;
+  const { coordinates: frame = 'unit' } = request;
+  const coordinates = coordinatesOf(frame, reader);
+  const answers =
+    frame === 'unit' ? read.texts : read.texts.map((text, i) => rewriteBox(text, targets[i]!, coordinates, reader));
+  const { perItem, ...metrics } = scoreRec(targets, answers, { reader });
+  const facts = factsOf(read, request);
+  return {
+    count: targets.length,
+    metrics,
+    perItem: perItem.map((item) => ({ ...item })),
+    ...facts,
+    notes: [...facts.notes, ...frameNotes(read.texts, targets, coordinates)],
+    samples: async () => {
+      const lines = await readJsonLines(request.annotations);
+      const text = (i: number, name: string): string => {
+        const value = lines[i]!.value[name];
+        return typeof value === 'string' ? value : '';
+      };
+      const items = read.places.map((i) =>
+        itemOf(i + 1, undefined, text(i, 'img_path'), text(i, 'expression'), all[i]!),
+      );
+      return { items, answers: read.given, scored: score(items, answers, reader) };
+    },
+  };
+}
+
 function recBenchmark(dataSet: string, by: 'unc' | 'umd', ownLines: readonly string[]): Benchmark {
-  const splits = Object.keys(SIZES[dataSet] as object);
+  const splits = Object.keys(SIZES[dataSet]!);
   return {
     name: dataSet,
     summary: `a box for each expression, ${splits.join(', ')}`,
@@ -183,6 +209,7 @@ function recBenchmark(dataSet: string, by: 'unc' | 'umd', ownLines: readonly str
       REGION_PICTURES,
     ],
     load: load(dataSet, by),
+    scoreFile,
     sums: (unit) =>
       addSums(unit.map(({ figures }) => [1, ...['hit', 'iou', 'failed'].map((name) => figures[name] as number)])),
     figures: (sums) =>

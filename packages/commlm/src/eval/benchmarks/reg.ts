@@ -1,10 +1,14 @@
 /** REG: a phrase for each region, scored as captions, on the refs of the RefCOCO family. */
 import { basename, dirname } from 'node:path';
 import type { Id } from '../formats/files.js';
-import type { Benchmark, EvalItem, ItemScore, LoadedBenchmark, Scored } from './benchmark.js';
-import { captionFigures, captionSums, scoreCaptionItems } from './captions.js';
+import { readPredictionList } from '../formats/predictions.js';
+import { readRefs } from '../formats/refs.js';
+import { averageOf, type Benchmark, figuresOfGroups } from './benchmark.js';
+import { captionFigures, captionSums, scoreCaptionItems, scoreCaptionSet } from './captions.js';
 import type { DataFolder } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { loadRegions, REGION_PICTURES } from './regions.js';
+import { type FileRequest, type FileScores, matchIds } from './score-file.js';
 
 /** Regions in each split. */
 const SIZES = {
@@ -24,7 +28,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
   const items = regions.map(({ ref, box, size, picture }): EvalItem => {
     const id = `${ref.split}/${ref.id}`;
     references.set(id, ref.sentences);
-    return { id, unit: id, ...(ref.split === '' ? {} : { group: ref.split }), picture, words: {}, box, size };
+    return { id, unit: id, group: ref.split === '' ? undefined : ref.split, picture, words: {}, box, size };
   });
   return { items, score: (some, answers) => score(some, answers, references) };
 }
@@ -34,15 +38,11 @@ function joinSplits(
   bySplit: ReadonlyArray<readonly [string, Readonly<Record<string, number>>]>,
 ): Record<string, number> {
   const names = Object.keys(bySplit[0]?.[1] ?? {});
-  const average = names.map((name) => {
-    const sum = bySplit.reduce((total, [, figures]) => total + (figures[name] as number), 0);
-    return [name, sum / bySplit.length] as const;
-  });
-  if (bySplit.length === 1) return Object.fromEntries(average);
-  const each = bySplit.flatMap(([split, figures]) =>
-    names.map((name) => [`${split}.${name}`, figures[name] as number]),
+  const average = averageOf(
+    names,
+    bySplit.map(([, figures]) => figures),
   );
-  return Object.fromEntries([...average, ...each]);
+  return bySplit.length === 1 ? average : { ...average, ...figuresOfGroups(names, bySplit) };
 }
 
 function score(
@@ -54,17 +54,25 @@ function score(
   const bySplit = [...new Set(items.map(({ group }) => group ?? ''))].map((split) => {
     const places = items.flatMap(({ group }, i) => ((group ?? '') === split ? [i] : []));
     const { figures, items: own } = scoreCaptionItems(
-      places.map((i) => items[i] as EvalItem),
-      places.map((i) => answers[i] as string),
+      places.map((i) => items[i]!),
+      places.map((i) => answers[i]!),
       references,
     );
     places.forEach((i, k) => {
-      const { box } = items[i] as EvalItem;
-      scores[i] = { ...(own[k] as ItemScore), ...(box === undefined ? {} : { boxes: { target: box } }) };
+      const { box } = items[i]!;
+      scores[i] = { ...own[k]!, boxes: box === undefined ? undefined : { target: box } };
     });
     return [split, figures] as const;
   });
   return { figures: joinSplits(bySplit), items: scores };
+}
+
+async function scoreFile(request: FileRequest): Promise<FileScores> {
+  const regions = await readRefs(request.annotations, { split: request.split });
+  const references = new Map(regions.map(({ id, sentences }) => [id, sentences]));
+  const predictions = await readPredictionList(request.predictions, 'ref_id', 'sent', 'region');
+  matchIds(references.keys(), predictions, 'region', request);
+  return scoreCaptionSet(references, predictions.values, 'ref_id', request);
 }
 
 export const REG: Benchmark = {
@@ -91,6 +99,7 @@ export const REG: Benchmark = {
     REGION_PICTURES,
   ],
   load,
+  scoreFile,
   sums: captionSums,
   figures: (sums) => joinSplits([...sums].map(([split, each]) => [split, captionFigures(each)])),
 };

@@ -61,7 +61,7 @@ export async function loadRegions(folder: DataFolder): Promise<readonly Region[]
     return { ref, box: annotation.box, picture };
   });
   const keys = folder.findPictures(regions.map(({ ref, picture }) => ({ id: ref.id, names: [picture.fileName] })));
-  return regions.map(({ ref, box, picture }, i) => ({ ref, box, size: sizeOf(picture), picture: keys[i] as string }));
+  return regions.map(({ ref, box, picture }, i) => ({ ref, box, size: sizeOf(picture), picture: keys[i]! }));
 }
 
 const sizeOf = ({ width, height }: InstancePicture): Region['size'] => ({ width, height });

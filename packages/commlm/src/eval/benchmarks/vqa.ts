@@ -1,18 +1,14 @@
 /** Questions with ten human answers: VQAv2, OK-VQA and TextVQA. */
 import { CommError } from '../../config/errors.js';
 import { asObject, ById, type Id, idField, listField, Place, readJson, stringField } from '../formats/files.js';
-import { readTextVqaAnnotations, readVqaAnnotations } from '../formats/vqa.js';
+import { readPredictionList } from '../formats/predictions.js';
+import { readTextVqaAnnotations, readVqaAnnotations, type VqaEntry } from '../formats/vqa.js';
+import { scoreTextVqa } from '../metrics/textvqa.js';
 import { scoreVqa, type VqaAnnotation, type VqaReader } from '../metrics/vqa.js';
-import {
-  addSums,
-  type Benchmark,
-  type EvalItem,
-  type ItemScore,
-  type LoadedBenchmark,
-  type Scored,
-  share,
-} from './benchmark.js';
+import { addSums, type Benchmark, share } from './benchmark.js';
 import { type DataFolder, nameSome } from './data-folder.js';
+import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
+import { answeredEntries, type FileRequest, type FileSamples, type FileScores, matchIds } from './score-file.js';
 
 /** Digits of the picture's id in COCO's file names, and in those of the synthetic world. */
 const COCO_DIGITS = 12;
@@ -65,14 +61,14 @@ function scoreAnswers(
   reader: VqaReader,
 ): Scored {
   const { perItem, accuracy, accuracyByAnswerType } = scoreVqa(
-    items.map(({ id }) => annotations.get(id) as VqaAnnotation<Id>),
-    new Map(items.map(({ id }, i) => [id, answers[i] as string])),
+    items.map(({ id }) => annotations.get(id)!),
+    new Map(items.map(({ id }, i) => [id, answers[i]!])),
     { reader },
   );
   const scores = perItem.map(({ id, accuracy: percent, normalized }): ItemScore => {
     return {
       parsed: normalized,
-      target: (annotations.get(id) as VqaAnnotation<Id>).answers,
+      target: annotations.get(id)!.answers,
       correct: percent === 100 ? true : percent === 0 ? false : null,
       score: percent / 100,
       figures: { accuracy: percent },
@@ -101,9 +97,9 @@ function itemsOf(
     return {
       id,
       unit: id,
-      picture: keys[i] as string,
+      picture: keys[i]!,
       words: { question: text },
-      ...(kind === undefined ? {} : { kind }),
+      kind,
     };
   });
 }
@@ -138,6 +134,63 @@ async function loadTextVqa(folder: DataFolder): Promise<LoadedBenchmark> {
   };
 }
 
+/** An entry of the annotations as `eval` has it; without the file of questions its words are not known. */
+const fileItem = ({ id, imageId, answerType }: VqaEntry): EvalItem => ({
+  id,
+  unit: id,
+  picture: imageId === undefined ? null : String(imageId),
+  words: {},
+  kind: answerType,
+});
+
+async function readAnswered(request: FileRequest, annotations: readonly VqaEntry[]) {
+  const predictions = await readPredictionList(request.predictions, 'question_id', 'answer', 'question');
+  matchIds(
+    annotations.map(({ id }) => id),
+    predictions,
+    'question',
+    request,
+  );
+  const answered = answeredEntries(annotations, ({ id }) => id, predictions.values, request);
+  const { entries, texts, given } = answered;
+  const samples = async (): Promise<FileSamples> => {
+    const items = entries.map(fileItem);
+    const byId = new Map(entries.map((entry) => [entry.id, entry]));
+    return { items, answers: given, scored: scoreAnswers(byId, items, texts, request.reader as VqaReader) };
+  };
+  return { ...answered, samples };
+}
+
+async function scoreVqaFile(request: FileRequest): Promise<FileScores> {
+  const { entries, answers, facts, samples } = await readAnswered(
+    request,
+    await readVqaAnnotations(request.annotations),
+  );
+  const { perItem, ...metrics } = scoreVqa(entries, answers, { reader: request.reader as VqaReader });
+  return {
+    count: perItem.length,
+    metrics,
+    perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })),
+    ...facts,
+    samples,
+  };
+}
+
+async function scoreTextVqaFile(request: FileRequest): Promise<FileScores> {
+  const { entries, answers, facts, samples } = await readAnswered(
+    request,
+    await readTextVqaAnnotations(request.annotations),
+  );
+  const { accuracy, perItem } = scoreTextVqa(entries, answers);
+  return {
+    ...facts,
+    count: perItem.length,
+    metrics: { accuracy },
+    perItem: perItem.map(({ id, ...rest }) => ({ question_id: id, ...rest })),
+    samples,
+  };
+}
+
 /** Count and sum of the accuracies; the answer types are not resampled on their own. */
 const SHARED = {
   sums: ((unit) => addSums(unit.map(({ figures }) => [1, figures['accuracy'] as number]))) satisfies Benchmark['sums'],
@@ -160,6 +213,7 @@ export const VQAV2: Benchmark = {
     { role: 'annotations', names: ['v2_mscoco_val2014_annotations.json', 'vqa_annotations.json'] },
     COCO_PICTURES,
   ],
+  scoreFile: scoreVqaFile,
   load: loadVqa({ 'v2_OpenEnded_mscoco_val2014_questions.json': 214_354 }),
 };
 
@@ -180,6 +234,7 @@ export const OKVQA: Benchmark = {
     },
     COCO_PICTURES,
   ],
+  scoreFile: scoreVqaFile,
   load: loadVqa({ 'OpenEnded_mscoco_val2014_questions.json': 5046 }),
 };
 
@@ -193,5 +248,6 @@ export const TEXTVQA: Benchmark = {
     { role: 'annotations', names: ['TextVQA_0.5.1_val.json', 'textvqa/TextVQA_0.5.1_val.json'] },
     { role: 'images', names: ['train_images', 'textvqa/train_images', 'images'] },
   ],
+  scoreFile: scoreTextVqaFile,
   load: loadTextVqa,
 };

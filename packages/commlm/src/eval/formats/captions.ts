@@ -13,7 +13,7 @@ const KARPATHY_SPLITS = ['train', 'restval', 'val', 'test'];
  */
 export async function readCaptionReferences(
   path: string,
-  options: { readonly split?: string; readonly fileNameIds?: boolean } = {},
+  options: { readonly split?: string | undefined; readonly fileNameIds?: boolean | undefined } = {},
 ): Promise<CaptionReferences> {
   const place = new Place(path);
   const root = asObject(await readJson(path), place);
@@ -49,7 +49,7 @@ function readCoco(root: JsonObject, place: Place): CaptionReferences {
 function readKarpathy(
   root: JsonObject,
   place: Place,
-  options: { readonly split?: string; readonly fileNameIds?: boolean },
+  options: { readonly split?: string | undefined; readonly fileNameIds?: boolean | undefined },
 ): CaptionReferences {
   const { split } = options;
   if (split === undefined) {

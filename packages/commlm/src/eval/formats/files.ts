@@ -112,7 +112,11 @@ export interface TableRow {
   readonly place: Place;
 }
 
-/** A table of delimited text with quoted cells (RFC 4180); `columns` must all be there. */
+/**
+ * A table of delimited text with quoted cells (RFC 4180); `columns` must all be there. A quote inside of a cell that does
+ * not begin with one is text, as data frames read it, and text behind a closing quote is an error: the parsers of the
+ * registry give one or the other, and take many times as long for the pictures in cells of MMBench.
+ */
 export async function readTable(path: string, delimiter: ',' | '\t', columns: readonly string[]): Promise<TableRow[]> {
   const text = await readText(path);
   const records = splitRecords(text, delimiter, path);
@@ -129,7 +133,7 @@ export async function readTable(path: string, delimiter: ',' | '\t', columns: re
   return records.slice(1).map(({ cells, line }) => {
     const place = new Place(path, `line ${line}`);
     if (cells.length !== head.length) throw place.error(`${cells.length} cells, but the head line has ${head.length}.`);
-    return { cells: new Map(head.map((name, i) => [name, cells[i] as string])), place };
+    return { cells: new Map(head.map((name, i) => [name, cells[i]!])), place };
   });
 }
 

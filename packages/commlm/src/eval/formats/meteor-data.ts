@@ -3,10 +3,14 @@ import { createReadStream } from 'node:fs';
 import { mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { createGunzip } from 'node:zlib';
+import yauzl, { type Entry, type ZipFile } from 'yauzl';
 import { CommError } from '../../config/errors.js';
 import { writeAll, writeDurably } from '../../files/durable.js';
-import { checkFile, readBytesAsync, readTextAsync } from '../../files/read.js';
+import { checkFile, readTextAsync } from '../../files/read.js';
 import { MeteorScorer } from '../metrics/meteor.js';
 import {
   deserializeParaphrases,
@@ -16,10 +20,11 @@ import {
   serializeParaphrases,
 } from '../metrics/meteor-paraphrases.js';
 import { WordNetSynonyms } from '../metrics/meteor-synonyms.js';
-import { readZipMember } from './zip.js';
 
 const SYNSETS = 'synonym/english.synsets';
 const EXCEPTIONS = 'synonym/english.exceptions';
+/** Far above the tables of METEOR, and far below what a small archive can claim. */
+const LARGEST_MEMBER = 256 * 2 ** 20;
 const PARAPHRASES = ['data/paraphrase-en.gz', 'paraphrase-en.gz'];
 
 function dataError(folder: string, problem: string, cause?: unknown): CommError {
@@ -64,14 +69,48 @@ async function loadSynonyms(folder: string, names: readonly string[]): Promise<W
   }
   const jar = names.find((name) => /^meteor.*\.jar$/.test(name));
   if (jar === undefined) throw dataError(folder, 'it holds neither meteor-1.5.jar nor synonym/english.synsets.');
-  const archive = await readBytesAsync(join(folder, jar), { what: 'the jar of METEOR' });
+  checkFile(join(folder, jar), 'the jar of METEOR');
   try {
-    const [synsets, exceptions] = [SYNSETS, EXCEPTIONS].map((name) => readZipMember(archive, name)?.toString('utf8'));
+    const members = await readJar(join(folder, jar), [SYNSETS, EXCEPTIONS]);
+    const [synsets, exceptions] = [SYNSETS, EXCEPTIONS].map((name) => members.get(name));
     if (synsets === undefined || exceptions === undefined) throw new RangeError('it has no English synonyms');
     return new WordNetSynonyms(synsets, exceptions);
   } catch (cause) {
     throw dataError(join(folder, jar), `the jar cannot be read: ${(cause as Error).message}.`, cause);
   }
+}
+
+const openZip = promisify<string, yauzl.Options, ZipFile>(yauzl.open);
+
+/** Texts of members of a jar, which is a zip archive, by name. @throws Error for one that is damaged or claims too much */
+async function readJar(path: string, names: readonly string[]): Promise<ReadonlyMap<string, string>> {
+  const zip = await openZip(path, { lazyEntries: true, autoClose: false });
+  const openMember = promisify<Entry, Readable>(zip.openReadStream.bind(zip));
+  try {
+    const texts = new Map<string, string>();
+    for (const entry of await listEntries(zip)) {
+      if (!names.includes(entry.fileName)) continue;
+      if (entry.uncompressedSize > LARGEST_MEMBER) throw new RangeError(`${entry.fileName} is too large`);
+      // More bytes than the list of members says are an error of the stream.
+      texts.set(entry.fileName, await text(await openMember(entry)));
+    }
+    return texts;
+  } finally {
+    zip.close();
+  }
+}
+
+function listEntries(zip: ZipFile): Promise<readonly Entry[]> {
+  const entries: Entry[] = [];
+  return new Promise((resolve, reject) => {
+    zip.on('entry', (entry: Entry) => {
+      entries.push(entry);
+      zip.readEntry();
+    });
+    zip.on('end', () => resolve(entries));
+    zip.on('error', reject);
+    zip.readEntry();
+  });
 }
 
 /** Where the built table is kept; its name holds what tells one source file from another. */

@@ -27,7 +27,7 @@ const MISSING_CELLS: ReadonlySet<string> = new Set(
 );
 
 function readIndex(cells: TableRow['cells'], place: Place): number {
-  const text = cells.get('index') as string;
+  const text = cells.get('index')!;
   if (!/^\d+$/.test(text)) throw place.error(`"index" must be a whole number, but is ${JSON.stringify(text)}.`);
   return Number(text);
 }
@@ -40,7 +40,7 @@ export async function readMmbenchRows(path: string): Promise<readonly MmbenchRow
     const index = readIndex(cells, place);
     const options: Record<string, string> = {};
     for (const [name, cell] of cells) if (/^[A-Z]$/.test(name) && !MISSING_CELLS.has(cell)) options[name] = cell;
-    const answer = cells.get('answer') as string;
+    const answer = cells.get('answer')!;
     if (answer === '') {
       throw place.error(
         'the answer is hidden.',
@@ -57,8 +57,8 @@ export async function readMmbenchRows(path: string): Promise<readonly MmbenchRow
         index,
         options,
         answer,
-        ...(category === undefined ? {} : { category }),
-        ...(l2Category === undefined ? {} : { l2Category }),
+        category,
+        l2Category,
       },
       place,
     );
@@ -80,7 +80,7 @@ export async function readMmbenchPredictions(path: string): Promise<ById<string>
   const isJson = path.endsWith('.json') || (await readText(path)).trimStart().startsWith('[');
   if (!isJson) {
     for (const { cells, place } of await readTable(path, '\t', ['index', 'prediction'])) {
-      const cell = cells.get('prediction') as string;
+      const cell = cells.get('prediction')!;
       predictions.add(readIndex(cells, place), MISSING_CELLS.has(cell) ? 'nan' : cell, place);
     }
     return predictions;

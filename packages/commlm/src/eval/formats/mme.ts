@@ -7,11 +7,17 @@ import { Place, readText } from './files.js';
 
 const SUBTASKS: readonly string[] = [...PERCEPTION, ...COGNITION];
 
+/** A line of a results file. */
+export interface MmeResultLine extends MmeQuestion {
+  readonly image: string;
+  readonly question: string;
+}
+
 /** Reads the subtasks of a folder, or the named ones. Without names a part must be there as a whole or not at all. */
 export async function readMmeFolder(
   path: string,
   subtasks?: readonly string[],
-): Promise<ReadonlyMap<MmeSubtask, readonly MmeQuestion[]>> {
+): Promise<ReadonlyMap<MmeSubtask, readonly MmeResultLine[]>> {
   const wanted = subtasks ?? (await findSubtasks(path));
   const unknown = wanted.find((name) => !SUBTASKS.includes(name));
   if (unknown !== undefined) {
@@ -23,7 +29,7 @@ export async function readMmeFolder(
   }
   const tasks = SUBTASKS.filter((name) => wanted.includes(name)) as MmeSubtask[];
   const read = await Promise.all(tasks.map((name) => readMmeFile(join(path, `${name}.txt`))));
-  return new Map(tasks.map((name, i) => [name, read[i] as readonly MmeQuestion[]]));
+  return new Map(tasks.map((name, i) => [name, read[i]!]));
 }
 
 async function findSubtasks(path: string): Promise<readonly string[]> {
@@ -58,7 +64,7 @@ async function findSubtasks(path: string): Promise<readonly string[]> {
   return found;
 }
 
-async function readMmeFile(path: string): Promise<readonly MmeQuestion[]> {
+async function readMmeFile(path: string): Promise<readonly MmeResultLine[]> {
   const lines = (await readText(path)).split(/\r\n|\r|\n/);
   if (lines.at(-1) === '') lines.pop();
   const images: string[] = [];
@@ -71,7 +77,7 @@ async function readMmeFile(path: string): Promise<readonly MmeQuestion[]> {
         'Remove line feeds and tabs from the answers before writing them.',
       );
     }
-    const [image, , label, answer] = fields as [string, string, string, string];
+    const [image, question, label, answer] = fields as [string, string, string, string];
     const lower = label.toLowerCase();
     if (lower !== 'yes' && lower !== 'no')
       throw place.error(`the label must be Yes or No, but is ${JSON.stringify(label)}.`);
@@ -82,7 +88,7 @@ async function readMmeFile(path: string): Promise<readonly MmeQuestion[]> {
       );
     }
     images.push(image);
-    return { label: lower, answer } as const;
+    return { image, question, label: lower, answer } as const;
   });
   if (questions.length % 2 !== 0) {
     throw new Place(path).error(`${questions.length} lines, but each image needs two.`, undefined, 'score/wrong-count');

@@ -14,7 +14,7 @@ export async function readMmvpQuestions(path: string): Promise<readonly MmvpQues
     const index = Number(cells.get('Index'));
     if (index !== i + 1)
       throw place.error(`"Index" must be ${i + 1} here, but is ${JSON.stringify(cells.get('Index'))}.`);
-    const letter = /^\s*\(([ab])\)\s*$/i.exec(cells.get('Correct Answer') as string)?.[1];
+    const letter = /^\s*\(([ab])\)\s*$/i.exec(cells.get('Correct Answer')!)?.[1];
     if (letter === undefined) {
       throw place.error(`"Correct Answer" must be (a) or (b), but is ${JSON.stringify(cells.get('Correct Answer'))}.`);
     }
@@ -43,5 +43,5 @@ export async function readMmvpAnswers(
     answers.add(index, stringField(value, 'text', place), place);
   }
   requireSameIds(new Set(questions.map(({ index }) => index)), answers, 'question', { annotations, predictions: path });
-  return questions.map(({ index }) => answers.values.get(index) as string);
+  return questions.map(({ index }) => answers.values.get(index)!);
 }

@@ -73,5 +73,5 @@ function answersById(
     answers.add(idField(value, 'question_id', place), stringField(value, field, place), place);
   }
   requireSameIds(new Set(wanted.values.keys()), answers, 'question', files);
-  return questions.map(({ id }) => answers.values.get(id) as string);
+  return questions.map(({ id }) => answers.values.get(id)!);
 }

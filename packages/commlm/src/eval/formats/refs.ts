@@ -36,7 +36,10 @@ export interface Ref {
 }
 
 /** The regions of a file in its order, optionally of one split. */
-export async function readRefs(path: string, options: { readonly split?: string } = {}): Promise<readonly Ref[]> {
+export async function readRefs(
+  path: string,
+  options: { readonly split?: string | undefined } = {},
+): Promise<readonly Ref[]> {
   const place = new Place(path);
   const entries = asList(await readRoot(path), place);
   const regions = new ById<Ref>('region');
@@ -63,12 +66,4 @@ export async function readRefs(path: string, options: { readonly split?: string 
     );
   }
   return [...regions.values.values()];
-}
-
-/** Reads the sentences of every region (`ref_id`), optionally of one split, in the order of the file. */
-export async function readRegionReferences(
-  path: string,
-  options: { readonly split?: string } = {},
-): Promise<ReadonlyMap<Id, readonly string[]>> {
-  return new Map((await readRefs(path, options)).map(({ id, sentences }) => [id, sentences]));
 }

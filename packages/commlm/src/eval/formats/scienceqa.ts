@@ -5,7 +5,7 @@ import { asObject, ById, idField, listField, Place, readJson, readJsonLines, str
 /** Reads the problems of a split; without a split file, those whose own `split` field says so. */
 export async function readScienceQaProblems(
   path: string,
-  options: { readonly split: string; readonly splitFile?: string },
+  options: { readonly split: string; readonly splitFile?: string | undefined },
 ): Promise<readonly ScienceQaProblem[]> {
   const place = new Place(path);
   const root = asObject(await readJson(path), place);

@@ -1,11 +1,19 @@
 /** VQAv2, OK-VQA and TextVQA annotation files. */
 import type { VqaAnnotation } from '../metrics/vqa.js';
-import { asObject, ById, type Id, idField, listField, Place, readJson, stringField } from './files.js';
+import { asObject, ById, type Id, idField, type JsonObject, listField, Place, readJson, stringField } from './files.js';
 
 const NUM_HUMANS = 10;
 
+/** An entry of the annotations; `imageId` where it names a picture. */
+export interface VqaEntry extends VqaAnnotation<Id> {
+  readonly imageId: Id | undefined;
+}
+
+const imageIdOf = (annotation: JsonObject, at: Place): Id | undefined =>
+  'image_id' in annotation ? idField(annotation, 'image_id', at) : undefined;
+
 /** Reads `{annotations: [{question_id, answer_type, question_type, answers: [{answer}] x 10}]}`. */
-export async function readVqaAnnotations(path: string): Promise<ReadonlyArray<VqaAnnotation<Id>>> {
+export async function readVqaAnnotations(path: string): Promise<readonly VqaEntry[]> {
   const place = new Place(path);
   const root = asObject(await readJson(path), place);
   const seen = new ById<true>('question');
@@ -21,6 +29,7 @@ export async function readVqaAnnotations(path: string): Promise<ReadonlyArray<Vq
     requireTen(answers, at);
     return {
       id,
+      imageId: imageIdOf(annotation, at),
       answers,
       answerType: stringField(annotation, 'answer_type', at),
       questionType: stringField(annotation, 'question_type', at),
@@ -31,7 +40,7 @@ export async function readVqaAnnotations(path: string): Promise<ReadonlyArray<Vq
 }
 
 /** Reads TextVQA's `{data: [{question_id, answers: [10 texts]}]}`. */
-export async function readTextVqaAnnotations(path: string): Promise<ReadonlyArray<VqaAnnotation<Id>>> {
+export async function readTextVqaAnnotations(path: string): Promise<readonly VqaEntry[]> {
   const place = new Place(path);
   const root = asObject(await readJson(path), place);
   const seen = new ById<true>('question');
@@ -45,7 +54,7 @@ export async function readTextVqaAnnotations(path: string): Promise<ReadonlyArra
       return answer;
     });
     requireTen(answers, at);
-    return { id, answers };
+    return { id, imageId: imageIdOf(annotation, at), answers };
   });
   if (annotations.length === 0) throw place.error('the file holds no annotations.');
   return annotations;

@@ -44,23 +44,23 @@ function countMatches(
   limits: Int32Array,
 ): BleuCounts {
   for (const { starts } of references) {
-    for (let i = starts[0] as number; i < (starts[MAX_ORDER] as number); i++) {
-      const id = ids[i] as number;
-      if ((counts[i] as number) > (limits[id] as number)) limits[id] = counts[i] as number;
+    for (let i = starts[0]!; i < starts[MAX_ORDER]!; i++) {
+      const id = ids[i]!;
+      if (counts[i]! > limits[id]!) limits[id] = counts[i]!;
     }
   }
   const correct: number[] = [];
   const guessed: number[] = [];
   for (let order = 1; order <= MAX_ORDER; order++) {
     let matches = 0;
-    for (let i = candidate.starts[order - 1] as number; i < (candidate.starts[order] as number); i++) {
-      matches += Math.min(counts[i] as number, limits[ids[i] as number] as number);
+    for (let i = candidate.starts[order - 1]!; i < candidate.starts[order]!; i++) {
+      matches += Math.min(counts[i]!, limits[ids[i]!]!);
     }
     correct.push(matches);
     guessed.push(Math.max(0, candidate.length - order + 1));
   }
   for (const { starts } of references) {
-    for (let i = starts[0] as number; i < (starts[MAX_ORDER] as number); i++) limits[ids[i] as number] = 0;
+    for (let i = starts[0]!; i < starts[MAX_ORDER]!; i++) limits[ids[i]!] = 0;
   }
   return { length: candidate.length, referenceLength: closestLength(references, candidate.length), correct, guessed };
 }
@@ -72,8 +72,7 @@ export function bleuOf(counts: BleuCounts): number[] {
   const scores: number[] = [];
   let product = 1;
   for (let k = 0; k < MAX_ORDER; k++) {
-    product *=
-      ((counts.correct[k] as number) + NUMERATOR_OFFSET) / ((counts.guessed[k] as number) + DENOMINATOR_OFFSET);
+    product *= (counts.correct[k]! + NUMERATOR_OFFSET) / (counts.guessed[k]! + DENOMINATOR_OFFSET);
     scores.push(product ** (1 / (k + 1)) * brevity);
   }
   return scores;
@@ -97,8 +96,8 @@ export function bleu(
     total.length += counts.length;
     total.referenceLength += counts.referenceLength;
     for (let k = 0; k < MAX_ORDER; k++) {
-      total.correct[k] = (total.correct[k] as number) + (counts.correct[k] as number);
-      total.guessed[k] = (total.guessed[k] as number) + (counts.guessed[k] as number);
+      total.correct[k] = total.correct[k]! + counts.correct[k]!;
+      total.guessed[k] = total.guessed[k]! + counts.guessed[k]!;
     }
     return counts;
   });

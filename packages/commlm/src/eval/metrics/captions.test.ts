@@ -73,7 +73,7 @@ const PREDICTIONS = new Map([
 ]);
 
 test('a reference itself scores one, whatever the order of the images', () => {
-  const first = new Map([...REFERENCES].map(([id, captions]) => [id, captions[0] as string]));
+  const first = new Map([...REFERENCES].map(([id, captions]) => [id, captions[0]!]));
   const scores = scoreCaptions(REFERENCES, first);
   for (const name of ['BLEU-1', 'BLEU-4', 'ROUGE-L'] as const) assert.ok(Math.abs(scores[name] - 1) < 1e-8, name);
   const straight = scoreCaptions(REFERENCES, PREDICTIONS);

@@ -1,16 +1,13 @@
 /** All caption metrics over one set of images: tokenised once, scored together. */
 import { type BleuCounts, bleu } from './bleu.js';
 import { cider } from './cider.js';
-import type { MeteorScorer } from './meteor.js';
+import type { MeteorName, MeteorScorer } from './meteor.js';
 import { NgramIndex } from './ngrams.js';
 import { ptbTokenize } from './ptb-tokenizer.js';
 import { rougeL } from './rouge.js';
 
 /** Names of the caption metrics that are always there, in the order of the tables. */
 export type CaptionMetricName = 'CIDEr' | 'BLEU-1' | 'BLEU-2' | 'BLEU-3' | 'BLEU-4' | 'ROUGE-L';
-
-/** `METEOR`, or with fewer modules `METEOR ex+st` and the like, see {@link MeteorScorer}. */
-export type MeteorName = 'METEOR' | `METEOR ${string}`;
 
 /** Scores of a set or of one image; METEOR is there when a scorer for it was given. */
 export type CaptionFigures = Readonly<Record<CaptionMetricName, number>> & { readonly [name in MeteorName]?: number };
@@ -91,10 +88,10 @@ export function scoreTokenizedCaptions<Id>(
     meteorScore: number | undefined,
   ): CaptionFigures => ({
     CIDEr: ciderScore,
-    'BLEU-1': bleus[0] as number,
-    'BLEU-2': bleus[1] as number,
-    'BLEU-3': bleus[2] as number,
-    'BLEU-4': bleus[3] as number,
+    'BLEU-1': bleus[0]!,
+    'BLEU-2': bleus[1]!,
+    'BLEU-3': bleus[2]!,
+    'BLEU-4': bleus[3]!,
     'ROUGE-L': rouge,
     ...(meteor === undefined || meteorScore === undefined ? {} : { [meteor.name]: meteorScore }),
   });
@@ -103,9 +100,9 @@ export function scoreTokenizedCaptions<Id>(
     perItem: ids.map((id, i) => ({
       id,
       ...figures(
-        ciderScores.perCaption[i] as number,
-        bleuScores.perCaption[i] as readonly number[],
-        rougeScores.perCaption[i] as number,
+        ciderScores.perCaption[i]!,
+        bleuScores.perCaption[i]!,
+        rougeScores.perCaption[i]!,
         meteorScores?.perCaption[i],
       ),
     })),

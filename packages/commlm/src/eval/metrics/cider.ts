@@ -22,7 +22,7 @@ function normsOf({ starts }: NgramCounts, weights: Float64Array): number[] {
   const norms: number[] = [];
   for (let n = 0; n < MAX_ORDER; n++) {
     let squares = 0;
-    for (let i = starts[n] as number; i < (starts[n + 1] as number); i++) squares += (weights[i] as number) ** 2;
+    for (let i = starts[n]!; i < starts[n + 1]!; i++) squares += weights[i]! ** 2;
     norms.push(Math.sqrt(squares));
   }
   return norms;
@@ -42,23 +42,23 @@ function addSimilarity(
   const delta = numBigrams(candidate) - numBigrams(reference);
   const penalty = Math.E ** (-(delta ** 2) / (2 * SIGMA ** 2));
   const referenceNorms = normsOf(reference, weights);
-  const first = reference.starts[0] as number;
-  const last = reference.starts[MAX_ORDER] as number;
-  for (let i = first; i < last; i++) place[ids[i] as number] = i + 1;
+  const first = reference.starts[0]!;
+  const last = reference.starts[MAX_ORDER]!;
+  for (let i = first; i < last; i++) place[ids[i]!] = i + 1;
   for (let n = 0; n < MAX_ORDER; n++) {
     let value = 0;
-    for (let i = candidate.starts[n] as number; i < (candidate.starts[n + 1] as number); i++) {
-      const at = (place[ids[i] as number] as number) - 1;
+    for (let i = candidate.starts[n]!; i < candidate.starts[n + 1]!; i++) {
+      const at = place[ids[i]!]! - 1;
       if (at < 0) continue;
-      const weight = weights[at] as number;
-      value += Math.min(weights[i] as number, weight) * weight;
+      const weight = weights[at]!;
+      value += Math.min(weights[i]!, weight) * weight;
     }
-    const candidateNorm = candidateNorms[n] as number;
-    const referenceNorm = referenceNorms[n] as number;
+    const candidateNorm = candidateNorms[n]!;
+    const referenceNorm = referenceNorms[n]!;
     if (candidateNorm !== 0 && referenceNorm !== 0) value /= candidateNorm * referenceNorm;
-    total[n] = (total[n] as number) + value * penalty;
+    total[n] = total[n]! + value * penalty;
   }
-  for (let i = first; i < last; i++) place[ids[i] as number] = 0;
+  for (let i = first; i < last; i++) place[ids[i]!] = 0;
 }
 
 function inverseFrequencies(references: ReadonlyArray<readonly NgramCounts[]>, index: NgramIndex): Float64Array {
@@ -67,11 +67,11 @@ function inverseFrequencies(references: ReadonlyArray<readonly NgramCounts[]>, i
   const lastImage = new Int32Array(numNgrams).fill(-1);
   references.forEach((captions, image) => {
     for (const { starts } of captions) {
-      for (let i = starts[0] as number; i < (starts[MAX_ORDER] as number); i++) {
-        const id = ids[i] as number;
+      for (let i = starts[0]!; i < starts[MAX_ORDER]!; i++) {
+        const id = ids[i]!;
         if (lastImage[id] === image) continue;
         lastImage[id] = image;
-        frequency[id] = (frequency[id] as number) + 1;
+        frequency[id] = frequency[id]! + 1;
       }
     }
   });
@@ -82,8 +82,7 @@ function inverseFrequencies(references: ReadonlyArray<readonly NgramCounts[]>, i
 function weigh(index: NgramIndex, inverseFrequency: Float64Array): Float64Array {
   const { ids, counts } = index;
   const weights = new Float64Array(ids.length);
-  for (let i = 0; i < ids.length; i++)
-    weights[i] = (counts[i] as number) * (inverseFrequency[ids[i] as number] as number);
+  for (let i = 0; i < ids.length; i++) weights[i] = counts[i]! * inverseFrequency[ids[i]!]!;
   return weights;
 }
 

@@ -80,7 +80,7 @@ test('BLEU, ROUGE-L and CIDEr-D equal pycocoevalcap to 1e-9', () => {
   names.forEach((name, k) => {
     if (name === 'METEOR') return; // needs its tables, see meteor.test.ts
     const figure = name as 'CIDEr';
-    assert.ok(Math.abs(scores[figure] - (corpus[k] as number)) < 1e-9, `${name} of the corpus`);
+    assert.ok(Math.abs(scores[figure] - corpus[k]!) < 1e-9, `${name} of the corpus`);
     scores.perItem.forEach((item, i) => {
       assert.ok(Math.abs(item[figure] - (perImage[i]?.[k] as number)) < 1e-9, `${name} of image ${i}`);
     });
@@ -90,7 +90,7 @@ test('BLEU, ROUGE-L and CIDEr-D equal pycocoevalcap to 1e-9', () => {
 for (const reader of ['official', 'always', 'evalai'] as const) {
   test(`VQA accuracy, reader ${reader}`, () => {
     const { annotations, answers: texts, scores } = answers.vqa;
-    const byId = new Map(annotations.map(({ id }, i) => [id, texts[i] as string]));
+    const byId = new Map(annotations.map(({ id }, i) => [id, texts[i]!]));
     const got = scoreVqa(annotations, byId, { reader });
     assert.deepEqual(
       got.perItem.map(({ accuracy, normalized }) => [accuracy, normalized]),
@@ -125,7 +125,7 @@ for (const reader of ['official', 'lmms-eval'] as const) {
 for (const reader of ['exact', '2023'] as const) {
   test(`MMBench, reader ${reader}`, () => {
     const { rows, answers: texts, scores } = answers.mmbench;
-    const byIndex = new Map(rows.map(({ index }, i) => [index, texts[i] as string]));
+    const byIndex = new Map(rows.map(({ index }, i) => [index, texts[i]!]));
     const { perItem, circular, vanilla } = scoreMmbench(rows, byIndex, { reader });
     perItem.forEach(({ parsed }, i) => {
       assert.equal(parsed, scores[reader].parsed[i], JSON.stringify([texts[i], rows[i]?.options]));
@@ -149,7 +149,7 @@ for (const reader of ['shikra', 'lmms-eval'] as const) {
 for (const reader of ['official', 'llava', 'lmms-eval', 'shikra'] as const) {
   test(`GQA, reader ${reader}`, () => {
     const { questions, predictions, scores } = answers.gqa;
-    const byId = new Map(questions.map(({ id }, i) => [id, predictions[i] as string]));
+    const byId = new Map(questions.map(({ id }, i) => [id, predictions[i]!]));
     const { accuracy, perItem } = scoreGqa(questions, byId, { reader });
     assert.deepEqual(
       { accuracy, parsed: perItem.map(({ parsed }) => parsed), hits: perItem.map(({ hit }) => hit) },
@@ -160,7 +160,7 @@ for (const reader of ['official', 'llava', 'lmms-eval', 'shikra'] as const) {
 
 test('ScienceQA', () => {
   const { problems, texts, scores } = answers.scienceqa;
-  const byId = new Map(problems.flatMap(({ id }, i) => (texts[i] === null ? [] : [[id, texts[i] as string] as const])));
+  const byId = new Map(problems.flatMap(({ id }, i) => (texts[i] === null ? [] : [[id, texts[i]!] as const])));
   const { accuracy, perItem, missing } = scoreScienceQa(problems, byId);
   assert.deepEqual(
     { accuracy, parsed: perItem.map(({ parsed }) => parsed), hits: perItem.map(({ hit }) => hit) },

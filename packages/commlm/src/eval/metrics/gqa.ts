@@ -64,7 +64,7 @@ export function scoreGqa(
     return { id, parsed, hit: parsed !== null && parsed === target };
   });
   const hitsWhere = (isWanted: (question: GqaQuestion) => boolean): boolean[] =>
-    perItem.filter((_, i) => isWanted(questions[i] as GqaQuestion)).map(({ hit }) => hit);
+    perItem.filter((_, i) => isWanted(questions[i]!)).map(({ hit }) => hit);
   return {
     accuracy: percentRight(hitsWhere(() => true)) ?? 0,
     binary: percentRight(hitsWhere(({ isOpen }) => !isOpen)),

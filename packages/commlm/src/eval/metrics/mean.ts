@@ -5,18 +5,18 @@ const BLOCK = 128;
 function pairwiseSum(values: ArrayLike<number>, start: number, count: number): number {
   if (count < 8) {
     let sum = -0;
-    for (let i = start; i < start + count; i++) sum += values[i] as number;
+    for (let i = start; i < start + count; i++) sum += values[i]!;
     return sum;
   }
   if (count <= BLOCK) {
-    const lanes = Array.from({ length: 8 }, (_, lane) => values[start + lane] as number);
+    const lanes = Array.from({ length: 8 }, (_, lane) => values[start + lane]!);
     const whole = count - (count % 8);
     for (let i = 8; i < whole; i += 8) {
-      for (let lane = 0; lane < 8; lane++) lanes[lane] = (lanes[lane] as number) + (values[start + i + lane] as number);
+      for (let lane = 0; lane < 8; lane++) lanes[lane] = lanes[lane]! + values[start + i + lane]!;
     }
     const [a, b, c, d, e, f, g, h] = lanes as [number, number, number, number, number, number, number, number];
     let sum = a + b + (c + d) + (e + f + (g + h));
-    for (let i = whole; i < count; i++) sum += values[start + i] as number;
+    for (let i = whole; i < count; i++) sum += values[start + i]!;
     return sum;
   }
   const half = Math.floor(count / 2);

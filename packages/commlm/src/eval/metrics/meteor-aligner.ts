@@ -73,8 +73,8 @@ export interface MeteorText {
   readonly keys: Int32Array;
   readonly stemKeys: Int32Array;
   readonly isFunction: readonly boolean[];
-  readonly synonymSets?: ReadonlyArray<ReadonlySet<number>>;
-  readonly wordIds?: Int32Array;
+  readonly synonymSets?: ReadonlyArray<ReadonlySet<number>> | undefined;
+  readonly wordIds?: Int32Array | undefined;
 }
 
 function javaHash(text: string): number {
@@ -103,8 +103,8 @@ export function prepareText(words: readonly string[], tables: MeteorTables): Met
     keys: Int32Array.from(words, javaHash),
     stemKeys: Int32Array.from(words, stemKeyOf),
     isFunction: words.map((word) => FUNCTION_WORDS.has(word)),
-    ...(synonyms === undefined ? {} : { synonymSets: words.map((word) => synonyms.setsOf(word)) }),
-    ...(paraphrases === undefined ? {} : { wordIds: paraphrases.wordIds(words) }),
+    synonymSets: synonyms && words.map((word) => synonyms.setsOf(word)),
+    wordIds: paraphrases?.wordIds(words),
   };
 }
 
@@ -131,10 +131,8 @@ class MatchLists {
 
   add(module: number, start: number, length: number, testStart: number, testLength: number): void {
     this.byStart[start]?.push({ module, start, length, testStart, testLength });
-    for (let k = 0; k < testLength; k++)
-      this.testCoverage[testStart + k] = (this.testCoverage[testStart + k] as number) + 1;
-    for (let k = 0; k < length; k++)
-      this.referenceCoverage[start + k] = (this.referenceCoverage[start + k] as number) + 1;
+    for (let k = 0; k < testLength; k++) this.testCoverage[testStart + k] = this.testCoverage[testStart + k]! + 1;
+    for (let k = 0; k < length; k++) this.referenceCoverage[start + k] = this.referenceCoverage[start + k]! + 1;
   }
 
   /** Adds a match for each pair of words that `agree`. */
@@ -159,15 +157,14 @@ function addParaphrases(lists: MatchLists, test: MeteorText, reference: MeteorTe
   for (let j = 0; j < referenceIds.length; j++) {
     for (const { length, phrases } of table.entriesAt(referenceIds, j)) {
       for (let k = 0; k < phrases.length; k++) {
-        for (const found of testPhrases.get(phrases[k] as number) ?? [])
-          lists.add(3, j, length, found.start, found.length);
+        for (const found of testPhrases.get(phrases[k]!) ?? []) lists.add(3, j, length, found.start, found.length);
       }
     }
   }
   for (let i = 0; i < testIds.length; i++) {
     for (const { length, phrases } of table.entriesAt(testIds, i)) {
       for (let k = 0; k < phrases.length; k++) {
-        for (const found of referencePhrases.get(phrases[k] as number) ?? []) {
+        for (const found of referencePhrases.get(phrases[k]!) ?? []) {
           lists.add(3, found.start, found.length, i, length);
         }
       }
@@ -187,12 +184,7 @@ function listMatches(test: MeteorText, reference: MeteorText, tables: MeteorTabl
   const testSets = test.synonymSets;
   const referenceSets = reference.synonymSets;
   if (testSets !== undefined && referenceSets !== undefined) {
-    lists.addPairs(
-      2,
-      (i, j) =>
-        test.keys[i] !== reference.keys[j] &&
-        intersects(testSets[i] as ReadonlySet<number>, referenceSets[j] as ReadonlySet<number>),
-    );
+    lists.addPairs(2, (i, j) => test.keys[i] !== reference.keys[j] && intersects(testSets[i]!, referenceSets[j]!));
   }
   if (tables.paraphrases !== undefined) addParaphrases(lists, test, reference, tables.paraphrases);
   return lists;
@@ -244,7 +236,7 @@ class Path {
 
   /** Counts a match that this path has taken. */
   count(match: Match): void {
-    const weight = SEARCH_WEIGHTS[match.module] as number;
+    const weight = SEARCH_WEIGHTS[match.module]!;
     this.testCovered = Math.trunc(this.testCovered + match.testLength * weight);
     this.referenceCovered = Math.trunc(this.referenceCovered + match.length * weight);
     if (this.lastTestEnd !== -1 && match.testStart !== this.lastTestEnd) this.chunks++;
@@ -315,7 +307,7 @@ function searchBest(lists: MatchLists): Path {
     paths.sort(comparePaths);
     const beam = paths.slice(0, BEAM_SIZE);
     const next = beam.flatMap((path) => extend(path, current, lists.byStart[current] as Match[]));
-    paths = next.length > 0 ? next : [beam[0] as Path];
+    paths = next.length > 0 ? next : [beam[0]!];
   }
   paths.sort(comparePaths);
   const finished = paths.slice(0, BEAM_SIZE);
@@ -349,7 +341,7 @@ export function align(test: MeteorText, reference: MeteorText, tables: MeteorTab
   const zeros = (): number[] => new Array<number>(NUM_MODULES).fill(0);
   const counts = { testContent: zeros(), referenceContent: zeros(), testFunction: zeros(), referenceFunction: zeros() };
   const tally = (bins: number[], module: number): void => {
-    bins[module] = (bins[module] as number) + 1;
+    bins[module] = bins[module]! + 1;
   };
   for (const match of matches) {
     if (!match) continue;

@@ -50,8 +50,8 @@ export class Paraphrases implements ParaphraseTable {
     const { alternatives, alternativeStarts } = this.arrays;
     const entries: ParaphraseEntry[] = [];
     this.forEachPhrase(wordIds, start, (phrase, length) => {
-      const from = alternativeStarts[phrase] as number;
-      const to = alternativeStarts[phrase + 1] as number;
+      const from = alternativeStarts[phrase]!;
+      const to = alternativeStarts[phrase + 1]!;
       if (to > from) entries.push({ length, phrases: alternatives.subarray(from, to) });
     });
     return entries;
@@ -75,7 +75,7 @@ export class Paraphrases implements ParaphraseTable {
     const end = Math.min(wordIds.length, start + MAX_PHRASE_WORDS);
     let hash = HASH_SEED;
     for (let i = start; i < end; i++) {
-      const word = wordIds[i] as number;
+      const word = wordIds[i]!;
       if (word < 0) return;
       hash = mixHash(hash, word);
       const phrase = findPhrase(this.arrays, wordIds, start, i + 1, hash);
@@ -93,10 +93,10 @@ function findPhrase(
 ): number {
   const mask = slots.length - 1;
   for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-    const phrase = (slots[slot] as number) - 1;
+    const phrase = slots[slot]! - 1;
     if (phrase < 0) return -1;
-    const first = starts[phrase] as number;
-    if ((starts[phrase + 1] as number) - first !== to - from) continue;
+    const first = starts[phrase]!;
+    if (starts[phrase + 1]! - first !== to - from) continue;
     let k = 0;
     while (k < to - from && words[first + k] === text[from + k]) k++;
     if (k === to - from) return phrase;
@@ -132,10 +132,10 @@ class ByteVocabulary {
   idOf(chunk: Uint8Array, from: number, to: number, hash: number): number {
     const mask = this.slots.length - 1;
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const id = (this.slots[slot] as number) - 1;
+      const id = this.slots[slot]! - 1;
       if (id < 0) return this.add(chunk, from, to, slot);
-      const first = this.starts.array[id] as number;
-      if ((this.bytes[first + to - from] as number) !== 10) continue;
+      const first = this.starts.array[id]!;
+      if (this.bytes[first + to - from]! !== 10) continue;
       let k = 0;
       while (k < to - from && this.bytes[first + k] === chunk[from + k]) k++;
       if (k === to - from) return id;
@@ -163,8 +163,7 @@ class ByteVocabulary {
     const mask = this.slots.length - 1;
     for (let id = 0; id < this.starts.length; id++) {
       let hash = HASH_SEED;
-      for (let at = this.starts.array[id] as number; this.bytes[at] !== 10; at++)
-        hash = mixHash(hash, this.bytes[at] as number);
+      for (let at = this.starts.array[id]!; this.bytes[at] !== 10; at++) hash = mixHash(hash, this.bytes[at]!);
       let slot = hash & mask;
       while (this.slots[slot] !== 0) slot = (slot + 1) & mask;
       this.slots[slot] = id + 1;
@@ -214,8 +213,8 @@ class PhraseIndex {
     this.slots = new Int32Array(this.slots.length * 2);
     for (let phrase = 0; phrase < this.numPhrases; phrase++) {
       let hash = HASH_SEED;
-      for (let k = this.starts.array[phrase] as number; k < (this.starts.array[phrase + 1] as number); k++) {
-        hash = mixHash(hash, this.words.array[k] as number);
+      for (let k = this.starts.array[phrase]!; k < this.starts.array[phrase + 1]!; k++) {
+        hash = mixHash(hash, this.words.array[k]!);
       }
       this.insert(phrase, hash);
     }
@@ -250,7 +249,7 @@ export class ParaphraseBuilder {
     while (at < end) {
       let hash = HASH_SEED;
       const from = at;
-      for (; at < end && (chunk[at] as number) > 32; at++) hash = mixHash(hash, chunk[at] as number);
+      for (; at < end && chunk[at]! > 32; at++) hash = mixHash(hash, chunk[at]!);
       if (at > from) words.push(this.vocabulary.idOf(chunk, from, at, hash));
       at++;
     }
@@ -268,19 +267,19 @@ export class ParaphraseBuilder {
     const numPhrases = this.phrases.numPhrases;
     const alternativeStarts = new Int32Array(numPhrases + 1);
     for (let i = 0; i < this.from.length; i++) {
-      const next = (this.from.array[i] as number) + 1;
-      alternativeStarts[next] = (alternativeStarts[next] as number) + 1;
+      const next = this.from.array[i]! + 1;
+      alternativeStarts[next] = alternativeStarts[next]! + 1;
     }
     for (let p = 0; p < numPhrases; p++) {
-      alternativeStarts[p + 1] = (alternativeStarts[p + 1] as number) + (alternativeStarts[p] as number);
+      alternativeStarts[p + 1] = alternativeStarts[p + 1]! + alternativeStarts[p]!;
     }
     const alternatives = new Int32Array(this.from.length);
     const cursor = alternativeStarts.slice();
     for (let i = 0; i < this.from.length; i++) {
-      const phrase = this.from.array[i] as number;
-      const at = cursor[phrase] as number;
+      const phrase = this.from.array[i]!;
+      const at = cursor[phrase]!;
       cursor[phrase] = at + 1;
-      alternatives[at] = this.to.array[i] as number;
+      alternatives[at] = this.to.array[i]!;
     }
     return {
       vocabulary: this.vocabulary.finished(),

@@ -30,7 +30,7 @@ const BASE_ENDINGS: ReadonlyArray<readonly [ending: string, base: string]> = [
 /** Calls back for each pair of lines of a text file. */
 function forEachPair(text: string, use: (first: string, second: string) => void): void {
   const lines = text.split('\n');
-  for (let i = 0; i + 1 < lines.length; i += 2) use(lines[i] as string, lines[i + 1] as string);
+  for (let i = 0; i + 1 < lines.length; i += 2) use(lines[i]!, lines[i + 1]!);
 }
 
 /** Synonym sets by word. */

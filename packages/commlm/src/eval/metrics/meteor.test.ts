@@ -1,11 +1,11 @@
 // METEOR against the jar: with the invented tables of the repository always, with those of its release where they are.
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
+import { crc32, gunzipSync } from 'node:zlib';
 import { loadMeteor } from '../formats/meteor-data.js';
 import { MeteorScorer } from './meteor.js';
 import { normalizeForMeteor } from './meteor-normalizer.js';
@@ -39,7 +39,7 @@ function assertEqualScores(scorer: MeteorScorer, corpus: number, perImage: reado
   const { references, candidates } = tokenized();
   const scores = scorer.score(references, candidates);
   scores.perCaption.forEach((score, i) => {
-    assert.ok(Math.abs(score - (perImage[i] as number)) < 1e-9, `image ${i}: ${score} is not ${perImage[i]}`);
+    assert.ok(Math.abs(score - perImage[i]!) < 1e-9, `image ${i}: ${score} is not ${perImage[i]}`);
   });
   assert.ok(Math.abs(scores.corpus - corpus) < 1e-9, 'corpus');
 }
@@ -70,6 +70,57 @@ test('METEOR equals the jar with all four modules, built and from the cache', as
   }
 });
 
+/** A jar (a zip archive) of stored members. */
+function jarOf(members: Readonly<Record<string, Buffer>>): Buffer {
+  const parts: Buffer[] = [];
+  const directory: Buffer[] = [];
+  let offset = 0;
+  for (const [name, bytes] of Object.entries(members)) {
+    const head = Buffer.alloc(26);
+    head.writeUInt16LE(20, 0);
+    head.writeUInt32LE(crc32(bytes), 10);
+    head.writeUInt32LE(bytes.length, 14);
+    head.writeUInt32LE(bytes.length, 18);
+    head.writeUInt16LE(name.length, 22);
+    const tail = Buffer.alloc(14);
+    tail.writeUInt32LE(offset, 10);
+    directory.push(Buffer.from('PK\x01\x02\x14\x00', 'latin1'), head, tail, Buffer.from(name));
+    const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), head, Buffer.from(name), bytes]);
+    parts.push(local);
+    offset += local.length;
+  }
+  const end = Buffer.alloc(22);
+  end.write('PK\x05\x06', 'latin1');
+  end.writeUInt16LE(parts.length, 8);
+  end.writeUInt16LE(parts.length, 10);
+  end.writeUInt32LE(Buffer.concat(directory).length, 12);
+  end.writeUInt32LE(offset, 16);
+  return Buffer.concat([...parts, ...directory, end]);
+}
+
+test('synonyms come from the jar of the release as well', async () => {
+  const { corpus, perImage } = golden.meteorWithInventedTables['METEOR ex+st+sy'] as {
+    corpus: number;
+    perImage: number[];
+  };
+  const tables = ['synonym/english.synsets', 'synonym/english.exceptions'];
+  const members = tables.map((name) => [name, readFileSync(join(FOLDER, 'meteor', name))] as const);
+  const release = join(home, 'release');
+  mkdirSync(release);
+  const whole = jarOf({ 'META-INF/MANIFEST.MF': Buffer.from('Manifest-Version: 1.0'), ...Object.fromEntries(members) });
+  writeFileSync(join(release, 'meteor-1.5.jar'), whole);
+  const scorer = await loadMeteor(release);
+  assert.equal(scorer.name, 'METEOR ex+st+sy');
+  assertEqualScores(scorer, corpus, perImage);
+  for (const [damaged, why] of [
+    [whole.subarray(0, whole.length - 30), /the jar cannot be read/],
+    [jarOf(Object.fromEntries(members.slice(1))), /it has no English synonyms/],
+  ] as const) {
+    writeFileSync(join(release, 'meteor-1.5.jar'), damaged);
+    await assert.rejects(loadMeteor(release), why);
+  }
+});
+
 test('METEOR without paraphrases and without tables equals the jar, and its name says so', async () => {
   const withSynonyms = golden.meteorWithInventedTables['METEOR ex+st+sy'] as { corpus: number; perImage: number[] };
   const stems = golden.meteorWithInventedTables['METEOR ex+st'] as { corpus: number; perImage: number[] };
@@ -84,12 +135,12 @@ test('METEOR without paraphrases and without tables equals the jar, and its name
 test('METEOR equals pycocoevalcap with the tables of the release', {
   skip: !process.env['COMMLM_METEOR_DATA'],
 }, async () => {
-  const scorer = await loadMeteor(process.env['COMMLM_METEOR_DATA'] as string);
+  const scorer = await loadMeteor(process.env['COMMLM_METEOR_DATA']!);
   const k = golden.names.indexOf('METEOR');
   assertEqualScores(
     scorer,
-    golden.corpus[k] as number,
-    golden.perImage.map((scores) => scores[k] as number),
+    golden.corpus[k]!,
+    golden.perImage.map((scores) => scores[k]!),
   );
 });
 
@@ -97,7 +148,7 @@ test('corpus METEOR is not the mean: whole matches add no chunk', () => {
   const references = [['a man rides a horse'], ['two dogs on a beach']];
   const scores = new MeteorScorer().score(references, ['a man rides a horse', 'beach two dogs']);
   assert.equal(scores.perCaption[0], 1);
-  assert.notEqual(scores.corpus, ((scores.perCaption[0] as number) + (scores.perCaption[1] as number)) / 2);
+  assert.notEqual(scores.corpus, (scores.perCaption[0]! + scores.perCaption[1]!) / 2);
   assert.equal(new MeteorScorer().score([['a b c'], ['d e']], ['a b c', 'd e']).corpus, 1);
   assert.deepEqual(new MeteorScorer().score([['a b']], ['']), { corpus: 0, perCaption: [0] });
 });

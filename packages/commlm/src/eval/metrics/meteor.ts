@@ -2,7 +2,6 @@
  * METEOR 1.5 for English, task "rank" with normalisation, as the caption tools call it: the best reference of each image,
  * and a corpus score from the summed counts (not a mean of the scores).
  */
-import type { MeteorName } from './captions.js';
 import {
   type AlignmentCounts,
   align,
@@ -13,6 +12,9 @@ import {
 } from './meteor-aligner.js';
 import { normalizeForMeteor } from './meteor-normalizer.js';
 import type { CaptionMetric } from './rouge.js';
+
+/** `METEOR`, or with fewer modules `METEOR ex+st` and the like, see {@link MeteorScorer}. */
+export type MeteorName = 'METEOR' | `METEOR ${string}`;
 
 const ALPHA = 0.85;
 const BETA = 0.2;
@@ -34,10 +36,10 @@ const sum = (values: readonly number[]): number => values.reduce((total, value) 
 function weightedMatches(content: readonly number[], functions: readonly number[]): number {
   let total = 0;
   content.forEach((count, i) => {
-    total += count * (WEIGHTS[i] as number) * DELTA;
+    total += count * WEIGHTS[i]! * DELTA;
   });
   functions.forEach((count, i) => {
-    total += count * (WEIGHTS[i] as number) * (1 - DELTA);
+    total += count * WEIGHTS[i]! * (1 - DELTA);
   });
   return total;
 }
@@ -73,7 +75,7 @@ function meteorOf(counts: AlignmentCounts): number {
 
 /** Sums the counts of a corpus; an image matched in full in one chunk adds no chunk, as in the original. */
 function addCounts(total: AlignmentCounts, counts: AlignmentCounts): AlignmentCounts {
-  const add = (a: readonly number[], b: readonly number[]): number[] => a.map((value, i) => value + (b[i] as number));
+  const add = (a: readonly number[], b: readonly number[]): number[] => a.map((value, i) => value + b[i]!);
   return {
     testLength: total.testLength + counts.testLength,
     referenceLength: total.referenceLength + counts.referenceLength,

@@ -15,8 +15,8 @@ export interface MmbenchRow {
   readonly index: number;
   readonly options: Readonly<Record<string, string>>;
   readonly answer: string;
-  readonly category?: string;
-  readonly l2Category?: string;
+  readonly category?: string | undefined;
+  readonly l2Category?: string | undefined;
 }
 
 /** Fractions of one over the questions, and the reading of each row (null when no rule read it). */
@@ -88,8 +88,8 @@ function readLetter2023(answer: string): string | null {
 
 function readOptionText(answer: string, options: Readonly<Record<string, string>>): string | null {
   const lower = answer.toLowerCase();
-  const contained = Object.keys(options).filter((letter) => lower.includes((options[letter] as string).toLowerCase()));
-  return contained.length === 1 ? (contained[0] as string) : null;
+  const contained = Object.keys(options).filter((letter) => lower.includes(options[letter]!.toLowerCase()));
+  return contained.length === 1 ? contained[0]! : null;
 }
 
 const numCharacters = (text: string): number => [...text].length;

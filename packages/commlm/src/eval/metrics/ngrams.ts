@@ -49,7 +49,7 @@ class PairTable {
   /** The value of a pair, which is `fresh` when the pair is new. */
   getOrAdd(first: number, second: number, fresh: number): number {
     let slot = this.slotOf(first, second);
-    const known = this.values[slot] as number;
+    const known = this.values[slot]!;
     if (known !== 0) return known - 1;
     if (this.size * 2 >= this.values.length) {
       this.grow();
@@ -69,10 +69,10 @@ class PairTable {
     this.values = new Int32Array(values.length * 4);
     for (let i = 0; i < values.length; i++) {
       if (values[i] === 0) continue;
-      const slot = this.slotOf(first[i] as number, second[i] as number);
-      this.first[slot] = first[i] as number;
-      this.second[slot] = second[i] as number;
-      this.values[slot] = values[i] as number;
+      const slot = this.slotOf(first[i]!, second[i]!);
+      this.first[slot] = first[i]!;
+      this.second[slot] = second[i]!;
+      this.values[slot] = values[i]!;
     }
   }
 }
@@ -136,8 +136,8 @@ export class NgramIndex {
     for (let order = 1; order <= MAX_ORDER; order++) {
       const last = words.length - order + 1;
       for (let i = 0; i < last; i++) {
-        if (order > 1) current[i] = this.extend(current[i] as number, words[i + order - 1] as number);
-        this.tally(current[i] as number);
+        if (order > 1) current[i] = this.extend(current[i]!, words[i + order - 1]!);
+        this.tally(current[i]!);
       }
       starts.push(this.idList.length);
     }
@@ -147,8 +147,8 @@ export class NgramIndex {
   private tally(id: number): void {
     const counts = this.countList.values;
     if (this.seenIn.values[id] === this.numCaptions) {
-      const at = this.position.values[id] as number;
-      counts[at] = (counts[at] as number) + 1;
+      const at = this.position.values[id]!;
+      counts[at] = counts[at]! + 1;
       return;
     }
     this.seenIn.values[id] = this.numCaptions;

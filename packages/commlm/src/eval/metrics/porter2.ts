@@ -91,7 +91,7 @@ const hasVowel = (text: string): boolean => /[aeiouy]/.test(text);
 function markConsonantY(word: string): string {
   let out = '';
   for (let i = 0; i < word.length; i++) {
-    const char = word[i] as string;
+    const char = word[i]!;
     out += char === 'y' && (i === 0 || isVowel(out[i - 1])) ? 'Y' : char;
   }
   return out;

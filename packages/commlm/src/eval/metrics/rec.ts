@@ -40,7 +40,7 @@ export interface RecScores {
 export function parseRecAnswer(answer: string): CornerBox | null {
   const brackets = parseBoxes(asciiDigits(answer));
   const boxes = brackets[0];
-  return brackets.length === 1 && boxes?.length === 1 ? (boxes[0] as CornerBox) : null;
+  return brackets.length === 1 && boxes?.length === 1 ? boxes[0]! : null;
 }
 
 /**
@@ -106,7 +106,7 @@ export function scoreRec(
   let hits = 0;
   let sum = 0;
   const perItem = targets.map((target, i) => {
-    const answer = answers[i] as string;
+    const answer = answers[i]!;
     const box = reader === 'shikra' ? parseRecAnswer(answer) : parseLooseBox(answer);
     if (box === null) failed++;
     const overlap = overlapOf(box ?? NO_BOX, target, reader);

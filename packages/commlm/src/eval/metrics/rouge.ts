@@ -18,12 +18,12 @@ export function longestCommonSubsequence<T>(a: readonly T[], b: readonly T[]): n
   for (const item of a) {
     let diagonal = 0;
     for (let j = 1; j <= b.length; j++) {
-      const above = row[j] as number;
-      row[j] = item === b[j - 1] ? diagonal + 1 : Math.max(above, row[j - 1] as number);
+      const above = row[j]!;
+      row[j] = item === b[j - 1] ? diagonal + 1 : Math.max(above, row[j - 1]!);
       diagonal = above;
     }
   }
-  return row[b.length] as number;
+  return row[b.length]!;
 }
 
 function rougeOf(references: readonly string[], candidate: string): number {

@@ -92,13 +92,13 @@ class PatternReader {
       this.position++;
       items.push(this.sequence());
     }
-    return items.length === 1 ? (items[0] as Node) : { kind: 'choice', items };
+    return items.length === 1 ? items[0]! : { kind: 'choice', items };
   }
 
   private sequence(): Node {
     const items: Node[] = [];
     while (this.position < this.text.length && this.peek() !== '|' && this.peek() !== ')') items.push(this.repeated());
-    return items.length === 1 ? (items[0] as Node) : { kind: 'sequence', items };
+    return items.length === 1 ? items[0]! : { kind: 'sequence', items };
   }
 
   private repeated(): Node {
@@ -323,12 +323,12 @@ class Automaton {
     let state = this.start;
     this.matchedRule = -1;
     for (let i = from; i < text.length; i++) {
-      const unitClass = classOf[text.charCodeAt(i)] as number;
-      let target = (next[state] as Int32Array)[unitClass] as number;
+      const unitClass = classOf[text.charCodeAt(i)]!;
+      let target = next[state]![unitClass] as number;
       if (target === UNKNOWN) target = this.advance(state, unitClass);
       if (target === DEAD) return;
       state = target;
-      const rule = accepts[state] as number;
+      const rule = accepts[state]!;
       if (rule >= 0) {
         this.matchedRule = rule;
         this.matchedEnd = i + 1;
@@ -341,12 +341,12 @@ class Automaton {
     const ends: number[] = [];
     let state = this.start;
     for (let i = from; i < text.length; i++) {
-      const unitClass = this.alphabet.classOf[text.charCodeAt(i)] as number;
-      let target = (this.next[state] as Int32Array)[unitClass] as number;
+      const unitClass = this.alphabet.classOf[text.charCodeAt(i)]!;
+      let target = this.next[state]![unitClass] as number;
       if (target === UNKNOWN) target = this.advance(state, unitClass);
       if (target === DEAD) break;
       state = target;
-      if ((this.accepts[state] as number) >= 0) ends.push(i + 1);
+      if (this.accepts[state]! >= 0) ends.push(i + 1);
     }
     return ends;
   }
@@ -355,11 +355,11 @@ class Automaton {
     const { contains } = this.alphabet;
     const targets: number[] = [];
     for (const member of this.members[state] ?? []) {
-      const set = this.network.edgeSet[member] as number;
-      if (set >= 0 && contains[set]?.[unitClass] === 1) targets.push(this.network.edgeTarget[member] as number);
+      const set = this.network.edgeSet[member]!;
+      if (set >= 0 && contains[set]?.[unitClass] === 1) targets.push(this.network.edgeTarget[member]!);
     }
     const id = this.intern(targets);
-    (this.next[state] as Int32Array)[unitClass] = id;
+    this.next[state]![unitClass] = id;
     return id;
   }
 
@@ -372,7 +372,7 @@ class Automaton {
       const state = stack.pop() as number;
       if (seen.has(state)) continue;
       seen.add(state);
-      const rule = this.network.accept[state] as number;
+      const rule = this.network.accept[state]!;
       if (rule >= 0 && rule < accept) accept = rule;
       stack.push(...(this.network.epsilon[state] ?? []));
     }
@@ -446,7 +446,7 @@ export class Scanner<Action> {
     this.main.longest(text, from);
     const { matchedRule: rule, matchedEnd: end } = this.main;
     if (rule < 0) return null;
-    const action = (this.rules[rule] as ScannerRule<Action>).action;
+    const action = this.rules[rule]!.action;
     return { action, end: this.parts.has(rule) ? this.headEnd(text, from, rule, end) : end };
   }
 

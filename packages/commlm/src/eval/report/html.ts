@@ -23,7 +23,7 @@ function render(value: Value): string {
   if (value === undefined) return '';
   if (value instanceof Html) return value.source;
   if (typeof value === 'object') return value.map(({ source }) => source).join('');
-  return String(value).replace(/[&<>"']/g, (char) => ESCAPES[char] as string);
+  return String(value).replace(/[&<>"']/g, (char) => ESCAPES[char]!);
 }
 
 /** A template whose texts and attributes are escaped; pieces of HTML, and lists of them, go in as they are. */
