@@ -9,8 +9,8 @@ import { type CliResult, commlm } from '../helpers/cli.js';
 import { writePicture } from '../helpers/pictures.js';
 import { makeTinyModel } from '../helpers/tiny-model.js';
 
-const inner = new URL('../../../packages/commlm/dist/hub/local-hub.js', import.meta.url).href;
-const { LocalHub } = (await import(inner)) as typeof import('../../packages/commlm/dist/hub/local-hub.js');
+const inner = new URL('../../../packages/commlm/dist/hub/local-hub.fixture.js', import.meta.url).href;
+const { LocalHub } = (await import(inner)) as typeof import('../../packages/commlm/dist/hub/local-hub.fixture.js');
 const golden = fileURLToPath(new URL('../../golden', import.meta.url));
 
 let hub: Awaited<ReturnType<typeof LocalHub.start>>;

@@ -48,7 +48,9 @@ function sentencesOf(path: string): Sentence[] {
 const sources = ['packages/commlm/src', 'packages/torch/src', 'packages/torch/native', 'tools'].flatMap((folder) =>
   readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
     .filter(
-      (name) => /\.(ts|mjs)$/.test(name) && !/\.test\.ts$|\.gen\.ts$|^(golden|world|bench)\/.*mjs$|testing/.test(name),
+      (name) =>
+        /\.(ts|mjs)$/.test(name) &&
+        !/\.(test|fixture|gen)\.ts$|^(golden|world|bench)\/.*mjs$|testing|node_modules/.test(name),
     )
     .map((name) => join(folder, name)),
 );

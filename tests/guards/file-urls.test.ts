@@ -16,7 +16,7 @@ const OF_THE_WEB = [
   'packages/commlm/src/cli/eval-benchmarks.ts',
   'packages/commlm/src/eval/endpoint.ts',
   'packages/commlm/src/eval/post.ts',
-  'packages/commlm/src/hub/local-hub.ts',
+  'packages/commlm/src/hub/local-hub.fixture.ts',
 ];
 
 /** Sources below a folder, with `/` between the parts of their paths. */

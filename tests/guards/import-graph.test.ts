@@ -51,9 +51,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Folders that never touch a tensor. */
-const withoutTorch = ['config', 'files', 'text'];
-/** The one file of `images/` that turns pixels into a tensor. */
-const torchInImages = 'packages/commlm/src/images/to-tensor.ts';
+const withoutTorch = ['config', 'files', 'text', 'images'];
 /** External packages that a model file may import: none. */
 const modelPackages = ['@commlm/torch'];
 
@@ -113,10 +111,12 @@ function layerOf(path: string): string | undefined {
   return /^packages\/commlm\/src\/([^/]+)\/./.exec(path)?.[1];
 }
 
-const isTest = (file: string): boolean => file.endsWith('.test.ts');
+/** A test, or a fixture that only tests use. */
+const isTest = (file: string): boolean => /\.(test|fixture)\.ts$/.test(file);
 /** Whether an import can end in a tensor; the package's handling of files never does. */
 const isTorch = (target: string): boolean =>
-  target === '@commlm/torch' || (target.startsWith('@commlm/torch/') && target !== '@commlm/torch/files');
+  target === '@commlm/torch' ||
+  (target.startsWith('@commlm/torch/') && !['@commlm/torch/files', '@commlm/torch/setup'].includes(target));
 const where = ({ file, line, target }: Import): string => `  ${file}:${line} imports '${target}'`;
 
 function expectNone(offences: readonly Import[], rule: string): void {
@@ -175,7 +175,8 @@ test('@commlm/torch knows nothing of COMM', () => {
 test('packages are imported by their public entries', () => {
   const offences = imports.filter(
     ({ target }) =>
-      /^(@commlm\/torch|commlm)\//.test(target) && !['@commlm/torch/testing', '@commlm/torch/files'].includes(target),
+      /^(@commlm\/torch|commlm)\//.test(target) &&
+      !['@commlm/torch/testing', '@commlm/torch/files', '@commlm/torch/setup'].includes(target),
   );
   expectNone(offences, "Import '@commlm/torch' or 'commlm', not a file inside it:");
   const inside = imports.filter(({ target, file }) => file.startsWith('packages/commlm/') && /^commlm\b/.test(target));
@@ -232,11 +233,10 @@ test('models see only torch and the configuration', () => {
   expectNone(offences, 'A model file does no loading, no parsing and no file access:');
 });
 
-test('configuration and text never load libtorch, images only in one file', () => {
+test('configuration, files, text and images never load libtorch', () => {
   const offences = imports.filter(({ file, target, typeOnly }) => {
     const layer = layerOf(file) ?? '';
-    const closed = withoutTorch.includes(layer) || (layer === 'images' && file !== torchInImages);
-    return closed && isTorch(target) && !typeOnly && !isTest(file);
+    return withoutTorch.includes(layer) && isTorch(target) && !typeOnly && !isTest(file);
   });
   expectNone(offences, 'This part must work without libtorch:');
 });
@@ -269,6 +269,11 @@ test('commands are loaded lazily, and their help without libtorch', () => {
     .filter(([file]) => (graph.get(file) ?? []).some(({ target }) => isTorch(target)))
     .map(([, path]) => `  ${path.join('\n    -> ')}\n    -> @commlm/torch`);
   assert.deepEqual(paths, [], `--help would load libtorch; import it dynamically in the action:\n${paths.join('\n')}`);
+});
+
+test('fixtures serve tests alone', () => {
+  const offences = imports.filter(({ file, target }) => /\.fixture\.js$/.test(target) && !isTest(file));
+  expectNone(offences, 'Only tests import a *.fixture.ts:');
 });
 
 test('there is no folder of leftovers', () => {

@@ -24,10 +24,19 @@ test('every package of the lock file has a checksum, and none names a registry',
 });
 
 test('the wheels of torch are listed with a checksum for each platform and Python that the set-up asks for', () => {
-  const setup = read('tools', 'setup.mjs');
-  const version = /const TORCH_VERSION = '([^']+)'/.exec(setup)?.[1];
-  const lines = read('tools', 'libtorch-wheels.txt').trim().split('\n');
-  const wheels = lines.filter((line) => !line.startsWith('#'));
+  const source = (name: string): string => read('packages', 'torch', 'src', 'setup', name);
+  const version = /const TORCH_VERSION = '([^']+)'/.exec(source('wheels.ts'))?.[1];
+  const lines = read('packages', 'torch', 'native', 'libtorch-wheels.txt').trim().split('\n');
+  const entries = lines.filter((line) => !line.startsWith('#'));
+  const wheels = entries.filter((line) => !line.endsWith('/RECORD'));
+  for (const record of entries.filter((line) => line.endsWith('/RECORD'))) {
+    assert.match(record, /^[0-9a-f]{64} {2}/);
+    const wheel = record.slice(66).replace(/\/RECORD$/, '');
+    assert.ok(
+      wheels.some((line) => line.endsWith(`  ${wheel}`)),
+      record,
+    );
+  }
   for (const wheel of wheels) assert.match(wheel, /^[0-9a-f]{64} {2}torch-[\w.+-]+\.whl$/);
   const [hashes, names] = [66, 0].map((end) => wheels.map((line) => (end > 0 ? line.slice(0, 64) : line.slice(66))));
   assert.equal(new Set(hashes).size, wheels.length);
@@ -42,9 +51,10 @@ test('the wheels of torch are listed with a checksum for each platform and Pytho
   );
   assert.deepEqual([...(names as string[])].sort(), wanted.sort());
   // Every way to pip goes through the check.
-  assert.equal(setup.match(/'download', '--dest'/g)?.length, 1);
-  assert.equal(setup.match(/\bpip, 'install'/g)?.length, 1);
-  assert.match(setup, /'--no-index'/);
+  const pip = source('pip.ts');
+  assert.equal(pip.match(/'download', '--dest'/g)?.length, 1);
+  assert.equal(pip.match(/\bpip, 'install'/g)?.length, 1);
+  assert.match(pip, /'--no-index'/);
 });
 
 test('workflow actions are named by their commit, with the version beside it', () => {

@@ -9,8 +9,8 @@ import { Tokenizer } from 'commlm';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const { blockHashes, goldenTexts } = (await import(
-  pathToFileURL(join(root, 'packages/commlm/dist/text/golden-texts.js')).href
-)) as typeof import('../../packages/commlm/dist/text/golden-texts.js');
+  pathToFileURL(join(root, 'packages/commlm/dist/text/golden-texts.fixture.js')).href
+)) as typeof import('../../packages/commlm/dist/text/golden-texts.fixture.js');
 
 /** Written by tools/golden/tokenizer_steps.py. */
 interface Golden {

@@ -2,7 +2,7 @@
  * Writes a LLaVA of full size with random weights, as transformers stores it: `node tools/bench/random-llava.mjs OUT
  * [7b | 13b | 100m]`. 7b takes 14 GB of disk and about 3 GB of memory. Measure on it with `commlm bench load --model OUT`.
  */
-import { LLAVA_SIZES, writeRandomLlava } from '../../packages/commlm/dist/bench/random-llava.js';
+import { LLAVA_SIZES, writeRandomLlava } from '../../packages/commlm/dist/bench/random-llava.fixture.js';
 
 const [out, size = '7b'] = process.argv.slice(2);
 if (out === undefined || !Object.hasOwn(LLAVA_SIZES, size)) {

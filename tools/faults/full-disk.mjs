@@ -182,7 +182,9 @@ const COMMANDS = {
   },
   pull: {
     prepare: async () => {
-      const { LocalHub } = await import(new URL('../../packages/commlm/dist/hub/local-hub.js', import.meta.url).href);
+      const { LocalHub } = await import(
+        new URL('../../packages/commlm/dist/hub/local-hub.fixture.js', import.meta.url).href
+      );
       const hub = await LocalHub.start();
       const text = (size) => ({ content: Buffer.alloc(size, 'x'), lfs: size > 1000 });
       const files = new Map([

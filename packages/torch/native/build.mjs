@@ -101,7 +101,7 @@ export function findCompiler() {
       if (major < 12) {
         throw new BuildError(
           `The C++ compiler ${command} is too old (${version}): C++20 needs g++ 12 or newer.`,
-          'Install g++ 12 or newer, or name another compiler: CXX=g++-13 npm run setup',
+          'Install g++ 12 or newer, or name another compiler in the variable CXX, such as CXX=g++-13.',
         );
       }
     }
@@ -113,7 +113,7 @@ export function findCompiler() {
       ? 'Install the command line tools: xcode-select --install'
       : process.platform === 'win32'
         ? 'Install "Desktop development with C++" of the Visual Studio Build Tools and use its x64 Native Tools prompt.'
-        : 'Install g++ 12 or newer (Debian, Ubuntu: apt install g++), or name a compiler: CXX=... npm run setup',
+        : 'Install g++ 12 or newer (Debian, Ubuntu: apt install g++), or name a compiler in the variable CXX.',
   );
 }
 
@@ -122,12 +122,15 @@ function nodeApiHeaders() {
   try {
     return createRequire(import.meta.url)('node-api-headers');
   } catch {
-    throw new BuildError('The npm package node-api-headers is missing.', 'Install the packages: npm ci');
+    throw new BuildError('The npm package node-api-headers is missing.', 'Install the packages again with npm.');
   }
 }
 
-/** Compile and link arguments for one compiler, libtorch and platform. */
-function toolArguments(compiler, libtorch) {
+/**
+ * Compile and link arguments for one compiler, libtorch and platform. `runPath` is where the addon looks for libtorch when
+ * it is loaded, by default where libtorch lies now.
+ */
+function toolArguments(compiler, libtorch, runPath = join(libtorch.path, 'lib')) {
   const nodeApi = nodeApiHeaders();
   const include = [join(libtorch.path, 'include'), join(libtorch.path, 'include/torch/csrc/api/include')];
   const lib = join(libtorch.path, 'lib');
@@ -178,7 +181,7 @@ function toolArguments(compiler, libtorch) {
       ...extra,
       ...(mac ? ['-dynamiclib', '-undefined', 'dynamic_lookup'] : ['-shared', '-Wl,--no-as-needed']),
       ...objects,
-      ...['-o', out, `-L${lib}`, ...torchLibraries.map((name) => `-l${name}`), `-Wl,-rpath,${lib}`],
+      ...['-o', out, `-L${lib}`, ...torchLibraries.map((name) => `-l${name}`), `-Wl,-rpath,${runPath}`],
       ...(mac ? [] : ['-pthread']),
     ],
   };
@@ -199,14 +202,14 @@ const sha256 = (...parts) =>
   parts.reduce((hash, part) => hash.update(part).update('\0'), createHash('sha256')).digest('hex');
 
 /** What the addon would be built from, as one hash, with all that the build needs. Costs a few milliseconds. */
-export function plan(libtorchPath, outDir = buildDir) {
+export function plan(libtorchPath, outDir = buildDir, runPath = undefined) {
   const libtorch = describeLibtorch(libtorchPath);
   const compiler = findCompiler();
-  const tool = toolArguments(compiler, libtorch);
+  const tool = toolArguments(compiler, libtorch, runPath);
   const files = listSources();
   const units = files.filter((name) => name.endsWith('.cpp') && !name.includes('/'));
   if (units.length === 0)
-    throw new BuildError(`${nativeDir} holds no C++ sources.`, 'Restore it: git checkout packages/torch/native');
+    throw new BuildError(`${nativeDir} holds no C++ sources.`, 'Restore the folder; it comes with the package.');
   const settings = JSON.stringify([
     ...[libtorch.path, libtorch.version, libtorch.cuda, compiler.program, compiler.args, compiler.version],
     ...[tool.compile, process.platform, process.arch],
@@ -275,8 +278,15 @@ async function windowsImportLibrary(outDir, signal) {
  * Builds the addon when it is not up to date, into `outDir` where that is given. Returns `{built, record, addon}`.
  * `report(text)` hears of the progress; an aborted `signal` ends the compilers and leaves no half-written file.
  */
-export async function buildAddon({ libtorchPath, outDir = buildDir, force = false, report = () => {}, signal }) {
-  const { libtorch, compiler, tool, objects, hash } = plan(libtorchPath, outDir);
+export async function buildAddon({
+  libtorchPath,
+  outDir = buildDir,
+  runPath,
+  force = false,
+  report = () => {},
+  signal,
+}) {
+  const { libtorch, compiler, tool, objects, hash } = plan(libtorchPath, outDir, runPath);
   const paths = pathsIn(outDir);
   const last = readRecord(outDir);
   if (!force && last?.hash === hash) return { built: false, record: last, addon: paths.addon };
@@ -336,7 +346,10 @@ function chosenLibtorch(argument) {
   try {
     return JSON.parse(readFileSync(join(repositoryRoot, '.cache', 'libtorch.json'), 'utf8')).path;
   } catch {
-    throw new BuildError('No libtorch is chosen.', 'Run npm run setup, or set LIBTORCH to a libtorch folder.');
+    throw new BuildError(
+      'No libtorch is chosen.',
+      'Run the set-up of the clone, or set LIBTORCH to a libtorch folder.',
+    );
   }
 }
 

@@ -1,7 +1,7 @@
 /** Gradients: against finite differences, their accumulation, and the modes. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { wave } from './golden.js';
+import { wave } from './golden.fixture.js';
 import {
   autograd,
   cat,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as F from './functional.js';
-import { golden, readGolden, wave } from './golden.js';
+import { golden, readGolden, wave } from './golden.fixture.js';
 import { scope, type Tensor, tensor, zeros } from './index.js';
 import { expectClose, expectRounded } from './testing.js';
 

@@ -1,7 +1,7 @@
 /** Loads the addon on first use: importing this package must not cost the half second that libtorch takes. */
 import { createRequire } from 'node:module';
-import { fileURLToPath } from 'node:url';
 import { TorchError } from './errors.js';
+import { addonProblem, findAddon, setupCommand } from './setup/place.js';
 
 /** What `resolve` tells about an operator. */
 export interface OpSpec {
@@ -86,20 +86,22 @@ export interface VersionInfo {
 let loaded: Native | undefined;
 
 /**
- * The addon, loaded on the first call: the one that the set-up built, or the file that COMMTORCH_ADDON names. Throws a TorchError that says what to run when it is not built.
+ * The addon, loaded on the first call: the one that the set-up made, or the file that COMMTORCH_ADDON names. Throws a
+ * TorchError that says what to run when it is not there.
  * @internal
  */
 export function native(): Native {
   if (loaded !== undefined) return loaded;
-  const file = process.env.COMMTORCH_ADDON ?? fileURLToPath(new URL('../build/commtorch.node', import.meta.url));
+  const problem = addonProblem();
+  if (problem !== undefined) {
+    const message = `${problem.message.replace(/\.$/, '')}; run \`${setupCommand()}\`.`;
+    throw new TorchError(message, 'ERR_TORCH_ADDON');
+  }
   try {
-    loaded = createRequire(import.meta.url)(file) as Native;
+    loaded = createRequire(import.meta.url)(findAddon().file!) as Native;
   } catch (error) {
-    const missing = (error as NodeJS.ErrnoException).code === 'MODULE_NOT_FOUND';
     throw new TorchError(
-      missing
-        ? 'The libtorch addon is not built yet; run `npm run setup` in the project folder.'
-        : `The libtorch addon cannot be loaded (${(error as Error).message.split('\n')[0]}); run \`npm run setup\` to build it again.`,
+      `The libtorch addon cannot be loaded (${(error as Error).message.split('\n')[0]}); run \`${setupCommand()}\` to make it again.`,
       'ERR_TORCH_ADDON',
       { cause: error },
     );

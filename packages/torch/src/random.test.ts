@@ -1,7 +1,7 @@
 /** Random numbers: equal seeds, own generators, saved states. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { golden, readGolden } from './golden.js';
+import { golden, readGolden } from './golden.fixture.js';
 import { generator, manualSeed, rand, randint, randn, randperm, rngState, scope, setRngState, zeros } from './index.js';
 import { expectClose } from './testing.js';
 

@@ -31,6 +31,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   { name: 'world', summary: 'write synthetic scenes in real file formats', load: () => import('./world.js') },
   { name: 'score', summary: 'score predictions made by anything', load: () => import('./score.js') },
   { name: 'eval', summary: 'generate and score on a benchmark', load: () => import('./eval.js') },
+  { name: 'setup', summary: 'find or fetch libtorch and make the addon', load: () => import('./setup.js') },
   { name: 'bench', summary: 'measure speed and memory on this machine', load: () => import('./bench.js') },
   { name: 'doctor', summary: 'check this installation and name what fixes it', load: () => import('./doctor.js') },
 ];

@@ -1,17 +1,25 @@
 // `commlm doctor`: what this installation is made of, what is missing, and the command that fixes it.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import {
+  type AddonRecord,
+  type AddonState,
+  addonState,
+  cloneRoot,
+  findAddon,
+  SUPPORTED_MINORS,
+  setupCommand,
+} from '@commlm/torch/setup';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { embeddedModelFolder } from '../generate/model-folder.js';
 import { formatBytes, print, printJson, styleOf } from './output.js';
 import { readProcessor } from './processor.js';
 
 const MIN_NODE = [20, 19] as const;
 const MIN_NODE_API = 9;
-const TORCH_MINORS = [11, 13] as const;
 
 /** Operators beyond the everyday ones; an older or trimmed libtorch may lack them. */
 const NEEDED_OPERATORS = [
@@ -35,19 +43,6 @@ interface Finding {
   readonly fix?: string;
 }
 
-/** What `build.mjs` writes beside the addon. */
-interface AddonRecord {
-  readonly hash: string;
-  readonly libtorch: { readonly path: string; readonly version: string; readonly cuda: boolean };
-  readonly compiler: string;
-}
-
-/** The parts of `native/build.mjs` that the report needs. */
-interface BuildScript {
-  readonly plan: (libtorchPath: string) => { readonly hash: string };
-  readonly findCompiler: () => { readonly version: string };
-}
-
 /** What the loaded libtorch says about itself. */
 interface Engine {
   readonly torch: string;
@@ -66,29 +61,15 @@ interface Report {
   readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
   readonly memory: { readonly totalBytes: number; readonly freeBytes: number };
   readonly libtorch: AddonRecord['libtorch'] | null;
-  readonly addon: { readonly path: string; readonly state: AddonState; readonly compiler: string | null };
+  readonly addon: { readonly path: string | null; readonly state: AddonState; readonly compiler: string | null };
   readonly engine: Engine | null;
 }
 
-type AddonState = 'current' | 'outdated' | 'missing';
-
-const SETUP = 'npm run setup';
+const SETUP = setupCommand();
+const IN_CLONE = cloneRoot() !== undefined;
 
 function finding(name: string, status: Status, detail: string, fix?: string): Finding {
   return { name, status, detail, ...(fix === undefined ? {} : { fix }) };
-}
-
-/** Root of @commlm/torch, found as Node finds the package. */
-function torchPackageDir(): string {
-  return dirname(dirname(fileURLToPath(import.meta.resolve('@commlm/torch'))));
-}
-
-function readJson<T>(path: string): T | undefined {
-  try {
-    return JSON.parse(readFileSync(path, 'utf8')) as T;
-  } catch {
-    return undefined;
-  }
 }
 
 function checkNode(): Finding {
@@ -125,27 +106,15 @@ function checkLibtorch(record: AddonRecord | undefined): Finding {
   const detail = `${version} ${cuda ? 'with CUDA' : 'for the CPU'}, ${path}`;
   if (!existsSync(join(path, 'lib'))) return finding('libtorch', 'failed', `${detail} (gone)`, SETUP);
   const [major, minor = 0] = version.split('.').map(Number);
-  if (major !== 2 || minor < TORCH_MINORS[0] || minor > TORCH_MINORS[1]) {
-    const fix = `2.${TORCH_MINORS[0]} to 2.${TORCH_MINORS[1]} are supported: LIBTORCH=... ${SETUP}`;
+  if (major !== 2 || minor < SUPPORTED_MINORS[0] || minor > SUPPORTED_MINORS[1]) {
+    const fix = `2.${SUPPORTED_MINORS[0]} to 2.${SUPPORTED_MINORS[1]} are supported: LIBTORCH=... ${SETUP}`;
     return finding('libtorch', 'warning', detail, fix);
   }
   return finding('libtorch', 'ok', detail);
 }
 
-async function addonState(packageDir: string, record: AddonRecord | undefined): Promise<AddonState> {
-  if (!existsSync(join(packageDir, 'build', 'commtorch.node'))) return 'missing';
-  if (record === undefined) return 'outdated';
-  try {
-    const script = (await import(pathToFileURL(join(packageDir, 'native', 'build.mjs')).href)) as BuildScript;
-    return script.plan(record.libtorch.path).hash === record.hash ? 'current' : 'outdated';
-  } catch {
-    // Without sources, headers or compiler nothing can be compared; that the addon loads is checked apart.
-    return 'current';
-  }
-}
-
-function checkAddon(path: string, state: AddonState, record: AddonRecord | undefined): Finding {
-  if (state === 'missing') return finding('addon', 'failed', 'not compiled yet', SETUP);
+function checkAddon(path: string | undefined, state: AddonState, record: AddonRecord | undefined): Finding {
+  if (path === undefined) return finding('addon', 'failed', 'not made yet', SETUP);
   const detail = `${formatBytes(statSync(path).size)}, ${record?.compiler ?? 'compiler unknown'}`;
   if (state === 'outdated') {
     return finding('addon', 'warning', `${detail}; its sources, libtorch or compiler changed since`, SETUP);
@@ -219,25 +188,28 @@ async function checkImages(): Promise<Finding> {
     return finding('images', 'ok', `sharp ${sharp.versions.sharp}, libvips ${sharp.versions.vips}`);
   } catch (error) {
     const cause = (error as Error).message.split('\n')[0] ?? '';
-    return finding('images', 'failed', `sharp does not load: ${cause}`, 'npm ci');
+    return finding(
+      'images',
+      'failed',
+      `sharp does not load: ${cause}`,
+      IN_CLONE ? 'npm ci' : 'npm install --include=optional',
+    );
   }
 }
 
 function checkModel(): Finding {
-  const folder = fileURLToPath(new URL('../../../../models/comm-tiny', import.meta.url));
-  const weights = join(folder, 'model.safetensors');
-  if (!existsSync(join(folder, 'config.json')) || !existsSync(weights)) {
-    const fix = 'Restore it with git checkout models/comm-tiny, or name a model: commlm ask --model FOLDER';
-    return finding('model', 'warning', 'the embedded models/comm-tiny is not there', fix);
+  try {
+    const weights = join(embeddedModelFolder(), 'model.safetensors');
+    return finding('model', 'ok', `comm-tiny, ${formatBytes(statSync(weights).size)}`);
+  } catch (error) {
+    const fix = error instanceof CommError ? error.fix : IN_CLONE ? 'git checkout models' : 'npm install @commlm/tiny';
+    return finding('model', 'warning', 'the embedded model is not there', fix);
   }
-  return finding('model', 'ok', `models/comm-tiny, ${formatBytes(statSync(weights).size)}`);
 }
 
 async function examine(): Promise<Report> {
-  const packageDir = torchPackageDir();
-  const addonPath = join(packageDir, 'build', 'commtorch.node');
-  const record = readJson<AddonRecord>(join(packageDir, 'build', 'commtorch.json'));
-  const state = await addonState(packageDir, record);
+  const { file, record } = findAddon();
+  const state = await addonState();
   const libc = libcName();
   const { model, cores, features, switches } = readProcessor();
   const memory = process.constrainedMemory();
@@ -252,7 +224,7 @@ async function examine(): Promise<Report> {
     ),
     finding('memory', 'ok', `${formatBytes(totalBytes)}, ${formatBytes(freemem())} free`),
     checkLibtorch(record),
-    checkAddon(addonPath, state, record),
+    checkAddon(file, state, record),
   ];
 
   let engine: Engine | null = null;
@@ -262,7 +234,7 @@ async function examine(): Promise<Report> {
       findings.push(...checkEngine(engine));
     } catch (error) {
       const cause = (error as Error).message.split('\n')[0] ?? '';
-      findings.push(finding('engine', 'failed', cause, `Delete packages/torch/build, then ${SETUP}`));
+      findings.push(finding('engine', 'failed', cause, `Delete ${dirname(file ?? '')}, then ${SETUP}`));
     }
   }
   findings.push(...checkGpus(engine, record), await checkImages(), checkModel());
@@ -278,7 +250,7 @@ async function examine(): Promise<Report> {
     cpu: { model, cores, features },
     memory: { totalBytes, freeBytes: freemem() },
     libtorch: record?.libtorch ?? null,
-    addon: { path: addonPath, state, compiler: record?.compiler ?? null },
+    addon: { path: file ?? null, state, compiler: record?.compiler ?? null },
     engine,
   };
 }

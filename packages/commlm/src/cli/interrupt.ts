@@ -40,7 +40,7 @@ export function interruptedError(exitCode: 130 | 143 = EXIT_CODES.SIGINT): CommE
 }
 
 /** The exit code of a command that stopped cleanly because of the signal. */
-export function interruptExitCode(): number {
+export function interruptExitCode(): 130 | 143 {
   const reason: unknown = interruptSignal().reason;
-  return reason instanceof CommError ? reason.exitCode : EXIT_CODES.SIGINT;
+  return reason instanceof CommError && reason.exitCode === 143 ? 143 : EXIT_CODES.SIGINT;
 }

@@ -6,7 +6,7 @@ import { concat } from '../config/mixture.js';
 import type { ImageConfig } from '../config/model.js';
 import type { SkipConfig } from '../config/skip.js';
 import { planSquares } from '../images/squares.js';
-import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.js';
+import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.fixture.js';
 import { type BatchSettings, MixtureBatches } from './batches.js';
 import { SampleError } from './example.js';
 import { Mixture } from './mixture.js';

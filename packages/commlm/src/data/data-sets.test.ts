@@ -7,7 +7,7 @@ import { DataSetConfig } from '../config/data-sets.js';
 import { CommError } from '../config/errors.js';
 import { openDataSet } from './data-sets.js';
 import type { DataSet, Mark, Sample } from './sample.js';
-import { SAMPLE_FILES, type SampleFiles } from './sample-files.js';
+import { SAMPLE_FILES, type SampleFiles } from './sample-files.fixture.js';
 import { Random } from './world/random.js';
 
 let folder: string;

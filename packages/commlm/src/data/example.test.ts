@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import type { ConversationConfig } from '../config/model.js';
 import { paddedFrame } from '../images/frames.js';
 import { IGNORE_LABEL } from '../text/conversation.js';
-import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.js';
+import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.fixture.js';
 import { collate, packRows } from './collate.js';
 import { buildExample, type Example, fitToPictures, SampleError, type TextSettings } from './example.js';
 import type { Sample, SampleTurn } from './sample.js';

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import sharp from 'sharp';
 import type { ImageConfig } from '../config/model.js';
 import { planSquares } from '../images/squares.js';
-import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.js';
+import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from '../text/golden.fixture.js';
 import { SampleError } from './example.js';
 import { isAsStored, type PreparedPicture, SampleReader } from './reader.js';
 import type { PictureStore, Sample, Size } from './sample.js';

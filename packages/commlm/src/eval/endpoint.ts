@@ -1,7 +1,7 @@
 /** Answers from any server that speaks OpenAI's chat completions: pictures as data: URLs, retries, several at a time. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import sharp from 'sharp';
 import { CommError } from '../config/errors.js';
+import { encodePicture } from '../images/draw.js';
 import { readCompletion, shorten } from './completion.js';
 import { FailedTry, post } from './post.js';
 import { type AskedQuestion, aboutQuestion, greyOf, type Reply, type Respondent } from './respondent.js';
@@ -55,20 +55,16 @@ const TYPES: ReadonlyArray<readonly [type: string, start: readonly number[]]> = 
 /** Bytes of an encoded picture as a data: URL; what is not JPEG, PNG or GIF becomes PNG. */
 async function toDataUrl(bytes: Uint8Array): Promise<string> {
   const type = TYPES.find(([, start]) => start.every((byte, i) => bytes[i] === byte))?.[0];
-  const encoded = type === undefined ? await sharp(bytes).png().toBuffer() : Buffer.from(bytes);
-  return `data:${type ?? 'image/png'};base64,${encoded.toString('base64')}`;
+  if (type !== undefined) return `data:${type};base64,${Buffer.from(bytes).toString('base64')}`;
+  const { default: sharp } = await import('sharp');
+  return `data:image/png;base64,${(await sharp(bytes).png().toBuffer()).toString('base64')}`;
 }
 
 async function pictureUrl({ picture, blind }: AskedQuestion): Promise<string | undefined> {
   const bytes = await picture?.();
   if (bytes === undefined) return undefined;
   if (!blind) return toDataUrl(bytes);
-  const { width, height, data } = await greyOf(bytes);
-  return toDataUrl(
-    await sharp(data, { raw: { width, height, channels: 3 } })
-      .png()
-      .toBuffer(),
-  );
+  return toDataUrl(await encodePicture(await greyOf(bytes)));
 }
 
 function completionsUrl(url: string): string {

@@ -1,8 +1,8 @@
 // Which folder a model argument means: the embedded model by default, a folder that holds a config.json, or a hub id in the
 // cache. Nothing here asks the network.
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { findCachedModel } from '../hub/cache.js';
@@ -15,16 +15,17 @@ const CONFIG_NAMES = ['config.json', 'open_clip_config.json'];
 /** Name of the embedded model. */
 const EMBEDDED = 'comm-tiny';
 
-/** The folder of the embedded model: `models/comm-tiny` of the repository or of the package. */
+/** The folder of the embedded model: the package `@commlm/tiny`, which is `models/comm-tiny` in the clone. */
 export function embeddedModelFolder(): string {
-  for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
-    const candidate = join(folder, 'models', EMBEDDED);
-    if (existsSync(join(candidate, 'config.json'))) return candidate;
-    if (folder === dirname(folder)) break;
+  try {
+    const folder = dirname(createRequire(import.meta.url).resolve('@commlm/tiny/package.json'));
+    if (existsSync(join(folder, 'config.json'))) return folder;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') throw error;
   }
-  throw new CommError(`The embedded model models/${EMBEDDED} is not there.`, {
+  throw new CommError('The embedded model, the package @commlm/tiny, is not there.', {
     code: 'model/no-embedded',
-    fix: 'Get it back with "git checkout models", or name a model folder with --model.',
+    fix: 'Install it (npm install @commlm/tiny; in the clone: git checkout models), or name a model folder with --model.',
   });
 }
 

@@ -23,7 +23,7 @@ import { CommError } from '../config/errors.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import { findCachedModel, ModelCache } from './cache.js';
 import { parseHubId } from './hub-id.js';
-import { gitHash, type HostedFile, LocalHub, rangeStart, refuse, sendFile, sha256 } from './local-hub.js';
+import { gitHash, type HostedFile, LocalHub, rangeStart, refuse, sendFile, sha256 } from './local-hub.fixture.js';
 import { type PullOptions, pullModel } from './pull.js';
 import { type HubSettings, readHubSettings } from './settings.js';
 

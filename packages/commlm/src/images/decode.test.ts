@@ -8,7 +8,7 @@ import { crc32, deflateSync } from 'node:zlib';
 import sharp from 'sharp';
 import { CommError } from '../config/errors.js';
 import { decodeImage } from './decode.js';
-import { digest, goldenPath, readGolden, readGoldenPictures } from './golden.js';
+import { digest, goldenPath, readGolden, readGoldenPictures } from './golden.fixture.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'commlm-decode-'));
 after(() => rmSync(folder, { recursive: true }));

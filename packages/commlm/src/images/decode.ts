@@ -6,7 +6,7 @@
  * Deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey to white), AVIF differs slightly, as the two
  * decoders spread colour differently. What would come out wrong is refused by name, see kind.ts.
  */
-import sharp, { type Metadata, type Sharp } from 'sharp';
+import type { Metadata, Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
 import { readGifFrame } from './gif-frame.js';
 import { notAPicture, notRead, pictureKind } from './kind.js';
@@ -97,6 +97,7 @@ const isSize = (a: PictureSize, b: PictureSize): boolean => a.width === b.width 
 /** Reads the header alone, and refuses what is damaged or too large. */
 async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): Promise<Metadata> {
   let header: Metadata;
+  const { default: sharp } = await import('sharp');
   try {
     header = await sharp(bytes, { limitInputPixels: false, failOn: 'none' }).metadata();
   } catch (error) {
@@ -114,13 +115,15 @@ async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): 
 const WHITE = [255, 255, 255];
 const BLACK = [0, 0, 0];
 
-function open(bytes: Uint8Array): Sharp {
+/** Opens the file for its pixels. The library is loaded with the first picture, not with this module. */
+async function open(bytes: Uint8Array): Promise<Sharp> {
+  const { default: sharp } = await import('sharp');
   // `failOn: error` lets small faults pass that Pillow lets pass too, but not a file that ends early.
   return sharp(bytes, { limitInputPixels: false, failOn: 'error', ignoreIcc: true });
 }
 
 async function decodeRgb(bytes: Uint8Array, transparency: Transparency): Promise<RgbImage> {
-  const opened = open(bytes);
+  const opened = await open(bytes);
   const { data, info } = await (transparency === 'white' ? opened.flatten({ background: '#ffffff' }) : opened)
     .removeAlpha()
     .toColourspace('srgb')
@@ -132,7 +135,7 @@ async function decodeRgb(bytes: Uint8Array, transparency: Transparency): Promise
 
 /** What the first frame of a GIF leaves free or transparent is white, or with `drop` what its palette has for it. */
 async function decodeGif(bytes: Uint8Array, transparency: Transparency): Promise<RgbImage> {
-  const { data, info } = await open(bytes)
+  const { data, info } = await (await open(bytes))
     .toColourspace('srgb')
     .ensureAlpha()
     .raw({ depth: 'uchar' })
@@ -159,7 +162,7 @@ function spreadGrey(grey: Uint8Array, channels: number): Uint8Array {
 
 async function decodeCmyk(bytes: Uint8Array, depth: Metadata['depth']): Promise<RgbImage> {
   const isWide = depth === 'ushort';
-  const { data: inks, info } = await open(bytes)
+  const { data: inks, info } = await (await open(bytes))
     .pipelineColourspace('cmyk')
     .toColourspace('cmyk')
     .raw({ depth: isWide ? 'ushort' : 'uchar' })

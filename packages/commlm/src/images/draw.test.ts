@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { decodeImage, type RgbImage } from './decode.js';
 import { BOX_COLORS, boxesAsSvg, drawBoxes, encodePicture } from './draw.js';
-import { noisePicture } from './golden.js';
+import { noisePicture } from './golden.fixture.js';
 import { strokeText } from './stroke-font.js';
 
 const white: RgbImage = { width: 200, height: 120, data: new Uint8Array(200 * 120 * 3).fill(255) };

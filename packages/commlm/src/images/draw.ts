@@ -1,5 +1,5 @@
 /** Draws the boxes of an answer on its picture: coloured frames with the label on a chip of the same colour. */
-import sharp, { type Sharp } from 'sharp';
+import type { Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
 import type { RgbImage } from './decode.js';
 import { checkPixels } from './pixels.js';
@@ -46,6 +46,7 @@ export async function drawBoxes(
   checkPixels(image);
   const raw = { width: image.width, height: image.height, channels: 3 } as const;
   const overlay = Buffer.from(boxesAsSvg(image.width, image.height, boxes));
+  const { default: sharp } = await import('sharp');
   const drawn = await sharp(image.data, { raw, limitInputPixels: false })
     .composite([{ input: overlay, top: 0, left: 0 }])
     .removeAlpha()
@@ -57,6 +58,7 @@ export async function drawBoxes(
 /** Pixels as the bytes of a PNG, JPEG or WebP file; throws `image/format` for any other format. */
 export async function encodePicture(image: RgbImage, format = 'png'): Promise<Uint8Array> {
   const { width, height, data } = checkPixels(image);
+  const { default: sharp } = await import('sharp');
   const pixels = sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false });
   return writeAs(pixels, format.toLowerCase()).toBuffer();
 }

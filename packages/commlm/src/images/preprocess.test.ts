@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ImageConfig } from '../config/model.js';
 import { normalizedToPixel } from './frames.js';
-import { digest, noisePicture, readGolden } from './golden.js';
+import { digest, noisePicture, readGolden } from './golden.fixture.js';
 import { cut, padToSquare, preprocess, shortSideSize } from './preprocess.js';
 
 test('all prepared pictures equal the reference', () => {

@@ -1,7 +1,7 @@
 /** Resizing equals Pillow byte for byte. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { digest, noisePicture, readGolden } from './golden.js';
+import { digest, noisePicture, readGolden } from './golden.fixture.js';
 import { resize, resizeBicubic } from './resize.js';
 
 const golden = readGolden().resize;

@@ -10,7 +10,7 @@ import { gzipSync } from 'node:zlib';
 import { CommError } from '../config/errors.js';
 import { decodeImage } from './decode.js';
 import { encodePicture } from './draw.js';
-import { goldenPath } from './golden.js';
+import { goldenPath } from './golden.fixture.js';
 import { checkPixels } from './pixels.js';
 import { preprocess } from './preprocess.js';
 

@@ -6,7 +6,7 @@ import { CommError } from '../config/errors.js';
 import { type CommConfig, parseConfig, CommConfig as Schema } from '../config/model.js';
 import { commTiny } from '../config/presets.js';
 import { Comm, IGNORE_LABEL, numberDistances } from './comm.js';
-import { SMALL_COMM_ROUNDING, SMALL_LLAMA_ROUNDING, smallComm } from './sample-configs.js';
+import { SMALL_COMM_ROUNDING, SMALL_LLAMA_ROUNDING, smallComm } from './sample-configs.fixture.js';
 
 const PATCH = 3;
 const N = 16;

@@ -5,7 +5,7 @@ import { expectRounded, maxRelDiff } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import type { AlignConfig, EncoderConfig, MergeConfig, ScaleConfig } from '../config/model.js';
 import { Align, LevelScale, LlnLayerscaleMerge, VisionModel, VisualBranch } from './fusion.js';
-import { smallComm, smallViT } from './sample-configs.js';
+import { smallComm, smallViT } from './sample-configs.fixture.js';
 
 const softmax: ScaleConfig = { kind: 'softmax' };
 const lln = { kind: 'lln-layerscale', weights: softmax, shared: false, order: 'norm-linear', width: 24 } as const;

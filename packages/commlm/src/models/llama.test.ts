@@ -7,7 +7,7 @@ import { KvCache } from './kv-cache.js';
 import { Llama } from './llama.js';
 import { RmsNorm } from './rms-norm.js';
 import { ropeFrequencies } from './rope.js';
-import { SMALL_LLAMA_ROUNDING, smallLlama } from './sample-configs.js';
+import { SMALL_LLAMA_ROUNDING, smallLlama } from './sample-configs.fixture.js';
 
 function build(changes: Parameters<typeof smallLlama>[0] = {}): Llama {
   manualSeed(5);

@@ -4,7 +4,7 @@ import { manualSeed, noGrad, randn, scope } from '@commlm/torch';
 import { expectNoLeak, expectRounded, maxRelDiff, roundingBound, withStrictScopes } from '@commlm/torch/testing';
 import type { PatchRopeConfig } from '../config/model.js';
 import { PatchRope } from './patch-rope.js';
-import { SMALL_VIT_ROUNDING, smallViT } from './sample-configs.js';
+import { SMALL_VIT_ROUNDING, smallViT } from './sample-configs.fixture.js';
 import { ViT } from './vit.js';
 
 const ropes: PatchRopeConfig[] = [

@@ -7,7 +7,7 @@ import { clipViTL14, dinov2ViTL14 } from '../config/presets.js';
 import { attend, usesExplicitAttention } from './attention.js';
 import { ClipVision } from './clip.js';
 import { Dinov2Vision } from './dinov2.js';
-import { smallViT } from './sample-configs.js';
+import { smallViT } from './sample-configs.fixture.js';
 import { resizePositions, ViT } from './vit.js';
 
 /** Equal to the bit: the same operators on the same numbers, or copies of them. */

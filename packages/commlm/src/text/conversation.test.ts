@@ -10,7 +10,7 @@ import {
   renderPacked,
   splitPictures,
 } from './conversation.js';
-import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from './golden.js';
+import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from './golden.fixture.js';
 import type { Tokenizer } from './tokenizer.js';
 
 const goldens = readTextGolden<GoldenTokenizer[]>('tokenizers');

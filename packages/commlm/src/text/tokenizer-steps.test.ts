@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
-import { blockHashes, goldenTexts } from './golden-texts.js';
+import { blockHashes, goldenTexts } from './golden-texts.fixture.js';
 import { readNormalizer } from './split/normalizers.js';
 import { readPreTokenizer } from './split/pre-tokenizers.js';
 import { Tokenizer, type TokenizerJson } from './tokenizer.js';

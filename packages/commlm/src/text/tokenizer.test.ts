@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from './golden.js';
+import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from './golden.fixture.js';
 import { Tokenizer, type TokenizerJson } from './tokenizer.js';
 
 const goldens = readTextGolden<GoldenTokenizer[]>('tokenizers');

@@ -13,7 +13,7 @@ import { Tokenizer } from '../text/tokenizer.js';
 import { readCaptions } from './caption-file.js';
 import { type ClipBatchOptions, createBatcher } from './clip-batches.js';
 import { type ClipBatch, ClipTask, contrast, pairLoss } from './clip-task.js';
-import { smallClip } from './pretrain-samples.js';
+import { smallClip } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-clip-'));
 after(() => rmSync(root, { recursive: true, force: true }));

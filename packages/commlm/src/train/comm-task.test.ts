@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Comm } from '../models/comm.js';
-import { smallComm } from '../models/sample-configs.js';
+import { smallComm } from '../models/sample-configs.fixture.js';
 import { renderConversation } from '../text/conversation.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../weights/comm-folder.js';

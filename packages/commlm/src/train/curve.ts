@@ -1,8 +1,6 @@
 /** The losses of a run as a picture: `curve.svg` and `curve.png`. */
 import { join } from 'node:path';
-import sharp from 'sharp';
-import { parse, View } from 'vega';
-import { compile, type TopLevelSpec } from 'vega-lite';
+import type { TopLevelSpec } from 'vega-lite';
 import { writeDurably } from '../files/durable.js';
 import type { MetricsLine } from './run-log.js';
 
@@ -72,6 +70,12 @@ function specOf(points: readonly Point[]): TopLevelSpec {
 export async function drawCurve(out: string, lines: readonly MetricsLine[]): Promise<void> {
   const points = curvePoints(lines);
   if (new Set(points.map(({ step }) => step)).size < 2) return;
+  // Loaded here, so that who trains nothing waits for no chart library.
+  const [{ parse, View }, { compile }, { default: sharp }] = await Promise.all([
+    import('vega'),
+    import('vega-lite'),
+    import('sharp'),
+  ]);
   const view = new View(parse(compile(specOf(points)).spec), { renderer: 'none' });
   try {
     const svg = await view.toSVG();

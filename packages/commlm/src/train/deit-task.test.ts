@@ -10,7 +10,7 @@ import { COLOR_NAMES, loadSpriteBank, NOUNS, Random, worldItem } from '../data/w
 import { loadEncoder } from '../weights/encoder-folder.js';
 import { createBatcher, type DeitBatchOptions, drawBeta, shownShare, WORLD_LABELS } from './deit-batches.js';
 import { classLoss, type DeitBatch, DeitTask, labelPrecision } from './deit-task.js';
-import { smallDeit } from './pretrain-samples.js';
+import { smallDeit } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-deit-'));
 after(() => rmSync(root, { recursive: true, force: true }));

@@ -6,7 +6,7 @@ import { expectNoLeak, expectRounded, roundingBound } from '@commlm/torch/testin
 import type { DinoConfig } from '../config/pretrain.js';
 import { Random } from '../data/world/index.js';
 import { DinoHead } from '../models/dino-head.js';
-import { SMALL_VIT_ROUNDING } from '../models/sample-configs.js';
+import { SMALL_VIT_ROUNDING } from '../models/sample-configs.fixture.js';
 import {
   centred,
   clsLoss,
@@ -18,7 +18,7 @@ import {
   teacherTemperature,
 } from './dino-task.js';
 import { drawHidden, hideBlocks } from './hidden-patches.js';
-import { smallDino } from './pretrain-samples.js';
+import { smallDino } from './pretrain-samples.fixture.js';
 
 type Matrix = number[][];
 const listed = (x: Tensor): Matrix => x.tolist() as Matrix;

@@ -8,7 +8,7 @@ import { expectNoLeak, maxRelDiff } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { CommConfig, parseConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
-import { smallComm } from '../models/sample-configs.js';
+import { smallComm } from '../models/sample-configs.fixture.js';
 import { FeatureCache } from './feature-cache.js';
 
 const root = mkdtempSync(join(tmpdir(), 'features-'));

@@ -8,12 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { noGrad, randn, scope, type Tensor, tensor } from '@commlm/torch';
 import { expectClose, expectRounded } from '@commlm/torch/testing';
 import type { Llama } from '../models/llama.js';
-import { SMALL_LLAMA_ROUNDING } from '../models/sample-configs.js';
+import { SMALL_LLAMA_ROUNDING } from '../models/sample-configs.fixture.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { loadHfLlama } from '../weights/hf-folder.js';
 import { createBatcher } from './lm-batches.js';
 import { type LmBatch, LmTask, nextTokenLoss } from './lm-task.js';
-import { smallLm } from './pretrain-samples.js';
+import { smallLm } from './pretrain-samples.fixture.js';
 import { openRows } from './token-rows.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-lm-'));

@@ -9,7 +9,7 @@ import { CommError } from '../config/errors.js';
 import { LoraConfig } from '../config/lora.js';
 import { CommConfig as CommSchema, parseConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
-import { SMALL_LLAMA_ROUNDING, smallComm, smallLlama } from '../models/sample-configs.js';
+import { SMALL_LLAMA_ROUNDING, smallComm, smallLlama } from '../models/sample-configs.fixture.js';
 import { loadCommFolder, saveCommFolder } from '../weights/comm-folder.js';
 import { mergeLora } from '../weights/lora.js';
 import { type LoopConfig, runTraining, type TrainingTask } from './loop.js';

@@ -9,12 +9,12 @@ import { expectClose, expectRounded, maxRelDiff } from '@commlm/torch/testing';
 import { Random } from '../data/world/index.js';
 import { buildEncoder } from '../models/encoders.js';
 import { sincosPositions } from '../models/mae-decoder.js';
-import { SMALL_VIT_ROUNDING } from '../models/sample-configs.js';
+import { SMALL_VIT_ROUNDING } from '../models/sample-configs.fixture.js';
 import { loadEncoder } from '../weights/encoder-folder.js';
 import { encoderToHf, loadHfEncoder } from '../weights/hf-folder.js';
 import { createBatcher } from './mae-batches.js';
 import { hiddenError, type MaeBatch, MaeTask, numVisible, pixelTargets } from './mae-task.js';
-import { smallMae } from './pretrain-samples.js';
+import { smallMae } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-mae-'));
 after(() => rmSync(root, { recursive: true, force: true }));

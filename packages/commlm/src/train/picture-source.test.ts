@@ -20,7 +20,7 @@ import type { TrainingTask } from './loop.js';
 import { MaeTask } from './mae-task.js';
 import { parameterGroups, trainedParameters } from './parameter-groups.js';
 import { openPictures } from './picture-source.js';
-import { smallDeit, smallDino } from './pretrain-samples.js';
+import { smallDeit, smallDino } from './pretrain-samples.fixture.js';
 import { loadRecipe, RECIPES } from './recipe.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-pictures-'));

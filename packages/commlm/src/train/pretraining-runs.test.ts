@@ -15,7 +15,7 @@ import { DinoTask } from './dino-task.js';
 import { LmTask } from './lm-task.js';
 import { type LoopConfig, runTraining, type TrainingTask } from './loop.js';
 import { MaeTask } from './mae-task.js';
-import { smallClip, smallDeit, smallDino, smallLm, smallMae } from './pretrain-samples.js';
+import { smallClip, smallDeit, smallDino, smallLm, smallMae } from './pretrain-samples.fixture.js';
 import { readMetrics } from './run-log.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-pretrain-'));

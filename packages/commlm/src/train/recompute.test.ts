@@ -4,7 +4,7 @@ import { manualSeed, nn, randn, scope, type Tensor, tensor } from '@commlm/torch
 import { expectNoLeak, maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import { type CommConfig, type LlamaConfig, parseConfig, CommConfig as Schema } from '../config/model.js';
 import { Comm, type CommBatch } from '../models/comm.js';
-import { SMALL_VIT_ROUNDING, smallComm, smallLlama } from '../models/sample-configs.js';
+import { SMALL_VIT_ROUNDING, smallComm, smallLlama } from '../models/sample-configs.fixture.js';
 import { packedMask } from './comm-task.js';
 import { Recompute, recomputedBackward } from './recompute.js';
 

@@ -1,7 +1,7 @@
 /** The tokenizer trainer: the same lines give the same file, boxes are short, any text round-trips. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { goldenCorpus, readTextGolden } from '../text/golden.js';
+import { goldenCorpus, readTextGolden } from '../text/golden.fixture.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { type TrainedTokenizer, trainTokenizer } from './tokenizer-trainer.js';
 

@@ -12,7 +12,7 @@ import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { comm7b } from '../config/presets.js';
 import { Llama } from '../models/llama.js';
-import { smallLlama } from '../models/sample-configs.js';
+import { smallLlama } from '../models/sample-configs.fixture.js';
 import { recipe as paper } from '../recipes/comm-7b.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { assembleComm } from './assemble.js';

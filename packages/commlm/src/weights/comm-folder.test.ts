@@ -7,7 +7,7 @@ import { io, manualSeed, noGrad, randn, scope, type Tensor, tensor, zeros } from
 import { expectNoLeak, expectRounded, maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { Comm } from '../models/comm.js';
-import { SMALL_COMM_ROUNDING, smallComm } from '../models/sample-configs.js';
+import { SMALL_COMM_ROUNDING, smallComm } from '../models/sample-configs.fixture.js';
 import { loadCommFolder, saveCommFolder } from './comm-folder.js';
 
 const root = mkdtempSync(join(tmpdir(), 'comm-folder-'));

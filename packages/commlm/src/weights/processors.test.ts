@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { CommError } from '../config/errors.js';
-import { digest, goldenPath, noisePicture } from '../images/golden.js';
+import { digest, goldenPath, noisePicture } from '../images/golden.fixture.js';
 import { preprocess } from '../images/preprocess.js';
 import { processorConfig } from './processors.js';
 

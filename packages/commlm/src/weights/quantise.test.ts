@@ -7,7 +7,7 @@ import { io, manualSeed, nn, noGrad, randn, scope, type Tensor, tensor } from '@
 import { expectNoLeak, expectRounded, maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { Comm } from '../models/comm.js';
-import { smallComm } from '../models/sample-configs.js';
+import { smallComm } from '../models/sample-configs.fixture.js';
 import { loadCommFolder, readCommConfig, saveCommFolder } from './comm-folder.js';
 import { convertFolder } from './convert.js';
 import { isQuantisedLayer } from './quantise.js';

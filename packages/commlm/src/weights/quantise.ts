@@ -13,7 +13,7 @@ import type { Leftovers } from './leftover.js';
 /** One dtype for every floating-point weight, or `int8` for the large matrices with bf16 around them. */
 export type WeightFormat = DType | 'int8';
 
-/** A format as it is asked for; `auto` is f32 on a CPU up to {@link F32_PARAMETERS}, else what is stored. */
+/** A format as it is asked for; `auto` is f32 on a CPU up to `F32_PARAMETERS`, else what is stored. */
 export type WantedFormat = WeightFormat | 'int4' | 'auto';
 
 /** Largest model that `auto` widens to f32: its weights take 8 GB then. */

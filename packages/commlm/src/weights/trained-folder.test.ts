@@ -8,7 +8,7 @@ import { manualSeed, noGrad, randn, scope, type Tensor, tensor } from '@commlm/t
 import { maxRelDiff } from '@commlm/torch/testing';
 import type { MergeConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
-import { smallComm } from '../models/sample-configs.js';
+import { smallComm } from '../models/sample-configs.fixture.js';
 import { loadCommFolder, saveCommFolder } from './comm-folder.js';
 
 const root = mkdtempSync(join(tmpdir(), 'trained-folder-'));

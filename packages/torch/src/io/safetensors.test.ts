@@ -15,7 +15,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { testdataPath, wave } from '../golden.js';
+import { testdataPath, wave } from '../golden.fixture.js';
 import { arange, type DType, io, memoryStats, ones, scope, type Tensor, TorchError, tensor, zeros } from '../index.js';
 import { expectClose, expectNoLeak, withStrictScopes } from '../testing.js';
 

@@ -12,7 +12,7 @@ import { ByteCursor, FileReader } from './file-reader.js';
 import { withOwnVersion } from './own-version.js';
 import { type Fail, isTuple, readPickle } from './pickle.js';
 import { type ElementType, isSize, StorageClass, StorageRef, type TensorPlace, torchGlobals } from './torch-globals.js';
-import { entryStart, looksLikeZip, readZipDirectory } from './zip-directory.js';
+import { entryStart, looksLikeZip, readZipDirectory, type ZipEntry } from './zip-directory.js';
 
 const fromFileOp = op('aten::from_file');
 const viewDtypeOp = op('aten::view.dtype');
@@ -241,7 +241,7 @@ function readZip(file: FileReader, make: (place: TensorPlace) => unknown, fail: 
   return { value, starts, bigEndian: orderName === 'big' };
 }
 
-function readSmall(file: FileReader, entry: { name: string; headerStart: number; size: number }, fail: Fail): string {
+function readSmall(file: FileReader, entry: ZipEntry, fail: Fail): string {
   return file.read(entryStart(file, entry, fail), Math.min(entry.size, 16)).toString('latin1');
 }
 

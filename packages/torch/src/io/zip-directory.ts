@@ -1,6 +1,6 @@
 /**
- * The table of contents of a zip file, zip64 included, for archives of stored (uncompressed) entries as torch writes
- * them. Only the directory is read; the entries stay in the file.
+ * The table of contents of a zip file, zip64 included: of stored (uncompressed) entries, as torch writes them, and where it
+ * is asked for of deflated ones too. Only the directory is read; the entries stay in the file.
  */
 import type { FileReader } from './file-reader.js';
 import type { Fail } from './pickle.js';
@@ -19,21 +19,32 @@ const LOCAL_BYTES = 30;
 const ZIP64_EXTRA = 1;
 const MAX_DIRECTORY_BYTES = 64 * 2 ** 20;
 const ENCRYPTED = 1;
+const DEFLATED = 8;
 
-/** One entry: where its local header starts and how many bytes it stores. */
+/** One entry: where its local header starts and how many bytes it holds. */
 export interface ZipEntry {
   readonly name: string;
   readonly headerStart: number;
   readonly size: number;
+  /** Bytes in the file; fewer than `size` where the entry is deflated. */
+  readonly packedSize: number;
+  readonly deflated: boolean;
 }
+
+/** What the directory is read from: a file, or a part of one that is known to hold what is asked for. */
+export type ZipBytes = Pick<FileReader, 'size' | 'read'>;
 
 /** Whether the file begins as zip files do. */
 export function looksLikeZip(file: FileReader): boolean {
   return file.size >= END_BYTES && file.read(0, 4).readUInt32LE() === LOCAL_MAGIC;
 }
 
-/** Reads the directory; fails on anything but stored entries with distinct names inside the file. */
-export function readZipDirectory(file: FileReader, fail: Fail): Map<string, ZipEntry> {
+/** Reads the directory; fails on anything but entries with distinct names inside the file, stored unless `deflated` are taken too. */
+export function readZipDirectory(
+  file: ZipBytes,
+  fail: Fail,
+  { deflated = false }: { readonly deflated?: boolean } = {},
+): Map<string, ZipEntry> {
   const { start, size, count } = findDirectory(file, fail);
   if (size > MAX_DIRECTORY_BYTES) fail(`its directory claims ${size} bytes`);
   const bytes = file.read(start, size);
@@ -55,34 +66,37 @@ export function readZipDirectory(file: FileReader, fail: Fail): Map<string, ZipE
     const method = bytes.readUInt16LE(at + 10);
     const wide = zip64Fields(bytes.subarray(nameEnd, nameEnd + extraBytes));
     const field = (narrow: number): number => (narrow === 0xffffffff ? (wide.next() ?? narrow) : narrow);
-    const stored = field(bytes.readUInt32LE(at + 24));
-    const packed = field(bytes.readUInt32LE(at + 20));
+    const size = field(bytes.readUInt32LE(at + 24));
+    const packedSize = field(bytes.readUInt32LE(at + 20));
     const headerStart = field(bytes.readUInt32LE(at + 42));
-    if (method !== 0 || stored !== packed) {
-      fail(`its entry ${label} is compressed (method ${method}), which torch does not do`);
+    const isDeflated = deflated && method === DEFLATED;
+    if (!isDeflated && (method !== 0 || size !== packedSize)) {
+      fail(
+        `its entry ${label} is compressed (method ${method}), which ${deflated ? 'is not known' : 'torch does not do'}`,
+      );
     }
-    if (headerStart + LOCAL_BYTES + stored > start)
+    if (headerStart + LOCAL_BYTES + packedSize > start)
       fail(`its entry ${label} lies outside the file (a truncated file?)`);
-    entries.set(name, { name, headerStart, size: stored });
+    entries.set(name, { name, headerStart, size, packedSize, deflated: isDeflated });
     at = next;
   }
   return entries;
 }
 
 /** Position of an entry's first byte, past its local header. */
-export function entryStart(file: FileReader, { name, headerStart, size }: ZipEntry, fail: Fail): number {
+export function entryStart(file: ZipBytes, { name, headerStart, packedSize }: ZipEntry, fail: Fail): number {
   const header = file.read(headerStart, LOCAL_BYTES);
   if (header.readUInt32LE() !== LOCAL_MAGIC) fail(`the header of its entry ${JSON.stringify(name)} is damaged`);
   const nameBytes = header.readUInt16LE(26);
   const start = headerStart + LOCAL_BYTES + nameBytes + header.readUInt16LE(28);
-  if (start + size > file.size) fail(`its entry ${JSON.stringify(name)} is cut off (a truncated file?)`);
+  if (start + packedSize > file.size) fail(`its entry ${JSON.stringify(name)} is cut off (a truncated file?)`);
   if (file.read(headerStart + LOCAL_BYTES, nameBytes).toString('utf8') !== name) {
     fail(`its entry ${JSON.stringify(name)} has another name in its own header`);
   }
   return start;
 }
 
-function findDirectory(file: FileReader, fail: Fail): { start: number; size: number; count: number } {
+function findDirectory(file: ZipBytes, fail: Fail): { start: number; size: number; count: number } {
   const tailStart = Math.max(0, file.size - END_BYTES - MAX_COMMENT_BYTES);
   const tail = file.read(tailStart, file.size - tailStart);
   let at = tail.length - END_BYTES;

@@ -1,7 +1,7 @@
 /** Initialisers: PyTorch's bits for PyTorch's seed, and the distributions that are promised. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { golden, readGolden } from '../golden.js';
+import { golden, readGolden } from '../golden.fixture.js';
 import { empty, manualSeed, nn, scope, type Tensor, zeros } from '../index.js';
 import { expectRounded } from '../testing.js';
 

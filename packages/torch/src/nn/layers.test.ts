@@ -1,7 +1,7 @@
 /** Layers: their keys, shapes and numbers. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { wave } from '../golden.js';
+import { wave } from '../golden.fixture.js';
 import { F, nn, ones, scope, tensor, zeros } from '../index.js';
 import { expectClose, expectRounded } from '../testing.js';
 

@@ -6,7 +6,7 @@ import { factoryOptions, type Placement, placed } from './placement.js';
 
 /**
  * A leaf tensor that asks for a gradient and is exempt from scopes. It shares the memory of `data`, whose own handle
- * stays what it was. Inside {@link onMeta} it takes shape and dtype only.
+ * stays what it was. Inside `onMeta` it takes shape and dtype only.
  */
 export class Parameter extends Tensor {
   constructor(data: Tensor, { requiresGrad = true }: { requiresGrad?: boolean } = {}) {
@@ -63,12 +63,12 @@ function own(handle: Tensor): void {
   });
 }
 
-/** A new parameter of that shape, filled by `init`; without memory inside {@link onMeta}. @internal */
+/** A new parameter of that shape, filled by `init`; without memory inside `onMeta`. @internal */
 export function newParameter(shape: Shape, placement: Placement, init: (tensor: Tensor) => Tensor): Parameter {
   return scope(() => new Parameter(init(empty(shape, factoryOptions(placement)))));
 }
 
-/** A new persistent buffer of that shape, filled by `init`; without memory inside {@link onMeta}. @internal */
+/** A new persistent buffer of that shape, filled by `init`; without memory inside `onMeta`. @internal */
 export function newBuffer(shape: Shape, placement: Placement, init: (tensor: Tensor) => Tensor): Buffer {
   return scope(() => new Buffer(init(empty(shape, factoryOptions(placement)))));
 }

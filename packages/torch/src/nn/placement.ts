@@ -6,7 +6,7 @@ import type { Tensor, TensorOptions } from '../tensor.js';
 export interface Placement {
   /** 'f32' by default. */
   dtype?: DType | undefined;
-  /** 'cpu' by default, 'meta' inside {@link onMeta}. */
+  /** 'cpu' by default, 'meta' inside `onMeta`. */
   device?: Device | undefined;
 }
 
@@ -25,13 +25,13 @@ export function onMeta<T>(build: () => T): T {
   }
 }
 
-/** Options for the factory of a parameter or buffer, with the device of {@link onMeta} where one is open. */
+/** Options for the factory of a parameter or buffer, with the device of `onMeta` where one is open. */
 export function factoryOptions({ dtype, device }: Placement): TensorOptions {
   const target = metaDepth > 0 ? 'meta' : device;
   return { ...(dtype === undefined ? {} : { dtype }), ...(target === undefined ? {} : { device: target }) };
 }
 
-/** The tensor itself, or inside {@link onMeta} its shape and dtype without memory. */
+/** The tensor itself, or inside `onMeta` its shape and dtype without memory. */
 export function placed(data: Tensor): Tensor {
   return metaDepth > 0 && data.device !== 'meta' ? data.to('meta') : data;
 }

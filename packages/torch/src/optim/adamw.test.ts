@@ -1,7 +1,7 @@
 /** AdamW against PyTorch, its groups, its master weights, its state and its memory. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Golden, golden, readGolden, wave } from '../golden.js';
+import { type Golden, golden, readGolden, wave } from '../golden.fixture.js';
 import { F, nn, ones, optim, scope, type Tensor, zeros } from '../index.js';
 import { expectClose, expectNoLeak, expectRounded, withStrictScopes } from '../testing.js';
 

@@ -1,7 +1,7 @@
 /** Clipping, moving averages and schedules. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { golden, readGolden, wave } from '../golden.js';
+import { golden, readGolden, wave } from '../golden.fixture.js';
 import { nn, optim, scope, tensor, zeros } from '../index.js';
 import { expectNoLeak, expectRounded } from '../testing.js';
 

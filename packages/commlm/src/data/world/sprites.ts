@@ -1,15 +1,14 @@
 /**
- * The sprite bank: every noun in every drawing style, rasterised once from the icon packages by sharp, trimmed to the
- * visible pixels, kept as premultiplied RGBA at four sizes in one file under `.cache/world/`.
+ * The sprite bank: every noun in every drawing style, rasterised once from `@commlm/icons` by sharp, trimmed to the
+ * visible pixels, kept as premultiplied RGBA at four sizes in one file of the cache.
  */
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { CommError } from '../../config/errors.js';
+import { join } from 'node:path';
+import { homeFolder } from '@commlm/torch/setup';
 import { writeDurablyAsync } from '../../files/durable.js';
 import { ICON_NOUNS, ICON_STYLES, type IconStyle, type Noun, SHAPE_NOUNS, type SpriteStyle } from './vocabulary.js';
 
@@ -49,7 +48,7 @@ export interface Sprite {
 /** All sprites, by noun and style. */
 export class SpriteBank {
   private readonly sprites: ReadonlyMap<string, Sprite>;
-  /** Names the catalogue and the icon packages the bank was made from. */
+  /** Names the catalogue and the icon sets the bank was made from. */
   readonly version: string;
 
   constructor(version: string, sprites: readonly Sprite[]) {
@@ -71,17 +70,19 @@ export class SpriteBank {
 }
 
 export interface LoadSpriteBankOptions {
-  /** Folder of the cache file; default `.cache/world` of the workspace. */
+  /** Folder of the cache file; default `world` in COMMLM_HOME, which is `.cache` in the clone. */
   readonly cacheDir?: string;
   /** Called while the bank is being drawn. */
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** A file of the package `@commlm/icons`: the drawings of one icon set that the world uses. */
 interface IconSet {
+  /** Version of the icon package that they were taken from. */
+  readonly version: string;
   readonly icons: Record<string, IconBody>;
-  readonly aliases?: Record<string, { parent: string; hFlip?: boolean; vFlip?: boolean; rotate?: number }>;
-  readonly width?: number;
-  readonly height?: number;
+  readonly width: number;
+  readonly height: number;
 }
 interface IconBody {
   readonly body: string;
@@ -102,47 +103,25 @@ interface SpriteRecord {
 
 const requireHere = createRequire(import.meta.url);
 
-function iconPackageFile(style: IconStyle, file: string): string {
-  try {
-    return requireHere.resolve(`@iconify-json/${style}/${file}`);
-  } catch (cause) {
-    throw new CommError(`The synthetic world needs the icon package @iconify-json/${style}, which is not installed.`, {
-      code: 'world/icons-missing',
-      fix: 'Run `npm install` in the clone with development dependencies (without --omit=dev).',
-      cause,
-    });
-  }
+function readIconSet(style: IconStyle): IconSet {
+  return JSON.parse(readFileSync(requireHere.resolve(`@commlm/icons/${style}.json`), 'utf8')) as IconSet;
 }
 
-function workspaceRoot(): string {
-  let dir = dirname(fileURLToPath(import.meta.url));
-  while (dir !== dirname(dir)) {
-    if (existsSync(join(dir, 'package-lock.json'))) return dir;
-    dir = dirname(dir);
-  }
-  return process.cwd();
-}
-
-function bankVersion(): string {
-  const packages = ICON_STYLES.map((style) => {
-    const info = JSON.parse(readFileSync(iconPackageFile(style, 'package.json'), 'utf8')) as { version: string };
-    return `${style}@${info.version}`;
-  });
+function bankVersion(sets: ReadonlyMap<IconStyle, IconSet>): string {
+  const packages = [...sets].map(([style, { version }]) => `${style}@${version}`);
   const parts = [FORMAT, MASK_SIDE, VISIBLE_ALPHA, RASTER, SPRITE_LEVELS, packages, ICON_NOUNS, SHAPE_NOUNS];
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
 }
 
-/**
- * Loads the sprite bank, drawing it first when the cache has none of this version.
- * @throws CommError `world/icons-missing` when an icon package is absent, `world/icon-unknown` when it lacks a noun.
- */
+/** Loads the sprite bank, drawing it first when the cache has none of this version. */
 export async function loadSpriteBank(options: LoadSpriteBankOptions = {}): Promise<SpriteBank> {
-  const version = bankVersion();
-  const dir = options.cacheDir ?? join(workspaceRoot(), '.cache', 'world');
+  const sets = new Map(ICON_STYLES.map((style) => [style, readIconSet(style)]));
+  const version = bankVersion(sets);
+  const dir = options.cacheDir ?? join(homeFolder(), 'world');
   const path = join(dir, `sprites-${version}.bin`);
   const cached = existsSync(path) ? parseSpriteBank(readFileSync(path), version) : undefined;
   if (cached) return cached;
-  const bytes = await buildBank(version, options.onProgress);
+  const bytes = await buildBank(version, sets, options.onProgress);
   await keepBank(dir, path, bytes);
   const bank = parseSpriteBank(bytes, version);
   if (!bank) throw new Error('the sprite bank just drawn cannot be read back');
@@ -184,10 +163,13 @@ export function parseSpriteBank(bytes: Uint8Array, version: string): SpriteBank 
   return new SpriteBank(version, sprites);
 }
 
-async function buildBank(version: string, onProgress?: (done: number, total: number) => void): Promise<Buffer> {
+async function buildBank(
+  version: string,
+  sets: ReadonlyMap<IconStyle, IconSet>,
+  onProgress?: (done: number, total: number) => void,
+): Promise<Buffer> {
   const jobs: { noun: Noun; style: SpriteStyle; svg: string }[] = [];
-  for (const style of ICON_STYLES) {
-    const set = JSON.parse(readFileSync(iconPackageFile(style, 'icons.json'), 'utf8')) as IconSet;
+  for (const [style, set] of sets) {
     for (const noun of ICON_NOUNS) jobs.push({ noun, style, svg: iconSvg(set, style, noun) });
   }
   for (const noun of SHAPE_NOUNS) {
@@ -233,22 +215,10 @@ function packBank(
 }
 
 function iconSvg(set: IconSet, style: IconStyle, noun: Noun): string {
-  for (const candidate of noun.icons) {
-    let name = candidate;
-    for (let depth = 0; depth < 8 && !set.icons[name] && set.aliases?.[name]; depth++) {
-      const alias = set.aliases[name] as { parent: string };
-      name = alias.parent;
-    }
-    const icon = set.icons[name];
-    if (!icon) continue;
-    const width = icon.width ?? set.width ?? 16;
-    const height = icon.height ?? set.height ?? 16;
-    return svgDocument(`${icon.left ?? 0} ${icon.top ?? 0} ${width} ${height}`, width / height, icon.body);
-  }
-  throw new CommError(`The icon package @iconify-json/${style} has none of: ${noun.icons.join(', ')}.`, {
-    code: 'world/icon-unknown',
-    fix: 'Install the package version named in packages/commlm/package.json.',
-  });
+  const icon = noun.icons.map((name) => set.icons[name]).find((found) => found !== undefined);
+  if (icon === undefined) throw new Error(`@commlm/icons/${style}.json has none of: ${noun.icons.join(', ')}`);
+  const { width = set.width, height = set.height, left = 0, top = 0, body } = icon;
+  return svgDocument(`${left} ${top} ${width} ${height}`, width / height, body);
 }
 
 function svgDocument(viewBox: string, aspect: number, body: string): string {

@@ -3,7 +3,7 @@
 import { IMAGENET_MEAN, IMAGENET_STD, plainBranch } from '../config/presets.js';
 import type { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } from '../config/pretrain.js';
 import type { EncoderConfig, ViTConfig } from '../config/vision.js';
-import { smallLlama, smallViT } from '../models/sample-configs.js';
+import { smallLlama, smallViT } from '../models/sample-configs.fixture.js';
 
 const BATCH = 8;
 const here = { dtype: 'f32', device: 'cpu' } as const;

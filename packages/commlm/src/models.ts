@@ -1,0 +1,29 @@
+/**
+ * `commlm/models`: the networks as modules, from a transformer block to the whole COMM. They compute and nothing else:
+ * weights come from `commlm` (`loadCommFolder`, `loadHfEncoder`, ...), configurations are plain objects.
+ *
+ * ```ts
+ * import { presets } from 'commlm';
+ * import { Comm } from 'commlm/models';
+ *
+ * const model = new Comm(presets.commNano());
+ * ```
+ */
+export { Comm } from './models/comm.js';
+export { buildEncoder } from './models/encoders.js';
+export {
+  Align,
+  buildMerge,
+  ConcatMerge,
+  ConvLayerscaleMerge,
+  LayerscaleMerge,
+  type LevelMerge,
+  LlnLayerscaleMerge,
+  MeanMerge,
+  SingleLevel,
+  VisionModel,
+  VisualBranch,
+} from './models/fusion.js';
+export { Llama, LlamaLayer, LlamaModel } from './models/llama.js';
+export { Projector } from './models/projector.js';
+export { ViT, ViTBlock } from './models/vit.js';

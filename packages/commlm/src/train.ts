@@ -1,0 +1,25 @@
+/**
+ * `commlm/train`: recipes, what a run of one would cost, and the run itself.
+ *
+ * ```ts
+ * import { changeRecipe, loadRecipe, runRecipe } from 'commlm/train';
+ *
+ * const { recipe } = changeRecipe(await loadRecipe('tiny-clip'), ['loop.steps=500']);
+ * ```
+ */
+export {
+  type BatchFacts,
+  type BatchSource,
+  exportCheckpoint,
+  type LoopConfig,
+  type Losses,
+  type RecipeChange,
+  type RunOptions as TrainingOptions,
+  type RunResult as TrainingResult,
+  runTraining,
+  type TrainingTask,
+} from './train/loop.js';
+export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
+export { changeRecipe, loadRecipe, RECIPES, type Recipe } from './train/recipe.js';
+export { exportRecipe, runRecipe } from './train/run.js';
+export { type MetricsLine, readMetrics } from './train/run-log.js';
