@@ -545,6 +545,15 @@ function sweep() {
   }
 }
 
+/** A clone that may not be written, in one sentence; other errors as they are. */
+function asPermission(error) {
+  if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code)) return error;
+  return new SetupError(
+    `The set-up writes into the clone, and there is no permission to write ${error.path ?? ROOT}.`,
+    'Make the clone writable for this user and run npm run setup once; a clone that is set up may be read-only.',
+  );
+}
+
 const seconds = (since) => `${((performance.now() - since) / 1000).toFixed(1)} s`;
 
 /**
@@ -587,7 +596,8 @@ export async function setUp({ quiet = false } = {}) {
     }
     console.error(`set-up: ready in ${seconds(started)}`);
     return true;
-  } catch (error) {
+  } catch (thrown) {
+    const error = asPermission(thrown);
     const aborted = controller.signal.aborted;
     console.error(
       aborted ? '\nset-up: interrupted, nothing is left half-done' : `\nset-up: the step "${current}" failed`,

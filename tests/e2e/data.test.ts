@@ -260,7 +260,8 @@ test('a recipe without data sets, an unknown set and missing files are sentences
   const unknown = await commlm(['data', 'preview', 'tiny-own-data', ...settings('good.json'), '--only', 'rec']);
   assert.equal(unknown.code, 2);
   assert.match(unknown.stderr, /no data set "rec"/);
-  const missing = await commlm(['data', 'preview', 'tiny-own-data']);
+  // In a folder of its own: the recipe's default place is below the working folder, where a user may have data.
+  const missing = await commlm(['data', 'preview', 'tiny-own-data', ...settings('').slice(0, 2)], { cwd: folder });
   assert.equal(missing.code, 1);
-  assert.match(missing.stderr, /data\/own/);
+  assert.match(missing.stderr, /data\/own\/train\.json/);
 });

@@ -38,10 +38,9 @@ describe('the README', { skip: hasModel ? false : 'models/comm-tiny is not there
 
   before(() => {
     folder = mkdtempSync(join(tmpdir(), 'commlm-readme-'));
-    copyFileSync(join(ROOT, 'examples', 'street.jpg'), join(folder, 'photo.jpg'));
-    symlinkSync(join(ROOT, 'models'), join(folder, 'models'));
+    for (const name of ['models', 'examples']) symlinkSync(join(ROOT, name), join(folder, name));
     const questions = ['Is there a dog in the image?', 'What is in the image?'];
-    const lines = questions.map((question, id) => JSON.stringify({ id, image: 'photo.jpg', question }));
+    const lines = questions.map((question, id) => JSON.stringify({ id, image: 'examples/traffic.jpg', question }));
     writeFileSync(join(folder, 'questions.jsonl'), lines.join('\n'));
     // The user's own data, as the recipe tiny-own-data finds them.
     mkdirSync(join(folder, 'data', 'own', 'images'), { recursive: true });

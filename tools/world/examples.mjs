@@ -26,6 +26,7 @@ const EXAMPLES = [
   { file: 'dog.png', seed: sceneSeed(900, 473) },
   { file: 'elephant.png', seed: sceneSeed(900, 188) },
   { file: 'puppy.png', seed: sceneSeed(900, 977) },
+  { file: 'traffic.jpg', seed: 100661 },
 ];
 
 const folder = fileURLToPath(new URL('../../examples/', import.meta.url));

@@ -6,7 +6,7 @@
  * import { loadModel } from 'commlm';
  *
  * using model = await loadModel();
- * const { answer, boxes } = await model.ask('photo.jpg', 'Where is the dog?');
+ * const { answer, boxes } = await model.ask('photo.jpg', 'Find the dog in the image.');
  * ```
  */
 export type { AssemblyEncoder, AssemblyRecipe } from './config/assembly.js';

@@ -62,7 +62,7 @@ async function pixelRow(folder: string, golden: string, pictures: readonly strin
   vit.dispose();
   const differing: string[] = [];
   for (const [i, picture] of pictures.entries()) {
-    const ours = preprocess(await decodeImage(await readFile(picture)), config).pixels;
+    const ours = preprocess(await decodeImage(await readFile(picture), { transparency: 'drop' }), config).pixels;
     using file = io.openSafetensors(join(golden, `${i}.safetensors`));
     const theirs = scope(() => file.tensor('pixels').flatten().toArray());
     const wrong = Array.from(ours).filter((value, k) => value !== theirs[k]).length;

@@ -10,7 +10,11 @@ import { median } from './peer.js';
 import type { BenchOptions, BenchRow } from './suites.js';
 
 /** COMM-7B's first branch: all 24 levels of CLIP ViT-L/14 at 336 px in bf16, random weights; what is written is in the kernel's cache. */
-export async function featureCacheSuite({ rounds, onNote, signal }: BenchOptions): Promise<BenchRow[]> {
+export async function* featureCacheSuite({
+  rounds,
+  onNote,
+  signal,
+}: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const folder = mkdtempSync(join(tmpdir(), 'commlm-features-'));
   const { vision: config } = comm7b();
   using vision = new VisionModel({ ...config, encoders: config.encoders.slice(0, 1) });
@@ -39,7 +43,7 @@ export async function featureCacheSuite({ rounds, onNote, signal }: BenchOptions
     const megabytes = cache.stats.bytes / (rounds + 1) / 1e6;
     onNote?.(`one picture takes ${megabytes.toFixed(1)} MB`);
     const row = (what: string, ours: number): BenchRow => ({ suite: 'cache', what, unit: 'ms', ours });
-    return [
+    yield* [
       row('24 levels of ViT-L/14@336 in bf16: computed', median(computed.slice(1))),
       row('read from the cache', median(read.slice(1))),
     ];

@@ -118,10 +118,9 @@ export function readBandwidth(): number {
 }
 
 /** Opens the model in int8 and in bf16, or in the format that is asked for. */
-export async function loadSuite({ model, dtype, onNote, signal }: BenchOptions): Promise<BenchRow[]> {
+export async function* loadSuite({ model, dtype, onNote, signal }: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const folder = resolveModelFolder(model);
   const bandwidth = readBandwidth();
-  const rows: BenchRow[] = [];
   for (const format of dtype === undefined ? (['int8', 'bf16'] as const) : [dtype]) {
     signal?.throwIfAborted();
     const { report, loading, running } = await measure(folder, format, signal);
@@ -135,7 +134,7 @@ export async function loadSuite({ model, dtype, onNote, signal }: BenchOptions):
       bytes === undefined ? [] : [row(what, 'GiB', bytes / GIB)];
     const perToken = report.completionTokens > 1 ? report.decodeMs / (report.completionTokens - 1) : undefined;
     const rate = perToken === undefined ? undefined : (bytesPerToken(folder, format) * 1000) / perToken;
-    rows.push(
+    yield* [
       row('start to first computing', 's', report.startMs / 1000),
       row('processor time of it', 's', report.startCpuMs / 1000),
       ...gib('peak resident memory', report.peakKiB === null ? undefined : report.peakKiB * 1024),
@@ -152,8 +151,7 @@ export async function loadSuite({ model, dtype, onNote, signal }: BenchOptions):
             row('weights read while decoding', 'GB/s', rate / 1e9),
             row(`of ${(bandwidth / 1e9).toFixed(1)} GB/s that a sum reads`, '%', (100 * rate) / bandwidth),
           ]),
-    );
+    ];
     onNote?.(`${format}: ${report.threads} threads, ${(report.cpuMs / 1000).toFixed(1)} s of processor time in all`);
   }
-  return rows;
 }

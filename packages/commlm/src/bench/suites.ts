@@ -41,8 +41,8 @@ export interface BenchOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A suite by name. */
-export type Suite = (options: BenchOptions) => Promise<BenchRow[]>;
+/** A suite; gives each row when it is measured. */
+export type Suite = (options: BenchOptions) => AsyncGenerator<BenchRow, void, void>;
 
 /** All suites in the order they run. */
 export const SUITES: Readonly<Record<string, { readonly summary: string; readonly run: Suite }>> = {
@@ -101,7 +101,7 @@ const seconds = (work: () => void): number => {
 };
 
 /** a.add(b) of four elements, the release of its result included (Python's reference count does the same). */
-async function callSuite(options: BenchOptions): Promise<BenchRow[]> {
+async function* callSuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const numCalls = 20_000;
   const perScope = 100;
   const [a, b] = [ones([4]), ones([4])];
@@ -115,14 +115,14 @@ async function callSuite(options: BenchOptions): Promise<BenchRow[]> {
         }
       }) / numCalls;
     const row = await beside('call', 'Python torch', options, run);
-    return [{ suite: 'call', what: 'add of two float[4]', unit: 'µs', ...scaled(row, 1e6) }];
+    yield { suite: 'call', what: 'add of two float[4]', unit: 'µs', ...scaled(row, 1e6) };
   } finally {
     a.dispose();
     b.dispose();
   }
 }
 
-async function vitSuite(options: BenchOptions): Promise<BenchRow[]> {
+async function* vitSuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const encoder = buildEncoder({ type: 'clip', vit: clipViTL14() });
   const pixels_BCHW = randn([1, 3, 336, 336]);
   try {
@@ -136,14 +136,14 @@ async function vitSuite(options: BenchOptions): Promise<BenchRow[]> {
         ),
       );
     const row = await beside('vit', 'transformers', options, run);
-    return [{ suite: 'vit', what: 'CLIP ViT-L/14@336, one picture, f32', unit: 'ms', ...scaled(row, 1e3) }];
+    yield { suite: 'vit', what: 'CLIP ViT-L/14@336, one picture, f32', unit: 'ms', ...scaled(row, 1e3) };
   } finally {
     encoder.dispose();
     pixels_BCHW.dispose();
   }
 }
 
-async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
+async function* tinySuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const request: AskRequest = { question: BENCH_QUESTION, maxNewTokens: 64 };
   const answers: Answer[] = [];
   const { loadModel } = await import('../generate/session.js');
@@ -157,7 +157,7 @@ async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
   const of = (value: (answer: Answer) => number): number => median(answers.map(value));
   const row = (what: string, unit: string, ours: number): BenchRow => ({ suite: 'tiny', what, unit, ours });
   const speeds = answers.filter(({ usage }) => usage.completionTokens > 1);
-  return [
+  yield* [
     row(
       'load the model (libtorch included)',
       'ms',
@@ -188,7 +188,7 @@ async function tinySuite(options: BenchOptions): Promise<BenchRow[]> {
 /** Pictures kept by the session of the suite `memory`: few, so that its cache is full long before the first sample. */
 const MEMORY_CACHE_BYTES = 2 ** 20;
 
-async function memorySuite(options: BenchOptions): Promise<BenchRow[]> {
+async function* memorySuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const { generations, onNote, signal } = options;
   const { loadModel } = await import('../generate/session.js');
   using session = await loadModel(options.model, { imageCacheBytes: MEMORY_CACHE_BYTES });
@@ -209,7 +209,7 @@ async function memorySuite(options: BenchOptions): Promise<BenchRow[]> {
   const last = samples.at(-1) as MemorySample;
   const row = (what: string, unit: string, ours: number): BenchRow => ({ suite: 'memory', what, unit, ours });
   // The first tenth fills caches and pools; growth is counted from there.
-  return [
+  yield* [
     row(`resident after ${generations} generations`, 'MiB', last.resident),
     row(`growth since generation ${every}`, 'MiB', last.resident - first.resident),
     row('of it outside of the JavaScript heap', 'MiB', last.native - first.native),

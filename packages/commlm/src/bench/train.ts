@@ -143,7 +143,7 @@ function curveRow({ ours, peer, name }: Turns): BenchRow[] {
 }
 
 /** Time and memory of a step in f32 and bf16 and the loss curve in f32, beside transformers. */
-export async function trainSuite(options: BenchOptions): Promise<BenchRow[]> {
+export async function* trainSuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const shape = options.stack ?? STACK;
   const folder = mkdtempSync(join(tmpdir(), 'commlm-train-'));
   try {
@@ -153,8 +153,8 @@ export async function trainSuite(options: BenchOptions): Promise<BenchRow[]> {
       `${numLayers} blocks of width ${hiddenSize}, ${(numParameters / 1e6).toFixed(0)} M parameters, ${batchSize} x ${numTokens} tokens a step`,
     );
     const f32 = await takeTurns(folder, 'f32', CURVE_STEPS, options);
-    const bf16 = await takeTurns(folder, 'bf16', options.rounds + 1, options);
-    return [...rowsOf(f32, 'f32'), ...rowsOf(bf16, 'bf16'), ...curveRow(f32)];
+    yield* [...rowsOf(f32, 'f32'), ...curveRow(f32)];
+    yield* rowsOf(await takeTurns(folder, 'bf16', options.rounds + 1, options), 'bf16');
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,12 +1,13 @@
 // `commlm ask <picture...> <question>`: one question about one picture, several pictures together, or a folder of them.
-import { mkdirSync } from 'node:fs';
 import { basename, dirname, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
-import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
+import { makeFolder, refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
+import type { RgbImage } from '../images/decode.js';
 import { checkExtension, checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
+import { hintFor, introduction, readKnownThings } from './known-things.js';
 import { openSession } from './open-session.js';
 import {
   addDecodingOptions,
@@ -16,7 +17,7 @@ import {
   type ModelOptions,
   type PictureOptions,
 } from './options.js';
-import { answerFor, formatDuration, isInteractive, note, print, printJson, styleOf } from './output.js';
+import { answerFor, formatDuration, isInteractive, linkTo, note, print, printJson, styleOf } from './output.js';
 import { checkPicturesExist, isFolder, pathsOf, picturesIn } from './pictures.js';
 import { Progress } from './progress.js';
 import { printable } from './terminal-text.js';
@@ -54,10 +55,11 @@ export function register(program: Command): void {
         '',
         'Examples:',
         '  commlm ask photo.jpg "Is there a dog in the image?"',
-        '  commlm ask photo.jpg "Can you point out the red car in the image and provide the coordinates of its location?" --draw out.png',
-        '  commlm ask before.png after.png "What is different?"',
+        '  commlm ask photo.jpg "Find the car on the left." --draw boxes.png',
+        '  commlm ask first.jpg second.jpg "What is in the second picture?"',
         '  commlm ask photos/ "What is in the image?" --json > answers.json',
-        '  curl -s https://example.com/a.jpg | commlm ask - "What is this?"',
+        '  cat photo.jpg | commlm ask - "How many cars are there?"',
+        '"Where is ...?" is answered with a side, "Find ..." with a box.',
       ].join('\n'),
     )
     .action((args: string[], options: AskOptions) => ask(args, options));
@@ -125,18 +127,29 @@ async function askTogether(paths: readonly string[], question: string, options: 
   // Decoding first: a broken picture is reported before a model is loaded for it.
   const { decodeImage } = await import('../images/decode.js');
   const images = await Promise.all(paths.map((path) => decodeImage(path, toPictureOptions(options))));
+  const hint = await introduce(question, options);
   using session = await openSession(options);
   const stream = session.askStream({ ...toRequest(question, options), images });
   let step = await stream.next();
   for (; !step.done; step = await stream.next())
     if (!options.json) process.stdout.write(answerFor(process.stdout, step.value.text));
   const answer = step.value;
-  if (options.json) printJson(toJson(answer, options));
-  else {
+  if (!options.json) {
     print();
     describeAnswer(answer);
+    if (hint !== undefined) note(styleOf(process.stderr).yellow(printable(hint)));
   }
-  if (options.draw !== undefined) await draw(images[0] as (typeof images)[number], answer, options.draw);
+  const drawn = options.draw === undefined ? undefined : await draw(images[0]!, answer, options.draw, options);
+  if (options.json) printJson({ ...toJson(answer, options), drawn, hint });
+}
+
+/** Says what the model knows, where it says so itself; gives the hint that belongs to the question. */
+async function introduce(question: string, { model, json }: AskOptions): Promise<string | undefined> {
+  const { resolveModelFolder } = await import('../generate/model-folder.js');
+  const known = readKnownThings(resolveModelFolder(model));
+  if (known === undefined) return undefined;
+  if (!json) note(styleOf(process.stderr).dim(printable(introduction(known))));
+  return hintFor(question, known);
 }
 
 /** One answer for each picture of a folder. */
@@ -150,6 +163,8 @@ async function askEach(paths: readonly string[], question: string, options: AskO
     });
   }
   const drawings = drawFolder === undefined ? undefined : drawingsIn(drawFolder, paths);
+  const hint = await introduce(question, options);
+  if (hint !== undefined && !options.json) note(styleOf(process.stderr).yellow(printable(hint)));
   using session = await openSession(options);
   const progress = new Progress({ label: 'asking', total: paths.length, unit: 'pictures' });
   const style = styleOf();
@@ -159,9 +174,9 @@ async function askEach(paths: readonly string[], question: string, options: AskO
     try {
       const image = await decodeImage(path, toPictureOptions(options));
       const answer = await session.ask({ ...toRequest(question, options), images: [image] });
-      results.push({ picture: path, ...toJson(answer, options) });
       if (!options.json) print(`${style.bold(`${printable(path)}:`)} ${answerFor(process.stdout, answer.answer)}`);
-      if (drawings !== undefined) await draw(image, answer, drawings[i] as string);
+      const drawn = drawings === undefined ? undefined : await draw(image, answer, drawings[i]!, options);
+      results.push({ picture: path, ...toJson(answer, options), drawn, hint });
     } catch (error) {
       if (!(error instanceof CommError) || error.exitCode === 130) throw error;
       numFailed++;
@@ -184,7 +199,7 @@ async function askEach(paths: readonly string[], question: string, options: AskO
 function drawingsIn(folder: string, paths: readonly string[]): string[] {
   // Drawings among the pictures would be asked about in the next run.
   refuseInputAsOutput(folder, [...new Set(paths.map((path) => dirname(path)))]);
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const stems = paths.map((path) => basename(path, extname(path)));
   const drawings = paths.map((path, i) => {
     const isShared = stems.some((stem, j) => j !== i && stem.toLowerCase() === stems[i]?.toLowerCase());
@@ -214,8 +229,15 @@ function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
   note(style.dim(`  ${usage.promptTokens} + ${usage.completionTokens} tokens in ${total}${rate}`));
 }
 
-async function draw(image: import('../images/decode.js').RgbImage, answer: Answer, path: string): Promise<void> {
+/** Writes the picture with the boxes of the answer; an answer without boxes writes nothing and says so (null). */
+async function draw(image: RgbImage, { boxes }: Answer, path: string, { json }: AskOptions): Promise<string | null> {
+  const style = styleOf(process.stderr);
+  if (boxes.length === 0) {
+    if (!json) note(style.yellow('nothing drawn: the answer has no boxes ("Find the dog in the image." asks for one)'));
+    return null;
+  }
   const { drawBoxes } = await import('../images/draw.js');
-  writeDurably(path, await drawBoxes(image, answer.boxes, { format: extname(path).slice(1) }));
-  note(`${styleOf(process.stderr).green('drawn:')} ${printable(path)}`);
+  writeDurably(path, await drawBoxes(image, boxes, { format: extname(path).slice(1) }));
+  if (!json) note(`${style.green('drawn:')} ${linkTo(process.stderr, path)}`);
+  return path;
 }

@@ -6,7 +6,7 @@ import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
-import { formatTable, note, print, printJson, styleOf } from './output.js';
+import { note, print, printJson, styleOf } from './output.js';
 import { readProcessor } from './processor.js';
 
 const NAMES = ['call', 'vit', 'tiny', 'memory', 'load', 'cache', 'train'];
@@ -129,21 +129,22 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
     if (!suite) throw new CommError(`There is no suite "${name}".`, { code: 'bench/suite', exitCode: 2 });
     note(`${name}: ${suite.summary}`);
     interruptSignal().throwIfAborted();
-    rows.push(
-      ...(await suite.run({
-        python,
-        rounds: options.rounds,
-        generations: options.generations,
-        ...(options.model === undefined ? {} : { model: options.model }),
-        ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
-        ...(options.stack === undefined ? {} : { stack: options.stack }),
-        onNote: (line) => note(`  ${line}`),
-        signal: interruptSignal(),
-      })),
-    );
+    const measured = suite.run({
+      python,
+      rounds: options.rounds,
+      generations: options.generations,
+      ...(options.model === undefined ? {} : { model: options.model }),
+      ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
+      ...(options.stack === undefined ? {} : { stack: options.stack }),
+      onNote: (line) => note(`  ${line}`),
+      signal: interruptSignal(),
+    });
+    for await (const row of measured) {
+      if (!options.json) printRow(row, rows.length === 0);
+      rows.push(row);
+    }
   }
   if (options.json) printJson({ machine, date: new Date().toISOString(), rows });
-  else printTable(rows);
 }
 
 /** MKL and oneDNN with their versions, as libtorch's own description names them. */
@@ -153,30 +154,16 @@ function librariesIn(config: string): string[] {
   return [...(mkl ? [`MKL ${mkl}`] : []), ...(onednn ? [`oneDNN ${onednn}`] : [])];
 }
 
-function printTable(rows: readonly BenchRow[]): void {
-  const style = styleOf();
+/** One line of the table, whose widths are fixed: a row is shown when it is measured, before the others are known. */
+function printRow({ suite, what, unit, ours, peer, ratio }: BenchRow, isFirst: boolean): void {
+  const line = (cells: readonly string[], mark = (text: string) => text): string => {
+    const [name = '', measured = '', own = '', other = '', of = '', share = '', peerName = ''] = cells;
+    const figures = `${mark(own.padStart(9))}  ${other.padStart(9)}  ${of.padEnd(10)}  ${share.padStart(9)}`;
+    return `${name.padEnd(6)}  ${measured.padEnd(44)}  ${figures}  ${peerName}`.trimEnd();
+  };
   const figure = (value: number | undefined): string =>
     value === undefined ? '' : Math.abs(value) >= 100 || Number.isInteger(value) ? value.toFixed(0) : value.toFixed(2);
-  print(
-    formatTable(
-      [
-        { title: 'suite' },
-        { title: 'what' },
-        { title: 'ours', align: 'right' },
-        { title: 'peer', align: 'right' },
-        { title: 'unit' },
-        { title: 'ours/peer', align: 'right' },
-        { title: 'peer is' },
-      ],
-      rows.map(({ suite, what, unit, ours, peer, ratio }) => [
-        suite,
-        what,
-        style.bold(figure(ours)),
-        peer === undefined ? '' : (peer.note ?? figure(peer.value)),
-        unit,
-        ratio === undefined ? '' : ratio.toFixed(2),
-        peer?.name ?? '',
-      ]),
-    ),
-  );
+  if (isFirst) print(line(['suite', 'what', 'ours', 'peer', 'unit', 'ours/peer', 'peer is']));
+  const shown = [suite, what, figure(ours), figure(peer?.value), unit, ratio?.toFixed(2) ?? ''];
+  print(line([...shown, peer === undefined ? '' : (peer.note ?? peer.name)], styleOf().bold));
 }

@@ -1,5 +1,5 @@
 // `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { setsOf } from '../config/mixture.js';
@@ -7,7 +7,7 @@ import type { WrittenTurn } from '../data/example.js';
 import type { Place } from '../data/mixture.js';
 import type { Span } from '../data/preview.js';
 import type { PreparedSample } from '../data/reader.js';
-import { writeDurably } from '../files/durable.js';
+import { makeFolder, writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { CommRawBatch } from '../train/comm-task.js';
@@ -99,7 +99,7 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
 
 /** A new or empty folder, or one of an earlier preview: pictures of others might have the names of those that are written. */
 function openPageFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true });
+  makeFolder(folder);
   const names = readdirSync(folder);
   if (names.length === 0 || names.includes('index.html')) return;
   throw new CommError(`The folder ${folder} is not empty and holds no preview.`, {

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import { formatBytes, print, printJson, styleOf } from './output.js';
@@ -136,7 +136,7 @@ async function addonState(packageDir: string, record: AddonRecord | undefined): 
   if (!existsSync(join(packageDir, 'build', 'commtorch.node'))) return 'missing';
   if (record === undefined) return 'outdated';
   try {
-    const script = (await import(new URL('native/build.mjs', `file://${packageDir}/`).href)) as BuildScript;
+    const script = (await import(pathToFileURL(join(packageDir, 'native', 'build.mjs')).href)) as BuildScript;
     return script.plan(record.libtorch.path).hash === record.hash ? 'current' : 'outdated';
   } catch {
     // Without sources, headers or compiler nothing can be compared; that the addon loads is checked apart.

@@ -15,9 +15,8 @@ import {
   type ModelOptions,
   type PictureOptions,
 } from './options.js';
-import { note, printJson } from './output.js';
+import { linkTo, note, printJson } from './output.js';
 import { checkPicturesExist, pathsOf } from './pictures.js';
-import { printable } from './terminal-text.js';
 
 interface FeaturesOptions extends Omit<ModelOptions, 'model' | 'dtype'>, PictureOptions {
   readonly dtype?: (typeof FLOAT_FORMATS)[number];
@@ -147,6 +146,8 @@ function report({ levels, grid, encoder }: Features, { out, draw, json }: Featur
     });
     return;
   }
-  for (const file of [out, draw]) if (file !== undefined) note(printable(`written: ${file}`));
-  note(`${encoder}: ${levels.size} levels, float[${shape.join(', ')}] each, ${grid.join(' x ')} patches`);
+  for (const file of [out, draw]) if (file !== undefined) note(`written: ${linkTo(process.stderr, file)}`);
+  note(
+    `${encoder}: ${levels.size} ${levels.size === 1 ? 'level' : 'levels'}, float[${shape.join(', ')}] each, ${grid.join(' x ')} patches`,
+  );
 }

@@ -1,5 +1,5 @@
 // Output files of commands: checked before work starts.
-import { accessSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { dirname, extname, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { isFileError, writeError } from '../files/durable.js';
@@ -22,6 +22,20 @@ export function checkOutputFile(path: string): void {
     accessSync(folder, constants.W_OK);
   } catch {
     throw cannotWrite(path, `there is no permission to write in ${folder}`, 'Choose another place.');
+  }
+}
+
+/** Throws CommError where a file lies at `path`, or in the place of a folder above it; called before long work. */
+export function checkOutputFolder(path: string): void {
+  for (let folder = resolve(path); ; folder = dirname(folder)) {
+    let found: Stats | undefined;
+    try {
+      found = statSync(folder, { throwIfNoEntry: false });
+    } catch {
+      // Below a file, which comes next, or not to be entered, which the work itself says.
+    }
+    if (found?.isDirectory() || folder === dirname(folder)) return;
+    if (found !== undefined) throw cannotWrite(path, `${folder} is a file, not a folder`, 'Name another folder.');
   }
 }
 

@@ -43,7 +43,7 @@ function addSummaries(program: Command): void {
       '',
       'Examples:',
       '  commlm ask photo.jpg "Is there a dog in the image?"',
-      '  commlm ask photo.jpg "Where is the red car?" --draw boxes.png',
+      '  commlm ask photo.jpg "Find the dog in the image." --draw boxes.png',
       '  commlm chat photo.jpg',
       '',
       'Run "commlm <command> --help" for the options of a command.',
@@ -105,11 +105,32 @@ function systemMessage(error: NodeJS.ErrnoException): string | undefined {
       return `Expected a file, but${place} is a folder.`;
     case 'ENAMETOOLONG':
       return `The name of a file is too long${place === '' ? '' : `:${place.slice(0, 80)}...`}.`;
+    case 'EEXIST':
+      return `There is already something at${place || ' the place of a new folder'}, and it is no folder.`;
     case 'ENOTDIR':
       return `A part of the path${place} is a file, not a folder.`;
     default:
       return undefined;
   }
+}
+
+/** What libtorch says where a device was named that is not there. */
+const NO_DEVICE =
+  /not linked with support for (\w+) devices|no (NVIDIA) driver|No (CUDA) GPUs are available|(CUDA) driver initialization failed|(CUDA) error: invalid device ordinal/i;
+
+/** A device that this machine, or this build of libtorch, does not have. */
+function missingDevice(error: Error): ErrorReport | undefined {
+  const found = error.name === 'TorchError' ? NO_DEVICE.exec(error.message) : null;
+  if (found === null) return undefined;
+  const name = found.slice(1).find((each) => each !== undefined)!;
+  const device = /nvidia|cuda/i.test(name) ? 'CUDA' : name.toUpperCase();
+  return {
+    exitCode: 1,
+    code: 'device/missing',
+    message:
+      found[1] === undefined ? `There is no ${device} device here.` : `This libtorch was built without ${device}.`,
+    fix: 'Run on the processor (--device cpu; in a recipe device=cpu); "commlm doctor" lists the devices that are there.',
+  };
 }
 
 function describe(error: unknown): ErrorReport {
@@ -119,6 +140,8 @@ function describe(error: unknown): ErrorReport {
     return { exitCode, code, message, ...(fix === undefined ? {} : { fix }) };
   }
   if (error instanceof Error) {
+    const missing = missingDevice(error);
+    if (missing !== undefined) return missing;
     const errno = error as NodeJS.ErrnoException;
     const message = systemMessage(errno) ?? error.message.split('\n')[0] ?? error.name;
     // TorchError already names its cause; anything else unexpected is worth a stack.

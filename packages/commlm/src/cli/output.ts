@@ -1,4 +1,6 @@
 // What the commands print: results on stdout, everything else on stderr, colour only on a terminal that wants it.
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { printable } from './terminal-text.js';
 
 /** True when `stream` is a terminal that a person watches (not CI, not a pipe). */
@@ -35,6 +37,12 @@ export function styleOf(stream: NodeJS.WriteStream = process.stdout): Style {
     cyan: paint(36, 39),
     yellow: paint(33, 39),
   };
+}
+
+/** A path of a file that was written: on a terminal a link that opens it (OSC 8), elsewhere the path alone. */
+export function linkTo(stream: NodeJS.WriteStream, path: string): string {
+  if (!isInteractive(stream)) return printable(path);
+  return `\x1b]8;;${pathToFileURL(resolve(path)).href}\x1b\\${printable(path)}\x1b]8;;\x1b\\`;
 }
 
 /** An answer for `stream`: on a terminal without what would steer it, elsewhere exactly as it is. */

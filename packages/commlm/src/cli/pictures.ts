@@ -22,7 +22,8 @@ export function picturesIn(folder: string): string[] {
 }
 
 /** stdin and URLs are no paths: they are the decoder's to read or refuse. */
-const isPath = (picture: string): boolean => picture !== '-' && !/^(data|https?|file):/i.test(picture);
+const isPath = (picture: string): boolean =>
+  picture !== '-' && !/^(data:|file:|blob:|[a-z][a-z0-9+.-]+:\/\/)/i.test(picture);
 
 /** What lies at a path; undefined also for a path that the system does not take. */
 function factsOf(path: string): Stats | undefined {

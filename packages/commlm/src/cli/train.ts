@@ -6,8 +6,18 @@ import type { StageConfig } from '../config/stage.js';
 import { resolveModelFolder } from '../generate/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
+import { checkOutputFolder } from './files.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
-import { formatBytes, formatCount, formatTable, isInteractive, note, print, printJson } from './output.js';
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatTable,
+  isInteractive,
+  note,
+  print,
+  printJson,
+} from './output.js';
 import { Progress } from './progress.js';
 
 interface TrainOptions {
@@ -84,6 +94,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
+  checkOutputFolder(options.export ?? out);
   const { exportRecipe, runRecipe } = await import('../train/run.js');
   if (options.export !== undefined) {
     const { step } = await exportRecipe(await withFolders(recipe), { out, recipe, to: options.export, log: note });
@@ -158,19 +169,34 @@ function describePlan(plan: RunPlan): void {
   );
 }
 
-/** The steps as a bar under the lines of the log; on a terminal only, the lines say it all. */
+/** The steps as a bar under the lines of the log; without a terminal one line after the first step, the log says the rest. */
 class TrainingBar {
   readonly #total: number;
   #progress: Progress | undefined;
+  #begun: { readonly step: number; readonly ms: number } | undefined;
 
   constructor(total: number) {
     this.#total = total;
   }
 
   update(step: number): void {
-    if (!isInteractive(process.stderr)) return;
+    if (!isInteractive(process.stderr)) {
+      this.#noteFirst(step);
+      return;
+    }
     this.#progress ??= new Progress({ label: 'training', total: this.#total, unit: 'steps', start: step });
     this.#progress.update(step);
+  }
+
+  /** How long a step takes and what that means for the run; later ones are rather faster. */
+  #noteFirst(step: number): void {
+    const now = Date.now();
+    if (this.#begun !== undefined && step === this.#begun.step + 1 && step < this.#total) {
+      const ms = now - this.#begun.ms;
+      const left = formatDuration(ms * (this.#total - step));
+      this.note(`step ${step}/${this.#total} took ${formatDuration(ms)}: about ${left} left`);
+    }
+    this.#begun ??= { step, ms: now };
   }
 
   note(line: string): void {

@@ -39,7 +39,8 @@ function addFolder(hash: Hash, root: string, below: string): void {
   const entries = readdirSync(join(root, below), { withFileTypes: true });
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     const name = join(below, entry.name);
-    if (entry.name.startsWith('.') || entry.name.endsWith('.md')) continue;
+    // What changes no answer: the card, and what the model says of itself.
+    if (entry.name.startsWith('.') || entry.name.endsWith('.md') || entry.name === 'commlm.json') continue;
     if (entry.isDirectory()) addFolder(hash, root, name);
     // A hub's cache holds links.
     else if (entry.isFile() || entry.isSymbolicLink()) addFile(hash, join(root, name), name);

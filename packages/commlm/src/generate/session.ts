@@ -81,7 +81,7 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   });
   try {
     const tokenizer = await Tokenizer.load(opened.tokenizer);
-    noteDtype(basename(folder), opened, options.onNote);
+    noteDtype(basename(folder), opened, options);
     return new CommSession({
       name: basename(folder),
       comm: opened.model,
@@ -112,10 +112,16 @@ function refuseUntrained(folder: string): void {
   );
 }
 
-/** Says when the weights run in another number format than they are stored in. */
-function noteDtype(name: string, { model, storedDtype }: LoadedComm, onNote?: (line: string) => void): void {
+/** So many weights (1 GiB in f32) are worth a word when they run in another format than they are stored in. */
+const NOTED_WEIGHTS = 2 ** 28;
+
+/** Says when the weights run in another format than they are stored in: where it was asked for, or costs memory. */
+function noteDtype(name: string, { model, storedDtype }: LoadedComm, { dtype: asked, onNote }: LoadOptions): void {
   const { dtype } = model.languageModel.model.embedTokens.weight;
-  if (dtype !== storedDtype) onNote?.(`${name}: weights are stored as ${storedDtype} and run as ${dtype}`);
+  if (dtype === storedDtype) return;
+  const numWeights = model.parameters().reduce((sum, { numel }) => sum + numel, 0);
+  if (asked === undefined && numWeights < NOTED_WEIGHTS) return;
+  onNote?.(`${name}: weights are stored as ${storedDtype} and run as ${dtype}`);
 }
 
 function readDefaults(folder: string, tokenizer: Tokenizer): GenerationDefaults {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { crc32, deflateSync } from 'node:zlib';
+import sharp from 'sharp';
 import { CommError } from '../config/errors.js';
 import { decodeImage } from './decode.js';
 import { digest, goldenPath, readGolden, readGoldenPictures } from './golden.js';
@@ -14,7 +15,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 for (const { file, width, height, sha256 } of readGolden().decode) {
   test(`${file} equals Pillow`, async () => {
-    const image = await decodeImage(goldenPath(file));
+    const image = await decodeImage(goldenPath(file), { transparency: 'drop' });
     assert.deepEqual([image.width, image.height, image.data.length], [width, height, width * height * 3]);
     assert.equal(digest(image.data), sha256);
   });
@@ -31,10 +32,43 @@ for (const { name, base64, refused: isRefused, width, height, sha256 } of readGo
     continue;
   }
   test(`${name} is upright and equals Pillow`, async () => {
-    const image = await decodeImage(bytes);
+    const image = await decodeImage(bytes, { transparency: 'drop' });
     assert.deepEqual([image.width, image.height, digest(image.data)], [width, height, sha256]);
   });
 }
+
+test('transparent parts lie on white, a picture without any is what it was', async () => {
+  // Red under three degrees of alpha, as 8 and 16 bits, with and without colour, and as a palette.
+  const pixels = Buffer.from([200, 0, 0, 0, 200, 0, 0, 102, 200, 0, 0, 255]);
+  const raw = sharp(pixels, { raw: { width: 3, height: 1, channels: 4 } });
+  const wide = sharp(
+    Uint16Array.from(pixels, (byte) => byte * 257),
+    { raw: { width: 3, height: 1, channels: 4 } },
+  );
+  // 255 + (c - 255) * 102 / 255 = 153 + 0.4 c
+  const expected = [255, 255, 255, 233, 153, 153, 200, 0, 0];
+  for (const file of [
+    raw.clone().png(),
+    wide.toColourspace('rgb16').png(),
+    raw.clone().webp({ lossless: true, exact: true }),
+    raw.clone().tiff({ compression: 'lzw' }),
+  ]) {
+    const bytes = await file.toBuffer();
+    assert.deepEqual([...(await decodeImage(bytes)).data], expected, (await sharp(bytes).metadata()).format);
+    assert.deepEqual([...(await decodeImage(bytes, { transparency: 'drop' })).data.subarray(0, 3)], [200, 0, 0]);
+  }
+  const grey = sharp(Buffer.from([10, 0, 10, 255]), { raw: { width: 2, height: 1, channels: 2 } });
+  assert.deepEqual([...(await decodeImage(await grey.png().toBuffer())).data], [255, 255, 255, 10, 10, 10]);
+  const gif = sharp(Buffer.from([200, 0, 0, 0, 200, 0, 0, 255]), { raw: { width: 2, height: 1, channels: 4 } });
+  assert.deepEqual([...(await decodeImage(await gif.gif().toBuffer())).data], [255, 255, 255, 200, 0, 0]);
+  for (const file of ['rgb.png', 'palette.png', 'rgb.jpg', 'cmyk.jpg', 'rgb.webp']) {
+    const [shown, dropped] = [
+      await decodeImage(goldenPath(file)),
+      await decodeImage(goldenPath(file), { transparency: 'drop' }),
+    ];
+    assert.deepEqual(shown.data, dropped.data, file);
+  }
+});
 
 test('bytes, a data: URL and a path give the same pixels', async () => {
   const bytes = readFileSync(goldenPath('rgb.png'));

@@ -1,6 +1,8 @@
 /**
  * Picture files to RGB pixels, as Pillow's `ImageOps.exif_transpose(open(...)).convert('RGB')` gives them: upright as a viewer
- * shows them, colour profiles not applied, alpha dropped (not blended), the first frame of an animation, CMYK converted plainly.
+ * shows them, colour profiles not applied, the first frame of an animation, CMYK converted plainly. What is transparent lies
+ * on white, as on a page; Pillow's conversion, and the processors that stand on it, drop alpha and so uncover colours that
+ * nobody sees, black mostly (`transparency: 'drop'` does the same).
  * Deviations: 16-bit pictures keep their high byte (Pillow clips 16-bit grey to white), AVIF differs slightly, as the two
  * decoders spread colour differently. What would come out wrong is refused by name, see kind.ts.
  */
@@ -34,7 +36,12 @@ export interface DecodeOptions {
   readonly maxPixels?: number;
   /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says. */
   readonly rawOrientation?: boolean;
+  /** `white` (default) puts a picture with transparent parts on white; `drop` takes its stored colours, as Pillow does. */
+  readonly transparency?: Transparency | undefined;
 }
+
+/** What becomes of alpha. */
+export type Transparency = 'white' | 'drop';
 
 const DEFAULT_MAX_PIXELS = 2 ** 28;
 
@@ -51,14 +58,15 @@ export async function decodeImage(source: PictureFile, options: DecodeOptions = 
   const bytes = kind === 'tiff' ? withValidOrientation(file) : file;
   const header = await checkHeader(bytes, name, options.maxPixels ?? DEFAULT_MAX_PIXELS);
   const orientation = readOrientation(bytes);
+  const { transparency = 'white' } = options;
   let stored: RgbImage;
   try {
     stored =
       kind === 'gif'
-        ? await decodeGif(bytes)
+        ? await decodeGif(bytes, transparency)
         : header.space === 'cmyk'
           ? await decodeCmyk(bytes, header.depth)
-          : await decodeRgb(bytes);
+          : await decodeRgb(bytes, transparency);
   } catch (error) {
     throw decodeError(error, name);
   }
@@ -103,13 +111,17 @@ async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): 
   return header;
 }
 
+const WHITE = [255, 255, 255];
+const BLACK = [0, 0, 0];
+
 function open(bytes: Uint8Array): Sharp {
   // `failOn: error` lets small faults pass that Pillow lets pass too, but not a file that ends early.
   return sharp(bytes, { limitInputPixels: false, failOn: 'error', ignoreIcc: true });
 }
 
-async function decodeRgb(bytes: Uint8Array): Promise<RgbImage> {
-  const { data, info } = await open(bytes)
+async function decodeRgb(bytes: Uint8Array, transparency: Transparency): Promise<RgbImage> {
+  const opened = open(bytes);
+  const { data, info } = await (transparency === 'white' ? opened.flatten({ background: '#ffffff' }) : opened)
     .removeAlpha()
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
@@ -118,8 +130,8 @@ async function decodeRgb(bytes: Uint8Array): Promise<RgbImage> {
   return { width, height, data: channels === 3 ? data : spreadGrey(data, channels) };
 }
 
-/** What the first frame of a GIF leaves free or transparent gets the colour that its palette has for it. */
-async function decodeGif(bytes: Uint8Array): Promise<RgbImage> {
+/** What the first frame of a GIF leaves free or transparent is white, or with `drop` what its palette has for it. */
+async function decodeGif(bytes: Uint8Array, transparency: Transparency): Promise<RgbImage> {
   const { data, info } = await open(bytes)
     .toColourspace('srgb')
     .ensureAlpha()
@@ -127,12 +139,13 @@ async function decodeGif(bytes: Uint8Array): Promise<RgbImage> {
     .toBuffer({ resolveWithObject: true });
   const { width, height } = info;
   const frame = readGifFrame(bytes);
+  const background = transparency === 'white' ? WHITE : (frame?.background ?? BLACK);
   const rgb = new Uint8Array(width * height * 3);
   for (let i = 0; i < width * height; i++) {
     const [x, y] = [i % width, Math.floor(i / width)];
     const isFree = frame && (x < frame.left || x >= frame.right || y < frame.top || y >= frame.bottom);
     const isPainted = !isFree && data[i * 4 + 3] !== 0;
-    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (isPainted ? data[i * 4 + c] : frame?.background[c]) ?? 0;
+    for (let c = 0; c < 3; c++) rgb[i * 3 + c] = (isPainted ? data[i * 4 + c] : background[c])!;
   }
   return { width, height, data: rgb };
 }

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { Comm } from '../models/comm.js';
 import { smallComm } from '../models/sample-configs.js';
 import { renderConversation } from '../text/conversation.js';
@@ -34,7 +35,7 @@ test('a stage takes the model of its folder and clears the mark of what it train
 test('rows about two pictures stand behind the others, and each question is the conversation of that question alone', async () => {
   const stage = await loadRecipe('tiny-stage2');
   assert.ok(stage.kind === 'comm');
-  const tokenizerFolder = new URL('../../../../models/comm-tiny', import.meta.url).pathname;
+  const tokenizerFolder = fileURLToPath(new URL('../../../../models/comm-tiny', import.meta.url));
   const options = { ...stage.comm, batchSize: 3, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
   const batch = (await createBatcher({ ...options, mix: { ...stage.comm.mix, pairRows: 2 } }))(
     0,
@@ -61,7 +62,7 @@ test('rows about two pictures stand behind the others, and each question is the 
 test('an edge asked for alone has two digits, each labelled where the next token stands', async () => {
   const stage = await loadRecipe('tiny-stage2');
   assert.ok(stage.kind === 'comm');
-  const tokenizerFolder = new URL('../../../../models/comm-tiny', import.meta.url).pathname;
+  const tokenizerFolder = fileURLToPath(new URL('../../../../models/comm-tiny', import.meta.url));
   const options = { ...stage.comm, batchSize: 4, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
   const batch = (await createBatcher(options))(0) as unknown as CommRawBatch;
   const tokenizer = await Tokenizer.load(tokenizerFolder);
