@@ -1,6 +1,7 @@
 // `commlm eval compare A B`: is the difference between two runs real, and which answers changed.
 import type { Command } from 'commander';
 import type { BenchmarkComparison, Change, Comparison } from '../eval/compare.js';
+import { shownFigure } from '../eval/shown-figure.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson } from './output.js';
 import { printable } from './terminal-text.js';
@@ -35,15 +36,13 @@ export function addCompare(command: Command): void {
       const { benchmark, resamples, seed } = options;
       const comparison = await compareResults({
         ...{ a, b, resamples, seed, level: LEVEL },
-        ...(benchmark === undefined ? {} : { benchmarks: benchmark }),
+        benchmarks: benchmark,
       });
       if (options.json === true) printJson(comparison);
       else printComparison(comparison, options.show);
     });
 }
 
-const signed = (value: number): string => `${value > 0 ? '+' : ''}${digits(value)}`;
-const digits = (value: number): string => value.toFixed(Math.abs(value) < 10 ? 4 : 2);
 const pValue = (p: number): string => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
 
 function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: number): void {
@@ -51,21 +50,26 @@ function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: numb
   print(printable(`B  ${b.folder}  ${b.model}`));
   print();
   const isWhole = ([name]: readonly [string, unknown]): boolean => !name.includes('.');
-  const rows = benchmarks.flatMap(({ benchmark, figures }) =>
+  const rows = benchmarks.flatMap(({ benchmark, scale, figures }) =>
     Object.entries(figures)
       .filter(isWhole)
-      .map(([name, { a: before, b: after, difference, low, high, p }]) => [
-        benchmark,
-        printable(name),
-        digits(before),
-        digits(after),
-        signed(difference),
-        low === null || high === null ? '' : `${signed(low)} .. ${signed(high)}`,
-        p === null ? '' : pValue(p),
-      ]),
+      .map(([name, { a: before, b: after, difference, low, high, p }]) => {
+        const textOf = (value: number): string => shownFigure(scale, name, value).text;
+        const signed = (value: number): string => `${value > 0 ? '+' : ''}${textOf(value)}`;
+        return [
+          benchmark,
+          printable(name),
+          textOf(before),
+          textOf(after),
+          signed(difference),
+          shownFigure(scale, name, before).unit,
+          low === null || high === null ? '' : `${signed(low)} .. ${signed(high)}`,
+          p === null ? '' : pValue(p),
+        ];
+      }),
   );
   const right = (title: string) => ({ title, align: 'right' as const });
-  const columns = [right('A'), right('B'), right('B - A'), right('95 % interval'), right('p')];
+  const columns = [right('A'), right('B'), right('B - A'), { title: 'unit' }, right('95 % interval'), right('p')];
   print(formatTable([{ title: 'benchmark' }, { title: 'figure' }, ...columns], rows));
   for (const each of benchmarks) printChanges(each, show);
   note(

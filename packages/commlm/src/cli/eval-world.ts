@@ -65,7 +65,8 @@ interface Row {
   readonly title: string;
   readonly count: number;
   readonly figure: (figures: WorldFigures) => number | undefined;
-  readonly digits?: number;
+  /** What follows a figure; ' %' when left out. */
+  readonly unit?: string;
 }
 
 function rowsOf({ questions, withPicture }: WorldResults): readonly Row[] {
@@ -81,8 +82,14 @@ function rowsOf({ questions, withPicture }: WorldResults): readonly Row[] {
     { name: 'dialogue', title: 'last turn of three', count: of('dialogue'), figure: (f) => f.dialogue },
     { name: 'pairs', title: 'about two pictures', count: of('pairs'), figure: (f) => f.pairs },
     { name: 'rec', title: 'REC accuracy, IoU > 0.5', count: of('rec'), figure: (f) => f.rec },
-    { name: 'recMeanIou', title: 'REC mean IoU', count: of('rec'), figure: (f) => f.recMeanIou, digits: 3 },
-    { name: 'captionCider', title: 'caption CIDEr', count: of('caption'), figure: (f) => f.captionCider, digits: 3 },
+    { name: 'recMeanIou', title: 'REC mean IoU', count: of('rec'), figure: (f) => f.recMeanIou },
+    {
+      name: 'captionCider',
+      title: 'caption CIDEr x 100',
+      count: of('caption'),
+      figure: (f) => f.captionCider,
+      unit: '',
+    },
   ];
 }
 
@@ -95,10 +102,9 @@ const COLUMNS = [
 
 function table(results: WorldResults, style: string): string {
   const { withPicture, withWrongPicture, withGrey, withPrior, margins } = results;
-  const rows = rowsOf(results).map(({ name, title, count, figure, digits }) => {
-    const show = (value: number | undefined): string =>
-      value === undefined ? '-' : digits === undefined ? `${(value * 100).toFixed(1)} %` : value.toFixed(digits);
-    const bound = (value: number): string => (digits === undefined ? (value * 100).toFixed(1) : value.toFixed(digits));
+  const rows = rowsOf(results).map(({ name, title, count, figure, unit = ' %' }) => {
+    const bound = (value: number): string => (value * 100).toFixed(1);
+    const show = (value: number | undefined): string => (value === undefined ? '-' : `${bound(value)}${unit}`);
     const margin = margins[name];
     const { low, high } = margin ?? {};
     return [

@@ -33,6 +33,7 @@ Benchmarks:
   coco-caption, flickr30k                   captions
   vqav2, okvqa, textvqa, gqa, scienceqa     short answers
   world                                     whether a model looks: unseen scenes, and what is had without looking
+  ./my-task.json                            a task of your own: prompt, file, fields and metric
 
 The published files are looked for below --data by their own names; --file names others. A run that was stopped goes on
 where it was when the same command is given again. docs/evaluation.md tells what is read and how it is asked.
@@ -41,6 +42,7 @@ Examples:
   commlm world out/world --split test --count 100
   commlm eval pope refcoco reg coco-caption vqav2 mme mmbench --data out/world --out out/eval
   commlm eval pope --data pope --file pope.images=val2014 --out out/pope --endpoint http://localhost:8000/v1
+  commlm eval ./my-task.json --out out/my-task
   commlm eval world --count 1000 --out out/eval-world
   commlm eval compare out/before out/after`;
 
@@ -51,7 +53,10 @@ export function register(program: Command): void {
   const command = program
     .command('eval')
     .description('Generate answers for benchmarks and score them as their official tools do.')
-    .argument('<benchmark...>', 'pope, refcoco, reg, coco-caption, vqav2, mme, mmbench, ..., or world')
+    .argument(
+      '<benchmark...>',
+      'pope, refcoco, reg, coco-caption, vqav2, mme, mmbench, ..., world, or the JSON file of a task of your own',
+    )
     .option('--data <folder>', 'where the annotation files and pictures are')
     .option('--out <folder>', 'results.json, samples_<benchmark>.jsonl and the record of answers go there')
     .option('--file <benchmark.role=path>', 'a file or a folder of pictures by name, once for each', collect)
@@ -119,9 +124,8 @@ async function run(names: readonly string[], options: EvalOptions): Promise<void
     return evaluateWorldCommand(options);
   }
   refuse(options, WORLD_ONLY, 'but on world');
-  const { data, out } = options;
-  if (data === undefined) throw usageError('The data folder is missing.', 'Name it with --data FOLDER.');
+  const { out } = options;
   if (out === undefined) throw usageError('The folder of the results is missing.', 'Name it with --out FOLDER.');
   const { evaluateBenchmarks } = await import('./eval-benchmarks.js');
-  return evaluateBenchmarks(names, { ...options, data, out });
+  return evaluateBenchmarks(names, { ...options, out });
 }

@@ -1,6 +1,9 @@
 // Ctrl-C and SIGTERM: the first one asks the running command to stop cleanly, the second one ends the process; exit code 130 or 143.
 import { CommError } from '../config/errors.js';
 
+/** Code of the error that an interrupted command ends with. */
+export const INTERRUPTED = 'cli/interrupted';
+
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 let controller: AbortController | undefined;
 
@@ -13,8 +16,19 @@ export function interruptSignal(): AbortSignal {
   return controller.signal;
 }
 
+/** What is said when Ctrl-C ends a command that takes no signal. */
+let lastWords: string | undefined;
+
+/** Says what a command that is ended at once has kept, and how to go on; for one that never takes the signal. */
+export function whenInterrupted(line: string): void {
+  lastWords = line;
+}
+
 function onSignal(name: keyof typeof EXIT_CODES): void {
-  if (controller === undefined || controller.signal.aborted) process.exit(EXIT_CODES[name]);
+  if (controller === undefined || controller.signal.aborted) {
+    if (controller === undefined && lastWords !== undefined) process.stderr.write(`${lastWords}\n`);
+    process.exit(EXIT_CODES[name]);
+  }
   controller.abort(interruptedError(EXIT_CODES[name]));
 }
 
@@ -36,7 +50,7 @@ export function endAtOnce(): Disposable {
 
 /** The error that an interrupted command ends with: exit code 130 after Ctrl-C, 143 after SIGTERM. */
 export function interruptedError(exitCode: 130 | 143 = EXIT_CODES.SIGINT): CommError {
-  return new CommError('Interrupted.', { code: 'cli/interrupted', exitCode });
+  return new CommError('Interrupted.', { code: INTERRUPTED, exitCode });
 }
 
 /** The exit code of a command that stopped cleanly because of the signal. */

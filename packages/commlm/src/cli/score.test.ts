@@ -37,7 +37,7 @@ test('without --json a table names the reader', () => {
   const { status, stdout } = run('pope', '--predictions', answers, '--annotations', questions, '--reader', 'lmms-eval');
   assert.equal(status, 0);
   assert.match(stdout, /^pope: 1 items, reader lmms-eval\n/);
-  assert.match(stdout, /\naccuracy +0\n/);
+  assert.match(stdout, /\naccuracy +0\.00 {2}%\n/);
 });
 
 test('a bad file is exit code 1 and no figure, a bad option exit code 2', () => {

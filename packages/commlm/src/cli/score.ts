@@ -1,12 +1,16 @@
 // `commlm score`: figures for prediction files made by anything, as the official tool of each benchmark gives them.
 import { type Command, Option } from 'commander';
 import type { MetricValue, ScoreRequest, ScoreResult } from '../eval/score.js';
+import { type RateScale, shownFigure } from '../eval/shown-figure.js';
+import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
+import { whenInterrupted } from './interrupt.js';
 import { formatTable, note, print, printJson } from './output.js';
 import { printable } from './terminal-text.js';
 
 interface ScoreOptions extends ScoreRequest {
   readonly json?: boolean;
   readonly perItem?: boolean;
+  readonly out?: string;
 }
 
 const EXAMPLES = `
@@ -25,6 +29,7 @@ Examples:
   commlm score coco-caption --predictions captions.json --annotations dataset_coco.json --split test
   commlm score vqav2 --predictions answers.json --annotations v2_mscoco_val2014_annotations.json --json
   commlm score mme --predictions results/
+  commlm score pope --predictions answers.jsonl --annotations coco_pope_random.json --out out/pope-a
   commlm score refcoco --predictions boxes.jsonl --annotations refcoco_testA.jsonl --coordinates thousand`;
 
 /** Adds `score` to the program. */
@@ -50,37 +55,58 @@ export function register(program: Command): void {
         'refcoco: fractions as the reader expects them (default), thousandths or pixels of the picture',
       ).choices(['unit', 'thousand', 'pixel']),
     )
+    .option('--out <folder>', 'keep results.json and samples_<benchmark>.jsonl there, for eval compare and report')
     .option('--per-item', 'with --json: the score of every item')
     .option('--json', 'print one JSON document')
     .addHelpText('after', EXAMPLES)
     .action(async (benchmark: string, options: ScoreOptions) => {
-      const { scoreFiles } = await import('../eval/score.js');
-      const result = await scoreFiles(benchmark, { ...options, notify: (line) => note(printable(line)) });
+      whenInterrupted('Interrupted; no figure was written. Give the same command again: it starts anew.');
+      const request = { ...options, notify: (line: string) => note(printable(line)) };
+      const result = await (options.out === undefined
+        ? score(benchmark, request)
+        : keep(benchmark, request, options.out));
       if (options.json) printJson(toDocument(result, options.perItem === true));
-      else printResult(result);
+      else await printResult(result);
+      if (options.out !== undefined)
+        note(printable(`Kept in ${options.out}; "commlm eval compare" compares two such folders.`));
     });
+}
+
+async function score(benchmark: string, request: ScoreRequest): Promise<ScoreResult> {
+  const { scoreFiles } = await import('../eval/score.js');
+  return scoreFiles(benchmark, request);
+}
+
+/** Scores into a folder that `eval compare` and `eval report` read. */
+async function keep(benchmark: string, request: ScoreRequest, out: string): Promise<ScoreResult> {
+  const inputs = [request.predictions, request.annotations].filter((path) => path !== undefined);
+  refuseInputAsOutput(out, inputs);
+  const { scoreIntoFolder } = await import('../eval/score-folder.js');
+  return scoreIntoFolder(benchmark, request, { out, writeFile: writeDurably });
 }
 
 function toDocument({ perItem, ...figures }: ScoreResult, withItems: boolean): object {
   return withItems ? { ...figures, perItem } : figures;
 }
 
-function printResult(result: ScoreResult): void {
+async function printResult(result: ScoreResult): Promise<void> {
+  const { findBenchmark } = await import('../eval/benchmarks/index.js');
+  const scale = findBenchmark(result.benchmark)?.scale ?? 'percent';
   print(`${result.benchmark}: ${result.count} items, reader ${result.reader}`);
   print();
-  const rows = Object.entries(result.metrics).flatMap(([name, value]) => rowsOf(name, value));
-  print(formatTable([{ title: 'metric' }, { title: 'value', align: 'right' }], rows));
+  const rows = Object.entries(result.metrics).flatMap(([name, value]) => rowsOf(scale, name, value));
+  print(formatTable([{ title: 'metric' }, { title: 'value', align: 'right' }, { title: 'unit' }], rows));
   for (const line of result.notes) note(printable(line));
 }
 
-function rowsOf(name: string, value: MetricValue): string[][] {
+/** A figure, or one row for each of a group: the figures of a part (`color acc`), or one figure of many kinds. */
+function rowsOf(scale: RateScale, name: string, value: MetricValue): string[][] {
   if (value === null) return [[name, 'none']];
-  if (typeof value === 'number') return [[name, formatFigure(value)]];
-  return Object.entries(value).map(([group, figure]) => [printable(`${name} ${group}`), formatFigure(figure)]);
-}
-
-/** Six significant digits at least; whole numbers as they are. */
-function formatFigure(value: number): string {
-  if (Number.isInteger(value)) return String(value);
-  return value.toFixed(Math.abs(value) < 10 ? 6 : 4);
+  const row = (title: string, figure: string, number: number): string[] => {
+    const { text, unit } = shownFigure(scale, figure, number);
+    return [printable(title), text, unit];
+  };
+  if (typeof value === 'number') return [row(name, name, value)];
+  const isOneFigure = /By[A-Z]/.test(name);
+  return Object.entries(value).map(([key, number]) => row(`${name} ${key}`, isOneFigure ? name : key, number));
 }

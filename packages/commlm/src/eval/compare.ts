@@ -1,12 +1,13 @@
 /** Two folders of results over the same data: which differences are real, and which answers changed. */
 import { CommError } from '../config/errors.js';
-import { findBenchmark } from './benchmarks/index.js';
+import { baseOfResult } from './benchmarks/index.js';
 import { type Unit, unitsOf } from './benchmarks/item.js';
 import { FEW_CLUSTERS } from './bootstrap.js';
 import { strataOf } from './clusters.js';
 import type { Id } from './formats/files.js';
 import { readResults, readSamples } from './read-results.js';
 import type { BenchmarkResult, EvalResults, EvalSample } from './results.js';
+import type { RateScale } from './shown-figure.js';
 import { type PairedOptions, pairedBootstrap, signFlipTest } from './significance.js';
 
 /** One figure of both runs; interval and p-value are null for figures that are not resampled. */
@@ -47,6 +48,8 @@ export interface Change {
 export interface BenchmarkComparison {
   readonly benchmark: string;
   readonly reader: string;
+  /** What its rates are in; a table shows percent. */
+  readonly scale: RateScale;
   readonly count: number;
   /** Pictures, or questions where there are none: what intervals and p-values are over. */
   readonly clusters: number;
@@ -196,7 +199,7 @@ async function compareBenchmark(
 ): Promise<BenchmarkComparison> {
   requireSame(a, b);
   const name = a.benchmark;
-  const benchmark = findBenchmark(name);
+  const benchmark = baseOfResult(a);
   if (benchmark === undefined) throw refusal(name, 'this version does not know the benchmark', 'Update commlm.');
   const pairs = pairSamples(name, await readSamples(request.a, a), await readSamples(request.b, b));
   const units = unitsOf([...pairs.keys()]);
@@ -220,6 +223,7 @@ async function compareBenchmark(
   return {
     benchmark: name,
     reader: a.reader,
+    scale: benchmark.scale,
     count: a.count,
     clusters: clusters.length,
     figures: Object.fromEntries(figures),

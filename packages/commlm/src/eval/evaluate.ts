@@ -122,7 +122,7 @@ async function loadTask(benchmark: Benchmark, request: EvalRequest): Promise<Tas
     reader,
     loaded,
     items,
-    prompt: request.prompts.prompts[benchmark.prompt],
+    prompt: benchmark.ownPrompt ?? request.prompts.prompts[benchmark.prompt],
     facts: await folder.facts(),
     published: folder.published,
     partial: folder.partial || items.length < loaded.items.length,
@@ -369,7 +369,9 @@ export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
   const settings = { ...request, keepThinking: request.keepThinking === true };
   const own = gathered.map(({ task, answers }) => scoreTask(task, answers, settings));
   const others = otherResults(path, run, new Set(own.map(({ benchmark }) => benchmark)));
-  const order = (name: string): number => BENCHMARKS.findIndex((benchmark) => benchmark.name === name);
+  const places = new Map(BENCHMARKS.map(({ name }, i) => [name, i]));
+  // Tasks of the user's come last.
+  const order = (name: string): number => places.get(name) ?? places.size;
   const results: EvalResults = {
     version: RESULTS_VERSION,
     run,

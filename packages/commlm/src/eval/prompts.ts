@@ -26,7 +26,7 @@ export interface EvalPrompt {
   /** `as-is`, or `the-answer-is`: the frame "The answer is X." is taken away before scoring. */
   readonly answer: 'as-is' | 'the-answer-is';
   /** How boxes are written; only where there are boxes. */
-  readonly coordinates?: Coordinates;
+  readonly coordinates?: Coordinates | undefined;
 }
 
 /** A set of prompts. */

@@ -68,6 +68,8 @@ export interface DataFileFacts {
 /** The figures of one benchmark. */
 export interface BenchmarkResult {
   readonly benchmark: string;
+  /** A task of the user's: its metric. */
+  readonly metric?: string | undefined;
   /** How answers were read; see `score`. */
   readonly reader: string;
   /** Samples scored; those without an answer are not. */
@@ -93,13 +95,16 @@ export interface BenchmarkResult {
   readonly thinking: { readonly count: number; readonly cut: boolean };
   /** What the intervals are over: pictures, or questions where there are none, each with all that is asked about it. */
   readonly clusters: number;
+  /** How it was asked; null, as the longest answer, where predictions came from a file. */
   readonly prompt: {
     readonly template: string;
     readonly answer: string;
     readonly coordinates?: string | undefined;
-  };
-  readonly maxNewTokens: number;
+  } | null;
+  readonly maxNewTokens: number | null;
   readonly data: readonly DataFileFacts[];
+  /** The files of predictions, where these came from files. */
+  readonly predictions?: readonly DataFileFacts[] | undefined;
   readonly samples: string;
   readonly notes: readonly string[];
 }
@@ -123,7 +128,9 @@ export type EvaluatedModel =
       readonly dtype: string;
       readonly device: string;
     }
-  | { readonly kind: 'endpoint'; readonly name: string; readonly url: string };
+  | { readonly kind: 'endpoint'; readonly name: string; readonly url: string }
+  /** Files of predictions that were made by anything (`score --out`). */
+  | { readonly kind: 'predictions'; readonly name: string };
 
 /** `results.json`. */
 export interface EvalResults {
@@ -136,8 +143,9 @@ export interface EvalResults {
 /** What all benchmarks of a folder share; a folder of another run is refused. */
 export interface EvalRun {
   readonly model: EvaluatedModel;
-  readonly prompts: { readonly name: string; readonly version: number };
-  readonly decoding: { readonly temperature: number; readonly topP: number; readonly seed: number };
+  /** Null, as the decoding, where predictions came from a file. */
+  readonly prompts: { readonly name: string; readonly version: number } | null;
+  readonly decoding: { readonly temperature: number; readonly topP: number; readonly seed: number } | null;
   readonly bootstrap: { readonly resamples: number; readonly seed: number; readonly level: number };
   readonly blind: boolean;
   readonly limit: number | null;

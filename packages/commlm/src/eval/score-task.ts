@@ -84,11 +84,16 @@ function answeredOf(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, sett
   };
 }
 
-function withIntervals(task: Task, figures: Readonly<Record<string, number>>, samples: readonly EvalSample[]) {
+/** Figures of samples with their intervals, and what these are over. */
+export function withIntervals(
+  benchmark: Pick<Benchmark, 'sums' | 'figures'>,
+  figures: Readonly<Record<string, number>>,
+  samples: readonly EvalSample[],
+) {
   const units = unitsOf(samples).map(({ group, pictures, samples: unit }) => {
-    return { group, pictures, sums: task.benchmark.sums(unit) };
+    return { group, pictures, sums: benchmark.sums(unit) };
   });
-  const { intervals, numClusters, fewest } = bootstrapIntervals(units, task.benchmark.figures);
+  const { intervals, numClusters, fewest } = bootstrapIntervals(units, benchmark.figures);
   const bounded = Object.entries(figures).map(([name, value]): [string, EvalFigure] => {
     const { low = null, high = null } = intervals.get(name) ?? {};
     return [name, { value, low, high }];
@@ -117,7 +122,7 @@ function scoreAnswers(task: Task, { items, seen, blind }: Answered, grey: boolea
       ...score,
     };
   });
-  return { ...withIntervals(task, scored.figures, samples), samples, notes: scored.notes ?? [] };
+  return { ...withIntervals(task.benchmark, scored.figures, samples), samples, notes: scored.notes ?? [] };
 }
 
 /** What a reader of the figures must know about how the answers came. */
@@ -169,6 +174,7 @@ export function scoreTask(
   const few = `The intervals are over ${fewest} pictures in the smallest part, which makes them too narrow; from ${FEW_CLUSTERS} on they hold.`;
   return {
     benchmark: benchmark.name,
+    metric: benchmark.metric,
     reader,
     count: answered.items.length,
     total: loaded.items.length,

@@ -1,14 +1,18 @@
 /** One table for all benchmarks of a run: ours with intervals, and the paper's beside them where the data are the same. */
 import { basename, dirname } from 'node:path';
+import { baseOfResult } from './benchmarks/index.js';
 import { PAPER_SYSTEMS, paperFigure } from './paper-tables.js';
 import type { BenchmarkResult, EvalFigure, EvalResults } from './results.js';
+import { type RateScale, shownFigure } from './shown-figure.js';
 
-/** One line of the table; figures in percent, CIDEr times 100, MME in points. */
+/** One line of the table. */
 export interface TableLine {
   readonly benchmark: string;
   readonly figure: string;
   readonly count: string;
   readonly ours: string;
+  /** Of all figures of the line; see `ShownFigure`. */
+  readonly unit: string;
   readonly interval: string;
   /** With grey pictures; undefined in runs without. */
   readonly blind?: string | undefined;
@@ -30,10 +34,6 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
 /** Figures of single groups that the table shows: what the paper's tables have. */
 const SHOWN_IN_GROUPS: ReadonlySet<string> = new Set(['accuracy', 'CIDEr', 'score']);
 
-/** Figures that official tools give as fractions, and tables in percent. */
-const FRACTIONS: ReadonlySet<string> = new Set(['pope', 'refcoco', 'refcoco+', 'refcocog', 'mmbench', 'mmvp']);
-const CAPTIONS: ReadonlySet<string> = new Set(['coco-caption', 'flickr30k', 'reg']);
-
 function isShown(benchmark: string, name: string): boolean {
   const dot = name.lastIndexOf('.');
   if (dot >= 0) return SHOWN_IN_GROUPS.has(name.slice(dot + 1)) && !CATEGORIES.has(benchmark);
@@ -43,13 +43,12 @@ function isShown(benchmark: string, name: string): boolean {
 /** Benchmarks whose groups are categories, too many for the table. */
 const CATEGORIES: ReadonlySet<string> = new Set(['mmbench']);
 
-function format(benchmark: string, value: number): string {
-  return (value * (FRACTIONS.has(benchmark) || CAPTIONS.has(benchmark) ? 100 : 1)).toFixed(2);
+function intervalOf({ low, high }: EvalFigure, textOf: (value: number) => string): string {
+  return low === null || high === null ? '' : `${textOf(low)} - ${textOf(high)}`;
 }
 
-function interval(benchmark: string, { low, high }: EvalFigure): string {
-  return low === null || high === null ? '' : `${format(benchmark, low)} - ${format(benchmark, high)}`;
-}
+/** The scale of a result's rates. A benchmark that this version does not know is shown as it is. */
+export const scaleOf = (result: BenchmarkResult): RateScale => baseOfResult(result)?.scale ?? 'percent';
 
 /** The data set of REG's refs, which the benchmark's name does not say. */
 function dataSetOf({ benchmark, data }: BenchmarkResult): string | undefined {
@@ -59,10 +58,12 @@ function dataSetOf({ benchmark, data }: BenchmarkResult): string | undefined {
 
 function linesOf(result: BenchmarkResult): TableLine[] {
   const { benchmark, figures, count, total, partial, published, blind } = result;
+  const scale = scaleOf(result);
   return Object.entries(figures)
     .filter(([name]) => isShown(benchmark, name))
     .map(([name, figure], i) => {
       const grey = blind?.[name];
+      const textOf = (value: number): string => shownFigure(scale, name, value).text;
       const paper = PAPER_SYSTEMS.map((system) => {
         const value = published ? paperFigure(system, benchmark, name, dataSetOf(result)) : null;
         return [system, value === null ? '' : value.toFixed(2)] as const;
@@ -71,9 +72,10 @@ function linesOf(result: BenchmarkResult): TableLine[] {
         benchmark: i === 0 ? benchmark : '',
         figure: name,
         count: i > 0 ? '' : partial ? `${count} of ${total}` : String(count),
-        ours: format(benchmark, figure.value),
-        interval: interval(benchmark, figure),
-        blind: grey === undefined ? undefined : format(benchmark, grey.value),
+        ours: textOf(figure.value),
+        unit: shownFigure(scale, name, figure.value).unit,
+        interval: intervalOf(figure, textOf),
+        blind: grey === undefined ? undefined : textOf(grey.value),
         paper: Object.fromEntries(paper),
       };
     });

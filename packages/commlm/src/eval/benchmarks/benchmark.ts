@@ -1,6 +1,7 @@
 /** What a benchmark is: questions read from published files, the scoring of their answers, and that of prediction files. */
-import type { PromptName } from '../prompts.js';
+import type { EvalPrompt, PromptName } from '../prompts.js';
 import type { EvalSample } from '../results.js';
+import type { RateScale } from '../shown-figure.js';
 import type { DataFolder, DataRole } from './data-folder.js';
 import type { LoadedBenchmark } from './item.js';
 import type { FileRequest, FileScores } from './score-file.js';
@@ -8,7 +9,7 @@ import type { FileRequest, FileScores } from './score-file.js';
 /** Sums over units by group; the group of samples without one is ''. */
 export type GroupSums = ReadonlyMap<string, Iterable<number> & ArrayLike<number>>;
 
-/** One row of `eval`, and one name of `score`. */
+/** One row of `eval`. */
 export interface Benchmark {
   readonly name: string;
   readonly summary: string;
@@ -22,7 +23,15 @@ export interface Benchmark {
   readonly sums: (unit: readonly Pick<EvalSample, 'figures' | 'score'>[]) => readonly number[];
   /** Figures from statistics summed over units: those of `Scored.figures` that a bootstrap can repeat. */
   readonly figures: (sums: GroupSums) => Readonly<Record<string, number>>;
-  /** Scores predictions of a file, as the official tool does. */
+  /** What its rates are in, as the official tool gives them. */
+  readonly scale: RateScale;
+  /** A task of the user's has its own metric and prompt, in place of those of the set for `prompt`. */
+  readonly metric?: string | undefined;
+  readonly ownPrompt?: EvalPrompt | undefined;
+}
+
+/** A benchmark that others have published: `score` scores files of predictions for it, as its official tool does. */
+export interface PublishedBenchmark extends Benchmark {
   readonly scoreFile: (request: FileRequest) => Promise<FileScores>;
 }
 

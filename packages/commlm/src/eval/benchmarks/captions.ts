@@ -7,7 +7,7 @@ import { bleuOf } from '../metrics/bleu.js';
 import { scoreCaptions, scoreTokenizedCaptions, tokenizeCaptions } from '../metrics/captions.js';
 import { MeteorScorer } from '../metrics/meteor.js';
 import { scoreSpice } from '../metrics/spice.js';
-import { addSums, type Benchmark, type GroupSums, share } from './benchmark.js';
+import { addSums, type Benchmark, type GroupSums, type PublishedBenchmark, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { answeredEntries, type FileRequest, type FileScores, matchIds } from './score-file.js';
@@ -183,6 +183,7 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
 
 const SHARED = {
   prompt: 'caption',
+  scale: 'fraction',
   readers: ['official'],
   load,
   scoreFile,
@@ -190,7 +191,7 @@ const SHARED = {
   figures: (sums: GroupSums) => captionFigures(addSums(sums.values())),
 } as const;
 
-export const COCO_CAPTION: Benchmark = {
+export const COCO_CAPTION: PublishedBenchmark = {
   ...SHARED,
   name: 'coco-caption',
   summary: 'captions, COCO Karpathy test (5,000 pictures)',
@@ -206,7 +207,7 @@ export const COCO_CAPTION: Benchmark = {
   ],
 };
 
-export const FLICKR30K: Benchmark = {
+export const FLICKR30K: PublishedBenchmark = {
   ...SHARED,
   name: 'flickr30k',
   summary: 'captions, Flickr30k Karpathy test (1,000 pictures)',

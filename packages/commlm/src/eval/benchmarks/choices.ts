@@ -6,6 +6,11 @@ export function optionLines(options: Iterable<readonly [letter: string, text: st
 }
 
 /** Options in order get the letters A, B, ... */
+export function lettersOf<Option>(options: readonly Option[]): (readonly [letter: string, option: Option])[] {
+  return options.map((option, i) => [String.fromCharCode('A'.charCodeAt(0) + i), option] as const);
+}
+
+/** The same as lines. */
 export function letterOptions(options: readonly string[]): string {
-  return optionLines(options.map((text, i) => [String.fromCharCode('A'.charCodeAt(0) + i), text] as const));
+  return optionLines(lettersOf(options));
 }

@@ -1,7 +1,7 @@
 /** Finding the files of a benchmark below a data folder, and the pictures that they name. */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync, readdirSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { basename, dirname, isAbsolute, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { CommError } from '../../config/errors.js';
 import { openRegularFile } from '../../files/read.js';
@@ -10,7 +10,7 @@ import type { DataFileFacts } from '../results.js';
 /** A file or folder that a benchmark looks for; the published names come first. */
 export interface DataRole {
   readonly role: string;
-  /** Paths from the data folder. */
+  /** Paths from the data folder, or whole ones. */
   readonly names: readonly string[];
 }
 
@@ -89,8 +89,8 @@ export class DataFolder {
         fix: 'Check --file.',
       });
     }
-    const name = this.#role(role).names.find((candidate) => existsSync(join(this.root, candidate)));
-    return name === undefined ? undefined : join(this.root, name);
+    const name = this.#role(role).names.find((candidate) => existsSync(resolve(this.root, candidate)));
+    return name === undefined ? undefined : resolve(this.root, name);
   }
 
   /** Path of a file that must be there. @throws CommError that says what was looked for */
@@ -197,12 +197,12 @@ export class DataFolder {
   findPictures(wanted: readonly { readonly id: unknown; readonly names: readonly string[] }[]): string[] {
     const named = this.choices.files?.get('images');
     const folders =
-      named !== undefined ? [resolve(named)] : this.#role('images').names.map((name) => join(this.root, name));
+      named !== undefined ? [resolve(named)] : this.#role('images').names.map((name) => resolve(this.root, name));
     const missing: string[] = [];
     const keys = wanted.map(({ id, names }) => {
       for (const folder of named !== undefined ? folders : [...folders, this.root]) {
-        const found = names.find((name) => this.#exists(join(folder, name)));
-        if (found !== undefined) return this.keyOf(join(folder, found));
+        const found = names.find((name) => this.#exists(resolve(folder, name)));
+        if (found !== undefined) return this.keyOf(resolve(folder, found));
       }
       missing.push(`${names[0]} (${String(id)})`);
       return '';

@@ -2,7 +2,7 @@
 import { asObject, type JsonObject, Place, readJson, stringField } from '../formats/files.js';
 import { readGqaPredictions, readGqaQuestions } from '../formats/gqa.js';
 import { type GqaQuestion, type GqaReader, scoreGqa } from '../metrics/gqa.js';
-import { addSums, type Benchmark, share } from './benchmark.js';
+import { addSums, type PublishedBenchmark, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, LoadedBenchmark, Scored } from './item.js';
 import { answeredEntries, type FileRequest, type FileScores } from './score-file.js';
@@ -85,10 +85,11 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
   };
 }
 
-export const GQA: Benchmark = {
+export const GQA: PublishedBenchmark = {
   name: 'gqa',
   summary: 'GQA, balanced test-dev questions',
   prompt: 'gqa',
+  scale: 'percent',
   readers: ['official', 'llava', 'lmms-eval', 'shikra'],
   roles: [
     {

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { readTable } from '../formats/files.js';
 import { readMmbenchPredictions, readMmbenchRows } from '../formats/mmbench.js';
 import { type MmbenchReader, type MmbenchRow, ROTATION_STEP, scoreMmbench } from '../metrics/mmbench.js';
-import { addSums, type Benchmark, share } from './benchmark.js';
+import { addSums, type PublishedBenchmark, share } from './benchmark.js';
 import { optionLines } from './choices.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
@@ -143,10 +143,11 @@ const QUESTIONS = { 'MMBench_DEV_EN.tsv': 1164, 'mmbench_dev_en_20231003.tsv': 1
 /** Rows of the first release of the development table, rotations included. */
 const ROWS = { 'mmbench_dev_20230712.tsv': 4377 };
 
-export const MMBENCH: Benchmark = {
+export const MMBENCH: PublishedBenchmark = {
   name: 'mmbench',
   summary: 'multiple choice under rotation of the options, dev',
   prompt: 'mmbench',
+  scale: 'fraction',
   readers: ['exact', '2023'],
   roles: [
     {

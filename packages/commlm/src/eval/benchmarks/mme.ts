@@ -12,7 +12,7 @@ import {
   PERCEPTION,
   scoreMmeSubtask,
 } from '../metrics/mme.js';
-import { type Benchmark, share } from './benchmark.js';
+import { type PublishedBenchmark, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { type FileRequest, type FileScores, factsOf, readFileAnswers } from './score-file.js';
@@ -257,10 +257,11 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
   };
 }
 
-export const MME: Benchmark = {
+export const MME: PublishedBenchmark = {
   name: 'mme',
   summary: 'yes-or-no questions in pairs, fourteen subtasks',
   prompt: 'mme',
+  scale: 'percent',
   readers: ['official', 'lmms-eval'],
   roles: [
     {

@@ -2,7 +2,7 @@
 import { readTable } from '../formats/files.js';
 import { readMmvpAnswers, readMmvpQuestions } from '../formats/mmvp.js';
 import { scoreMmvp } from '../metrics/mmvp.js';
-import { addSums, type Benchmark, share } from './benchmark.js';
+import { addSums, type PublishedBenchmark, share } from './benchmark.js';
 import { optionLines } from './choices.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, LoadedBenchmark, Scored } from './item.js';
@@ -86,10 +86,11 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
   };
 }
 
-export const MMVP: Benchmark = {
+export const MMVP: PublishedBenchmark = {
   name: 'mmvp',
   summary: 'pairs of pictures that look alike to CLIP (150 pairs)',
   prompt: 'mmvp',
+  scale: 'fraction',
   readers: ['rules'],
   roles: [
     { role: 'questions', names: ['Questions.csv', 'MMVP/Questions.csv'] },

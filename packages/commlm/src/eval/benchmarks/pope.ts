@@ -2,7 +2,7 @@
 import { readJsonLines, stringField } from '../formats/files.js';
 import { type PopeQuestion, readPopeAnswers, readPopeQuestions } from '../formats/pope.js';
 import { type PopeFigures, type PopeReader, scorePope } from '../metrics/pope.js';
-import { addSums, averageOf, type Benchmark, figuresOfGroups, share } from './benchmark.js';
+import { addSums, averageOf, figuresOfGroups, type PublishedBenchmark, share } from './benchmark.js';
 import type { DataFolder, PublishedSizes } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { type FileRequest, type FileSamples, type FileScores, factsOf, readFileAnswers } from './score-file.js';
@@ -17,7 +17,7 @@ const SIZES: PublishedSizes = {
   'coco_pope_adversarial.json': 3000,
 };
 
-type PopeItem = EvalItem & { readonly label: 'yes' | 'no' };
+export type PopeItem = EvalItem & { readonly label: 'yes' | 'no' };
 
 /** The plain average of the splits. */
 const averageOfSplits = (splits: readonly PopeFigures[]): PopeFigures => averageOf(FIGURES, splits);
@@ -37,7 +37,8 @@ async function readPictureNames(path: string): Promise<readonly string[]> {
   return (await readJsonLines(path)).map(({ value, place }) => stringField(value, 'image', place));
 }
 
-function score(items: readonly PopeItem[], answers: readonly string[], reader: PopeReader): Scored {
+/** Scores answers to items. */
+export function scorePopeItems(items: readonly PopeItem[], answers: readonly string[], reader: PopeReader): Scored {
   const scores = new Array<ItemScore>(items.length);
   const splits = [...new Set(items.map(({ group }) => group ?? ''))];
   const bySplit = splits.map((split) => {
@@ -82,7 +83,7 @@ async function load(folder: DataFolder): Promise<LoadedBenchmark> {
     const keys = folder.findPictures(questions.map(({ id }, i) => ({ id: `${split} ${id}`, names: [images[i]!] })));
     items.push(...questions.map((question, i) => itemOf(question, split, keys[i]!)));
   }
-  return { items, score: (some, answers, reader) => score(some as PopeItem[], answers, reader as PopeReader) };
+  return { items, score: (some, answers, reader) => scorePopeItems(some as PopeItem[], answers, reader as PopeReader) };
 }
 
 /** One file gives its figures; a file with categories gives those of each and their plain average. */
@@ -102,7 +103,7 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
     samples: async (): Promise<FileSamples> => {
       const pictures = await readPictureNames(request.annotations);
       const items = read.places.map((i) => itemOf(all[i]!, all[i]!.category, pictures[i]!));
-      return { items, answers: read.given, scored: score(items, read.texts, reader) };
+      return { items, answers: read.given, scored: scorePopeItems(items, read.texts, reader) };
     },
   });
   const categories = [...new Set(questions.map(({ category }) => category))];
@@ -119,10 +120,11 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
   };
 }
 
-export const POPE: Benchmark = {
+export const POPE: PublishedBenchmark = {
   name: 'pope',
   summary: 'is the object there? random, popular and adversarial',
   prompt: 'pope',
+  scale: 'fraction',
   readers: ['official', 'lmms-eval'],
   roles: [
     ...SPLITS.map((split) => ({

@@ -5,13 +5,13 @@ import { coordinatesOf, frameNotes, rewriteBox } from '../coordinates.js';
 import { readJsonLines, stringField } from '../formats/files.js';
 import { readRecAnswers, readRecTargets } from '../formats/refcoco.js';
 import { type CornerBox, type RecReader, type RecTarget, scoreRec, targetInSquare } from '../metrics/rec.js';
-import { addSums, averageOf, type Benchmark, figuresOfGroups, share } from './benchmark.js';
+import { addSums, averageOf, type Benchmark, figuresOfGroups, type PublishedBenchmark, share } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { loadRegions, REGION_PICTURES, refRoles } from './regions.js';
 import { type FileRequest, type FileScores, factsOf, readFileAnswers } from './score-file.js';
 
-type RecItem = EvalItem & { readonly target: RecTarget };
+export type RecItem = EvalItem & { readonly target: RecTarget };
 
 /** Sentences in each split (one item a sentence). */
 const SIZES: Readonly<Record<string, Readonly<Record<string, number>>>> = {
@@ -31,7 +31,7 @@ function load(dataSet: string, by: 'unc' | 'umd'): Benchmark['load'] {
         : folder.find('lines') !== undefined || folder.find('refs') === undefined
           ? await loadOwnLines(Object.keys(sizes), folder)
           : await loadSentences(sizes, folder);
-    return { items, score: (some, answers, reader) => score(some as RecItem[], answers, reader as RecReader) };
+    return { items, score: (some, answers, reader) => scoreRecItems(some as RecItem[], answers, reader as RecReader) };
   };
 }
 
@@ -150,7 +150,8 @@ function joinSplits(
   };
 }
 
-function score(items: readonly RecItem[], answers: readonly string[], reader: RecReader): Scored {
+/** Scores answers to items. */
+export function scoreRecItems(items: readonly RecItem[], answers: readonly string[], reader: RecReader): Scored {
   const scores = scoreSplit(items, answers, reader);
   const bySplit = [...new Set(items.map(({ group }) => group ?? ''))].map((split) => {
     const places = items.flatMap(({ group }, i) => ((group ?? '') === split ? [i] : []));
@@ -190,17 +191,18 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
       const items = read.places.map((i) =>
         itemOf(i + 1, undefined, text(i, 'img_path'), text(i, 'expression'), all[i]!),
       );
-      return { items, answers: read.given, scored: score(items, answers, reader) };
+      return { items, answers: read.given, scored: scoreRecItems(items, answers, reader) };
     },
   };
 }
 
-function recBenchmark(dataSet: string, by: 'unc' | 'umd', ownLines: readonly string[]): Benchmark {
+function recBenchmark(dataSet: string, by: 'unc' | 'umd', ownLines: readonly string[]): PublishedBenchmark {
   const splits = Object.keys(SIZES[dataSet]!);
   return {
     name: dataSet,
     summary: `a box for each expression, ${splits.join(', ')}`,
     prompt: 'rec',
+    scale: 'fraction',
     readers: ['shikra', 'lmms-eval'],
     roles: [
       ...splits.map((split) => ({ role: split, names: [`REC_${dataSet}_${by}_${split}.jsonl`] })),

@@ -3,7 +3,7 @@ import { basename, dirname } from 'node:path';
 import type { Id } from '../formats/files.js';
 import { readPredictionList } from '../formats/predictions.js';
 import { readRefs } from '../formats/refs.js';
-import { averageOf, type Benchmark, figuresOfGroups } from './benchmark.js';
+import { averageOf, figuresOfGroups, type PublishedBenchmark } from './benchmark.js';
 import { captionFigures, captionSums, scoreCaptionItems, scoreCaptionSet } from './captions.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
@@ -75,10 +75,11 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
   return scoreCaptionSet(references, predictions.values, 'ref_id', request);
 }
 
-export const REG: Benchmark = {
+export const REG: PublishedBenchmark = {
   name: 'reg',
   summary: 'a phrase for each region, RefCOCO unless --file names other refs',
   prompt: 'reg',
+  scale: 'fraction',
   readers: ['official'],
   roles: [
     {

@@ -2,7 +2,7 @@
 import { asObject, type JsonObject, listField, Place, readJson, stringField } from '../formats/files.js';
 import { readScienceQaPredictions, readScienceQaProblems } from '../formats/scienceqa.js';
 import { type ScienceQaProblem, type ScienceQaReader, scoreScienceQa } from '../metrics/scienceqa.js';
-import { addSums, type Benchmark, share } from './benchmark.js';
+import { addSums, type PublishedBenchmark, share } from './benchmark.js';
 import { letterOptions } from './choices.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, LoadedBenchmark, Scored } from './item.js';
@@ -107,10 +107,11 @@ async function scoreFile(request: FileRequest): Promise<FileScores> {
   };
 }
 
-export const SCIENCEQA: Benchmark = {
+export const SCIENCEQA: PublishedBenchmark = {
   name: 'scienceqa',
   summary: 'ScienceQA test, with and without pictures',
   prompt: 'scienceqa',
+  scale: 'percent',
   readers: ['llava', 'lmms-eval'],
   roles: [
     { role: 'problems', names: ['problems.json', 'scienceqa/problems.json', 'ScienceQA/data/scienceqa/problems.json'] },

@@ -5,7 +5,7 @@ import { readPredictionList } from '../formats/predictions.js';
 import { readTextVqaAnnotations, readVqaAnnotations, type VqaEntry } from '../formats/vqa.js';
 import { scoreTextVqa } from '../metrics/textvqa.js';
 import { scoreVqa, type VqaAnnotation, type VqaReader } from '../metrics/vqa.js';
-import { addSums, type Benchmark, share } from './benchmark.js';
+import { addSums, type Benchmark, type PublishedBenchmark, share } from './benchmark.js';
 import { type DataFolder, nameSome } from './data-folder.js';
 import type { EvalItem, ItemScore, LoadedBenchmark, Scored } from './item.js';
 import { answeredEntries, type FileRequest, type FileSamples, type FileScores, matchIds } from './score-file.js';
@@ -54,7 +54,8 @@ function requirePairs(
   }
 }
 
-function scoreAnswers(
+/** Scores answers to items by their human answers. */
+export function scoreVqaItems(
   annotations: ReadonlyMap<Id, VqaAnnotation<Id>>,
   items: readonly EvalItem[],
   answers: readonly string[],
@@ -115,7 +116,7 @@ function loadVqa(sizes: Readonly<Record<string, number>>): Benchmark['load'] {
     requirePairs(questions, annotations, { questions: path, annotations: annotationsPath });
     return {
       items: itemsOf([...questions.values()], folder, annotations),
-      score: (items, answers, reader) => scoreAnswers(annotations, items, answers, reader as VqaReader),
+      score: (items, answers, reader) => scoreVqaItems(annotations, items, answers, reader as VqaReader),
     };
   };
 }
@@ -130,7 +131,7 @@ async function loadTextVqa(folder: DataFolder): Promise<LoadedBenchmark> {
   const annotations = new Map((await readTextVqaAnnotations(path)).map((entry) => [entry.id, entry]));
   return {
     items: itemsOf([...questions.values()], folder, annotations),
-    score: (items, answers, reader) => scoreAnswers(annotations, items, answers, reader as VqaReader),
+    score: (items, answers, reader) => scoreVqaItems(annotations, items, answers, reader as VqaReader),
   };
 }
 
@@ -156,7 +157,7 @@ async function readAnswered(request: FileRequest, annotations: readonly VqaEntry
   const samples = async (): Promise<FileSamples> => {
     const items = entries.map(fileItem);
     const byId = new Map(entries.map((entry) => [entry.id, entry]));
-    return { items, answers: given, scored: scoreAnswers(byId, items, texts, request.reader as VqaReader) };
+    return { items, answers: given, scored: scoreVqaItems(byId, items, texts, request.reader as VqaReader) };
   };
   return { ...answered, samples };
 }
@@ -193,6 +194,7 @@ async function scoreTextVqaFile(request: FileRequest): Promise<FileScores> {
 
 /** Count and sum of the accuracies; the answer types are not resampled on their own. */
 const SHARED = {
+  scale: 'percent' as const,
   sums: ((unit) => addSums(unit.map(({ figures }) => [1, figures['accuracy'] as number]))) satisfies Benchmark['sums'],
   figures: ((sums) => {
     const [count, total] = addSums(sums.values());
@@ -202,7 +204,7 @@ const SHARED = {
 
 const COCO_PICTURES = { role: 'images', names: ['val2014', 'coco/val2014', 'images'] };
 
-export const VQAV2: Benchmark = {
+export const VQAV2: PublishedBenchmark = {
   ...SHARED,
   name: 'vqav2',
   summary: 'VQAv2 val, ten human answers a question',
@@ -217,7 +219,7 @@ export const VQAV2: Benchmark = {
   load: loadVqa({ 'v2_OpenEnded_mscoco_val2014_questions.json': 214_354 }),
 };
 
-export const OKVQA: Benchmark = {
+export const OKVQA: PublishedBenchmark = {
   ...SHARED,
   name: 'okvqa',
   summary: 'OK-VQA val, questions that need outside knowledge',
@@ -238,7 +240,7 @@ export const OKVQA: Benchmark = {
   load: loadVqa({ 'OpenEnded_mscoco_val2014_questions.json': 5046 }),
 };
 
-export const TEXTVQA: Benchmark = {
+export const TEXTVQA: PublishedBenchmark = {
   ...SHARED,
   name: 'textvqa',
   summary: 'TextVQA val, questions about text in pictures',

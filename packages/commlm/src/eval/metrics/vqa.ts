@@ -15,8 +15,8 @@ export type VqaReader = 'official' | 'always' | 'evalai';
 export interface VqaAnnotation<Id> {
   readonly id: Id;
   readonly answers: readonly string[];
-  readonly answerType?: string;
-  readonly questionType?: string;
+  readonly answerType?: string | undefined;
+  readonly questionType?: string | undefined;
 }
 
 /** Accuracies in percent, rounded to two decimals as the official tool does. */

@@ -3,7 +3,9 @@ import { join, resolve } from 'node:path';
 import { PictureReader } from '../benchmarks/pictures.js';
 import { readResults, readSamples } from '../read-results.js';
 import type { BenchmarkResult, EvalFigure, EvalResults, EvalSample, EvaluatedModel } from '../results.js';
-import { cardOf, chooseSamples, formatFigure, OUTCOMES, outcomeOf, ThumbnailMaker, typeOf } from './cards.js';
+import { shownFigure } from '../shown-figure.js';
+import { scaleOf } from '../table.js';
+import { cardOf, chooseSamples, OUTCOMES, outcomeOf, ThumbnailMaker, typeOf } from './cards.js';
 import { type Html, html } from './html.js';
 import { SCRIPT, STYLE } from './page.js';
 
@@ -52,26 +54,36 @@ ${filtersOf(types)}
 `;
 }
 
-const interval = ({ low, high }: EvalFigure): string =>
-  low === null || high === null ? '' : `${formatFigure(low)} \u2013 ${formatFigure(high)}`;
+/** A figure of a benchmark as a table shows it, with its unit, and its interval. */
+function figureTexts(result: BenchmarkResult, name: string, { value, low, high }: EvalFigure) {
+  const scale = scaleOf(result);
+  const textOf = (number: number): string => shownFigure(scale, name, number).text;
+  const { text, unit } = shownFigure(scale, name, value);
+  return {
+    value: unit === '' ? text : `${text} ${unit}`,
+    interval: low === null || high === null ? '' : `${textOf(low)} \u2013 ${textOf(high)}`,
+  };
+}
 
 /** Figures of the whole; those of groups are in the section of the benchmark. */
 function summaryOf({ benchmarks, run }: EvalResults): Html {
   const isBlind = benchmarks.some(({ blind }) => blind !== undefined);
-  const rows = benchmarks.flatMap(({ benchmark, figures, blind, count, total, partial }) =>
-    Object.entries(figures)
+  const rows = benchmarks.flatMap((result) => {
+    const { benchmark, figures, blind, count, total, partial } = result;
+    return Object.entries(figures)
       .filter(([name]) => !name.includes('.'))
       .map(([name, figure], i) => {
         const grey = blind?.[name];
         const greyCell = isBlind
-          ? html`<td class="number">${grey === undefined ? '' : formatFigure(grey.value)}</td>`
+          ? html`<td class="number">${grey === undefined ? '' : figureTexts(result, name, grey).value}</td>`
           : undefined;
+        const { value, interval } = figureTexts(result, name, figure);
         const head = i === 0 ? html`<a href="#${benchmark}">${benchmark}</a>${partial ? ' (a part)' : ''}` : html``;
-        return html`<tr><th scope="row">${head}</th><td>${name}</td><td class="number">${formatFigure(figure.value)}</td><td class="number">${interval(figure)}</td>${greyCell}<td class="number">${i === 0 ? (count === total ? count : `${count} of ${total}`) : ''}</td></tr>`;
-      }),
-  );
+        return html`<tr><th scope="row">${head}</th><td>${name}</td><td class="number">${value}</td><td class="number">${interval}</td>${greyCell}<td class="number">${i === 0 ? (count === total ? count : `${count} of ${total}`) : ''}</td></tr>`;
+      });
+  });
   const greyHead = isBlind ? html`<th scope="col" class="number">grey picture</th>` : undefined;
-  return html`<p class="soft">Figures on the scale of each official tool, with ${run.bootstrap.level * 100} % bootstrap intervals over pictures.</p>
+  return html`<p class="soft">Rates in percent (results.json has the scale of each official tool), with ${run.bootstrap.level * 100} % bootstrap intervals over pictures.</p>
 <div class="scroll" tabindex="0"><table>
 <thead><tr><th scope="col">benchmark</th><th scope="col">figure</th><th scope="col" class="number">value</th><th scope="col" class="number">interval</th>${greyHead}<th scope="col" class="number">questions</th></tr></thead>
 <tbody>${rows}</tbody></table></div>`;
@@ -79,6 +91,7 @@ function summaryOf({ benchmarks, run }: EvalResults): Html {
 
 function modelFacts(model: EvaluatedModel): Html {
   if (model.kind === 'endpoint') return html`<dt>endpoint</dt><dd>${model.url}</dd>`;
+  if (model.kind === 'predictions') return html``;
   const files = Object.entries(model.files).map(([name, hash]) => html`<dt>${name}</dt><dd>sha256 ${hash}</dd>`);
   return html`<dt>type and device</dt><dd>${model.dtype}, ${model.device}</dd>${files}`;
 }
@@ -87,8 +100,8 @@ function settingsOf({ run }: EvalResults): Html {
   const { model, prompts, decoding, bootstrap, limit, commlm, commit } = run;
   return html`<details><summary>Model, decoding and seeds</summary><dl>
 <dt>model</dt><dd>${model.name}</dd>${modelFacts(model)}
-<dt>prompts</dt><dd>${prompts.name}, version ${prompts.version}</dd>
-<dt>decoding</dt><dd>temperature ${decoding.temperature}, top-p ${decoding.topP}, seed ${decoding.seed}</dd>
+${prompts === null ? undefined : html`<dt>prompts</dt><dd>${prompts.name}, version ${prompts.version}</dd>`}
+${decoding === null ? undefined : html`<dt>decoding</dt><dd>temperature ${decoding.temperature}, top-p ${decoding.topP}, seed ${decoding.seed}</dd>`}
 <dt>bootstrap</dt><dd>${bootstrap.resamples} draws, seed ${bootstrap.seed}</dd>
 <dt>limit</dt><dd>${limit ?? 'none'}</dd><dt>commlm</dt><dd>${commlm}${commit === null ? '' : `, commit ${commit}`}</dd></dl></details>`;
 }
@@ -121,16 +134,20 @@ async function sectionOf(
   const shown = chosen.length === samples.length ? '' : `; ${chosen.length} shown, failures first`;
   const files = data.map(({ role, path, sha256 }) => html`<dt>${role}</dt><dd>${path}, sha256 ${sha256}</dd>`);
   const coordinates =
-    prompt.coordinates === undefined ? undefined : html`<dt>coordinates</dt><dd>${prompt.coordinates}</dd>`;
-  const rows = Object.entries(figures).map(
-    ([name, figure]) =>
-      html`<tr><th scope="row">${name}</th><td class="number">${formatFigure(figure.value)}</td><td class="number">${interval(figure)}</td></tr>`,
-  );
+    prompt?.coordinates === undefined ? undefined : html`<dt>coordinates</dt><dd>${prompt.coordinates}</dd>`;
+  const asked =
+    prompt === null
+      ? undefined
+      : html`<dt>prompt</dt><dd>${prompt.template}</dd><dt>answer form</dt><dd>${prompt.answer}</dd>${coordinates}<dt>longest answer</dt><dd>${maxNewTokens ?? ''} tokens, ${numCut} answers were cut</dd>`;
+  const rows = Object.entries(figures).map(([name, figure]) => {
+    const { value, interval } = figureTexts(result, name, figure);
+    return html`<tr><th scope="row">${name}</th><td class="number">${value}</td><td class="number">${interval}</td></tr>`;
+  });
   return html`<section id="${benchmark}"><h2>${benchmark}</h2>
 <p class="soft">${counts}${shown}</p>
 ${notes.map((line) => html`<p>${line}</p>`)}
-<details><summary>Prompt, reader and data</summary><dl><dt>prompt</dt><dd>${prompt.template}</dd><dt>answer form</dt><dd>${prompt.answer}</dd>${coordinates}
-<dt>reader</dt><dd>${reader}</dd><dt>longest answer</dt><dd>${maxNewTokens} tokens, ${numCut} answers were cut</dd>${files}</dl></details>
+<details><summary>Prompt, reader and data</summary><dl>${asked}
+<dt>reader</dt><dd>${reader}</dd>${files}</dl></details>
 <details><summary>All figures</summary><div class="scroll" tabindex="0"><table><tbody>${rows}</tbody></table></div></details>
 ${samples.some(({ boxes }) => boxes !== undefined) ? LEGEND : undefined}
 <div class="cards">${cards}</div></section>
