@@ -13,10 +13,12 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** The files that take addresses of the web apart. */
 const OF_THE_WEB = [
-  'packages/commlm/src/cli/eval-benchmarks.ts',
+  'packages/commlm/src/eval/run-eval.ts',
   'packages/commlm/src/eval/endpoint.ts',
   'packages/commlm/src/eval/post.ts',
   'packages/commlm/src/hub/local-hub.fixture.ts',
+  'packages/torch/src/setup/fetch-wheel.test.ts',
+  'packages/torch/src/setup/http.ts',
 ];
 
 /** Sources below a folder, with `/` between the parts of their paths. */
