@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** @commlm/torch: libtorch for TypeScript. Importing it loads nothing native; the first tensor does. */
 export * as autograd from './autograd.js';
 export { isGradEnabled, noGrad, withGrad } from './autograd.js';
