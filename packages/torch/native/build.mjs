@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * Compiles every `.cpp` file of this folder against a libtorch into `../build/commtorch.node`, with the C++ compiler
- * alone: no node-gyp, no CMake, no download. Object files are built in parallel and kept by content, the addon is linked
- * to a temporary name and renamed, so an interrupted build leaves the last good addon in place.
- *
+ * Compiles every `.cpp` file right in this folder (what lies deeper they include) against a libtorch into
+ * `../build/commtorch.node`, with the C++ compiler alone: no node-gyp, no CMake, no download. Object files are built in
+ * parallel and kept by content, the addon is linked to a temporary name and renamed, so an interrupted build leaves the
+ * last good addon in place.
  * As a command: `node build.mjs [--libtorch DIR] [--force] [--print-flags]`. The folder of libtorch (the one that holds
  * `include/` and `lib/`; a Python `torch` folder is one) comes from `--libtorch`, else the variable LIBTORCH, else what
  * `npm run setup` recorded. CXX names another compiler, COMMTORCH_CXXFLAGS adds flags.

@@ -18,7 +18,7 @@ export interface OpSpec {
   readonly returns: readonly string[];
 }
 
-/** The addon's entries (native/addon.cpp). Tensors are ids here. @internal */
+/** The addon's entries (native/addon/). Tensors are ids here. @internal */
 export interface Native {
   resolve(name: string): OpSpec;
   call(index: number, ...args: unknown[]): unknown;
