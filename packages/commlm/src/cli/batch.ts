@@ -1,6 +1,8 @@
 // `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
 
 import type { Command } from 'commander';
+import type { Answerer } from '../generate/batch.js';
+import type { CommSession } from '../generate/session.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
@@ -20,6 +22,7 @@ import { printable } from './terminal-text.js';
 interface BatchCommandOptions extends ModelOptions, DecodingOptions, PictureOptions {
   readonly batchSize: number;
   readonly tokens?: boolean;
+  readonly redoFailed?: boolean;
   readonly json?: boolean;
 }
 
@@ -32,6 +35,7 @@ export function register(program: Command): void {
     .argument('<out.jsonl>', 'answers in the same order: the object of "ask --json" plus "id"')
     .option('--batch-size <n>', 'questions answered together', wholeNumber(1, 4096), 8)
     .option('--tokens', 'add the ids of each answer')
+    .option('--redo-failed', 'ask again what failed; those lines may have been mended or removed in between')
     .option('--json', 'print a summary of the run as one JSON document');
   addPictureOptions(addDecodingOptions(addModelOptions(command)));
   command
@@ -40,7 +44,7 @@ export function register(program: Command): void {
       [
         '',
         'A run that was stopped goes on where it ended: give the same command again. A line that cannot be answered gets',
-        '{"id", "error"}, the rest goes on. A line may have a "system" of its own; ids come back as they were written.',
+        '{"id", "error"}, the rest goes on; mend it and add --redo-failed, which keeps all answers. A line may have a "system" of its own; ids come back as they were written.',
         'What the answers belong to stands in <out.jsonl>.run.jsonl; with other questions, pictures, settings or another',
         'model the output is not gone on with.',
         '',
@@ -51,27 +55,54 @@ export function register(program: Command): void {
     .action((input: string, output: string, options: BatchCommandOptions) => batch(input, output, options));
 }
 
+/** A model that is loaded with the first question; a run that has none to ask is done without it. */
+class LateModel implements Answerer, Disposable {
+  readonly identity: () => object;
+  readonly #options: BatchCommandOptions;
+  #session: CommSession | undefined;
+
+  constructor(options: BatchCommandOptions, identity: object) {
+    this.#options = options;
+    this.identity = () => identity;
+  }
+
+  readonly askBatch: Answerer['askBatch'] = async (requests, options) => {
+    this.#session ??= await openSession(this.#options);
+    return this.#session.askBatch(requests, options);
+  };
+
+  [Symbol.dispose](): void {
+    this.#session?.dispose();
+  }
+}
+
 async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
   checkOutputFile(output);
   const [{ answerFile, planBatch }, { modelIdentity }] = await Promise.all([
     import('../generate/batch.js'),
     import('../generate/model-identity.js'),
   ]);
-  const { numTotal, numDone } = await planBatch(input, output, modelIdentity(options.model, options), options);
+  const identity = modelIdentity(options.model, options);
+  const { numTotal, numDone } = await planBatch(input, output, identity, options);
   if (numDone > 0) note(printable(`${output} holds ${numDone} of ${numTotal} answers already.`));
-  if (numDone === numTotal && numTotal > 0) {
+  // A redo may have lines to take out even where it has none to ask.
+  if (numDone === numTotal && numTotal > 0 && !options.redoFailed) {
     if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });
     return;
   }
-  using session = await openSession(options);
+  using model = new LateModel(options, identity);
   const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
-  const summary = await answerFile(session, input, output, {
+  const summary = await answerFile(model, input, output, {
     ...options,
     signal: interruptSignal(),
     onProgress: (done) => progress.update(done),
   });
   progress.finish();
   if (summary.numFailed > 0)
-    note(printable(`${summary.numFailed} lines could not be answered; they hold an "error" in ${output}.`));
+    note(
+      printable(
+        `${summary.numFailed} lines could not be answered; they hold an "error" in ${output}. Mend them and add --redo-failed to ask them again.`,
+      ),
+    );
   if (options.json) printJson({ output, ...summary });
 }

@@ -48,7 +48,8 @@ export function writeError(error: unknown, path: string): CommError {
   });
 }
 
-const isAboutRoom = (error: unknown): boolean =>
+/** Whether a file was not written for want of room. */
+export const isAboutRoom = (error: unknown): boolean =>
   ['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Makes a folder and those above it. @throws CommError `file/output` where it cannot, or where a file is in the way */

@@ -28,8 +28,16 @@ const MAX_PICTURE_BYTES = 2 ** 29;
 export const recordPath = (output: string): string => `${output}.run.jsonl`;
 
 /** The record of a line that is about to be answered. */
-export async function recordOf({ text, content }: BatchLine): Promise<LineRecord> {
-  return { line: digest(text), pictures: await Promise.all(picturePaths(content).map(factsOf)) };
+export async function recordOf(line: BatchLine): Promise<LineRecord> {
+  return { line: lineDigest(line), pictures: await Promise.all(picturePaths(line.content).map(factsOf)) };
+}
+
+/** What a line is known by. */
+export const lineDigest = ({ text }: BatchLine): string => digest(text);
+
+/** The whole text of a record. */
+export function recordText(head: BatchHead, records: readonly LineRecord[]): string {
+  return [{ format: FORMAT, ...head }, ...records].map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
 const picturePaths = (content: BatchLine['content']): readonly string[] =>
@@ -61,7 +69,7 @@ export class BatchRecord implements Disposable {
   static begin(output: string, head: BatchHead): BatchRecord {
     const path = recordPath(output);
     if (existsSync(path)) readHead(path, output);
-    writeDurably(path, `${JSON.stringify({ format: FORMAT, ...head })}\n`);
+    writeDurably(path, recordText(head, []));
     return new BatchRecord(path);
   }
 
@@ -104,9 +112,7 @@ export async function checkRecord(
   head: BatchHead,
   lines: readonly BatchLine[],
 ): Promise<void> {
-  const path = recordPath(output);
-  if (!existsSync(path)) throw foreign(output, `${basename(path)}, which says what it answers, is not beside it`);
-  compareHeads(readHead(path, output), head, output);
+  const path = checkHead(output, head);
   let number = -2;
   for (const { bytes, ended } of linesOf(path, 'the record of the run')) {
     number++;
@@ -114,8 +120,11 @@ export async function checkRecord(
     if (number >= numDone || !ended) break;
     const line = lines[number] as BatchLine;
     const record = parse(bytes) as unknown as LineRecord | undefined;
-    if (record?.line !== digest(line.text)) {
-      throw foreign(output, `line ${line.number} of the input is another one than it answers`);
+    if (record?.line !== lineDigest(line)) {
+      throw changedInput(
+        output,
+        `line ${line.number} of the input is another one than line ${number + 1} of it answers`,
+      );
     }
     await comparePictures(record, line, output);
     if (number === numDone - 1) return;
@@ -123,7 +132,27 @@ export async function checkRecord(
   if (numDone > 0) throw foreign(output, `${basename(path)} tells of fewer answers than there are`);
 }
 
-async function comparePictures(record: LineRecord, { content, number }: BatchLine, output: string): Promise<void> {
+/** The records of the answers of an output. Throws CommError where they are of another run. */
+export function readRecord(output: string, head: BatchHead): readonly LineRecord[] {
+  const path = checkHead(output, head);
+  const [, ...lines] = linesOf(path, 'the record of the run');
+  return lines.flatMap(({ bytes, ended }) => (ended ? [parse(bytes) as unknown as LineRecord] : []));
+}
+
+/** The path of the record. Throws CommError where it is not there, or of another model or other settings. */
+function checkHead(output: string, head: BatchHead): string {
+  const path = recordPath(output);
+  if (!existsSync(path)) throw foreign(output, `${basename(path)}, which says what it answers, is not beside it`);
+  compareHeads(readHead(path, output), head, output);
+  return path;
+}
+
+/** Throws CommError where a picture is another one than it was when it was asked about. */
+export async function comparePictures(
+  record: LineRecord,
+  { content, number }: BatchLine,
+  output: string,
+): Promise<void> {
   for (const [i, path] of picturePaths(content).entries()) {
     const before = record.pictures[i] ?? null;
     const found = statSync(path, { throwIfNoEntry: false });
@@ -168,5 +197,13 @@ export function foreign(output: string, why: string): CommError {
   return new CommError(`The file ${output} exists, but it does not belong to this run: ${why}.`, {
     code: 'batch/foreign-output',
     fix: `Name another output file, undo that change, or remove ${output} to answer everything anew.`,
+  });
+}
+
+/** The error of an output whose input has changed since. */
+export function changedInput(output: string, why: string): CommError {
+  return new CommError(`The file ${output} exists, but the input has changed since: ${why}.`, {
+    code: 'batch/foreign-output',
+    fix: 'If only lines that failed were mended or removed, or new ones added, give the command with --redo-failed: it keeps all answers and asks the rest. Otherwise undo that change, or name another output file.',
   });
 }

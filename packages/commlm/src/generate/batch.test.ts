@@ -159,6 +159,91 @@ test('more questions appended to the input are answered in a later run', async (
   assert.deepEqual(summary, { numLines: 3, numResumed: 2, numAnswered: 1, numFailed: 0 });
 });
 
+test('what failed is asked again on its own, mended, removed or added to, and nothing else', async () => {
+  const good = (id: number) => ({ id, question: `question ${id}` });
+  const start = async (): Promise<void> => {
+    write(good(0), { id: 1, question: 'fail' }, good(2), '{"id": 3', good(4));
+    rmSync(output, { force: true });
+    assert.equal((await answerFile(shouter(), input, output)).numFailed, 2);
+  };
+  const redone = [
+    ['mended', [good(0), { id: 1, question: 'question 1' }, good(2), good(3), good(4)], ['question 1', 'question 3']],
+    ['removed', [good(0), good(2), good(4)], []],
+    ['one of each, and one added', [good(0), good(1), good(2), good(4), good(5)], ['question 1', 'question 5']],
+    ['nothing changed', [good(0), { id: 1, question: 'fail' }, good(2), '{"id": 3', good(4)], ['fail']],
+  ] as const;
+  for (const [name, items, asked] of redone) {
+    await start();
+    write(...items);
+    const model = shouter();
+    const summary = await answerFile(model, input, output, { redoFailed: true });
+    assert.deepEqual(model.asked, asked, name);
+    assert.equal(summary.numResumed, 3, name);
+    const again = readFileSync(output);
+    const record = readFileSync(recordPath(output), 'utf8');
+    // The same as a run over the present input leaves.
+    rmSync(output);
+    await answerFile(shouter(), input, output);
+    assert.deepEqual(
+      [again.toString(), record],
+      [readFileSync(output, 'utf8'), readFileSync(recordPath(output), 'utf8')],
+    );
+  }
+});
+
+test('a changed input says which line differs and what to do, and an answered line is never lost', async () => {
+  write({ id: 0, question: 'a' }, { id: 1, question: 'fail' }, { id: 2, question: 'c' });
+  await answerFile(shouter(), input, output);
+  const before = readFileSync(output);
+  for (const [items, message] of [
+    [
+      [
+        { id: 0, question: 'a' },
+        { id: 2, question: 'c' },
+      ],
+      /line 2 is no answer to the id 2, which line 2 of the input has/,
+    ],
+    [
+      [
+        { id: 0, question: 'a' },
+        { id: 1, question: 'b' },
+        { id: 2, question: 'c' },
+      ],
+      /line 2 of the input is another one/,
+    ],
+    [[{ id: 0, question: 'a' }], /the input has 1 lines, and this file more/],
+  ] as const) {
+    write(...items);
+    await assert.rejects(answerFile(shouter(), input, output), (error) => {
+      assert.ok(error instanceof CommError);
+      assert.match(error.message, message);
+      assert.match(error.fix ?? '', /--redo-failed/);
+      return true;
+    });
+  }
+  const redo = answerFile(shouter(), input, output, { redoFailed: true });
+  await assert.rejects(redo, /its line 3 answers a question that the input has no longer/);
+  assert.deepEqual(readFileSync(output), before);
+});
+
+test('a redo that is stopped keeps what it asked, and the same command goes on', async () => {
+  write(...Array.from({ length: 6 }, (_, id) => ({ id, question: 'fail' })));
+  await answerFile(shouter(), input, output);
+  write(...questions(6));
+  const abort = new AbortController();
+  const run = answerFile(shouter(), input, output, {
+    redoFailed: true,
+    batchSize: 2,
+    signal: abort.signal,
+    onProgress: (done) => done === 4 && abort.abort(new Error('enough')),
+  });
+  await assert.rejects(run, /enough/);
+  const model = shouter();
+  const summary = await answerFile(model, input, output, { redoFailed: true });
+  assert.deepEqual([summary.numResumed, model.asked.length], [4, 2]);
+  assert.ok(lines(output).every((line) => 'answer' in line));
+});
+
 test('an aborted run keeps what it wrote', async () => {
   write(...questions(6));
   const abort = new AbortController();

@@ -18,12 +18,21 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
-import { refuseInputAsOutput, writeError } from '../files/durable.js';
+import { isAboutRoom, refuseInputAsOutput, writeError } from '../files/durable.js';
 import { lockFile } from '../files/lock.js';
 import { checkFile } from '../files/read.js';
 import type { Answer, AskRequest, DecodingSettings, PictureSettings } from './answer.js';
 import { type BatchLine, linesOf, readBatchLines } from './batch-lines.js';
-import { type BatchHead, BatchRecord, checkRecord, foreign, recordOf, recordPath } from './batch-record.js';
+import {
+  type BatchHead,
+  BatchRecord,
+  changedInput,
+  checkRecord,
+  foreign,
+  recordOf,
+  recordPath,
+} from './batch-record.js';
+import { planRedo, type RedoneLine, writeRedone } from './batch-redo.js';
 
 /** What answers a group of questions; the session of a model, or anything of its shape. */
 export interface Answerer {
@@ -44,6 +53,8 @@ export interface BatchOptions extends DecodingSettings, PictureSettings {
   readonly batchSize?: number;
   /** Adds the ids of each answer's tokens to its line. */
   readonly tokens?: boolean;
+  /** Asks again what failed in an earlier run; its lines may have been mended or removed in between. */
+  readonly redoFailed?: boolean | undefined;
   readonly signal?: AbortSignal;
   /** Called after every group with the number of lines written so far, those of earlier runs included. */
   readonly onProgress?: (numDone: number, numTotal: number) => void;
@@ -79,6 +90,7 @@ export async function answerFile(
   using _ = lockOutput(input, output);
   const head = headOf(model.identity?.() ?? {}, options);
   const lines = readBatchLines(input);
+  if (options.redoFailed && existsSync(output) && !isDevice(output)) return redo(model, lines, output, head, options);
   const done = await readDone(output, lines, head);
   using record = isDevice(output)
     ? undefined
@@ -126,7 +138,61 @@ export async function planBatch(
 ): Promise<{ numTotal: number; numDone: number }> {
   using _ = lockOutput(input, output);
   const lines = readBatchLines(input);
-  return { numTotal: lines.length, numDone: (await readDone(output, lines, headOf(identity, options))).numLines };
+  const head = headOf(identity, options);
+  const numTotal = lines.length;
+  if (options.redoFailed && !isDevice(output)) {
+    return { numTotal, numDone: (await planRedo(output, head, lines)).numKept };
+  }
+  return { numTotal, numDone: (await readDone(output, lines, head)).numLines };
+}
+
+/** How long answers that were asked again may be unwritten. */
+const REDO_WRITE_MS = 10_000;
+
+/**
+ * Asks what has no answer and keeps the rest. Output and record are of the present input from the first write on, with an
+ * error in each line that was not asked yet, so that a run which is stopped goes on with the same command.
+ */
+async function redo(
+  model: Answerer,
+  lines: readonly BatchLine[],
+  output: string,
+  head: BatchHead,
+  options: BatchOptions,
+): Promise<BatchSummary> {
+  const { kept, numKept } = await planRedo(output, head, lines);
+  const open = lines.flatMap((line, i) => (kept[i] === undefined ? [{ line, i }] : []));
+  const written: RedoneLine[] = [];
+  for (const [i, line] of lines.entries()) {
+    const waiting = toOutput(line.id, { error: 'It was not asked yet; --redo-failed asks it.' });
+    written.push(kept[i] ?? { json: waiting.json, record: await recordOf(line) });
+  }
+  let numFailed = 0;
+  let numDone = numKept;
+  let lastWrite = Date.now();
+  const batchSize = Math.max(1, options.batchSize ?? 8);
+  try {
+    for (let start = 0; start < open.length; start += batchSize) {
+      options.signal?.throwIfAborted();
+      const group = open.slice(start, start + batchSize);
+      const records = await Promise.all(group.map(({ line }) => recordOf(line)));
+      const answers = await answerGroup(
+        model,
+        group.map(({ line }) => line),
+        options,
+      );
+      for (const [k, { i }] of group.entries()) written[i] = { json: answers[k]!.json, record: records[k]! };
+      numFailed += answers.filter(({ failed }) => failed).length;
+      numDone += group.length;
+      options.onProgress?.(numDone, lines.length);
+      if (Date.now() - lastWrite < REDO_WRITE_MS) continue;
+      writeRedone(output, head, written);
+      lastWrite = Date.now();
+    }
+  } finally {
+    writeRedone(output, head, written);
+  }
+  return { numLines: lines.length, numResumed: numKept, numAnswered: open.length - numFailed, numFailed };
 }
 
 /** A device takes the answers as they come: it keeps none that could be gone on with. */
@@ -226,11 +292,12 @@ async function readDone(output: string, lines: readonly BatchLine[], head: Batch
   if (!existsSync(output) || isDevice(output)) return { numLines, numBytes };
   for (const { bytes, ended } of linesOf(output, 'the answers')) {
     const line = lines[numLines];
-    if (line === undefined) throw foreign(output, 'it has more lines than the input');
+    if (line === undefined) throw changedInput(output, `the input has ${lines.length} lines, and this file more`);
     const start = Buffer.from(`{"id":${line.id},"`);
     const isOurs = bytes?.subarray(0, start.length).equals(start.subarray(0, ended ? start.length : bytes.length));
     if (!isOurs || (ended && !isJson(bytes))) {
-      throw foreign(output, `its line ${numLines + 1} is no answer to the id ${line.id}`);
+      const why = `its line ${numLines + 1} is no answer to the id ${line.id}, which line ${line.number} of the input has`;
+      throw existsSync(recordPath(output)) ? changedInput(output, why) : foreign(output, why);
     }
     // What a kill cut off; a whole file of somebody else is never taken for it, since the record is missing then.
     if (!ended && existsSync(recordPath(output))) break;
@@ -275,9 +342,10 @@ function writeLines(file: number, output: string, position: number, lines: reado
 /** The error of a run that stops in the middle: what it wrote is kept. */
 function batchWriteError(error: unknown, output: string): CommError {
   const { message } = writeError(error, output);
+  const mend = isAboutRoom(error) ? 'Make room' : 'Mend that';
   return new CommError(message, {
     code: 'file/output',
-    fix: 'Make room; the same command goes on where this run ended.',
+    fix: `${mend}; the same command goes on where this run ended.`,
     cause: error,
   });
 }
