@@ -11,7 +11,7 @@ const { withLora } = (await import(
 )) as typeof import('../../packages/commlm/dist/weights/lora.js');
 const { WeightFiles } = (await import(
   inner('weights/weight-files.js')
-)) as typeof import('../../packages/commlm/dist/weights/weight-files.js');
+)) as typeof import('../../packages/commlm/dist/weights/files/weight-files.js');
 const { readCommConfig } = (await import(
   inner('weights/comm-folder.js')
 )) as typeof import('../../packages/commlm/dist/weights/comm-folder.js');

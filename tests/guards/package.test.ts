@@ -53,7 +53,8 @@ for (const folder of ['packages/torch', 'packages/commlm']) {
       'Name a fixture of tests *.fixture.ts; run `npm run build` where a file is missing.',
     );
     for (const name of ['LICENSE', 'README.md', 'package.json']) assert.ok(others.includes(name), name);
-    const known = /^(LICENSE|README\.md|package\.json|(bin|native|examples)\/[^/]+|src\/bench\/peer\.py)$/;
+    const known =
+      /^(LICENSE|README\.md|package\.json|(bin|native|native\/addon|examples)\/[^/]+|src\/bench\/peer\.py)$/;
     assert.deepEqual(
       others.filter((name) => !known.test(name)),
       [],

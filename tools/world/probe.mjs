@@ -14,11 +14,11 @@ import {
   renderPadded,
   sceneSeed,
 } from '../../packages/commlm/dist/data/world/index.js';
+import { LinearProbe } from '../../packages/commlm/dist/features/linear-probe.js';
 import { buildEncoder } from '../../packages/commlm/dist/models/encoders.js';
-import { patchObjects } from '../../packages/commlm/dist/train/comm-batches.js';
-import { labelPrecision } from '../../packages/commlm/dist/train/deit-task.js';
-import { LinearProbe } from '../../packages/commlm/dist/train/linear-probe.js';
-import { normalisePictures } from '../../packages/commlm/dist/train/pixels.js';
+import { normalisePictures } from '../../packages/commlm/dist/train/pictures/pixels.js';
+import { patchObjects } from '../../packages/commlm/dist/train/tasks/comm-batches.js';
+import { labelPrecision } from '../../packages/commlm/dist/train/tasks/deit-task.js';
 import { loadCommFolder } from '../../packages/commlm/dist/weights/comm-folder.js';
 import { isOwnEncoder, loadEncoder } from '../../packages/commlm/dist/weights/encoder-folder.js';
 import { isEncoderFolder, loadHfEncoder } from '../../packages/commlm/dist/weights/encoder-reader.js';

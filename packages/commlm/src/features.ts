@@ -7,7 +7,8 @@
  * const { levels, grid } = await extractFeatures('photo.jpg', { levels: [1, 12, 24] });
  * ```
  */
-export { extractFeatures, type FeatureOptions, type Features } from './generate/features.js';
-export { type Painting, paintLevels } from './generate/paint.js';
-export { FeatureCache, type FeatureCacheOptions, type FeatureCacheStats } from './train/feature-cache.js';
-export { LinearProbe } from './train/linear-probe.js';
+
+export { FeatureCache, type FeatureCacheOptions, type FeatureCacheStats } from './features/cache.js';
+export { extractFeatures, type FeatureOptions, type Features } from './features/extract.js';
+export { LinearProbe } from './features/linear-probe.js';
+export { type Painting, paintLevels } from './features/paint.js';

@@ -14,20 +14,19 @@ export type { AssemblyEncoder, AssemblyRecipe } from './config/assembly.js';
 export { CommError, type CommErrorOptions } from './config/errors.js';
 export * from './config/model.js';
 export * as presets from './config/presets.js';
+export { extractFeatures, type FeatureOptions, type Features } from './features/extract.js';
+export { type Painting, paintLevels } from './features/paint.js';
 export type {
   Answer,
   AnswerBox,
   AnswerDelta,
   AskRequest,
   DecodingSettings,
-  Picture,
-  PictureSettings,
   Timings,
   Usage,
 } from './generate/answer.js';
 export { type Answerer, answerFile, type BatchOptions, type BatchSummary } from './generate/batch.js';
 export { ChatSession, type ChatTurn, type SaySettings } from './generate/chat.js';
-export { type ConvertReport, type ConvertRequest, convertModel } from './generate/convert.js';
 export { type Decoder, LlamaDecoder } from './generate/decoder.js';
 export {
   BatchEngine,
@@ -38,19 +37,18 @@ export {
   type RunOptions,
   type TokenEvent,
 } from './generate/engine.js';
-export { extractFeatures, type FeatureOptions, type Features } from './generate/features.js';
-export { inspectModel, type LevelWeights, type ModelPart, type ModelReport } from './generate/inspect.js';
-export { embeddedModelFolder } from './generate/model-folder.js';
 export type { ModelIdentity } from './generate/model-identity.js';
-export { type Painting, paintLevels } from './generate/paint.js';
 export { type PictureTurn, type RenderedPrompt, renderPrompt } from './generate/prompt.js';
 export { GREEDY, type Sampling } from './generate/sampling.js';
 export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
+export { embeddedModelFolder } from './hub/model-folder.js';
 export { type PullOptions, type PullResult, pullModel } from './hub/pull.js';
 export { type DecodedImage, type DecodeOptions, decodeImage, type RgbImage } from './images/decode.js';
 export { type DrawOptions, drawBoxes, encodePicture, type LabelledBox } from './images/draw.js';
+export type { Picture, PictureSettings } from './images/picture.js';
 export { type PreprocessedImage, preprocess } from './images/preprocess.js';
 export type { PictureFile } from './images/source.js';
+export { inspectModel, type LevelWeights, type ModelPart, type ModelReport } from './inspect/inspect.js';
 export { Comm } from './models/comm.js';
 export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parsePoints } from './text/boxes.js';
 export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
@@ -66,7 +64,7 @@ export {
   type RunResult as TrainingResult,
   runTraining,
   type TrainingTask,
-} from './train/loop.js';
+} from './train/loop/loop.js';
 export { type AssembleOptions, type Assembly, type AssemblyFolders, assembleComm } from './weights/assemble.js';
 export {
   type LoadCommOptions,
@@ -75,7 +73,8 @@ export {
   type SaveCommOptions,
   saveCommFolder,
 } from './weights/comm-folder.js';
-export { type GenerationSettings, readGenerationConfig } from './weights/generation-config.js';
+export { type ConvertReport, type ConvertRequest, convertModel } from './weights/convert-model.js';
+export { type GenerationSettings, readGenerationConfig } from './weights/files/generation-config.js';
 export { encoderToHf, type LoadedEncoder, loadHfEncoder, loadHfLlama } from './weights/hf-folder.js';
 export {
   type HfLanguageModel,
@@ -83,7 +82,7 @@ export {
   type LanguagePlace,
   languageModelTypes,
   loadHfLanguageModel,
-} from './weights/hf-language.js';
+} from './weights/layouts/hf-language.js';
 export { type MergeOptions, mergeLora } from './weights/lora.js';
 export { describeModel, openModel } from './weights/open-model.js';
 export type { OpenModelOptions, WholeModel } from './weights/whole-model.js';

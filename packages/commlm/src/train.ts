@@ -7,6 +7,8 @@
  * const { recipe } = changeRecipe(await loadRecipe('tiny-clip'), ['loop.steps=500']);
  * ```
  */
+
+export type { MetricsLine } from './report/curve.js';
 export {
   type BatchFacts,
   type BatchSource,
@@ -18,8 +20,8 @@ export {
   type RunResult as TrainingResult,
   runTraining,
   type TrainingTask,
-} from './train/loop.js';
+} from './train/loop/loop.js';
+export { readMetrics } from './train/loop/run-log.js';
 export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
 export { changeRecipe, loadRecipe, RECIPES, type Recipe } from './train/recipe.js';
 export { exportRecipe, runRecipe } from './train/run.js';
-export { type MetricsLine, readMetrics } from './train/run-log.js';

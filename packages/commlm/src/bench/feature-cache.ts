@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { noGrad, randn, scope, type Tensor } from '@commlm/torch';
 import { comm7b } from '../config/presets.js';
+import { FeatureCache } from '../features/cache.js';
 import { VisionModel } from '../models/fusion.js';
-import { FeatureCache } from '../train/feature-cache.js';
 import { median } from './peer.js';
 import type { BenchOptions, BenchRow } from './suites.js';
 

@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { BYTES_PER_ELEMENT, numThreads, ones, scope } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { resolveModelFolder } from '../generate/model-folder.js';
+import { resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
 import { buildComm, isQuantisedLayer, type WeightFormat } from '../weights/quantise.js';
 import type { LoadReport } from './load-child.js';

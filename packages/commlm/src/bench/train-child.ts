@@ -5,8 +5,8 @@ import { createInterface } from 'node:readline';
 import { io, nn, numThreads, optim, reuseFreedMemory, scope, type Tensor, versionInfo } from '@commlm/torch';
 import type { CommBatch } from '../models/comm.js';
 import { type DecodeOptions, Llama } from '../models/llama.js';
-import { recomputedBackward } from '../train/recompute.js';
-import { hfLanguageModel } from '../weights/hf-language.js';
+import { recomputedBackward } from '../train/memory/recompute.js';
+import { hfLanguageModel } from '../weights/layouts/hf-language.js';
 import type { Measurement } from './peer.js';
 import { peakKiB } from './resident.js';
 

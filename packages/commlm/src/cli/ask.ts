@@ -145,7 +145,7 @@ async function askTogether(paths: readonly string[], question: string, options: 
 
 /** Says what the model knows, where it says so itself; gives the hint that belongs to the question. */
 async function introduce(question: string, { model, json }: AskOptions): Promise<string | undefined> {
-  const { resolveModelFolder } = await import('../generate/model-folder.js');
+  const { resolveModelFolder } = await import('../hub/model-folder.js');
   const known = readKnownThings(resolveModelFolder(model));
   if (known === undefined) return undefined;
   if (!json) note(styleOf(process.stderr).dim(printable(introduction(known))));

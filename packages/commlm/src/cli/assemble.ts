@@ -55,7 +55,7 @@ export async function assemble(
   for (const part of parts) await ensureModel(part);
   const [{ assembleComm }, { resolveModelFolder }] = await Promise.all([
     import('../weights/assemble.js'),
-    import('../generate/model-folder.js'),
+    import('../hub/model-folder.js'),
   ]);
   const folders = parts.map((part) => resolveModelFolder(part));
   refuseInputAsOutput(out, folders);

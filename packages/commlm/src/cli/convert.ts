@@ -1,7 +1,7 @@
 // `commlm convert <model> <out>`: a model of another layout as a folder of ours.
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
-import type { ConvertReport, ConvertRequest } from '../generate/convert.js';
+import type { ConvertReport, ConvertRequest } from '../weights/convert-model.js';
 import { endAtOnce } from './interrupt.js';
 import { addFolderOptions, addLoraOption, FORMATS, type FolderOptions, type Format } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
@@ -57,14 +57,14 @@ async function convert(first: string, second: string | undefined, options: Conve
   if (options.recipe !== undefined) {
     const [{ assemble }, { floatsOnly }] = await Promise.all([
       import('./assemble.js'),
-      import('../generate/convert.js'),
+      import('../weights/convert-model.js'),
     ]);
     await assemble(options.recipe, first, second, floatsOnly(options));
     return;
   }
   refuseRecipeOptions(options);
   const request = toRequest(first, second, options);
-  const { convertModel } = await import('../generate/convert.js');
+  const { convertModel } = await import('../weights/convert-model.js');
   let progress: Progress | undefined;
   const onWeight = (done: number, total: number): void => {
     progress ??= new Progress({ label: 'converting', total, unit: 'tensors' });

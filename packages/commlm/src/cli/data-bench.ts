@@ -2,7 +2,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
-import type { StageRawBatch } from '../train/stage-batches.js';
+import type { StageRawBatch } from '../train/tasks/stage-batches.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { formatBytes, formatCount, print, printJson } from './output.js';
@@ -19,7 +19,7 @@ const RATE = 'train/samples_per_second';
 
 /** Samples a second that the last line of a run's metrics tells. */
 async function consumedBy(run: string): Promise<number> {
-  const { readMetrics } = await import('../train/run-log.js');
+  const { readMetrics } = await import('../train/loop/run-log.js');
   const path = join(run, 'metrics.jsonl');
   if (!statSync(path, { throwIfNoEntry: false })?.isFile()) {
     throw new CommError(`There is no ${path}.`, { code: 'data/no-metrics', fix: 'Name the folder of a training run.' });
@@ -32,10 +32,10 @@ async function consumedBy(run: string): Promise<number> {
 /** Times the loading alone. */
 export async function bench(name: string, options: BenchOptions): Promise<void> {
   const { batch, workers: own, ahead } = await stageOptions(name, await recipeOf(name, options.set));
-  const { BatchPool } = await import('../train/batch-pool.js');
+  const { BatchPool } = await import('../train/loop/batch-pool.js');
   const consumed = options.run === undefined ? undefined : await consumedBy(options.run);
   const workers = options.workers ?? own;
-  const pool = new BatchPool<StageRawBatch>(new URL('../train/stage-batches.js', import.meta.url), batch, {
+  const pool = new BatchPool<StageRawBatch>(new URL('../train/tasks/stage-batches.js', import.meta.url), batch, {
     workers,
     ahead: Math.max(ahead, workers),
   });

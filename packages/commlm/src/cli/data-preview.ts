@@ -10,9 +10,9 @@ import type { PreparedSample } from '../data/reader.js';
 import { makeFolder, writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { CommRawBatch } from '../train/comm-task.js';
 import type { Recipe } from '../train/recipe.js';
-import type { StageBatchOptions } from '../train/stage-batches.js';
+import type { CommRawBatch } from '../train/tasks/comm-task.js';
+import type { StageBatchOptions } from '../train/tasks/stage-batches.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { note, print, printJson, styleOf } from './output.js';
 
@@ -52,7 +52,7 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
     return;
   }
   const { batch } = await stageOptions(name, recipe);
-  const { openStageData } = await import('../train/stage-batches.js');
+  const { openStageData } = await import('../train/tasks/stage-batches.js');
   const { SampleError } = await import('../data/example.js');
   const { Tokenizer } = await import('../text/tokenizer.js');
   if (options.only !== undefined && !Object.hasOwn(batch.data.sets, options.only)) {
@@ -179,7 +179,7 @@ async function previewWorld(
     });
   }
   const [{ createBatcher }, { tokensPerImage }, { fetchFolder }, { Tokenizer }] = await Promise.all([
-    import('../train/comm-batches.js'),
+    import('../train/tasks/comm-batches.js'),
     import('../config/model.js'),
     import('./pull.js'),
     import('../text/tokenizer.js'),

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
 import type { StageConfig } from '../config/stage.js';
 import type { Recipe } from '../train/recipe.js';
-import type { StageBatchOptions } from '../train/stage-batches.js';
+import type { StageBatchOptions } from '../train/tasks/stage-batches.js';
 
 /** Options that the three commands share. */
 export interface RecipeOptions {
@@ -30,7 +30,7 @@ export async function stageOptions(
     });
   }
   const [{ describeStage }, { fetchFolder }, { parseStage }] = await Promise.all([
-    import('../train/stage-task.js'),
+    import('../train/tasks/stage-task.js'),
     import('./pull.js'),
     import('../config/stage.js'),
   ]);

@@ -2,7 +2,7 @@
 import { setsOf } from '../config/mixture.js';
 import type { SkipConfig } from '../config/skip.js';
 import type { DataSet } from '../data/sample.js';
-import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/stage-check.js';
+import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/tasks/stage-check.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { formatCount, formatTable, note, print, printJson } from './output.js';
@@ -93,10 +93,10 @@ class Findings {
 }
 
 async function check(task: CheckOptions, workers: number, { show, json }: ValidateOptions): Promise<Findings> {
-  const { BatchPool } = await import('../train/batch-pool.js');
+  const { BatchPool } = await import('../train/loop/batch-pool.js');
   const total = task.chunks.reduce((sum, { from, to }) => sum + to - from, 0);
   const progress = new Progress({ label: 'checking', total, unit: 'samples' });
-  const pool = new BatchPool<CheckBatch>(new URL('../train/stage-check.js', import.meta.url), task, {
+  const pool = new BatchPool<CheckBatch>(new URL('../train/tasks/stage-check.js', import.meta.url), task, {
     workers,
     ahead: 2 * workers,
   });

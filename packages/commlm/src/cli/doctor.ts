@@ -14,7 +14,7 @@ import {
 } from '@commlm/torch/setup';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
-import { embeddedModelFolder } from '../generate/model-folder.js';
+import { embeddedModelFolder } from '../hub/model-folder.js';
 import { formatBytes, print, printJson, styleOf } from './output.js';
 import { readProcessor } from './processor.js';
 

@@ -3,8 +3,8 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import type { Features } from '../features/extract.js';
 import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
-import type { Features } from '../generate/features.js';
 import { checkExtension, checkOutputFile, withOutputErrors } from './files.js';
 import {
   addFolderOptions,
@@ -87,8 +87,8 @@ async function features(path: string, options: FeaturesOptions): Promise<void> {
     checkOutputFile(out);
   }
   checkPicturesExist([path]);
-  const { extractFeatures } = await import('../generate/features.js');
-  const { resolveModelFolder } = await import('../generate/model-folder.js');
+  const { extractFeatures } = await import('../features/extract.js');
+  const { resolveModelFolder } = await import('../hub/model-folder.js');
   for (const file of [out, draw]) {
     if (file !== undefined)
       refuseInputAsOutput(file, [...pathsOf([path]), ...filesIn(resolveModelFolder(options.encoder))]);
@@ -122,7 +122,7 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
 }
 
 async function paint(draw: string, { levels, grid }: Features): Promise<void> {
-  const { paintLevels, tilesPerRow } = await import('../generate/paint.js');
+  const { paintLevels, tilesPerRow } = await import('../features/paint.js');
   const { encodePicture } = await import('../images/draw.js');
   writeDurably(draw, await encodePicture(paintLevels([...levels.values()], grid)));
   const names = [...levels.keys()];

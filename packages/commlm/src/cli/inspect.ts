@@ -1,6 +1,6 @@
 // `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars.
 import type { Command } from 'commander';
-import type { LevelWeights, ModelReport } from '../generate/inspect.js';
+import type { LevelWeights, ModelReport } from '../inspect/inspect.js';
 import { addFolderOptions, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, formatTable, print, printJson, styleOf } from './output.js';
 import { printable } from './terminal-text.js';
@@ -24,7 +24,7 @@ export function register(program: Command): void {
 }
 
 async function inspect(model: string | undefined, { json, ...options }: InspectCommandOptions): Promise<void> {
-  const { inspectModel } = await import('../generate/inspect.js');
+  const { inspectModel } = await import('../inspect/inspect.js');
   const report = inspectModel(model, options);
   if (json) printJson(report);
   else printReport(report);

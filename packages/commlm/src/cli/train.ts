@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { StageConfig } from '../config/stage.js';
-import { resolveModelFolder } from '../generate/model-folder.js';
+import { resolveModelFolder } from '../hub/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
 import type { Recipe } from '../train/recipe.js';
 import { checkOutputFolder } from './files.js';
@@ -215,7 +215,7 @@ class TrainingBar {
 
 /** Says which files of a stage are not there; a plan needs none of them. */
 async function noteMissing(stage: StageConfig): Promise<void> {
-  const { missingData } = await import('../train/stage-files.js');
+  const { missingData } = await import('../train/tasks/stage-files.js');
   for (const path of missingData(stage)) note(`missing: ${path}`);
   try {
     resolveModelFolder(stage.model);

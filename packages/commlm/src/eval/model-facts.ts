@@ -1,8 +1,8 @@
 /** Which model a result is of: the hashes of every file that decides an answer. */
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { resolveFolders, resolveModelFolder } from '../generate/model-folder.js';
 import type { LoadOptions } from '../generate/session.js';
+import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
 import { hashFile } from './benchmarks/data-folder.js';
 import { promptsFor } from './prompts.js';

@@ -1,16 +1,6 @@
 // What goes into the model and what comes out, as users of the library and of `--json` see it.
-import type { RgbImage } from '../images/decode.js';
-import type { PictureFile } from '../images/source.js';
+import type { Picture, PictureSettings } from '../images/picture.js';
 import type { FinishReason } from './engine.js';
-
-/** A picture: a file (path, `file:` or `data:` URL, bytes, Blob), or decoded pixels. */
-export type Picture = PictureFile | RgbImage;
-
-/** How picture files are opened. */
-export interface PictureSettings {
-  /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says, and so are the boxes. */
-  readonly rawOrientation?: boolean;
-}
 
 /** How answers are decoded. */
 export interface DecodingSettings {

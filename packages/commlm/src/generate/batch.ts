@@ -21,7 +21,8 @@ import { CommError } from '../config/errors.js';
 import { isAboutRoom, refuseInputAsOutput, writeError } from '../files/durable.js';
 import { lockFile } from '../files/lock.js';
 import { checkFile } from '../files/read.js';
-import type { Answer, AskRequest, DecodingSettings, PictureSettings } from './answer.js';
+import type { PictureSettings } from '../images/picture.js';
+import type { Answer, AskRequest, DecodingSettings } from './answer.js';
 import { type BatchLine, linesOf, readBatchLines } from './batch-lines.js';
 import {
   type BatchHead,

@@ -1,11 +1,11 @@
 // A conversation: its turns, its pictures, and the keys and values of what was said, so that a turn pays for itself alone.
 import { CommError } from '../config/errors.js';
 import type { RgbImage } from '../images/decode.js';
+import { openPicture, type Picture, type PictureSettings } from '../images/picture.js';
 import { checkPixels } from '../images/pixels.js';
 import type { KvCache } from '../models/kv-cache.js';
-import type { Answer, AnswerDelta, DecodingSettings, Picture, PictureSettings } from './answer.js';
+import type { Answer, AnswerDelta, DecodingSettings } from './answer.js';
 import { checkQuestion, checkSaySettings, closedError } from './check-request.js';
-import { ImageCache } from './image-cache.js';
 import { prefixKeys, sharedPrefix } from './prompt.js';
 import type { CommSession } from './session.js';
 
@@ -57,7 +57,7 @@ export class ChatSession {
 
   /** Adds a picture to the next message; throws CommError for what is no picture. */
   async addPicture(picture: Picture, settings: PictureSettings = {}): Promise<void> {
-    this.addImage(await ImageCache.decode(picture, settings));
+    this.addImage(await openPicture(picture, settings));
   }
 
   /** Forgets the conversation and its pictures; throws CommError while it answers. */

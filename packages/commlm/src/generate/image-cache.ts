@@ -2,12 +2,10 @@
 // Shapes: N visual tokens of a picture, E width of the language model, P pictures.
 import { createHash } from 'node:crypto';
 import { type Device, keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
-import { decodeImage, type RgbImage } from '../images/decode.js';
+import type { RgbImage } from '../images/decode.js';
 import type { Frame } from '../images/frames.js';
-import { checkPixels, isPixels } from '../images/pixels.js';
 import { preprocess } from '../images/preprocess.js';
 import type { Comm } from '../models/comm.js';
-import type { Picture, PictureSettings } from './answer.js';
 
 /** A picture that the model has seen. */
 export interface EncodedImage {
@@ -33,11 +31,6 @@ export class ImageCache {
   constructor(comm: Comm, maxBytes = DEFAULT_BYTES) {
     this.#comm = comm;
     this.#maxBytes = maxBytes;
-  }
-
-  /** Decodes what is not decoded yet; throws CommError for what is no picture. */
-  static async decode(picture: Picture, { rawOrientation = false }: PictureSettings = {}): Promise<RgbImage> {
-    return isPixels(picture) ? checkPixels(picture) : decodeImage(picture, { rawOrientation });
   }
 
   /** Encodes the pictures of one request, each on its own so that company never changes its features. */

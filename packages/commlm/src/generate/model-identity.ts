@@ -3,7 +3,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { openRegularFile } from '../files/read.js';
-import { resolveFolders, resolveModelFolder } from './model-folder.js';
+import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import type { LoadOptions } from './session.js';
 
 /** Values that change a model's answers. */

@@ -4,24 +4,25 @@ import { basename } from 'node:path';
 import type { Device, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
+import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import type { RgbImage } from '../images/decode.js';
 import { clampPixelBox, normalizedToPixel } from '../images/frames.js';
+import { openPicture, type Picture } from '../images/picture.js';
 import type { Comm } from '../models/comm.js';
 import type { KvCache } from '../models/kv-cache.js';
 import { findBoxes } from '../text/boxes.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { type LoadedComm, readCommConfig } from '../weights/comm-folder.js';
-import { readGenerationConfig } from '../weights/generation-config.js';
-import { readFolderJson } from '../weights/hf-config.js';
+import { readGenerationConfig } from '../weights/files/generation-config.js';
+import { readFolderJson } from '../weights/files/hf-config.js';
 import { openModel } from '../weights/open-model.js';
 import type { WantedFormat } from '../weights/quantise.js';
-import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings, Picture } from './answer.js';
+import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings } from './answer.js';
 import { ChatSession } from './chat.js';
 import { checkChatOptions, checkLoading, checkRequest, closedError } from './check-request.js';
 import { LlamaDecoder } from './decoder.js';
 import { BatchEngine, type Engine, type FinishReason, type GenerateRequest } from './engine.js';
 import { type EncodedImage, ImageCache } from './image-cache.js';
-import { resolveFolders, resolveModelFolder } from './model-folder.js';
 import { type ModelIdentity, modelIdentity } from './model-identity.js';
 import { embedPrompt, type PictureTurn, type RenderedPrompt, renderPrompt } from './prompt.js';
 import { TextStream } from './text-stream.js';
@@ -438,6 +439,6 @@ const hundredths = (value: number): number => Math.round(value * 100) / 100;
 
 async function decodeAll(request: AskRequest): Promise<{ images: RgbImage[]; ms: number }> {
   const started = performance.now();
-  const images = await Promise.all((request.images ?? []).map((picture) => ImageCache.decode(picture, request)));
+  const images = await Promise.all((request.images ?? []).map((picture) => openPicture(picture, request)));
   return { images, ms: performance.now() - started };
 }

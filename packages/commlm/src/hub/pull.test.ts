@@ -20,10 +20,10 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { CommError } from '../config/errors.js';
-import { resolveModelFolder } from '../generate/model-folder.js';
 import { findCachedModel, ModelCache } from './cache.js';
 import { parseHubId } from './hub-id.js';
 import { gitHash, type HostedFile, LocalHub, rangeStart, refuse, sendFile, sha256 } from './local-hub.fixture.js';
+import { resolveModelFolder } from './model-folder.js';
 import { type PullOptions, pullModel } from './pull.js';
 import { type HubSettings, readHubSettings } from './settings.js';
 

@@ -4,8 +4,10 @@ import { type DType, nn, optim } from '@commlm/torch';
 import { type CommConfig, tokensPerImage } from '../config/model.js';
 import { ASSEMBLED } from '../config/presets.js';
 import { numPatches, numTokens } from '../config/vision.js';
-import { resolveModelFolder } from '../generate/model-folder.js';
+import { resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
+import type { LoopConfig, TrainingTask } from './loop/loop.js';
+import { countParts, type PartCount, trainedParameters } from './loop/parameter-groups.js';
 import {
   type ActivationBytes,
   commActivations,
@@ -13,9 +15,7 @@ import {
   llamaActivations,
   sumActivations,
   vitActivations,
-} from './activations.js';
-import type { LoopConfig, TrainingTask } from './loop.js';
-import { countParts, type PartCount, trainedParameters } from './parameter-groups.js';
+} from './memory/activations.js';
 import type { Recipe } from './recipe.js';
 
 type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
@@ -97,31 +97,31 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
 async function outline(recipe: LoopRecipe): Promise<Outline> {
   switch (recipe.kind) {
     case 'clip': {
-      const { ClipTask } = await import('./clip-task.js');
+      const { ClipTask } = await import('./tasks/clip-task.js');
       return nn.onMeta(() => new ClipTask(recipe.clip));
     }
     case 'dinov2': {
-      const { DinoTask } = await import('./dino-task.js');
+      const { DinoTask } = await import('./tasks/dino-task.js');
       return nn.onMeta(() => new DinoTask(recipe.dinov2));
     }
     case 'mae': {
-      const { MaeTask } = await import('./mae-task.js');
+      const { MaeTask } = await import('./tasks/mae-task.js');
       return nn.onMeta(() => new MaeTask(recipe.mae));
     }
     case 'deit': {
-      const { DeitTask } = await import('./deit-task.js');
+      const { DeitTask } = await import('./tasks/deit-task.js');
       return nn.onMeta(() => new DeitTask(recipe.deit));
     }
     case 'lm': {
-      const { LmTask } = await import('./lm-task.js');
+      const { LmTask } = await import('./tasks/lm-task.js');
       return nn.onMeta(() => new LmTask(recipe.lm));
     }
     case 'comm': {
-      const { CommTask } = await import('./comm-task.js');
+      const { CommTask } = await import('./tasks/comm-task.js');
       return nn.onMeta(() => CommTask.outline(recipe.comm));
     }
     case 'stage': {
-      const { StageTask } = await import('./stage-task.js');
+      const { StageTask } = await import('./tasks/stage-task.js');
       const evaluate = recipe.stage.held ?? undefined;
       return { ...nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe))), evaluate };
     }

@@ -6,9 +6,9 @@ import type { ASSEMBLED } from '../config/presets.js';
 import { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } from '../config/pretrain.js';
 import { StageConfig } from '../config/stage.js';
 import { CHANGEABLE, LoopConfig } from '../config/train.js';
-import type { CommTrainConfig } from './comm-task.js';
-import type { RecipeChange } from './loop.js';
-import type { TokenizerRecipeConfig } from './tokenizer-run.js';
+import type { RecipeChange } from './loop/loop.js';
+import type { CommTrainConfig } from './tasks/comm-task.js';
+import type { TokenizerRecipeConfig } from './tasks/tokenizer-run.js';
 
 /** What a recipe module exports under the name `recipe`. */
 export type Recipe =

@@ -1,13 +1,13 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
-import { holdsDamaged, listCheckpoints, noCheckpoint } from './checkpoint.js';
-import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
-import { anotherRecipe, differenceFromRun } from './fingerprint.js';
-import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop.js';
+import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
+import { changesOf, identifyData, recordedData, refuseChanges } from './loop/data-identity.js';
+import { anotherRecipe, differenceFromRun } from './loop/fingerprint.js';
+import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop/loop.js';
+import type { RunData } from './loop/run-facts.js';
+import { inTheWay, refuseRun, requireRun } from './loop/run-folder.js';
 import type { Recipe } from './recipe.js';
-import type { RunData } from './run-facts.js';
-import { inTheWay, refuseRun, requireRun } from './run-folder.js';
 
 type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
 type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
@@ -18,19 +18,19 @@ async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: Us
   manualSeed(recipe.loop.seed);
   switch (recipe.kind) {
     case 'clip':
-      return use(new (await import('./clip-task.js')).ClipTask(recipe.clip, log));
+      return use(new (await import('./tasks/clip-task.js')).ClipTask(recipe.clip, log));
     case 'dinov2':
-      return use(new (await import('./dino-task.js')).DinoTask(recipe.dinov2, log));
+      return use(new (await import('./tasks/dino-task.js')).DinoTask(recipe.dinov2, log));
     case 'mae':
-      return use(new (await import('./mae-task.js')).MaeTask(recipe.mae, log));
+      return use(new (await import('./tasks/mae-task.js')).MaeTask(recipe.mae, log));
     case 'deit':
-      return use(new (await import('./deit-task.js')).DeitTask(recipe.deit, log));
+      return use(new (await import('./tasks/deit-task.js')).DeitTask(recipe.deit, log));
     case 'lm':
-      return use(new (await import('./lm-task.js')).LmTask(recipe.lm));
+      return use(new (await import('./tasks/lm-task.js')).LmTask(recipe.lm));
     case 'comm':
-      return use((await import('./comm-task.js')).CommTask.open(recipe.comm));
+      return use((await import('./tasks/comm-task.js')).CommTask.open(recipe.comm));
     case 'stage':
-      return use((await import('./stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, log));
+      return use((await import('./tasks/stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, log));
   }
 }
 
@@ -43,7 +43,7 @@ export async function runRecipe(
     if (options.resume)
       throw inTheWay('A tokenizer is made in one go: there is nothing to resume.', 'Leave out --resume.');
     refuseRun(options.out);
-    await (await import('./tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
+    await (await import('./tasks/tokenizer-run.js')).runTokenizer(recipe.tokenizer, options.out, options.log);
     return { step: 1, finished: true };
   }
   // Said before anything is loaded; the loop looks again when no other process can write there.

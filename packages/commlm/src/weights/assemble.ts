@@ -15,8 +15,8 @@ import { buildFusion } from '../models/fusion.js';
 import type { Llama } from '../models/llama.js';
 import { Projector } from '../models/projector.js';
 import { saveCommFolder } from './comm-folder.js';
+import { addImageTokens, type ExtendedTokenizer } from './files/image-tokens.js';
 import { type LoadedEncoder, loadHfEncoder, loadHfLlama } from './hf-folder.js';
-import { addImageTokens, type ExtendedTokenizer } from './image-tokens.js';
 
 /** Folders of the parts, in the order of the recipe's encoders. */
 export interface AssemblyFolders {

@@ -6,10 +6,10 @@ import { CommError } from '../config/errors.js';
 import { CommConfig, fromJson, toJson } from '../config/model.js';
 import { copyDurably, writeJson } from '../files/durable.js';
 import type { Comm } from '../models/comm.js';
-import { readFolderJson } from './hf-config.js';
+import { readFolderJson } from './files/hf-config.js';
+import { WeightFiles } from './files/weight-files.js';
 import { same } from './key-rules.js';
 import { buildComm, fillModel, type WantedFormat } from './quantise.js';
-import { WeightFiles } from './weight-files.js';
 
 /** Options of `loadCommFolder`. */
 export interface LoadCommOptions {

@@ -5,7 +5,7 @@ import { io, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { EncoderConfig, fromJson, toJson } from '../config/model.js';
 import { writeJson } from '../files/durable.js';
-import { readFolderJson } from './hf-config.js';
+import { readFolderJson } from './files/hf-config.js';
 
 const MODEL_TYPE = 'comm_encoder';
 

@@ -11,8 +11,8 @@ import { CommError } from '../config/errors.js';
 import { EncoderConfig } from '../config/model.js';
 import { VisualBranch } from '../models/fusion.js';
 import { loadHfEncoder } from './encoder-reader.js';
-import { encoderToHf } from './hf-encoder.js';
-import { timmFacts } from './timm-names.js';
+import { encoderToHf } from './layouts/hf-encoder.js';
+import { timmFacts } from './layouts/timm-names.js';
 
 const golden = fileURLToPath(new URL('../../../../tests/golden/encoders', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'encoders-'));

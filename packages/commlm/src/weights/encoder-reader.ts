@@ -6,14 +6,14 @@ import { CommError } from '../config/errors.js';
 import { type EncoderConfig, type ImageConfig, parseConfig, ViTConfig } from '../config/model.js';
 import { buildEncoder } from '../models/encoders.js';
 import type { ViT } from '../models/vit.js';
-import { openEncoderFiles } from './encoder-files.js';
 import type { EncoderPlan } from './encoder-plan.js';
-import { refuseQuantisedConfig } from './foreign-quantization.js';
-import { type LoadOptions, readFolderJson } from './hf-config.js';
-import { HF_ENCODER_TYPES, hfEncoder, isHfEncoder } from './hf-encoder.js';
+import { openEncoderFiles } from './files/encoder-files.js';
+import { refuseQuantisedConfig } from './files/foreign-quantization.js';
+import { type LoadOptions, readFolderJson } from './files/hf-config.js';
 import { type TensorSource, toOurs } from './key-rules.js';
-import { OPEN_CLIP_CONFIG, openClipEncoder } from './open-clip.js';
-import { isTimm, timmEncoder } from './timm.js';
+import { HF_ENCODER_TYPES, hfEncoder, isHfEncoder } from './layouts/hf-encoder.js';
+import { OPEN_CLIP_CONFIG, openClipEncoder } from './layouts/open-clip.js';
+import { isTimm, timmEncoder } from './layouts/timm.js';
 
 /** An encoder with the preprocessing that its own folder asks for. */
 export interface LoadedEncoder {

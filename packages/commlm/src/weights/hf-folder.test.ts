@@ -8,10 +8,10 @@ import { io, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { maxRelDiff, withStrictScopes } from '@commlm/torch/testing';
 import { CommError } from '../config/errors.js';
 import { ropeFrequencies } from '../models/rope.js';
-import { clipConfig } from './hf-clip.js';
-import { dinov2Config } from './hf-dinov2.js';
 import { encoderToHf, loadHfEncoder, loadHfLlama } from './hf-folder.js';
-import { llamaConfig } from './hf-llama.js';
+import { clipConfig } from './layouts/hf-clip.js';
+import { dinov2Config } from './layouts/hf-dinov2.js';
+import { llamaConfig } from './layouts/hf-llama.js';
 
 const golden = fileURLToPath(new URL('../../../../tests/golden/models', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'hf-folder-'));

@@ -2,7 +2,7 @@
 import { cat, type DType, noGrad, scope, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
-import { quantisedBy, quantisedWeights } from './foreign-quantization.js';
+import { quantisedBy, quantisedWeights } from './files/foreign-quantization.js';
 import { type Leftovers, NO_LEFTOVERS } from './leftover.js';
 
 /** One of our tensors and where it lies in the other layout. */

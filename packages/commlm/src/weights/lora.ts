@@ -10,15 +10,15 @@ import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { copyDurably, writeJson } from '../files/durable.js';
 import { refuseFilled, writeFolder } from '../files/whole-folder.js';
-import { type AdapterFiles, openAdapterFiles } from './adapter-files.js';
 import { type StoredWeight, writeWeights } from './comm-folder.js';
-import { refuseQuantisedConfig } from './foreign-quantization.js';
-import { readFolderJson } from './hf-config.js';
-import { isLanguageModel, tiedHeadOf } from './hf-language.js';
+import { type AdapterFiles, openAdapterFiles } from './files/adapter-files.js';
+import { refuseQuantisedConfig } from './files/foreign-quantization.js';
+import { readFolderJson } from './files/hf-config.js';
+import { isSavedModule, type LoraConfig, rankAndScale, readLoraConfig } from './files/lora-config.js';
+import { WeightFiles } from './files/weight-files.js';
 import type { TensorSource } from './key-rules.js';
-import { isSavedModule, type LoraConfig, rankAndScale, readLoraConfig } from './lora-config.js';
-import { holdsSame, isUntied, keysOf, type TiedHead, withBoth } from './tied-head.js';
-import { WeightFiles } from './weight-files.js';
+import { isLanguageModel, tiedHeadOf } from './layouts/hf-language.js';
+import { holdsSame, isUntied, keysOf, type TiedHead, withBoth } from './layouts/tied-head.js';
 import type { WeightSource } from './whole-model.js';
 
 /** Names of the two factors of one module within the adapter's weights. */

@@ -9,8 +9,8 @@ import { CommError } from '../config/errors.js';
 import { Comm } from '../models/comm.js';
 import { smallComm } from '../models/sample-configs.fixture.js';
 import { loadCommFolder, readCommConfig, saveCommFolder } from './comm-folder.js';
-import { convertFolder } from './convert.js';
 import { isQuantisedLayer } from './quantise.js';
+import { convertFolder } from './write-converted.js';
 
 const root = mkdtempSync(join(tmpdir(), 'quantise-'));
 after(() => rmSync(root, { recursive: true, force: true }));

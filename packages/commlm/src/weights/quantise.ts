@@ -6,7 +6,7 @@ import { type Device, type DType, io, isFloating, nn, scope, type Tensor, TorchE
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
-import { checkFinite } from './finite.js';
+import { checkFinite } from './files/finite.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
 import type { Leftovers } from './leftover.js';
 

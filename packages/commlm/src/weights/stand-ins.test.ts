@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { CommError } from '../config/errors.js';
-import { readGenerationConfig } from './generation-config.js';
+import { readGenerationConfig } from './files/generation-config.js';
 import { loadHfEncoder, loadHfLlama } from './hf-folder.js';
 import { mergeLora } from './lora.js';
 import { openModel } from './open-model.js';

@@ -3,9 +3,9 @@ import type { Device } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { type KeyRule, type TensorSource, within } from './key-rules.js';
+import type { TiedHead } from './layouts/tied-head.js';
 import type { Leftovers } from './leftover.js';
 import type { WantedFormat } from './quantise.js';
-import type { TiedHead } from './tied-head.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {

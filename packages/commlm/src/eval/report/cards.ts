@@ -2,10 +2,10 @@
 import { decodeImage } from '../../images/decode.js';
 import { encodePicture } from '../../images/draw.js';
 import { resize } from '../../images/resize.js';
+import { type Html, html } from '../../report/html.js';
 import type { PictureReader } from '../benchmarks/pictures.js';
 import type { CornerBox } from '../metrics/rec.js';
 import type { EvalSample } from '../results.js';
-import { type Html, html } from './html.js';
 
 /** How an answer came out; `graded` where there is no right and wrong, or something between them. */
 export const OUTCOMES = ['unreadable', 'wrong', 'graded', 'right'] as const;

@@ -1,13 +1,13 @@
 /** `report.html`: the results of a folder on one page that needs nothing beside itself. */
 import { join, resolve } from 'node:path';
+import { type Html, html } from '../../report/html.js';
+import { SCRIPT, STYLE } from '../../report/page.js';
 import { PictureReader } from '../benchmarks/pictures.js';
 import { readResults, readSamples } from '../read-results.js';
 import type { BenchmarkResult, EvalFigure, EvalResults, EvalSample, EvaluatedModel } from '../results.js';
 import { shownFigure } from '../shown-figure.js';
 import { scaleOf } from '../table.js';
 import { cardOf, chooseSamples, OUTCOMES, outcomeOf, ThumbnailMaker, typeOf } from './cards.js';
-import { type Html, html } from './html.js';
-import { SCRIPT, STYLE } from './page.js';
 
 /** Cards of one benchmark; all samples are in the samples file. */
 export const DEFAULT_CARDS = 60;

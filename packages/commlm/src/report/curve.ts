@@ -1,0 +1,92 @@
+/** The losses of a run as a picture: `curve.svg` and `curve.png`. */
+import { join } from 'node:path';
+import type { TopLevelSpec } from 'vega-lite';
+import { writeDurably } from '../files/durable.js';
+
+/** Weight of the past in the smoothed line. */
+const SMOOTHING = 0.7;
+/** Most points of a line; what lies between is passed over. */
+const MAX_POINTS = 1000;
+/** Pixels of the picture for each unit of the drawing. */
+const PNG_SCALE = 2;
+
+interface Point {
+  readonly step: number;
+  readonly loss: string;
+  readonly value: number;
+  readonly smooth: number;
+}
+
+/** A line of `metrics.jsonl`: the step, when it was written in seconds since 1970, and figures by name. */
+export type MetricsLine = Readonly<Record<string, number>> & { readonly step: number; readonly time: number };
+
+/** Figures that are losses, by their names: `train/loss`, `train/token_loss`, `eval/held/loss`. */
+const isLoss = (name: string): boolean => /(^|[/_])loss$/.test(name);
+
+/** Points of every loss, those of training smoothed in the logarithm, without bias towards the first value. */
+export function curvePoints(lines: readonly MetricsLine[]): Point[] {
+  const names = [...new Set(lines.flatMap((line) => Object.keys(line).filter(isLoss)))];
+  return names.flatMap((name) => {
+    const past = name.startsWith('eval/') ? 0 : SMOOTHING;
+    let sum = 0;
+    let weight = 0;
+    const points: Point[] = [];
+    for (const line of lines) {
+      const value = line[name];
+      if (value === undefined || value === null || !(value > 0)) continue;
+      sum = past * sum + (1 - past) * Math.log(value);
+      weight = past * weight + (1 - past);
+      points.push({ step: line.step, loss: name, value, smooth: Math.exp(sum / weight) });
+    }
+    const stride = Math.ceil(points.length / MAX_POINTS);
+    return points.filter((_, i) => i % stride === 0 || i === points.length - 1);
+  });
+}
+
+function specOf(points: readonly Point[]): TopLevelSpec {
+  const x = { field: 'step', type: 'quantitative', title: 'step', axis: { grid: false } } as const;
+  const color = {
+    field: 'loss',
+    type: 'nominal',
+    title: null,
+    legend: { orient: 'top', columns: 4, symbolOpacity: 1, symbolType: 'stroke' },
+  } as const;
+  const scale = { type: 'log', nice: false, padding: 8 } as const;
+  const axis = { tickCount: 6, format: '~g' } as const;
+  const line = (field: string, opacity: number, strokeWidth: number) =>
+    ({
+      mark: { type: 'line', opacity, strokeWidth, point: points.length < 40 && field === 'value' },
+      encoding: { x, y: { field, type: 'quantitative', title: 'loss', scale, axis }, color },
+    }) as const;
+  return {
+    background: 'white',
+    width: 640,
+    height: 320,
+    data: { values: [...points] },
+    layer: [line('value', 0.3, 1), line('smooth', 1, 2)],
+    config: { view: { stroke: '#ccc' }, axis: { gridColor: '#eee' } },
+  };
+}
+
+/** Draws the losses of a run into its folder; nothing with fewer than two lines. */
+export async function drawCurve(out: string, lines: readonly MetricsLine[]): Promise<void> {
+  const points = curvePoints(lines);
+  if (new Set(points.map(({ step }) => step)).size < 2) return;
+  // Loaded here, so that who trains nothing waits for no chart library.
+  const [{ parse, View }, { compile }, { default: sharp }] = await Promise.all([
+    import('vega'),
+    import('vega-lite'),
+    import('sharp'),
+  ]);
+  const view = new View(parse(compile(specOf(points)).spec), { renderer: 'none' });
+  try {
+    const svg = await view.toSVG();
+    writeDurably(join(out, 'curve.svg'), svg);
+    const png = await sharp(Buffer.from(svg), { density: 72 * PNG_SCALE })
+      .png()
+      .toBuffer();
+    writeDurably(join(out, 'curve.png'), png);
+  } finally {
+    view.finalize();
+  }
+}

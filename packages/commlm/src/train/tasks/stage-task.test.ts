@@ -1,0 +1,252 @@
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { manualSeed, scope } from '@commlm/torch';
+import { expectRounded, maxRelDiff, roundingBound } from '@commlm/torch/testing';
+import sharp from 'sharp';
+import { type CommConfig, CommConfig as CommSchema, parseConfig } from '../../config/model.js';
+import { parseStage, type StageConfig } from '../../config/stage.js';
+import { Comm } from '../../models/comm.js';
+import { SMALL_COMM_ROUNDING, smallComm, smallLlama } from '../../models/sample-configs.fixture.js';
+import { type GoldenTokenizer, readTextGolden } from '../../text/golden.fixture.js';
+import { readCommConfig, saveCommFolder } from '../../weights/comm-folder.js';
+import { runTraining } from '../loop/loop.js';
+import type { StageRawBatch } from './stage-batches.js';
+import { StageTask } from './stage-task.js';
+
+const root = mkdtempSync(join(tmpdir(), 'commlm-stage-'));
+after(() => rmSync(root, { recursive: true }));
+
+/** Two pictures, one, and none, and a line whose picture is missing. */
+const ROWS = [
+  ['a.png', '<image>\nWhat is it?', 'A red one.'],
+  [undefined, 'Hello?', 'Hi there.'],
+  [['a.png', 'b.png'], '<image> and <image>?', 'Red and blue.'],
+  ['b.png', 'What is in <image> here?', 'A blue one.'],
+  ['gone.png', '<image>\nWhat is it?', 'Nothing.'],
+  ['b.png', '<image>\nWhich colour?', 'Blue. '.repeat(20)],
+] as const;
+
+before(async () => {
+  const golden = readTextGolden<GoldenTokenizer[]>('tokenizers').find(({ name }) => name === 'own') as GoldenTokenizer;
+  const ids = new Map((golden.tokenizerJson.added_tokens ?? []).map(({ content, id }) => [content, id]));
+  const vocabSize = 1 + Math.max(...Object.values(golden.tokenizerJson.model.vocab), ...ids.values());
+  const config: CommConfig = smallComm({
+    imageTokens: {
+      kind: 'wrapped',
+      patchId: ids.get('<im_patch>')!,
+      startId: ids.get('<im_start>')!,
+      endId: ids.get('<im_end>')!,
+    },
+    textConfig: smallLlama({ vocabSize, maxPositions: 512 }),
+    untrained: ['projector', 'vision.encoders.0.merge'],
+  });
+  manualSeed(1);
+  using model = new Comm(parseConfig(CommSchema, config));
+  saveCommFolder(join(root, 'model'), model);
+  writeFileSync(join(root, 'model', 'tokenizer.json'), JSON.stringify(golden.tokenizerJson));
+  writeFileSync(join(root, 'model', 'tokenizer_config.json'), JSON.stringify(golden.tokenizerConfig));
+  mkdirSync(join(root, 'images'));
+  for (const [name, background] of [
+    ['a', 'red'],
+    ['b', 'blue'],
+  ] as const) {
+    const picture = sharp({ create: { width: 40, height: 30, channels: 3, background } });
+    await picture.png().toFile(join(root, 'images', `${name}.png`));
+  }
+  const rows = ROWS.map(([image, question, answer], id) => ({
+    id,
+    ...(image === undefined ? {} : { image }),
+    conversations: [
+      { from: 'human', value: question },
+      { from: 'gpt', value: answer },
+    ],
+  }));
+  writeFileSync(join(root, 'rows.json'), JSON.stringify(rows));
+});
+
+function stageOf(changes: Partial<StageConfig> = {}): StageConfig {
+  return parseStage({
+    model: join(root, 'model'),
+    dtype: 'f32',
+    device: 'cpu',
+    trains: ['languageModel', 'projector', 'merge', 'align'],
+    lora: null,
+    recompute: null,
+    features: null,
+    data: {
+      stores: { images: { kind: 'folder', folder: join(root, 'images') } },
+      sets: { rows: { kind: 'llava', file: join(root, 'rows.json'), store: 'images' } },
+      mix: { kind: 'set', set: 'rows' },
+      seed: 1,
+    },
+    held: null,
+    maxLength: 160,
+    packing: 'pad',
+    groupBatches: 1,
+    skip: {
+      picture: 'skip',
+      malformed: 'error',
+      'image-count': 'error',
+      'too-long': 'truncate',
+      untrained: 'error',
+      limit: 1,
+    },
+    workers: 1,
+    ahead: 1,
+    ...changes,
+  });
+}
+
+async function firstBatch(task: StageTask): Promise<StageRawBatch> {
+  const batches = task.openBatches(0);
+  try {
+    return await batches.next();
+  } finally {
+    await batches.close();
+  }
+}
+
+const gradientsOf = (task: StageTask, run: () => unknown) => {
+  for (const module of task.parts.values()) module.zeroGrad();
+  run();
+  return [...task.parts].flatMap(([part, module]) =>
+    [...module.namedParameters()].flatMap(([key, { grad }]) =>
+      grad === null ? [] : [[`${part}.${key}`, grad] as const],
+    ),
+  );
+};
+
+test('text alone, one picture, two: padded, packed and recomputed they give one loss and one gradient', async () => {
+  const padded = StageTask.open(stageOf(), 6, () => {});
+  const packed = StageTask.open(stageOf({ packing: 'pack' }), 6, () => {});
+  const recomputed = StageTask.open(stageOf({ recompute: 1 }), 6, () => {});
+  const [rows, fewer] = [await firstBatch(padded), await firstBatch(packed)];
+  assert.equal(rows.numRows, 6);
+  assert.ok(fewer.numRows < 6, `${fewer.numRows} rows`);
+  assert.deepEqual(padded.describe(rows).tokens, packed.describe(fewer).tokens);
+  assert.equal(rows.pictures.length, fewer.pictures.length);
+  scope(() => {
+    const plain = gradientsOf(padded, () => padded.loss(rows).loss.backward());
+    assert.ok(
+      plain.some(([key]) => key.startsWith('merge.0')) && plain.some(([key]) => key.startsWith('languageModel')),
+    );
+    const others = [
+      // Sums over up to 6 rows of 160 tokens in another order, there and back through the whole model.
+      [
+        gradientsOf(packed, () => packed.loss(fewer).loss.backward()),
+        roundingBound({ terms: 6 * 160, steps: 2 * SMALL_COMM_ROUNDING.steps }),
+      ],
+      [gradientsOf(recomputed, () => recomputed.backward!(rows, 0, 1)), 0],
+    ] as const;
+    for (const [gradients, bound] of others) {
+      assert.deepEqual(gradients.map(([key]) => key).sort(), plain.map(([key]) => key).sort());
+      const byKey = new Map(gradients);
+      for (const [key, grad] of plain) {
+        const difference = maxRelDiff(byKey.get(key)!, grad);
+        assert.ok(difference <= bound, `${key}: ${difference}`);
+      }
+    }
+  });
+});
+
+test('features from disk give the bits that were computed, and what an encoder gives to half precision', async () => {
+  const features = { folder: join(root, 'features'), maxGB: 0.1 };
+  const lines: string[] = [];
+  const open = (changes: Partial<StageConfig>): StageTask =>
+    StageTask.open(stageOf(changes), 6, (line) => lines.push(line));
+  const batch = await firstBatch(open({}));
+  scope(() => {
+    const gradientsWith = (task: StageTask) => gradientsOf(task, () => task.loss(batch).loss.backward());
+    const gradientsOnce = (changes: Partial<StageConfig>) => {
+      const task = open(changes);
+      const gradients = gradientsWith(task);
+      task.close();
+      return gradients;
+    };
+    const [cold, warm, wanted] = [gradientsOnce({ features }), gradientsOnce({ features }), gradientsOnce({})];
+    for (const [i, [key, grad]] of wanted.entries()) {
+      assert.equal(maxRelDiff(warm[i]![1], cold[i]![1]), 0, key);
+      // Features are kept in bf16: one rounding, which gradients are linear in, at two encoders.
+      expectRounded(cold[i]![1], grad, { dtype: 'bf16', steps: 2 }, key);
+    }
+  });
+  assert.match(lines.join('\n'), /features: [12] pictures encoded, \d+ read, [\s\S]*features: 0 pictures encoded/);
+  assert.throws(() => stageOf({ features, trains: ['encoder'] }), { code: 'train/parts', fix: /features=null/ });
+  const full = StageTask.open(stageOf({ features: { folder: join(root, 'full'), maxGB: 1e-6 } }), 6, () => {});
+  assert.throws(() => full.loss(batch), { code: 'train/feature-cache-full' });
+});
+
+test('what is listed trains and nothing else; the rest is listed as frozen', () => {
+  const task = StageTask.open(stageOf({ trains: ['projector'] }), 6, () => {});
+  assert.deepEqual([...task.parts.keys()], ['projector']);
+  assert.deepEqual(
+    [...task.frozen.keys()],
+    ['languageModel', 'merge.0', 'merge.1', 'align.1', 'encoder.0', 'encoder.1'],
+  );
+  const adapter = { rank: 2, alpha: 4, dropout: 0, targetModules: ['q_proj'], dtype: 'f32' } as const;
+  const lora = StageTask.open(
+    stageOf({ trains: ['merge'], lora: { ...adapter, targetModules: ['q_proj'] } }),
+    6,
+    () => {},
+  );
+  assert.deepEqual([...lora.parts.keys()], ['languageModel', 'merge.0', 'merge.1']);
+  const learned = lora.parts
+    .get('languageModel')!
+    .parameters()
+    .filter(({ requiresGrad }) => requiresGrad);
+  assert.equal(learned.length, 4);
+  assert.throws(() => stageOf({ trains: [] }), { code: 'train/parts' });
+  assert.throws(() => stageOf({ lora: { ...adapter, targetModules: ['q_proj'] } }), { code: 'train/parts' });
+  assert.throws(() => stageOf({ dtype: 'int8' }), { code: 'train/parts', fix: /bf16/ });
+});
+
+test('broken pictures count up to the limit; a recipe longer than the model is refused', async () => {
+  const lines: string[] = [];
+  const tolerant = StageTask.open(stageOf(), 6, (line) => lines.push(line));
+  await firstBatch(tolerant);
+  assert.match(lines.join('\n'), /skipped 1: .*rows\.json, entry 5.*gone\.png/);
+  const strict = stageOf();
+  const task = StageTask.open({ ...strict, skip: { ...strict.skip, limit: 0 } }, 6, () => {});
+  await assert.rejects(firstBatch(task), { code: 'data/too-many-skipped', message: /more than the 0 of the recipe/ });
+  assert.throws(() => StageTask.open(stageOf({ maxLength: 1000 }), 6, () => {}), { code: 'train/max-length' });
+});
+
+test('a run goes through the loop, is measured on held-out samples and clears the marks of what it trained', async () => {
+  const out = join(root, 'run');
+  const held = { mix: { kind: 'set', set: 'rows' }, samples: 6, seed: 3 } as const;
+  const stage = stageOf({ held, trains: ['languageModel', 'projector'] });
+  const losses: number[] = [];
+  const task = StageTask.open(stage, 6, () => {});
+  const before = await task.evaluate!(0);
+  const log = (line: string): void => {
+    const loss = /eval \d+\s+loss ([\d.]+)/.exec(line)?.[1];
+    if (loss !== undefined) losses.push(Number(loss));
+  };
+  const loop = {
+    steps: 10,
+    batchSize: 6,
+    lr: 3e-3,
+    betas: [0.9, 0.99],
+    weightDecay: 0,
+    warmupRatio: 0,
+    minLrRatio: 0,
+    clipNorm: 1,
+    seed: 1,
+    saveEvery: 10,
+    logEvery: 5,
+    evalEvery: 10,
+    keepLast: 1,
+  } as const;
+  await runTraining(task, loop, { out, recipe: { loop, stage }, resume: false, log });
+  // It goes on with other threads, and not with other rows.
+  const resume = (changes: Partial<StageConfig>) =>
+    runTraining(task, loop, { out, recipe: { loop, stage: { ...stage, ...changes } }, resume: true, log });
+  assert.deepEqual(await resume({ workers: 2, ahead: 5 }), { step: 10, finished: true });
+  await assert.rejects(resume({ maxLength: 100 }), { code: 'train/recipe' });
+  const after = await task.evaluate!(10);
+  assert.ok(after['loss']! < before['loss']! - 0.3, `${before['loss']} -> ${after['loss']}`);
+  assert.deepEqual(readCommConfig(join(out, 'result')).untrained, ['vision.encoders.0.merge']);
+});
