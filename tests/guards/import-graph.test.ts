@@ -40,6 +40,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'features',
     'report',
     'recipes',
+    'hub',
   ],
   // Values of a type that `train` defines; `train` finds them by name, lazily.
   recipes: ['config', 'train'],
@@ -57,6 +58,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'report',
     'train',
     'eval',
+    'hub',
   ],
   serve: ['config', 'files', 'models', 'text', 'images', 'weights', 'data', 'generate'],
   bench: [
@@ -72,6 +74,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
     'report',
     'train',
     'eval',
+    'hub',
   ],
   cli: [
     ...[
