@@ -31,7 +31,7 @@ const { saveCheckpoint, takeUpCheckpoint } = await inside<{
     run: string,
     warn: (line: string) => void,
   ): { facts: { step: number }; tensors: Map<string, Disposable> };
-}>('train/checkpoint.js');
+}>('train/loop/checkpoint.js');
 
 const mount = (options: string): { status: number | null; stderr: string } =>
   spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'commlm-full', disk], { encoding: 'utf8' });

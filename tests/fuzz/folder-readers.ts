@@ -10,7 +10,7 @@ const { withLora } = (await import(
   inner('weights/lora.js')
 )) as typeof import('../../packages/commlm/dist/weights/lora.js');
 const { WeightFiles } = (await import(
-  inner('weights/weight-files.js')
+  inner('weights/files/weight-files.js')
 )) as typeof import('../../packages/commlm/dist/weights/files/weight-files.js');
 const { readCommConfig } = (await import(
   inner('weights/comm-folder.js')

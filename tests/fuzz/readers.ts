@@ -13,22 +13,22 @@ const { Tokenizer } = (await import(
   inner('text/tokenizer.js')
 )) as typeof import('../../packages/commlm/dist/text/tokenizer.js');
 const { clipConfig } = (await import(
-  inner('weights/hf-clip.js')
+  inner('weights/layouts/hf-clip.js')
 )) as typeof import('../../packages/commlm/dist/weights/layouts/hf-clip.js');
 const { readFolderJson } = (await import(
-  inner('weights/hf-config.js')
+  inner('weights/files/hf-config.js')
 )) as typeof import('../../packages/commlm/dist/weights/files/hf-config.js');
 const { dinov2Config } = (await import(
-  inner('weights/hf-dinov2.js')
+  inner('weights/layouts/hf-dinov2.js')
 )) as typeof import('../../packages/commlm/dist/weights/layouts/hf-dinov2.js');
 const { hfLanguageModel } = (await import(
-  inner('weights/hf-language.js')
+  inner('weights/layouts/hf-language.js')
 )) as typeof import('../../packages/commlm/dist/weights/layouts/hf-language.js');
 const { llamaConfig } = (await import(
-  inner('weights/hf-llama.js')
+  inner('weights/layouts/hf-llama.js')
 )) as typeof import('../../packages/commlm/dist/weights/layouts/hf-llama.js');
 const { readGenerationConfig } = (await import(
-  inner('weights/generation-config.js')
+  inner('weights/files/generation-config.js')
 )) as typeof import('../../packages/commlm/dist/weights/files/generation-config.js');
 
 /** One reader: `read` gets damaged bytes and a folder of its own to put them into. */
