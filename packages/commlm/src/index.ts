@@ -1,4 +1,3 @@
-/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * commlm: COMM for everyone. The same as the command line, as typed functions; importing it does no work and loads
  * libtorch only with the first tensor.

@@ -92,13 +92,14 @@ let loaded: Native | undefined;
  */
 export function native(): Native {
   if (loaded !== undefined) return loaded;
-  const problem = addonProblem();
+  const found = findAddon();
+  const problem = addonProblem(found);
   if (problem !== undefined) {
     const message = `${problem.message.replace(/\.$/, '')}; run \`${setupCommand()}\`.`;
     throw new TorchError(message, 'ERR_TORCH_ADDON');
   }
   try {
-    loaded = createRequire(import.meta.url)(findAddon().file!) as Native;
+    loaded = createRequire(import.meta.url)(found.file!) as Native;
   } catch (error) {
     throw new TorchError(
       `The libtorch addon cannot be loaded (${(error as Error).message.split('\n')[0]}); run \`${setupCommand()}\` to make it again.`,

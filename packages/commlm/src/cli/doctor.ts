@@ -9,6 +9,7 @@ import {
   addonState,
   cloneRoot,
   findAddon,
+  isVersionWithin,
   SUPPORTED_MINORS,
   setupCommand,
 } from '@commlm/torch/setup';
@@ -105,8 +106,7 @@ function checkLibtorch(record: AddonRecord | undefined): Finding {
   const { path, version, cuda } = record.libtorch;
   const detail = `${version} ${cuda ? 'with CUDA' : 'for the CPU'}, ${path}`;
   if (!existsSync(join(path, 'lib'))) return finding('libtorch', 'failed', `${detail} (gone)`, SETUP);
-  const [major, minor = 0] = version.split('.').map(Number);
-  if (major !== 2 || minor < SUPPORTED_MINORS[0] || minor > SUPPORTED_MINORS[1]) {
+  if (!isVersionWithin(version)) {
     const fix = `2.${SUPPORTED_MINORS[0]} to 2.${SUPPORTED_MINORS[1]} are supported: LIBTORCH=... ${SETUP}`;
     return finding('libtorch', 'warning', detail, fix);
   }

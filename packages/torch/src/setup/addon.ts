@@ -2,8 +2,7 @@
 import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { addonTools } from './native-tools.js';
-import type { StepContext } from './pip.js';
+import { addonTools, type StepContext } from './native-tools.js';
 import {
   type AddonRecord,
   addonFolder,
@@ -15,20 +14,20 @@ import {
   readJson,
   setupCommand,
 } from './place.js';
-import { findPrebuilt, installPrebuilt, prebuiltFits, prebuiltHash } from './prebuilt.js';
+import { findPrebuilt, installPrebuilt, type Prebuilt, prebuiltFits, prebuiltHash } from './prebuilt.js';
 import { runProgram, SetupError } from './programs.js';
 
-/** How an addon for a libtorch is got: `prebuilt` or `compile`. @throws when neither is possible here. */
-export async function addonSource(libtorch: Libtorch): Promise<'prebuilt' | 'compile'> {
-  const prebuilt = usablePrebuilt();
-  if (prebuilt !== undefined && prebuiltFits(prebuilt, libtorch)) return 'prebuilt';
-  (await addonTools()).findCompiler();
-  return 'compile';
+/** The prebuilt addon; the clone is for those who change the addon, so it compiles. */
+function usablePrebuilt(): Prebuilt | undefined {
+  return cloneRoot() === undefined ? findPrebuilt() : undefined;
 }
 
-/** The prebuilt addon; the clone is for those who change the addon, so it compiles. */
-function usablePrebuilt(): ReturnType<typeof findPrebuilt> {
-  return cloneRoot() === undefined ? findPrebuilt() : undefined;
+/** The prebuilt addon that works with a libtorch, or undefined when one is compiled. @throws when there is no compiler either. */
+export async function prebuiltFor(libtorch: Libtorch): Promise<Prebuilt | undefined> {
+  const prebuilt = usablePrebuilt();
+  if (prebuilt !== undefined && prebuiltFits(prebuilt, libtorch)) return prebuilt;
+  (await addonTools()).findCompiler();
+  return undefined;
 }
 
 /** What a libtorch must be like here. */
@@ -88,8 +87,8 @@ export function addonStamp(home: string): unknown {
 export async function makeAddon(home: string, { report, signal }: StepContext): Promise<string> {
   const libtorch = chosenLibtorch(home)!;
   const folder = addonFolder(home, libtorch.path);
-  if ((await addonSource(libtorch)) === 'prebuilt') {
-    const prebuilt = findPrebuilt()!;
+  const prebuilt = await prebuiltFor(libtorch);
+  if (prebuilt !== undefined) {
     const record = readJson<AddonRecord>(join(folder, 'commtorch.json'));
     const name = `${prebuilt.package} ${prebuilt.version}, prebuilt`;
     if (existsSync(join(folder, 'commtorch.node')) && record?.hash === (await prebuiltHash(prebuilt))) return name;

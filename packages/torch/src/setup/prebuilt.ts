@@ -7,7 +7,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { addonTools } from './native-tools.js';
 import { type Libtorch, packageVersion, readJson } from './place.js';
-import { sha256Of } from './wheels.js';
+import { isVersionWithin, sha256Of } from './wheels.js';
 
 /** A prebuilt addon that is installed. */
 export interface Prebuilt {
@@ -42,9 +42,8 @@ export function findPrebuilt(): Prebuilt | undefined {
 }
 
 /** Whether a prebuilt addon works with a libtorch. It knows no CUDA: its builds are linked against the CPU's libraries. */
-export function prebuiltFits({ libtorchMinors: [oldest, newest] }: Prebuilt, { version, cuda }: Libtorch): boolean {
-  const [major, minor = 0] = version.split('.').map(Number);
-  return !cuda && major === 2 && minor >= oldest && minor <= newest;
+export function prebuiltFits({ libtorchMinors }: Prebuilt, { version, cuda }: Libtorch): boolean {
+  return !cuda && isVersionWithin(version, libtorchMinors);
 }
 
 /** Puts a prebuilt addon with its link to libtorch into a folder; both appear before the record that makes them count. */

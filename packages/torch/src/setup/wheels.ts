@@ -9,6 +9,15 @@ import { SetupError } from './programs.js';
 export const TORCH_VERSION = '2.13.0';
 /** Oldest and newest minor version of libtorch 2 that the addon works with. */
 export const SUPPORTED_MINORS = [11, 13] as const;
+
+/** Whether a version of libtorch is 2.x with x from the oldest to the newest minor version; all that are supported by default. */
+export function isVersionWithin(
+  version: string,
+  [oldest, newest]: readonly [number, number] = SUPPORTED_MINORS,
+): boolean {
+  const [major, minor = 0] = version.split('.').map(Number);
+  return major === 2 && minor >= oldest && minor <= newest;
+}
 /** PyTorch's own index of CPU builds; what package indexes offer for Linux are CUDA builds. */
 export const CPU_INDEX = 'https://download.pytorch.org/whl/cpu';
 
