@@ -9,7 +9,7 @@ import { makeFolder } from '../files/durable.js';
 import { hashFile } from './benchmarks/data-folder.js';
 import { BENCHMARKS, findBenchmark } from './benchmarks/index.js';
 import type { FileSamples, ScoreRequest } from './benchmarks/score-file.js';
-import { BOOTSTRAP, FEW_CLUSTERS } from './bootstrap.js';
+import { BOOTSTRAP } from './bootstrap.js';
 import { codeVersion } from './code-version.js';
 import { readResults } from './read-results.js';
 import {
@@ -20,7 +20,7 @@ import {
   RESULTS_VERSION,
 } from './results.js';
 import { type ScoreResult, scoreWithSamples } from './score.js';
-import { withIntervals } from './score-task.js';
+import { withIntervals, writeSamples } from './score-task.js';
 
 /** Where the folder is, and how it is written. */
 export interface ScoreFolderOptions {
@@ -39,8 +39,8 @@ export async function scoreIntoFolder(
   const { result, samples } = await scoreWithSamples(name, request);
   const given = samplesOf(await samples());
   makeFolder(out);
-  const kept = await keptResult(result, request, out, given);
-  writeFile(join(out, kept.samples), given.samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  const file = writeSamples(result.benchmark, given.samples, { out, writeFile });
+  const kept = { ...(await keptResult(result, request, out, given)), samples: file };
   const order = (each: BenchmarkResult): number => BENCHMARKS.findIndex((known) => known.name === each.benchmark);
   const results: EvalResults = {
     version: RESULTS_VERSION,
@@ -90,14 +90,13 @@ async function keptResult(
   request: ScoreRequest,
   out: string,
   { samples, figures }: KeptSamples,
-): Promise<BenchmarkResult> {
+): Promise<Omit<BenchmarkResult, 'samples'>> {
   const unanswered = rest.unanswered ?? null;
   // Figures that tools beside ours give, such as METEOR and SPICE, are not resampled.
   const beside = Object.entries(metrics).flatMap(([name, value]) =>
     typeof value === 'number' && !(name in figures) ? [[name, value] as const] : [],
   );
   const bounded = withIntervals(findBenchmark(benchmark)!, { ...figures, ...Object.fromEntries(beside) }, samples);
-  const few = `The intervals are over ${bounded.fewest} pictures in the smallest part, which makes them too narrow; from ${FEW_CLUSTERS} on they hold.`;
   const numLeftOut = unanswered === null ? 0 : unanswered.count + unanswered.alsoLeftOut;
   const data = await factsOf(out, { annotations: request.annotations, splits: request.splitFile });
   return {
@@ -116,8 +115,7 @@ async function keptResult(
     maxNewTokens: null,
     data,
     predictions: await factsOf(out, { predictions: request.predictions }),
-    samples: `samples_${benchmark}.jsonl`,
-    notes: [...notes, ...(bounded.hasIntervals && bounded.fewest < FEW_CLUSTERS ? [few] : [])],
+    notes: [...notes, ...bounded.intervalNotes],
   };
 }
 

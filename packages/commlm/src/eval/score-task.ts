@@ -84,7 +84,7 @@ function answeredOf(task: Task, answers: ReadonlyMap<string, LoggedAnswer>, sett
   };
 }
 
-/** Figures of samples with their intervals, and what these are over. */
+/** Figures of samples with their intervals, what these are over, and what must be said about them. */
 export function withIntervals(
   benchmark: Pick<Benchmark, 'sums' | 'figures'>,
   figures: Readonly<Record<string, number>>,
@@ -98,7 +98,20 @@ export function withIntervals(
     const { low = null, high = null } = intervals.get(name) ?? {};
     return [name, { value, low, high }];
   });
-  return { figures: Object.fromEntries(bounded), numClusters, fewest, hasIntervals: intervals.size > 0 };
+  const few = `The intervals are over ${fewest} pictures in the smallest part, which makes them too narrow; from ${FEW_CLUSTERS} on they hold.`;
+  const notes = intervals.size > 0 && fewest < FEW_CLUSTERS ? [few] : [];
+  return { figures: Object.fromEntries(bounded), numClusters, intervalNotes: notes };
+}
+
+/** Writes the samples of a benchmark, a line each; gives the name of the file. */
+export function writeSamples(
+  benchmark: string,
+  samples: readonly EvalSample[],
+  { out, writeFile }: Pick<ScoreSettings, 'out' | 'writeFile'>,
+): string {
+  const name = `samples_${benchmark}.jsonl`;
+  writeFile(join(out, name), samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  return name;
 }
 
 function scoreAnswers(task: Task, { items, seen, blind }: Answered, grey: boolean) {
@@ -164,14 +177,11 @@ export function scoreTask(
   const isEmpty = answered.items.length === 0;
   const score = (grey: boolean): ReturnType<typeof scoreAnswers> =>
     isEmpty
-      ? { figures: {}, numClusters: 0, fewest: 0, hasIntervals: false, samples: [], notes: [] }
+      ? { figures: {}, numClusters: 0, intervalNotes: [], samples: [], notes: [] }
       : scoreAnswers(task, answered, grey);
-  const { figures, samples, numClusters, fewest, hasIntervals, notes } = score(false);
-  const samplesName = `samples_${benchmark.name}.jsonl`;
-  settings.writeFile(join(settings.out, samplesName), samples.map((sample) => `${JSON.stringify(sample)}\n`).join(''));
+  const { figures, samples, numClusters, intervalNotes, notes } = score(false);
   const part = `A part: ${items.length} of ${loaded.items.length} questions were asked; not comparable with the whole.`;
   const subset = 'The data files hold a part of what was published.';
-  const few = `The intervals are over ${fewest} pictures in the smallest part, which makes them too narrow; from ${FEW_CLUSTERS} on they hold.`;
   return {
     benchmark: benchmark.name,
     metric: benchmark.metric,
@@ -189,12 +199,12 @@ export function scoreTask(
     prompt,
     maxNewTokens: settings.maxNewTokens,
     data: facts,
-    samples: samplesName,
+    samples: writeSamples(benchmark.name, samples, settings),
     notes: [
       ...(items.length < loaded.items.length ? [part] : []),
       ...(partial && items.length === loaded.items.length ? [subset] : []),
       ...answerNotes(task, answered, settings),
-      ...(hasIntervals && fewest < FEW_CLUSTERS ? [few] : []),
+      ...intervalNotes,
       ...notes,
     ],
   };

@@ -24,13 +24,7 @@ import type { EvalPrompt } from '../prompts.js';
 import type { Benchmark } from './benchmark.js';
 import type { DataFolder } from './data-folder.js';
 import type { EvalItem, LoadedBenchmark } from './item.js';
-import {
-  TASK_METRIC_NAMES,
-  TASK_METRICS,
-  type TaskEntry,
-  type TaskMetric,
-  type TaskMetricName,
-} from './task-metrics.js';
+import { TASK_METRIC_NAMES, TASK_METRICS, type TaskEntry, type TaskMetric } from './task-metrics.js';
 
 /** Where a value stands in an entry: `question`, or `conversations.0.value` inside of others. */
 const FieldPath = z.string().min(1);
@@ -108,8 +102,7 @@ export function readTask(path: string, taken: readonly string[]): Benchmark {
   const read = EvalTaskFile.safeParse(readJsonFile(path, { what: 'the task' }));
   if (!read.success) {
     const { path: field = [], message } = read.error.issues[0]!;
-    const fix =
-      'docs/evaluation.md lists the fields of a task; its JSON Schema is schemas/eval-task.json of the package.';
+    const fix = 'docs/evaluation.md lists the fields of a task.';
     throw taskError(path, `${field.join('.') || 'the file'}: ${message}`, fix);
   }
   const task = read.data;
@@ -260,5 +253,3 @@ async function load(
   }
   return { items, score: metric.score };
 }
-
-export type { TaskMetricName };
