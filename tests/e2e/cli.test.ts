@@ -17,13 +17,9 @@ import { after, before, test } from 'node:test';
 import { io, scope } from '@commlm/torch';
 import { expectRounded } from '@commlm/torch/testing';
 import { decodeImage } from 'commlm';
-import { type CliOptions, type CliResult, commlm, ROOT } from '../helpers/cli.js';
-import { writePicture, writePngBomb, writeTruncated } from '../helpers/pictures.js';
+import { type CliOptions, type CliResult, commlm } from '../helpers/cli.js';
+import { DOG, FIND_DOG, writePicture, writePngBomb, writeTruncated } from '../helpers/pictures.js';
 import { makeTinyModel } from '../helpers/tiny-model.js';
-
-/** What the embedded model answers with a box; the tiny model of the other tests is untrained and finds nothing. */
-const DOG = join(ROOT, 'examples', 'dog.png');
-const FIND_DOG = 'Find the dog in the image.';
 
 let folder = '';
 let model = '';

@@ -21,12 +21,8 @@ import { io, scope } from '@commlm/torch';
 import { decodeImage } from 'commlm';
 import sharp from 'sharp';
 import { type CliOptions, type CliResult, commlm, ROOT } from '../helpers/cli.js';
-import { writePicture } from '../helpers/pictures.js';
+import { DOG, FIND_DOG, writePicture } from '../helpers/pictures.js';
 import { makeTinyModel } from '../helpers/tiny-model.js';
-
-/** What the embedded model answers with a box; the tiny model of the other tests is untrained and finds nothing. */
-const DOG = join(ROOT, 'examples', 'dog.png');
-const FIND_DOG = 'Find the dog in the image.';
 
 let folder = '';
 let model = '';

@@ -8,12 +8,9 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { ROOT } from '../helpers/cli.js';
+import { clonesLibtorch, ROOT } from '../helpers/cli.js';
 
-const libtorch = JSON.parse(readFileSync(join(ROOT, '.cache', 'libtorch.json'), 'utf8')) as {
-  readonly path: string;
-  readonly cuda: boolean;
-};
+const libtorch = clonesLibtorch();
 const skip =
   process.platform === 'win32' ? 'no prebuilt addon for Windows' : libtorch.cuda ? 'this libtorch has CUDA' : false;
 

@@ -4,36 +4,25 @@
  */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { commlm, ROOT } from '../helpers/cli.js';
+import { clonesLibtorch, commlm, ROOT } from '../helpers/cli.js';
+import { DOG, FIND_DOG } from '../helpers/pictures.js';
 
 const skip = process.platform === 'win32' ? 'walked on Linux and macOS' : false;
 const PACKAGES = ['packages/torch', 'packages/icons', 'models/comm-tiny', 'packages/commlm'];
-const QUESTION = 'Find the dog in the image.';
 const PROGRAM = `import { loadModel } from 'commlm';
 
 using model = await loadModel();
-const { boxes } = await model.ask('dog.png', '${QUESTION}');
+const { boxes } = await model.ask('dog.png', '${FIND_DOG}');
 console.log(JSON.stringify(boxes.map(({ box }) => box)));
 `;
 
 let folder = '';
 let project = '';
 let box: unknown;
-
-const { path: libtorch } = JSON.parse(readFileSync(join(ROOT, '.cache', 'libtorch.json'), 'utf8')) as { path: string };
 
 /** Runs a program in the project, as a user whose home for libtorch and addon is a folder of the test. */
 function run(
@@ -65,8 +54,8 @@ before(async () => {
   const files = names.map((name) => join(tarballs, name));
   execFileSync('npm', ['install', ...options, ...files], { cwd: project, stdio: ['ignore', 'ignore', 'inherit'] });
   console.log(`npm install: ${((performance.now() - started) / 1e3).toFixed(1)} s`);
-  copyFileSync(join(ROOT, 'examples', 'dog.png'), join(project, 'dog.png'));
-  const inClone = await commlm(['ask', join(ROOT, 'examples', 'dog.png'), QUESTION, '--json']);
+  copyFileSync(DOG, join(project, 'dog.png'));
+  const inClone = await commlm(['ask', DOG, FIND_DOG, '--json']);
   box = (JSON.parse(inClone.stdout) as { boxes: { box: number[] }[] }).boxes.map((each) => each.box);
 });
 
@@ -86,7 +75,7 @@ test('the types compile in a strict project of the stranger', { skip }, () => {
 });
 
 test('before the set-up one sentence names it', { skip }, () => {
-  const { status, stderr } = run([bin(), 'ask', 'dog.png', QUESTION]);
+  const { status, stderr } = run([bin(), 'ask', 'dog.png', FIND_DOG]);
   assert.equal(status, 1);
   assert.match(stderr, /error: libtorch is not set up here yet.*; run `npx commlm setup`\./);
   assert.doesNotMatch(stderr, /^\s+at /m);
@@ -94,11 +83,11 @@ test('before the set-up one sentence names it', { skip }, () => {
 
 test('after the set-up command and library answer as in the clone', { skip }, () => {
   const started = performance.now();
-  const setup = run([bin(), 'setup'], { env: { LIBTORCH: libtorch } });
+  const setup = run([bin(), 'setup'], { env: { LIBTORCH: clonesLibtorch().path } });
   assert.equal(setup.status, 0, setup.stderr);
   console.log(`commlm setup: ${((performance.now() - started) / 1e3).toFixed(1)} s, libtorch given`);
 
-  const asked = run([bin(), 'ask', join(project, 'dog.png'), QUESTION, '--json'], { cwd: folder });
+  const asked = run([bin(), 'ask', join(project, 'dog.png'), FIND_DOG, '--json'], { cwd: folder });
   assert.equal(asked.status, 0, asked.stderr);
   const { boxes } = JSON.parse(asked.stdout) as { boxes: { box: number[] }[] };
   assert.deepEqual(

@@ -11,6 +11,11 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
+/** What `data` stands on. */
+const BELOW_DATA = ['config', 'files', 'models', 'text', 'images', 'weights'];
+/** What training, evaluation and the study stand on. */
+const BELOW_TRAINING = [...BELOW_DATA, 'data', 'generate', 'features', 'report', 'hub'];
+
 /** Folders of the product and the folders that each may import besides itself. */
 const allowed: Readonly<Record<string, readonly string[]>> = {
   config: [],
@@ -26,73 +31,16 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   report: ['config', 'files'],
   inspect: ['config', 'files', 'models', 'weights', 'hub'],
   features: ['config', 'files', 'models', 'images', 'weights', 'hub'],
-  data: ['config', 'files', 'models', 'text', 'images', 'weights'],
-  generate: ['config', 'files', 'models', 'text', 'images', 'weights', 'data', 'hub'],
-  train: [
-    'config',
-    'files',
-    'models',
-    'text',
-    'images',
-    'weights',
-    'data',
-    'generate',
-    'features',
-    'report',
-    'recipes',
-    'hub',
-  ],
+  data: BELOW_DATA,
+  generate: [...BELOW_DATA, 'data', 'hub'],
+  train: [...BELOW_TRAINING, 'recipes'],
   // Values of a type that `train` defines; `train` finds them by name, lazily.
   recipes: ['config', 'train'],
-  eval: ['config', 'files', 'models', 'text', 'images', 'weights', 'data', 'generate', 'features', 'report', 'hub'],
-  study: [
-    'config',
-    'files',
-    'models',
-    'text',
-    'images',
-    'weights',
-    'data',
-    'generate',
-    'features',
-    'report',
-    'train',
-    'eval',
-    'hub',
-  ],
-  serve: ['config', 'files', 'models', 'text', 'images', 'weights', 'data', 'generate'],
-  bench: [
-    'config',
-    'files',
-    'models',
-    'text',
-    'images',
-    'weights',
-    'data',
-    'generate',
-    'features',
-    'report',
-    'train',
-    'eval',
-    'hub',
-  ],
-  cli: [
-    ...[
-      'config',
-      'files',
-      'models',
-      'text',
-      'images',
-      'weights',
-      'data',
-      'generate',
-      'train',
-      'eval',
-      'study',
-      'serve',
-    ],
-    ...['bench', 'recipes', 'hub', 'features', 'inspect', 'report'],
-  ],
+  eval: BELOW_TRAINING,
+  study: [...BELOW_TRAINING, 'train', 'eval'],
+  serve: [...BELOW_DATA, 'data', 'generate'],
+  bench: [...BELOW_TRAINING, 'train', 'eval'],
+  cli: [...BELOW_TRAINING, 'train', 'eval', 'study', 'serve', 'bench', 'recipes', 'inspect'],
 };
 
 /** Folders that never touch a tensor. */

@@ -1,11 +1,17 @@
 /** Runs the command line as its users do: a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The folder of the repository. */
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const ENTRY = join(ROOT, 'packages', 'commlm', 'bin', 'commlm.js');
+
+/** The libtorch that the clone uses. */
+export function clonesLibtorch(): { readonly path: string; readonly cuda: boolean } {
+  return JSON.parse(readFileSync(join(ROOT, '.cache', 'libtorch.json'), 'utf8'));
+}
 
 /** How a run ended. */
 export interface CliResult {

@@ -1,7 +1,13 @@
 /** Small picture files for tests, good and broken. */
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { deflateSync } from 'node:zlib';
 import sharp from 'sharp';
+import { ROOT } from './cli.js';
+
+/** What the embedded model answers with a box; the tiny models of tests are untrained and find nothing. */
+export const DOG = join(ROOT, 'examples', 'dog.png');
+export const FIND_DOG = 'Find the dog in the image.';
 
 /** Writes a picture of coloured bands and a disc; the format follows the name. */
 export async function writePicture(path: string, width: number, height: number, hue = 0): Promise<string> {
