@@ -15,11 +15,33 @@ import {
 import { decodeImage } from '../../images/decode.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import type { CreateBatcher } from '../loop/batch-pool.js';
+import type { CheckedBatch } from '../loop/checked-batches.js';
 import { cutWindow, drawSquare } from '../pictures/crops.js';
 import { EpochOrder } from '../pictures/epoch-order.js';
 import { firstReadable } from '../pictures/picture-source.js';
 import { readCaptions } from './caption-file.js';
-import type { ClipBatch } from './clip-task.js';
+
+/** A batch of the data thread; texts are padded with 0 at the right. */
+export interface ClipBatch extends CheckedBatch {
+  /** u8[B, side, side, 3]. */
+  readonly pictures: Uint8Array;
+  /** [B, T] and their lengths. */
+  readonly captions: BigInt64Array;
+  readonly captionLengths: BigInt64Array;
+  /** Null where the data has none. */
+  readonly regions: ClipRegions | null;
+}
+
+/** Regions of the pictures of a batch. */
+export interface ClipRegions {
+  /** [U, T'] distinct phrases of the batch and their lengths. */
+  readonly phrases: BigInt64Array;
+  readonly phraseLengths: BigInt64Array;
+  /** Per region: its picture, its phrase, and how much of each patch it covers [R, N] (rows sum to 1). */
+  readonly regionPictures: BigInt64Array;
+  readonly regionPhrases: BigInt64Array;
+  readonly regionPatches: Float32Array;
+}
 
 /** What the data thread needs to know. */
 export type ClipBatchOptions = Pick<ClipPretrainConfig, 'batchSize' | 'data'> & {

@@ -11,8 +11,8 @@ import sharp from 'sharp';
 import type { ClipPretrainConfig } from '../../config/pretrain.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { readCaptions } from './caption-file.js';
-import { type ClipBatchOptions, createBatcher } from './clip-batches.js';
-import { type ClipBatch, ClipTask, contrast, pairLoss } from './clip-task.js';
+import { type ClipBatch, type ClipBatchOptions, createBatcher } from './clip-batches.js';
+import { ClipTask, contrast, pairLoss } from './clip-task.js';
 import { smallClip } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-clip-'));

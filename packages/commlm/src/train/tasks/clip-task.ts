@@ -9,35 +9,13 @@ import { ClipPretrainConfig } from '../../config/pretrain.js';
 import { ClipVision } from '../../models/clip.js';
 import { ClipText } from '../../models/clip-text.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
-import { type CheckedBatch, CheckedBatches, threadsOf } from '../loop/checked-batches.js';
+import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import type { ClipBatchOptions } from './clip-batches.js';
+import type { ClipBatch, ClipBatchOptions, ClipRegions } from './clip-batches.js';
 
 // Shapes: B pictures and captions, R regions, U distinct phrases, N patches, T tokens, D tower width, S shared width.
-
-/** A batch of the data thread; texts are padded with 0 at the right. */
-export interface ClipBatch extends CheckedBatch {
-  /** u8[B, side, side, 3]. */
-  readonly pictures: Uint8Array;
-  /** [B, T] and their lengths. */
-  readonly captions: BigInt64Array;
-  readonly captionLengths: BigInt64Array;
-  /** Null where the data has none. */
-  readonly regions: ClipRegions | null;
-}
-
-/** Regions of the pictures of a batch. */
-export interface ClipRegions {
-  /** [U, T'] distinct phrases of the batch and their lengths. */
-  readonly phrases: BigInt64Array;
-  readonly phraseLengths: BigInt64Array;
-  /** Per region: its picture, its phrase, and how much of each patch it covers [R, N] (rows sum to 1). */
-  readonly regionPictures: BigInt64Array;
-  readonly regionPhrases: BigInt64Array;
-  readonly regionPatches: Float32Array;
-}
 
 /** Start of the learned temperature and its ceiling, as in CLIP: logits are cosines times exp(scale). */
 const INITIAL_LOGIT_SCALE = Math.log(1 / 0.07);

@@ -3,10 +3,17 @@ import { CommError } from '../../config/errors.js';
 import type { DeitConfig } from '../../config/pretrain.js';
 import { boxInSquare, COLOR_NAMES, NOUNS, Random } from '../../data/world/index.js';
 import type { CreateBatcher } from '../loop/batch-pool.js';
+import type { CheckedBatch } from '../loop/checked-batches.js';
 import { threeAugment } from '../pictures/colours.js';
 import { cutWindow, drawWindow, simpleCut, type Window } from '../pictures/crops.js';
 import { openPictures, type SourcePicture } from '../pictures/picture-source.js';
-import type { DeitBatch } from './deit-task.js';
+
+/** A batch: pictures u8[B, S, S, 3], what they show [B, C] (1 or 0), and whether that is known [B, C]. */
+export interface DeitBatch extends CheckedBatch {
+  readonly pictures: Uint8Array;
+  readonly labels: Float32Array;
+  readonly known: Float32Array;
+}
 
 /** What the data thread needs to know. */
 export type DeitBatchOptions = Pick<

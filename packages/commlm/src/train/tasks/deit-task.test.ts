@@ -8,8 +8,15 @@ import { noGrad, randn, scope, type Tensor, tensor } from '@commlm/torch';
 import { expectClose, expectRounded } from '@commlm/torch/testing';
 import { COLOR_NAMES, loadSpriteBank, NOUNS, Random, worldItem } from '../../data/world/index.js';
 import { loadEncoder } from '../../weights/encoder-folder.js';
-import { createBatcher, type DeitBatchOptions, drawBeta, shownShare, WORLD_LABELS } from './deit-batches.js';
-import { classLoss, type DeitBatch, DeitTask, labelPrecision } from './deit-task.js';
+import {
+  createBatcher,
+  type DeitBatch,
+  type DeitBatchOptions,
+  drawBeta,
+  shownShare,
+  WORLD_LABELS,
+} from './deit-batches.js';
+import { classLoss, DeitTask, labelPrecision } from './deit-task.js';
 import { smallDeit } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-deit-'));

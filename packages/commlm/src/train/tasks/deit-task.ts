@@ -9,20 +9,13 @@ import { type ClassData, DeitConfig } from '../../config/pretrain.js';
 import { buildEncoder } from '../../models/encoders.js';
 import type { ViT } from '../../models/vit.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
-import { type CheckedBatch, CheckedBatches, threadsOf } from '../loop/checked-batches.js';
+import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import type { DeitBatchOptions } from './deit-batches.js';
+import type { DeitBatch, DeitBatchOptions } from './deit-batches.js';
 
 // Shapes: B pictures, C classes, D width.
-
-/** A batch: pictures u8[B, S, S, 3], what they show [B, C] (1 or 0), and whether that is known [B, C]. */
-export interface DeitBatch extends CheckedBatch {
-  readonly pictures: Uint8Array;
-  readonly labels: Float32Array;
-  readonly known: Float32Array;
-}
 
 const binaryCrossEntropy = op('aten::binary_cross_entropy_with_logits');
 const SUM = 2;

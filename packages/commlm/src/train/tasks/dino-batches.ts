@@ -3,11 +3,21 @@ import type { DinoConfig } from '../../config/pretrain.js';
 import { Random } from '../../data/world/index.js';
 import type { RgbImage } from '../../images/decode.js';
 import type { CreateBatcher } from '../loop/batch-pool.js';
+import type { CheckedBatch } from '../loop/checked-batches.js';
 import { type DinoView, dinoColours } from '../pictures/colours.js';
 import { cutWindow, drawWindow, randomCrop } from '../pictures/crops.js';
 import { openPictures } from '../pictures/picture-source.js';
-import type { DinoBatch } from './dino-task.js';
 import { drawHidden } from './hidden-patches.js';
+
+/** One batch of views: large ones u8[2 * B, S, S, 3], small ones u8[L * B, s, s, 3], view by view. */
+export interface DinoBatch extends CheckedBatch {
+  readonly large: Uint8Array;
+  readonly small: Uint8Array;
+  /** Flat places [2 * B * N] of the hidden patches of the large views. */
+  readonly hidden: BigInt64Array;
+  /** Weight of each in the loss, such that it is a mean over views of means over a view's hidden patches. */
+  readonly hiddenWeights: Float32Array;
+}
 
 /** What the data thread needs to know. */
 export type DinoBatchOptions = Pick<

@@ -7,16 +7,8 @@ import type { DinoConfig } from '../../config/pretrain.js';
 import { Random } from '../../data/world/index.js';
 import { DinoHead } from '../../models/dino-head.js';
 import { SMALL_VIT_ROUNDING } from '../../models/sample-configs.fixture.js';
-import {
-  centred,
-  clsLoss,
-  type DinoBatch,
-  DinoTask,
-  koleo,
-  sinkhorn,
-  teacherMomentum,
-  teacherTemperature,
-} from './dino-task.js';
+import type { DinoBatch } from './dino-batches.js';
+import { centred, clsLoss, DinoTask, koleo, sinkhorn, teacherMomentum, teacherTemperature } from './dino-task.js';
 import { drawHidden, hideBlocks } from './hidden-patches.js';
 import { smallDino } from './pretrain-samples.fixture.js';
 

@@ -9,23 +9,13 @@ import { DinoConfig } from '../../config/pretrain.js';
 import { DinoHead } from '../../models/dino-head.js';
 import { Dinov2Vision } from '../../models/dinov2.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
-import { type CheckedBatch, CheckedBatches, threadsOf } from '../loop/checked-batches.js';
+import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import type { DinoBatchOptions } from './dino-batches.js';
+import type { DinoBatch, DinoBatchOptions } from './dino-batches.js';
 
 // Shapes: B pictures, G large views, L small views, N patches, M hidden patches, R rows, D width, K prototypes.
-
-/** One batch of views: large ones u8[2 * B, S, S, 3], small ones u8[L * B, s, s, 3], view by view. */
-export interface DinoBatch extends CheckedBatch {
-  readonly large: Uint8Array;
-  readonly small: Uint8Array;
-  /** Flat places [2 * B * N] of the hidden patches of the large views. */
-  readonly hidden: BigInt64Array;
-  /** Weight of each in the loss, such that it is a mean over views of means over a view's hidden patches. */
-  readonly hiddenWeights: Float32Array;
-}
 
 const foreachCopy = op('aten::_foreach_copy_');
 

@@ -2,9 +2,13 @@
 import type { LmConfig } from '../../config/pretrain.js';
 import type { Split } from '../../data/world/index.js';
 import { Tokenizer } from '../../text/tokenizer.js';
-import type { CreateBatcher } from '../loop/batch-pool.js';
-import type { LmBatch } from './lm-task.js';
+import type { CreateBatcher, RawBatch } from '../loop/batch-pool.js';
 import { openRows } from './token-rows.js';
+
+/** Rows of ids [B, T]. */
+export interface LmBatch extends RawBatch {
+  readonly ids: BigInt64Array;
+}
 
 /** What the data thread needs to know. */
 export type LmBatchOptions = Pick<LmConfig, 'tokenizer' | 'batchSize' | 'rowLength' | 'data'> & {

@@ -11,8 +11,8 @@ import type { Llama } from '../../models/llama.js';
 import { SMALL_LLAMA_ROUNDING } from '../../models/sample-configs.fixture.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { loadHfLlama } from '../../weights/hf-folder.js';
-import { createBatcher } from './lm-batches.js';
-import { type LmBatch, LmTask, nextTokenLoss } from './lm-task.js';
+import { createBatcher, type LmBatch } from './lm-batches.js';
+import { LmTask, nextTokenLoss } from './lm-task.js';
 import { smallLm } from './pretrain-samples.fixture.js';
 import { openRows } from './token-rows.js';
 

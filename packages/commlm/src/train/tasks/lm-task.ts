@@ -6,17 +6,12 @@ import { LmConfig, type TextData } from '../../config/pretrain.js';
 import { Llama } from '../../models/llama.js';
 import { llamaToHf } from '../../weights/layouts/hf-llama.js';
 import { saveHfLlama } from '../../weights/layouts/hf-llama-folder.js';
-import { BatchPool, type RawBatch } from '../loop/batch-pool.js';
+import { BatchPool } from '../loop/batch-pool.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
-import type { LmBatchOptions } from './lm-batches.js';
+import type { LmBatch, LmBatchOptions } from './lm-batches.js';
 
 // Shapes: B rows, T tokens, V vocabulary.
-
-/** Rows of ids [B, T]. */
-export interface LmBatch extends RawBatch {
-  readonly ids: BigInt64Array;
-}
 
 /** Cross-entropy of each token but the first of its row: logits float[B, T, V], ids i64[B, T] -> scalar. */
 export function nextTokenLoss(logits_BTV: Tensor, ids_BT: Tensor): Tensor {

@@ -2,9 +2,16 @@
 import type { MaeConfig } from '../../config/pretrain.js';
 import { Random } from '../../data/world/index.js';
 import type { CreateBatcher } from '../loop/batch-pool.js';
+import type { CheckedBatch } from '../loop/checked-batches.js';
 import { cutWindow, drawWindow } from '../pictures/crops.js';
 import { openPictures } from '../pictures/picture-source.js';
-import type { MaeBatch } from './mae-task.js';
+
+/** A batch of pictures u8[B, S, S, 3], with the places of the visible [B, K] and of the hidden patches [B, H]. */
+export interface MaeBatch extends CheckedBatch {
+  readonly pictures: Uint8Array;
+  readonly visible: BigInt64Array;
+  readonly hidden: BigInt64Array;
+}
 
 /** What the data thread needs to know. */
 export type MaeBatchOptions = Pick<MaeConfig, 'batchSize' | 'cutArea' | 'data'> & {

@@ -12,8 +12,8 @@ import { sincosPositions } from '../../models/mae-decoder.js';
 import { SMALL_VIT_ROUNDING } from '../../models/sample-configs.fixture.js';
 import { loadEncoder } from '../../weights/encoder-folder.js';
 import { encoderToHf, loadHfEncoder } from '../../weights/hf-folder.js';
-import { createBatcher } from './mae-batches.js';
-import { hiddenError, type MaeBatch, MaeTask, numVisible, pixelTargets } from './mae-task.js';
+import { createBatcher, type MaeBatch } from './mae-batches.js';
+import { hiddenError, MaeTask, numVisible, pixelTargets } from './mae-task.js';
 import { smallMae } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-mae-'));

@@ -10,20 +10,13 @@ import { buildEncoder } from '../../models/encoders.js';
 import { MaeDecoder, sincosPositions, xavierLinears } from '../../models/mae-decoder.js';
 import { patchRows, type ViT } from '../../models/vit.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
-import { type CheckedBatch, CheckedBatches, threadsOf } from '../loop/checked-batches.js';
+import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import type { MaeBatchOptions } from './mae-batches.js';
+import type { MaeBatch, MaeBatchOptions } from './mae-batches.js';
 
 // Shapes: B pictures, N patches, K of them visible, H hidden, D width, P pixels of a patch times channels.
-
-/** A batch of pictures u8[B, S, S, 3], with the places of the visible [B, K] and of the hidden patches [B, H]. */
-export interface MaeBatch extends CheckedBatch {
-  readonly pictures: Uint8Array;
-  readonly visible: BigInt64Array;
-  readonly hidden: BigInt64Array;
-}
 
 /** What is predicted: the pixels of each patch, with `norm` centred and scaled by the patch's own mean and variance. float[B, C, S, S] -> f32[B, N, P]. */
 export function pixelTargets(pixels_BCHW: Tensor, patchSize: number, norm: boolean): Tensor {
