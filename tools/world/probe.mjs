@@ -17,7 +17,7 @@ import {
 import { LinearProbe } from '../../packages/commlm/dist/features/linear-probe.js';
 import { buildEncoder } from '../../packages/commlm/dist/models/encoders.js';
 import { normalisePictures } from '../../packages/commlm/dist/train/pictures/pixels.js';
-import { patchObjects } from '../../packages/commlm/dist/train/tasks/comm-batches.js';
+import { patchObjects } from '../../packages/commlm/dist/train/tasks/comm/patch-labels.js';
 import { labelPrecision } from '../../packages/commlm/dist/train/tasks/deit-task.js';
 import { loadCommFolder } from '../../packages/commlm/dist/weights/comm-folder.js';
 import { isOwnEncoder, loadEncoder } from '../../packages/commlm/dist/weights/encoder-folder.js';

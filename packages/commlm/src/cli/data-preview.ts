@@ -11,7 +11,7 @@ import { makeFolder, writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Recipe } from '../train/recipe.js';
-import type { CommRawBatch } from '../train/tasks/comm-task.js';
+import type { WorldBatch } from '../train/tasks/comm/world-batches.js';
 import type { StageBatchOptions } from '../train/tasks/stage-batches.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
 import { note, print, printJson, styleOf } from './output.js';
@@ -179,7 +179,7 @@ async function previewWorld(
     });
   }
   const [{ createBatcher }, { tokensPerImage }, { fetchFolder }, { Tokenizer }] = await Promise.all([
-    import('../train/tasks/comm-batches.js'),
+    import('../train/tasks/comm/world-batches.js'),
     import('../config/model.js'),
     import('./pull.js'),
     import('../text/tokenizer.js'),
@@ -194,7 +194,7 @@ async function previewWorld(
   if (out !== undefined) openPageFolder(out);
   const rows: WorldRow[] = [];
   for (let index = start; rows.length < count; index++) {
-    const batch = (await batcher(index)) as CommRawBatch;
+    const batch = (await batcher(index)) as WorldBatch;
     rows.push(...(await worldRows(batch, index, { side, tokenizer, patchId: model.imageTokens.patchId, out })));
   }
   rows.length = count;
@@ -223,7 +223,7 @@ interface WorldRow {
 
 /** The rows of a batch that show one picture each, in the order of the pictures. */
 async function worldRows(
-  batch: CommRawBatch,
+  batch: WorldBatch,
   index: number,
   settings: {
     readonly side: number;

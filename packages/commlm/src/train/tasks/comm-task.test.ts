@@ -10,8 +10,9 @@ import { renderConversation } from '../../text/conversation.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../../weights/comm-folder.js';
 import { loadRecipe } from '../recipe.js';
-import { createBatcher, WATCHED } from './comm-batches.js';
-import { type CommRawBatch, CommTask } from './comm-task.js';
+import { WATCHED } from './comm/watched.js';
+import { createBatcher, type WorldBatch } from './comm/world-batches.js';
+import { CommTask } from './comm-task.js';
 
 test('a stage takes the model of its folder and clears the mark of what it trains, and of nothing else', async () => {
   const root = mkdtempSync(join(tmpdir(), 'comm-task-'));
@@ -39,7 +40,7 @@ test('rows about two pictures stand behind the others, and each question is the 
   const options = { ...stage.comm, batchSize: 3, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
   const batch = (await createBatcher({ ...options, mix: { ...stage.comm.mix, pairRows: 2 } }))(
     0,
-  ) as unknown as CommRawBatch;
+  ) as unknown as WorldBatch;
   assert.equal(batch.numRows, 5);
   assert.deepEqual([...batch.shown.subarray(0, 3)], [0n, 1n, 2n]);
   assert.equal(batch.shown.length, 3 + 2 * 2);
@@ -64,7 +65,7 @@ test('an edge asked for alone has two digits, each labelled where the next token
   assert.ok(stage.kind === 'comm');
   const tokenizerFolder = fileURLToPath(new URL('../../../../../models/comm-tiny', import.meta.url));
   const options = { ...stage.comm, batchSize: 4, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
-  const batch = (await createBatcher(options))(0) as unknown as CommRawBatch;
+  const batch = (await createBatcher(options))(0) as unknown as WorldBatch;
   const tokenizer = await Tokenizer.load(tokenizerFolder);
   const word = (at: number): string => tokenizer.decode([Number(batch.ids[at])]).trim();
   const label = (at: number): string => tokenizer.decode([Number(batch.labels[at])]);

@@ -19,10 +19,11 @@ import { Comm, IGNORE_LABEL } from '../../models/comm.js';
 import { loadCommFolder, saveCommFolder } from '../../weights/comm-folder.js';
 import { isOwnEncoder, loadEncoder } from '../../weights/encoder-folder.js';
 import { loadHfEncoder } from '../../weights/hf-folder.js';
-import { BatchPool, type RawBatch } from '../loop/batch-pool.js';
+import { BatchPool } from '../loop/batch-pool.js';
 import type { BatchFacts, BatchSource, TrainingTask } from '../loop/loop.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
+import { WATCHED } from './comm/watched.js';
+import type { TaskMix, WorldBatch, WorldBatchOptions } from './comm/world-batches.js';
 
 // Shapes: B pictures, R rows (one a picture and one a pair), T tokens of a packed row, N visual tokens.
 
@@ -45,33 +46,6 @@ export interface CommTrainConfig {
   /** How often each kind of question is asked, and how many turns a conversation has. */
   readonly mix: TaskMix;
   readonly world: { readonly seed: number; readonly style: string; readonly augment: string };
-}
-
-/** A packed batch of the data thread. */
-export interface CommRawBatch extends RawBatch {
-  /** Number of its first scene in the stream. */
-  readonly first: number;
-  /** u8[B, side, side, 3]. */
-  readonly pictures: Uint8Array;
-  /** [B * N] place in `patchWords.nouns` of what each patch shows, one past the end for the background, -100 unclear. */
-  readonly patchNouns: BigInt64Array;
-  /** [B * N] place in `patchWords.colors` for patches of coloured shapes, else -100. */
-  readonly patchColors: BigInt64Array;
-  /** [B * N, 4] box of the thing that each patch shows, shares of the padded square; 0 without one. */
-  readonly patchBoxes: Float32Array;
-  readonly patchWords: PatchWords;
-  /** The pictures that the rows show, row by row, as places in `pictures`. */
-  readonly shown: BigInt64Array;
-  readonly numRows: number;
-  readonly numTokens: number;
-  /** [R, T] each, padded at the right with segment -1. */
-  readonly ids: BigInt64Array;
-  readonly labels: BigInt64Array;
-  readonly positions: BigInt64Array;
-  readonly segments: Int32Array;
-  readonly weights: Float32Array;
-  /** 0, or which entry of WATCHED the token counts for, from 1. */
-  readonly watched: Int8Array;
 }
 
 /** Additive mask of packed rows: i32[B, T] segments (0 the prefix, -1 padding) -> float[B, 1, T, T]. */
@@ -109,7 +83,7 @@ function edgeDigits(boxes: Float32Array): BigInt64Array[] {
 const BOX_ERROR_WEIGHT = 10;
 
 /** Mean loss of the watched tokens of a batch; 0 nats where none is there. */
-function watchedLosses(batch: CommRawBatch, tokenLosses: Tensor): Record<string, Tensor> {
+function watchedLosses(batch: WorldBatch, tokenLosses: Tensor): Record<string, Tensor> {
   // The learned tokens in the order of `Comm.loss`: the first of a row is never predicted.
   const kinds = batch.watched.filter((_, at) => at % batch.numTokens > 0 && batch.labels[at] !== -100n);
   const perToken = tensor(Int32Array.from(kinds));
@@ -128,7 +102,7 @@ function towerWeights(folder: string): ReadonlyMap<string, Tensor> {
 }
 
 /** A stage of COMM as a task of the training loop. */
-export class CommTask implements TrainingTask<CommRawBatch> {
+export class CommTask implements TrainingTask<WorldBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly #config: CommTrainConfig;
   readonly #model: Comm;
@@ -186,9 +160,9 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     return new CommTask(config, new Comm(config.model));
   }
 
-  openBatches(start: number): BatchSource<CommRawBatch> {
+  openBatches(start: number): BatchSource<WorldBatch> {
     const { batchSize, questions, mix, tokenizer, world, model } = this.#config;
-    const options = {
+    const options: WorldBatchOptions = {
       side: model.vision.encoders[0]!.image.size,
       tokensPerImage: this.#model.tokensPerImage,
       batchSize,
@@ -197,17 +171,20 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       tokenizer,
       world,
     };
-    return new BatchPool<CommRawBatch>(new URL('./comm-batches.js', import.meta.url), options, { start });
+    return new BatchPool<WorldBatch>(new URL('./comm/world-batches.js', import.meta.url), options, { start });
   }
 
-  describe({ first, segments, patchNouns }: CommRawBatch): BatchFacts {
+  describe({ first, segments, patches }: WorldBatch): BatchFacts {
     const { batchSize, questions } = this.#config;
     const samples = Array.from({ length: batchSize }, (_, i) => `scene ${first + i}`);
     // Without questions the language model reads nothing: what is left are the visual tokens.
-    return { samples, tokens: questions === 0 ? patchNouns.length : segments.filter((segment) => segment >= 0).length };
+    return {
+      samples,
+      tokens: questions === 0 ? patches.nouns.length : segments.filter((segment) => segment >= 0).length,
+    };
   }
 
-  loss(batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+  loss(batch: WorldBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const shape = [batch.numRows, batch.numTokens];
     const visual = this.#encode(batch);
     const patches = this.#readPatches(visual, batch);
@@ -230,7 +207,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   /** The weighted losses of what is read from visual tokens alone, behind the last norm of the language model: float[B * N, E]. */
-  #readPatches(visual_BNE: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+  #readPatches(visual_BNE: Tensor, batch: WorldBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const { patchNameWeight, patchPlaceWeight } = this.#config.mix;
     const tokens = this.#model.languageModel.model.norm.forward(visual_BNE.flatten(0, 1));
     const names = patchNameWeight > 0 ? this.#namePatches(tokens, batch) : null;
@@ -246,7 +223,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
    * Row and column of each patch as classes, and the box of what it shows: its edges as numbers (mean absolute error, shares of
    * the square) and as the digits that an answer spells, which the language model then copies instead of computing them.
    */
-  #placePatches(tokens: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+  #placePatches(tokens: Tensor, batch: WorldBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const numTokens = tokens.shape[0]!;
     const side = Math.sqrt(this.#model.tokensPerImage);
     const read = this.#placeHead.forward(tokens).to('f32');
@@ -256,7 +233,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     const place = F.crossEntropy(read.narrow(1, 0, side), rows).add(
       F.crossEntropy(read.narrow(1, side, side), columns),
     );
-    const boxes = tensor(batch.patchBoxes, { shape: [numTokens, 4] });
+    const boxes = tensor(batch.patches.boxes, { shape: [numTokens, 4] });
     const shown = boxes.sum(1).gt(0).to('f32');
     const error = read
       .narrow(1, 2 * side, 4)
@@ -266,7 +243,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
       .mul(shown)
       .sum()
       .div(shown.sum().clamp(1));
-    const digits = edgeDigits(batch.patchBoxes).map((labels, i) => {
+    const digits = edgeDigits(batch.patches.boxes).map((labels, i) => {
       const start = 2 * side + 4 + i * 4 * DIGIT_CLASSES;
       const logits = read.narrow(1, start, 4 * DIGIT_CLASSES).reshape(4 * numTokens, DIGIT_CLASSES);
       return F.crossEntropy(logits, tensor(labels), { reduction: 'sum' }).div(shown.sum().mul(4).clamp(1));
@@ -283,10 +260,10 @@ export class CommTask implements TrainingTask<CommRawBatch> {
    * a colour, without the blocks of the language model. Background is what is like no noun (likeness below zero), so that
    * a question can tell by likeness alone that a thing is not there.
    */
-  #namePatches(tokens: Tensor, batch: CommRawBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
+  #namePatches(tokens: Tensor, batch: WorldBatch): { loss: Tensor; metrics: Record<string, Tensor> } {
     const { embedTokens } = this.#model.languageModel.model;
     const likeness = (words: BigInt64Array): Tensor => F.linear(tokens, embedTokens.forward(tensor(words))).to('f32');
-    const nouns = tensor(batch.patchNouns);
+    const nouns = tensor(batch.patches.nouns);
     const background = zeros([nouns.shape[0]!, 1]);
     // A batch without any coloured shape counts 0.
     const loss = (logits: Tensor, labels: Tensor): Tensor =>
@@ -296,7 +273,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     const known = nouns.ge(0).logicalAnd(nouns.lt(batch.patchWords.nouns.length));
     const right = singular.argmax(1).eq(nouns).logicalAnd(known);
     const nameLoss = loss(singular, nouns);
-    const colorLoss = loss(likeness(batch.patchWords.colors), tensor(batch.patchColors));
+    const colorLoss = loss(likeness(batch.patchWords.colors), tensor(batch.patches.colors));
     return {
       loss: nameLoss.add(loss(plural, nouns)).add(colorLoss),
       metrics: {
@@ -325,7 +302,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   /** Towers, the frozen ones without graph, then fusion and projector with it. */
-  #encode(batch: CommRawBatch): Tensor {
+  #encode(batch: WorldBatch): Tensor {
     const { encoders } = this.#config.model.vision;
     const pixels = encoders.map(({ image }) =>
       normalisePictures(batch.pictures, this.#config.batchSize, image.size, image, 'bf16'),

@@ -1,0 +1,164 @@
+/** Data thread of the synthetic world: scenes with several questions each, packed behind one picture. */
+import {
+  type AugmentLevel,
+  loadSpriteBank,
+  Random,
+  type Scene,
+  type StyleChoice,
+  type TurnType,
+  worldItem,
+} from '../../../data/world/index.js';
+import { IGNORE_LABEL } from '../../../text/conversation.js';
+import { Tokenizer } from '../../../text/tokenizer.js';
+import type { CreateBatcher, RawBatch } from '../../loop/batch-pool.js';
+import { labelPatches, type PatchLabels } from './patch-labels.js';
+import { tokenWeigher, type WeighTokens, watchedKind } from './token-kinds.js';
+import { WATCHED } from './watched.js';
+import { type WorldRow, WorldRows } from './world-rows.js';
+import { type PatchWords, worldWords } from './world-words.js';
+
+// Shapes: B pictures, R rows (one a picture and one a pair), T tokens of a packed row, N visual tokens.
+
+/** How often each kind of question is asked (relative), and the share of pictures that come with one long conversation. */
+export interface TaskMix {
+  readonly types: Readonly<Partial<Record<TurnType, number>>>;
+  readonly conversationShare: number;
+  /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
+  readonly yesNoWeight: number;
+  /**
+   * Weight of naming what a patch shows from its visual token alone, 0 for not at all. The visual tokens then lie in the
+   * space of the (tied) word embeddings, so that a word of a question finds the patches it means by likeness.
+   */
+  readonly patchNameWeight: number;
+  /**
+   * Weight of telling from a visual token alone where its patch lies and where the thing on it ends, 0 for not at all. The
+   * last levels of the towers hardly know their place (a linear probe finds the column of one patch in four); the first ones do.
+   */
+  readonly patchPlaceWeight: number;
+  /** Nouns asked for alone, a picture, see `ProbeCounts`. */
+  readonly wordProbes: number;
+  /** Edges asked for alone, a picture, see `ProbeCounts`. */
+  readonly edgeProbes: number;
+  /** Nats that a digit counts for each step that it is expected to be off (`NumberLoss`), 0 for cross-entropy alone. */
+  readonly numberWeight: number;
+  /** Rows a batch beside those of its pictures, each about two of them shown together. */
+  readonly pairRows: number;
+}
+
+/** What the data thread needs to know. */
+export interface WorldBatchOptions {
+  readonly side: number;
+  readonly tokensPerImage: number;
+  readonly batchSize: number;
+  readonly questions: number;
+  readonly mix: TaskMix;
+  readonly tokenizer: string;
+  readonly world: { readonly seed: number; readonly style: string; readonly augment: string };
+}
+
+/** A packed batch of the data thread. */
+export interface WorldBatch extends RawBatch, PaddedRows {
+  /** Number of its first scene in the stream. */
+  readonly first: number;
+  /** u8[B, side, side, 3]. */
+  readonly pictures: Uint8Array;
+  /** What each patch of the pictures shows, and the words for it. */
+  readonly patches: PatchLabels;
+  readonly patchWords: PatchWords;
+  /** The pictures that the rows show, row by row, as places in `pictures`. */
+  readonly shown: BigInt64Array;
+}
+
+/** Rows of one length, [R, T] each, padded at the right with segment -1. */
+export interface PaddedRows {
+  readonly numRows: number;
+  readonly numTokens: number;
+  readonly ids: BigInt64Array;
+  readonly labels: BigInt64Array;
+  readonly positions: BigInt64Array;
+  readonly segments: Int32Array;
+  readonly weights: Float32Array;
+  /** 0, or which entry of WATCHED the token counts for, from 1. */
+  readonly watched: Int8Array;
+}
+
+export const createBatcher: CreateBatcher<WorldBatchOptions> = async (options) => {
+  const { side, tokensPerImage, batchSize, questions, mix, world } = options;
+  const bank = await loadSpriteBank();
+  const tokenizer = await Tokenizer.load(options.tokenizer);
+  const weigh = tokenWeigher(tokenizer, mix.yesNoWeight);
+  const words = worldWords(tokenizer);
+  const { types, conversationShare } = mix;
+  const settings = { tokensPerImage, questions, types, conversationShare, probes: mix };
+  const rows = new WorldRows(tokenizer, settings, words.probes);
+  const drawn = {
+    bank,
+    seed: world.seed,
+    side,
+    style: world.style as StyleChoice,
+    augment: world.augment as AugmentLevel,
+  };
+
+  return (index): WorldBatch => {
+    const random = new Random(index, `comm ${world.seed}`);
+    const pictures = new Uint8Array(batchSize * side * side * 3);
+    const scenes: Scene[] = [];
+    for (let i = 0; i < batchSize; i++) {
+      const { scene, pixels } = worldItem(index * batchSize + i, drawn);
+      pictures.set(pixels, i * side * side * 3);
+      scenes.push(scene);
+    }
+    const written = [
+      ...scenes.map((scene, i) => rows.about(scene, i, random)),
+      ...Array.from({ length: mix.pairRows }, () => rows.aboutTwo(scenes, random)),
+    ];
+    return {
+      ...padRows(written, rows, weigh),
+      first: index * batchSize,
+      pictures,
+      patches: labelPatches(scenes, bank, tokensPerImage),
+      patchWords: words.patches,
+      shown: BigInt64Array.from(
+        written.flatMap((row) => row.pictures),
+        BigInt,
+      ),
+    };
+  };
+};
+
+/** Rows behind one another in typed arrays. */
+function padRows(
+  rows: readonly WorldRow[],
+  { probeKind }: Pick<WorldRows, 'probeKind'>,
+  weigh: WeighTokens,
+): PaddedRows {
+  const numTokens = Math.max(...rows.map(({ ids }) => ids.length));
+  const size = rows.length * numTokens;
+  const padded = {
+    numRows: rows.length,
+    numTokens,
+    ids: new BigInt64Array(size),
+    labels: new BigInt64Array(size).fill(BigInt(IGNORE_LABEL)),
+    positions: new BigInt64Array(size),
+    segments: new Int32Array(size).fill(-1),
+    weights: new Float32Array(size).fill(1),
+    watched: new Int8Array(size),
+  };
+  for (const [r, { ids, labels, segments, positions, types }] of rows.entries()) {
+    const { weights, kinds } = weigh(ids);
+    for (let t = 0; t < ids.length; t++) {
+      const at = r * numTokens + t;
+      const segment = segments[t]!;
+      padded.ids[at] = BigInt(ids[t]!);
+      padded.labels[at] = BigInt(labels[t]!);
+      padded.positions[at] = BigInt(positions[t]!);
+      padded.segments[at] = segment;
+      padded.weights[at] = weights[t]!;
+      // Behind the questions there are probes only.
+      const isProbe = types.length > 0 && segment >= types.length;
+      const watched = isProbe ? probeKind(labels[t]!, ids[t - 1]!) : watchedKind(types[segment], kinds[t]!);
+      padded.watched[at] = watched === undefined ? 0 : WATCHED.indexOf(watched) + 1;
+    }
+  }
+  return padded;
+}
