@@ -5,7 +5,7 @@
  *               b b b . .                  c c c c c . .    segments   1 1 1 1 2 2 2   (a token sees its own segment)
  *               c c c c c
  */
-import { IGNORE_LABEL } from '../text/conversation.js';
+import { IGNORE_LABEL, placesOf } from '../text/conversation.js';
 import type { Example } from './example.js';
 
 /** How examples are laid out. */
@@ -20,6 +20,8 @@ export interface Rows {
   readonly positions: BigInt64Array;
   /** Number of the example within its row from 1, -1 for padding. */
   readonly segments: Int32Array;
+  /** Flat places in [numRows * numTokens] of the visual tokens of all pictures, row by row. */
+  readonly places: BigInt64Array;
   /** The examples in the order of the rows, by their place in what was given. */
   readonly order: readonly number[];
 }
@@ -43,7 +45,7 @@ export function packRows(lengths: readonly number[], maxLength: number): number[
 
 /** Lays examples out in rows. */
 export function collate(
-  examples: readonly Pick<Example, 'ids' | 'labels'>[],
+  examples: readonly Pick<Example, 'ids' | 'labels' | 'imageSlots'>[],
   { packing, maxLength, padId }: { readonly packing: Packing; readonly maxLength: number; readonly padId: number },
 ): Rows {
   const lengths = examples.map(({ ids }) => ids.length);
@@ -55,10 +57,12 @@ export function collate(
   const labels = new BigInt64Array(size).fill(BigInt(IGNORE_LABEL));
   const positions = new BigInt64Array(size);
   const segments = new Int32Array(size).fill(-1);
+  const places: number[] = [];
   for (const [r, row] of rows.entries()) {
     let at = r * numTokens;
     for (const [s, example] of row.entries()) {
       const own = examples[example]!;
+      places.push(...placesOf(own.imageSlots, at));
       for (let t = 0; t < own.ids.length; t++, at++) {
         ids[at] = BigInt(own.ids[t]!);
         // The first token of an example follows nothing of its own, so nothing may predict it.
@@ -68,5 +72,14 @@ export function collate(
       }
     }
   }
-  return { numRows: rows.length, numTokens, ids, labels, positions, segments, order: rows.flat() };
+  return {
+    numRows: rows.length,
+    numTokens,
+    ids,
+    labels,
+    positions,
+    segments,
+    places: BigInt64Array.from(places, BigInt),
+    order: rows.flat(),
+  };
 }

@@ -237,8 +237,8 @@ test('boxes are cut to their picture, and one that covers nothing of it is a fau
 test('rows are packed to the brim, each example whole and in one row', () => {
   assert.deepEqual(packRows([5, 3, 9, 2, 4], 10), [[2], [0, 4], [1, 3]]);
   const examples = [
-    { ids: [1, 2, 3], labels: [1, IGNORE_LABEL, 3] },
-    { ids: [4, 5], labels: [IGNORE_LABEL, 5] },
+    { ids: [1, 2, 3], labels: [1, IGNORE_LABEL, 3], imageSlots: [{ start: 1, length: 2 }] },
+    { ids: [4, 5], labels: [IGNORE_LABEL, 5], imageSlots: [{ start: 0, length: 1 }] },
   ];
   const packed = collate(examples, { packing: 'pack', maxLength: 6, padId: 0 });
   assert.equal(packed.numRows, 1);
@@ -246,9 +246,11 @@ test('rows are packed to the brim, each example whole and in one row', () => {
   assert.deepEqual([...packed.labels], [-100n, -100n, 3n, -100n, 5n], 'no example predicts the start of the next');
   assert.deepEqual([...packed.positions], [0n, 1n, 2n, 0n, 1n]);
   assert.deepEqual([...packed.segments], [1, 1, 1, 2, 2]);
+  assert.deepEqual([...packed.places], [1n, 2n, 3n], 'where the visual tokens go');
   const padded = collate(examples, { packing: 'pad', maxLength: 6, padId: 0 });
   assert.deepEqual([padded.numRows, padded.numTokens], [2, 3]);
   assert.deepEqual([...padded.ids], [1n, 2n, 3n, 4n, 5n, 0n]);
   assert.deepEqual([...padded.segments], [1, 1, 1, 1, 1, -1]);
+  assert.deepEqual([...padded.places], [1n, 2n, 3n]);
   assert.deepEqual(padded.order, [0, 1]);
 });

@@ -8,6 +8,7 @@ import { type ChatMessage, encodeChat } from '../text/chat-template.js';
 import {
   type ImageSlot,
   picturesBefore,
+  placesOf,
   type Question,
   renderConversation,
   splitPictures,
@@ -107,13 +108,14 @@ function toMessages(turns: readonly PictureTurn[], system: string | undefined): 
 }
 
 /** Embeddings of the prompt from token `start` on: float[T - start, E]; the caller's to dispose of. */
-export function embedPrompt(comm: Comm, { ids, images }: RenderedPrompt, start = 0): Tensor {
+export function embedPrompt(comm: Comm, { ids, images, slots }: RenderedPrompt, start = 0): Tensor {
   return scope(() =>
     noGrad(() => {
       const { device } = comm.languageModel.model.embedTokens.weight;
       const ids_1T = tensor(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length], device });
       const visual_PNE = images.length === 0 ? null : stack(images.map(({ visual }) => visual));
-      const embeds_TE = comm.embed(ids_1T, visual_PNE).select(0, 0);
+      const places = tensor(BigInt64Array.from(placesOf(slots), BigInt), { device });
+      const embeds_TE = comm.embed(ids_1T, visual_PNE, places).select(0, 0);
       return start === 0 ? embeds_TE : embeds_TE.narrow(0, start, ids.length - start).contiguous();
     }),
   );

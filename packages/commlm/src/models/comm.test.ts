@@ -29,6 +29,12 @@ test('visual tokens are written over the placeholders, in order, anywhere; all e
     const second = [...picture(), ...Array.from({ length: first.length - picture().length }, () => 11)];
     const ids = rows(first, second);
     const embeds = model.embed(ids, visual);
+    const known = [2, 5 + N + 1, first.length + 1].flatMap((start) => Array.from({ length: N }, (_, i) => start + i));
+    assert.equal(
+      maxRelDiff(model.embed(ids, visual, tensor(known, { dtype: 'i64' })), embeds),
+      0,
+      'places that are known',
+    );
     const text = model.languageModel.embed(ids);
     const at = (row: number, start: number): Tensor => embeds.select(0, row).narrow(0, start, N);
     assert.equal(maxRelDiff(at(0, 2), visual.select(0, 0)), 0);
@@ -78,6 +84,9 @@ test('placeholders and pictures that disagree are refused', () => {
         (error) => error instanceof CommError && error.code === 'model/image-count',
       );
     }
+    assert.throws(() => model.embed(one, randn([1, N, 32]), tensor([2], { dtype: 'i64' })), {
+      code: 'model/image-count',
+    });
     assert.deepEqual(model.embed(rows([7, 8]), null).shape, [1, 2, 32]);
   });
 });

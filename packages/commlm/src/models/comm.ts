@@ -22,6 +22,8 @@ export interface CommBatch {
   readonly labels: Tensor;
   /** Visual tokens float[P, N, E] of all pictures, row by row; null when the batch shows none. */
   readonly visual: Tensor | null;
+  /** i64[P * N], flat places of the placeholders in [B * T]; left out, they are looked for in `ids`, which waits for the device. */
+  readonly places?: Tensor | undefined;
   /** float[B, T], how much each label counts; all 1 when left out. */
   readonly weights?: Tensor;
   /** Passed on to the decoder, e.g. for packed conversations. */
@@ -92,14 +94,19 @@ export class Comm extends nn.Module {
    *     ids      <s> A chat ... USER: <im_start> <im_patch> x N <im_end> What is this? ASSISTANT:
    *     visual                                   v_1 ... v_N
    *
-   * Any number of pictures at any place; throws a CommError when placeholders and visual tokens do not match.
+   * Any number of pictures at any place; throws a CommError when placeholders and visual tokens do not match. Whoever wrote
+   * the ids knows the places of the placeholders, i64[P * N] in [B * T]; without them the ids are searched on the host.
    */
-  embed(ids_BT: Tensor, visual_PNE: Tensor | null): Tensor {
+  embed(ids_BT: Tensor, visual_PNE: Tensor | null, places?: Tensor): Tensor {
     return scope(() => {
-      const places = this.#placeholders(ids_BT, visual_PNE?.shape[0] ?? 0, visual_PNE?.shape[1] ?? this.tokensPerImage);
+      const [numImages, numVisual] = visual_PNE === null ? [0, this.tokensPerImage] : visual_PNE.shape;
+      const index = places ?? this.#placeholders(ids_BT, numVisual!);
+      if (index.shape[0] !== numImages! * numVisual!) {
+        const shown = index.shape[0]! / numVisual!;
+        throw countError(`The text has placeholders for ${shown} pictures, but ${numImages} pictures came.`);
+      }
       const text_BTE = this.languageModel.embed(this.#lookedUp(ids_BT));
-      if (visual_PNE === null || places.length === 0) return text_BTE;
-      const index = tensor(places, { device: ids_BT.device });
+      if (visual_PNE === null || index.shape[0] === 0) return text_BTE;
       const visual = visual_PNE.flatten(0, 1).to(text_BTE.dtype);
       return indexPut(text_BTE.flatten(0, 1), [index], visual).unflatten(0, ids_BT.shape);
     });
@@ -119,9 +126,9 @@ export class Comm extends nn.Module {
   }
 
   /** Hidden states of a batch behind the last norm, ready for the head: float[B, T, E]. */
-  hidden({ ids, visual, positions, mask }: CommBatch, { run }: Pick<DecodeOptions, 'run'> = {}): Tensor {
+  hidden({ ids, visual, places, positions, mask }: CommBatch, { run }: Pick<DecodeOptions, 'run'> = {}): Tensor {
     return scope(() =>
-      this.languageModel.model.forward(this.embed(ids, visual), {
+      this.languageModel.model.forward(this.embed(ids, visual, places), {
         ...(positions === undefined ? {} : { positions }),
         ...(mask === undefined ? {} : { mask }),
         ...(run === undefined ? {} : { run }),
@@ -150,8 +157,8 @@ export class Comm extends nn.Module {
     return imageTokens.patchId < textConfig.vocabSize ? ids_BT : ids_BT.maskedFill(ids_BT.eq(imageTokens.patchId), 0);
   }
 
-  /** Flat places of the placeholders in [B * T]; checks runs and counts. */
-  #placeholders(ids_BT: Tensor, numImages: number, tokensPerImage: number): BigInt64Array<ArrayBuffer> {
+  /** Flat places of the placeholders in [B * T], i64[P * N]; checks that they come in runs of whole pictures. */
+  #placeholders(ids_BT: Tensor, tokensPerImage: number): Tensor {
     const numTokens = ids_BT.shape[1]!;
     const isPatch = ids_BT.eq(this.config.imageTokens.patchId).flatten().to('u8').toArray();
     const places: bigint[] = [];
@@ -169,11 +176,7 @@ export class Comm extends nn.Module {
       }
       if (runEnds) run = 0;
     }
-    if (places.length !== numImages * tokensPerImage) {
-      const shown = places.length / tokensPerImage;
-      throw countError(`The text has placeholders for ${shown} pictures, but ${numImages} pictures came.`);
-    }
-    return BigInt64Array.from(places);
+    return tensor(BigInt64Array.from(places), { device: ids_BT.device });
   }
 }
 

@@ -58,6 +58,11 @@ export interface ImageSlot {
   readonly length: number;
 }
 
+/** Places of all visual tokens of pictures, from `offset` on, where the ids stand behind others. */
+export function placesOf(slots: readonly ImageSlot[], offset = 0): number[] {
+  return slots.flatMap(({ start, length }) => Array.from({ length }, (_, i) => offset + start + i));
+}
+
 /** A stretch of ids of one kind, for previews. */
 export interface Segment {
   readonly kind: 'system' | 'user' | 'image' | 'assistant';

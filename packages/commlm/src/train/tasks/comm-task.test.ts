@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Comm } from '../../models/comm.js';
 import { smallComm } from '../../models/sample-configs.fixture.js';
+import { TINY_VOCABULARY } from '../../recipes/tiny.js';
 import { renderConversation } from '../../text/conversation.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../../weights/comm-folder.js';
@@ -13,6 +14,8 @@ import { loadRecipe } from '../recipe.js';
 import { WATCHED } from './comm/watched.js';
 import { createBatcher, type WorldBatch } from './comm/world-batches.js';
 import { CommTask } from './comm-task.js';
+
+const PATCH_ID = TINY_VOCABULARY.imageTokens.patchId;
 
 test('a stage takes the model of its folder and clears the mark of what it trains, and of nothing else', async () => {
   const root = mkdtempSync(join(tmpdir(), 'comm-task-'));
@@ -44,6 +47,8 @@ test('rows about two pictures stand behind the others, and each question is the 
   assert.equal(batch.numRows, 5);
   assert.deepEqual([...batch.shown.subarray(0, 3)], [0n, 1n, 2n]);
   assert.equal(batch.shown.length, 3 + 2 * 2);
+  const placeholders = [...batch.ids.keys()].filter((at) => batch.ids[at] === BigInt(PATCH_ID));
+  assert.deepEqual([...batch.places].map(Number), placeholders, 'where the visual tokens go');
   for (const pair of [batch.shown.subarray(3, 5), batch.shown.subarray(5, 7)]) assert.notEqual(pair[0], pair[1]);
 
   const tokenizer = await Tokenizer.load(tokenizerFolder);

@@ -199,6 +199,7 @@ export class CommTask implements TrainingTask<WorldBatch> {
         mask: packedMask(tensor(batch.segments, { shape }), 'bf16'),
         // A picture that several rows show is encoded once.
         visual: visual.indexSelect(0, tensor(batch.shown)),
+        places: tensor(batch.places),
       },
       weight > 0 ? { numbers: { ids: tensor(batch.patchWords.digits), weight } } : {},
     );

@@ -44,6 +44,8 @@ export interface StageRawBatch extends RawBatch {
   readonly positions: BigInt64Array;
   /** From 1 within a row, -1 for padding. */
   readonly segments: Int32Array;
+  /** Flat places in [numRows * numTokens] of the visual tokens of all pictures, row by row. */
+  readonly places: BigInt64Array;
   /** For each square of the plan, u8[P, size, size, 3] or, without rounding, f32[P, 3, size, size]. */
   readonly squares: readonly (Uint8Array | Float32Array)[];
   /** `store/key` of each picture. */

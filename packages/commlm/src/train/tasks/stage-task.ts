@@ -258,6 +258,7 @@ export class StageTask implements TrainingTask<StageRawBatch> {
       ids: place(batch.ids),
       labels: place(batch.labels),
       visual: this.#encode(batch, encoders),
+      places: tensor(batch.places).to({ device }),
       // Padding stands behind everything, where a causal mask never looks.
       ...(packing === 'pack'
         ? { positions: place(batch.positions), mask: packedMask(place(batch.segments), this.#dtype) }

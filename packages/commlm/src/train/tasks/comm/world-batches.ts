@@ -8,7 +8,7 @@ import {
   type TurnType,
   worldItem,
 } from '../../../data/world/index.js';
-import { IGNORE_LABEL } from '../../../text/conversation.js';
+import { IGNORE_LABEL, placesOf } from '../../../text/conversation.js';
 import { Tokenizer } from '../../../text/tokenizer.js';
 import type { CreateBatcher, RawBatch } from '../../loop/batch-pool.js';
 import { labelPatches, type PatchLabels } from './patch-labels.js';
@@ -77,6 +77,8 @@ export interface PaddedRows {
   readonly labels: BigInt64Array;
   readonly positions: BigInt64Array;
   readonly segments: Int32Array;
+  /** Flat places in [R * T] of the visual tokens of all pictures, row by row. */
+  readonly places: BigInt64Array;
   readonly weights: Float32Array;
   /** 0, or which entry of WATCHED the token counts for, from 1. */
   readonly watched: Int8Array;
@@ -141,6 +143,10 @@ function padRows(
     labels: new BigInt64Array(size).fill(BigInt(IGNORE_LABEL)),
     positions: new BigInt64Array(size),
     segments: new Int32Array(size).fill(-1),
+    places: BigInt64Array.from(
+      rows.flatMap(({ imageSlots }, r) => placesOf(imageSlots, r * numTokens)),
+      BigInt,
+    ),
     weights: new Float32Array(size).fill(1),
     watched: new Int8Array(size),
   };
