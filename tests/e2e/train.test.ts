@@ -10,7 +10,6 @@ import { type CliResult, commlm } from '../helpers/cli.js';
 const SMALL = [
   'loop.steps=40',
   'loop.batchSize=2',
-  'clip.batchSize=2',
   'loop.logEvery=2',
   'loop.saveEvery=10',
   'clip.encoder.vit.numLayers=1',

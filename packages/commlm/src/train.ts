@@ -8,6 +8,8 @@
  * ```
  */
 
+export type { Recipe } from './config/recipe.js';
+export { RECIPES } from './recipes/index.js';
 export type { MetricsLine } from './report/curve.js';
 export {
   type BatchFacts,
@@ -23,5 +25,5 @@ export {
 } from './train/loop/loop.js';
 export { readMetrics } from './train/loop/run-log.js';
 export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
-export { changeRecipe, loadRecipe, RECIPES, type Recipe } from './train/recipe.js';
+export { changeRecipe, loadRecipe } from './train/recipe.js';
 export { exportRecipe, runRecipe } from './train/run.js';

@@ -3,13 +3,9 @@ import type { AssemblyRecipe } from '../config/assembly.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { refuseInputAsOutput } from '../files/durable.js';
+import { ASSEMBLIES } from '../recipes/index.js';
 import { note, printJson, styleOf } from './output.js';
 import { ensureModel } from './pull.js';
-
-const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: AssemblyRecipe }>>> = {
-  'comm-7b': () => import('../recipes/comm-7b.js'),
-  'comm-nano': () => import('../recipes/comm-nano.js'),
-};
 
 /** Options of `convert` that count with `--recipe`. */
 export interface AssembleCommandOptions {
@@ -28,10 +24,10 @@ const wrong = (message: string, fix: string): CommError =>
   new CommError(message, { code: 'cli/usage', fix, exitCode: 2 });
 
 async function loadAssembly(name: string): Promise<AssemblyRecipe> {
-  const load = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
+  const load = Object.hasOwn(ASSEMBLIES, name) ? ASSEMBLIES[name] : undefined;
   if (load !== undefined) return (await load()).recipe;
-  const near = nearestName(name, Object.keys(RECIPES));
-  const fix = near === undefined ? `Choose one of ${Object.keys(RECIPES).join(', ')}.` : `Did you mean "${near}"?`;
+  const near = nearestName(name, Object.keys(ASSEMBLIES));
+  const fix = near === undefined ? `Choose one of ${Object.keys(ASSEMBLIES).join(', ')}.` : `Did you mean "${near}"?`;
   throw wrong(`There is no recipe "${name}" that puts a model together.`, fix);
 }
 

@@ -2,10 +2,10 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import type { Recipe } from '../config/recipe.js';
 import type { StageConfig } from '../config/stage.js';
 import { resolveModelFolder } from '../hub/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
-import type { Recipe } from '../train/recipe.js';
 import { checkOutputFolder } from './files.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
 import {

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { type DType, nn, optim } from '@commlm/torch';
 import { type CommConfig, tokensPerImage } from '../config/model.js';
 import { ASSEMBLED } from '../config/presets.js';
+import type { LoopRecipe } from '../config/recipe.js';
 import { numPatches, numTokens } from '../config/vision.js';
 import { resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
@@ -16,9 +17,6 @@ import {
   sumActivations,
   vitActivations,
 } from './memory/activations.js';
-import type { Recipe } from './recipe.js';
-
-type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
 
 /** Bytes of a run by kind, on the device that trains. */
 export interface MemoryPlan {
@@ -66,7 +64,7 @@ type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState'> & 
   /** What it evaluates on, if anything. */
   readonly evaluate?: unknown;
 };
-type StageRecipe = Extract<Recipe, { kind: 'stage' }>;
+type StageRecipe = Extract<LoopRecipe, { kind: 'stage' }>;
 
 /** Plans a run. */
 export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
@@ -98,27 +96,27 @@ async function outline(recipe: LoopRecipe): Promise<Outline> {
   switch (recipe.kind) {
     case 'clip': {
       const { ClipTask } = await import('./tasks/clip-task.js');
-      return nn.onMeta(() => new ClipTask(recipe.clip));
+      return nn.onMeta(() => new ClipTask(recipe.clip, recipe.loop));
     }
     case 'dinov2': {
       const { DinoTask } = await import('./tasks/dino-task.js');
-      return nn.onMeta(() => new DinoTask(recipe.dinov2));
+      return nn.onMeta(() => new DinoTask(recipe.dinov2, recipe.loop));
     }
     case 'mae': {
       const { MaeTask } = await import('./tasks/mae-task.js');
-      return nn.onMeta(() => new MaeTask(recipe.mae));
+      return nn.onMeta(() => new MaeTask(recipe.mae, recipe.loop));
     }
     case 'deit': {
       const { DeitTask } = await import('./tasks/deit-task.js');
-      return nn.onMeta(() => new DeitTask(recipe.deit));
+      return nn.onMeta(() => new DeitTask(recipe.deit, recipe.loop));
     }
     case 'lm': {
       const { LmTask } = await import('./tasks/lm-task.js');
-      return nn.onMeta(() => new LmTask(recipe.lm));
+      return nn.onMeta(() => new LmTask(recipe.lm, recipe.loop));
     }
     case 'comm': {
       const { CommTask } = await import('./tasks/comm-task.js');
-      return nn.onMeta(() => CommTask.outline(recipe.comm));
+      return nn.onMeta(() => CommTask.outline(recipe.comm, recipe.loop));
     }
     case 'stage': {
       const { StageTask } = await import('./tasks/stage-task.js');
@@ -206,9 +204,10 @@ function settingsOf(recipe: LoopRecipe): { readonly dtype: string; readonly devi
 
 function activationsOf(recipe: LoopRecipe): ActivationBytes {
   const common = placeOf(recipe);
+  const { batchSize } = recipe.loop;
   switch (recipe.kind) {
     case 'clip': {
-      const { encoder, text, batchSize, data } = recipe.clip;
+      const { encoder, text, data } = recipe.clip;
       const picture = { ...common, rows: batchSize, tokens: numTokens(encoder.vit) };
       const texts =
         data.kind === 'captions'
@@ -217,7 +216,7 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       return sumActivations([vitActivations(encoder.vit, picture), llamaActivations(text, texts)]);
     }
     case 'dinov2': {
-      const { encoder, batchSize, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
+      const { encoder, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
       const patches = numPatches(encoder.vit);
       const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: numTokens(encoder.vit) };
       const smallTokens = numTokens({ ...encoder.vit, imageSize: smallSide });
@@ -235,7 +234,7 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       ]);
     }
     case 'mae': {
-      const { encoder, decoder, batchSize, maskShare } = recipe.mae;
+      const { encoder, decoder, maskShare } = recipe.mae;
       const patches = numPatches(encoder.vit);
       const seen = { ...common, rows: batchSize, tokens: Math.floor(patches * (1 - maskShare)) + 1 };
       return sumActivations([
@@ -244,11 +243,11 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       ]);
     }
     case 'deit': {
-      const { encoder, batchSize } = recipe.deit;
+      const { encoder } = recipe.deit;
       return vitActivations(encoder.vit, { ...common, rows: batchSize, tokens: numTokens(encoder.vit) });
     }
     case 'lm': {
-      const { model, batchSize, rowLength } = recipe.lm;
+      const { model, rowLength } = recipe.lm;
       const logits = batchSize * rowLength * model.vocabSize * LOGIT_BYTES;
       return sumActivations([
         llamaActivations(model, { ...common, rows: batchSize, tokens: rowLength }),
@@ -258,19 +257,18 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
     case 'stage': {
       // The longest rows that the stage takes, one picture each: what the run has to have room for.
       const { maxLength, trains } = recipe.stage;
-      const rows = recipe.loop.batchSize;
       return commActivations(shapeOf(recipe), {
         ...common,
-        rows,
+        rows: batchSize,
         tokens: maxLength,
-        pictures: rows,
+        pictures: batchSize,
         learned: maxLength,
         blocks: true,
         trainsEncoder: () => trains.includes('encoder'),
       });
     }
     case 'comm': {
-      const { model, batchSize, questions, mix, trains } = recipe.comm;
+      const { model, questions, mix, trains } = recipe.comm;
       const learns = (part: string): boolean => (trains as readonly string[]).includes(part);
       const probes = mix.wordProbes + mix.edgeProbes;
       const tokens = tokensPerImage(model) + ROW.frame + ROW.question * questions + ROW.probe * probes;

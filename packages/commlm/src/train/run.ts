@@ -1,15 +1,14 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
+import type { LoopRecipe, Recipe } from '../config/recipe.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './loop/data-identity.js';
 import { anotherRecipe, differenceFromRun } from './loop/fingerprint.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop/loop.js';
 import type { RunData } from './loop/run-facts.js';
 import { inTheWay, refuseRun, requireRun } from './loop/run-folder.js';
-import type { Recipe } from './recipe.js';
 
-type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
 type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
 
 /** Builds the task of a recipe and hands it on. */
@@ -18,17 +17,17 @@ async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: Us
   manualSeed(recipe.loop.seed);
   switch (recipe.kind) {
     case 'clip':
-      return use(new (await import('./tasks/clip-task.js')).ClipTask(recipe.clip, log));
+      return use(new (await import('./tasks/clip-task.js')).ClipTask(recipe.clip, recipe.loop, log));
     case 'dinov2':
-      return use(new (await import('./tasks/dino-task.js')).DinoTask(recipe.dinov2, log));
+      return use(new (await import('./tasks/dino-task.js')).DinoTask(recipe.dinov2, recipe.loop, log));
     case 'mae':
-      return use(new (await import('./tasks/mae-task.js')).MaeTask(recipe.mae, log));
+      return use(new (await import('./tasks/mae-task.js')).MaeTask(recipe.mae, recipe.loop, log));
     case 'deit':
-      return use(new (await import('./tasks/deit-task.js')).DeitTask(recipe.deit, log));
+      return use(new (await import('./tasks/deit-task.js')).DeitTask(recipe.deit, recipe.loop, log));
     case 'lm':
-      return use(new (await import('./tasks/lm-task.js')).LmTask(recipe.lm));
+      return use(new (await import('./tasks/lm-task.js')).LmTask(recipe.lm, recipe.loop));
     case 'comm':
-      return use((await import('./tasks/comm-task.js')).CommTask.open(recipe.comm));
+      return use((await import('./tasks/comm-task.js')).CommTask.open(recipe.comm, recipe.loop));
     case 'stage':
       return use((await import('./tasks/stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, log));
   }

@@ -44,7 +44,8 @@ export interface ClipRegions {
 }
 
 /** What the data thread needs to know. */
-export type ClipBatchOptions = Pick<ClipPretrainConfig, 'batchSize' | 'data'> & {
+export type ClipBatchOptions = Pick<ClipPretrainConfig, 'data'> & {
+  readonly batchSize: number;
   /** Side of the pictures and of a patch in pixels. */
   readonly side: number;
   readonly patchSize: number;

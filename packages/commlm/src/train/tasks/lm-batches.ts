@@ -11,7 +11,8 @@ export interface LmBatch extends RawBatch {
 }
 
 /** What the data thread needs to know. */
-export type LmBatchOptions = Pick<LmConfig, 'tokenizer' | 'batchSize' | 'rowLength' | 'data'> & {
+export type LmBatchOptions = Pick<LmConfig, 'tokenizer' | 'rowLength' | 'data'> & {
+  readonly batchSize: number;
   readonly split: Split;
 };
 

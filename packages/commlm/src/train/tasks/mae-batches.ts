@@ -14,7 +14,8 @@ export interface MaeBatch extends CheckedBatch {
 }
 
 /** What the data thread needs to know. */
-export type MaeBatchOptions = Pick<MaeConfig, 'batchSize' | 'cutArea' | 'data'> & {
+export type MaeBatchOptions = Pick<MaeConfig, 'cutArea' | 'data'> & {
+  readonly batchSize: number;
   /** Side of the pictures in pixels, patches in them, and how many of these are seen. */
   readonly side: number;
   readonly patches: number;

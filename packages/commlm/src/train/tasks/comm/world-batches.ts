@@ -1,13 +1,7 @@
 /** Data thread of the synthetic world: scenes with several questions each, packed behind one picture. */
-import {
-  type AugmentLevel,
-  loadSpriteBank,
-  Random,
-  type Scene,
-  type StyleChoice,
-  type TurnType,
-  worldItem,
-} from '../../../data/world/index.js';
+import type { TaskMix } from '../../../config/comm-train.js';
+import type { WorldLook } from '../../../config/world.js';
+import { loadSpriteBank, Random, type Scene, worldItem } from '../../../data/world/index.js';
 import { IGNORE_LABEL, placesOf } from '../../../text/conversation.js';
 import { Tokenizer } from '../../../text/tokenizer.js';
 import type { CreateBatcher, RawBatch } from '../../loop/batch-pool.js';
@@ -19,32 +13,6 @@ import { type PatchWords, worldWords } from './world-words.js';
 
 // Shapes: B pictures, R rows (one a picture and one a pair), T tokens of a packed row, N visual tokens.
 
-/** How often each kind of question is asked (relative), and the share of pictures that come with one long conversation. */
-export interface TaskMix {
-  readonly types: Readonly<Partial<Record<TurnType, number>>>;
-  readonly conversationShare: number;
-  /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
-  readonly yesNoWeight: number;
-  /**
-   * Weight of naming what a patch shows from its visual token alone, 0 for not at all. The visual tokens then lie in the
-   * space of the (tied) word embeddings, so that a word of a question finds the patches it means by likeness.
-   */
-  readonly patchNameWeight: number;
-  /**
-   * Weight of telling from a visual token alone where its patch lies and where the thing on it ends, 0 for not at all. The
-   * last levels of the towers hardly know their place (a linear probe finds the column of one patch in four); the first ones do.
-   */
-  readonly patchPlaceWeight: number;
-  /** Nouns asked for alone, a picture, see `ProbeCounts`. */
-  readonly wordProbes: number;
-  /** Edges asked for alone, a picture, see `ProbeCounts`. */
-  readonly edgeProbes: number;
-  /** Nats that a digit counts for each step that it is expected to be off (`NumberLoss`), 0 for cross-entropy alone. */
-  readonly numberWeight: number;
-  /** Rows a batch beside those of its pictures, each about two of them shown together. */
-  readonly pairRows: number;
-}
-
 /** What the data thread needs to know. */
 export interface WorldBatchOptions {
   readonly side: number;
@@ -53,7 +21,7 @@ export interface WorldBatchOptions {
   readonly questions: number;
   readonly mix: TaskMix;
   readonly tokenizer: string;
-  readonly world: { readonly seed: number; readonly style: string; readonly augment: string };
+  readonly world: WorldLook;
 }
 
 /** A packed batch of the data thread. */
@@ -93,13 +61,7 @@ export const createBatcher: CreateBatcher<WorldBatchOptions> = async (options) =
   const { types, conversationShare } = mix;
   const settings = { tokensPerImage, questions, types, conversationShare, probes: mix };
   const rows = new WorldRows(tokenizer, settings, words.probes);
-  const drawn = {
-    bank,
-    seed: world.seed,
-    side,
-    style: world.style as StyleChoice,
-    augment: world.augment as AugmentLevel,
-  };
+  const drawn = { bank, side, ...world };
 
   return (index): WorldBatch => {
     const random = new Random(index, `comm ${world.seed}`);
