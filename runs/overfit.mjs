@@ -94,15 +94,15 @@ function writeFiles() {
 // The files that the recipe names lie below runs/out/overfit; another --out moves them.
 const moved = JSON.parse(commlm('train', 'tiny-overfit', '--dry-run').replace(/^[^{]*/, ''));
 const at = (path) => path.replace('runs/out/overfit', out);
-const settings = Object.entries(moved.stage.data.sets)
+const settings = Object.entries(moved.comm.data.sets)
   .flatMap(([set, config]) =>
     Object.entries(config)
       .filter(([, value]) => typeof value === 'string' && value.startsWith('runs/out/overfit'))
-      .map(([key, value]) => `stage.data.sets.${set}.${key}=${at(value)}`),
+      .map(([key, value]) => `comm.data.sets.${set}.${key}=${at(value)}`),
   )
   .concat(
-    `stage.data.stores.world.folder=${world}`,
-    `stage.features.folder=${join(out, 'features')}`,
+    `comm.data.stores.world.folder=${world}`,
+    `comm.features.folder=${join(out, 'features')}`,
     `loop.steps=${values.steps}`,
     `loop.batchSize=${values.batch}`,
   )
@@ -139,7 +139,7 @@ await repeat(await loadModel(join(run, 'result')));
 /** Asks for every answer, whole conversations with the model's own history. */
 async function repeat(model) {
   let [right, total] = [0, 0];
-  for (const set of Object.keys(moved.stage.data.sets)) {
+  for (const set of Object.keys(moved.comm.data.sets)) {
     const shown = JSON.parse(
       commlm('data', 'preview', 'tiny-overfit', ...settings, '--only', set, '--count', values.samples, '--json'),
     );

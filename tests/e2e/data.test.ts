@@ -50,9 +50,9 @@ after(() => {
 
 const settings = (file: string): string[] =>
   [
-    `stage.model=${model}`,
-    `stage.data.sets.own.file=${join(folder, file)}`,
-    `stage.data.stores.images.folder=${join(folder, 'images')}`,
+    `comm.model=${model}`,
+    `comm.data.sets.own.file=${join(folder, file)}`,
+    `comm.data.stores.images.folder=${join(folder, 'images')}`,
     'loop.batchSize=4',
   ].flatMap((setting) => ['--set', setting]);
 
@@ -120,7 +120,7 @@ const instances = (file: string): string[] => {
   return [
     ...settings('good.json').slice(0, 2),
     '--set',
-    `stage.data.sets=${JSON.stringify(sets)}`,
+    `comm.data.sets=${JSON.stringify(sets)}`,
     ...settings('').slice(4),
   ];
 };
@@ -134,12 +134,12 @@ test('boxes that show nothing are counted by validate and left out by train, cro
   assert.match(checked.stdout, /annotations\[3\]: the box 80, 5, 100, 25 lies outside of the picture \(60 x 30\)/);
   assert.match(checked.stdout, /annotations\[4\]: the box 5, -904, 25, -880 lies outside/);
   assert.match(checked.stdout, /own: 2 crowd regions left out/);
-  assert.match(checked.stdout, /3 empty-box in 5 samples\ntraining leaves out empty-box \(stage\.skip\)/);
+  assert.match(checked.stdout, /3 empty-box in 5 samples\ntraining leaves out empty-box \(comm\.data\.skip\)/);
   const train = ['train', 'tiny-own-data', ...instances(file), '--set', 'loop.steps=2', '--out'];
   const trained = await commlm([...train, join(folder, 'left-out')]);
   assert.equal(trained.code, 0, trained.stderr);
   assert.match(trained.stderr, /left out 3 samples in all: 3 empty-box/);
-  const strict = await commlm([...train, join(folder, 'strict'), '--set', 'stage.skip.empty-box=error']);
+  const strict = await commlm([...train, join(folder, 'strict'), '--set', 'comm.data.skip.empty-box=error']);
   assert.equal(strict.code, 1);
   assert.match(strict.stderr, /annotations\[[234]\]: the box .* (?:has no area|lies outside)/);
 });
@@ -174,7 +174,7 @@ test('thousandths taken for pixels end a training', async () => {
   const args = [
     ...settings('').slice(0, 2),
     '--set',
-    `stage.data.sets=${JSON.stringify(sets)}`,
+    `comm.data.sets=${JSON.stringify(sets)}`,
     ...settings('').slice(4),
   ];
   const checked = await commlm(['data', 'validate', 'tiny-own-data', ...args]);
@@ -237,16 +237,7 @@ test('bench prints the speed of loading and compares it with a run', async () =>
 });
 
 test('the rows that comm-tiny learns from are shown as well', async () => {
-  const world = [
-    'data',
-    'preview',
-    'tiny-stage1',
-    '--set',
-    'comm.tokenizer=models/comm-tiny',
-    '--count',
-    '1',
-    '--json',
-  ];
+  const world = ['data', 'preview', 'tiny-stage1', '--set', 'comm.model=models/comm-tiny', '--count', '1', '--json'];
   const { code, stdout, stderr } = await commlm(world);
   assert.equal(code, 0, stderr);
   const { rows } = JSON.parse(stdout) as { rows: { spans: { kind: string; text: string }[] }[] };

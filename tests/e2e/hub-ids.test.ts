@@ -88,7 +88,7 @@ test('parts of a recipe are pulled, and the folder to write is no hub id', async
 });
 
 test('a recipe of training takes hub ids too', async () => {
-  const set = ['comm.from=org/clip', `comm.tokenizer=${model}`].flatMap((setting) => ['--set', setting]);
+  const set = ['--set', 'comm.model=org/clip'];
   const { code, stderr } = await run(['train', 'tiny-stage2', '--out', join(root, 'run'), ...set]);
   assert.equal(code, 1);
   assert.match(stderr, /describes a model of type 'clip_vision_model', not 'comm'/);

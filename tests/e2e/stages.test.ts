@@ -26,7 +26,7 @@ const RECIPES = ['comm-7b-stage1', 'comm-7b-stage2', 'comm-nano-stage1', 'comm-n
 
 const small = (): string[] =>
   [
-    ...[`stage.model=${model}`, 'stage.dtype=f32', 'stage.device=cpu', 'stage.maxLength=1024', 'stage.workers=1'],
+    ...[`comm.model=${model}`, 'comm.dtype=f32', 'comm.device=cpu', 'comm.data.maxLength=1024', 'comm.workers=1'],
     ...['loop.steps=2', 'loop.batchSize=4', 'loop.accumulate=2', 'loop.logEvery=1'],
   ].flatMap((setting) => ['--set', setting]);
 

@@ -75,8 +75,8 @@ const SMALL_TRAINING = [
 const isGoingOn = (run) => existsSync(run) && readdirSync(run).some((name) => /^checkpoint-\d+$/.test(name));
 
 const OWN = [
-  `stage.data.stores={"images":{"kind":"folder","folder":${JSON.stringify(join(ROOT, 'examples'))}}}`,
-  `stage.data.sets={"own":{"kind":"llava","file":${JSON.stringify(join(work, 'own.json'))},"store":"images"}}`,
+  `comm.data.stores={"images":{"kind":"folder","folder":${JSON.stringify(join(ROOT, 'examples'))}}}`,
+  `comm.data.sets={"own":{"kind":"llava","file":${JSON.stringify(join(work, 'own.json'))},"store":"images"}}`,
 ].flatMap((setting) => ['--set', setting]);
 
 /** Conversations about a picture, as LLaVA writes them down. */
@@ -168,7 +168,7 @@ const COMMANDS = {
           '--set',
           'loop.saveEvery=2',
         ],
-        ...['--set', `stage.features={"folder":${JSON.stringify(join(out, 'features'))},"maxGB":1}`],
+        ...['--set', `comm.features={"folder":${JSON.stringify(join(out, 'features'))},"maxGB":1}`],
         ...['--out', join(out, 'run'), ...(isGoingOn(join(out, 'run')) ? ['--resume'] : [])],
       ]),
     compared: /result\//,

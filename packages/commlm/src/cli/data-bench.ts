@@ -2,8 +2,8 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
-import type { StageRawBatch } from '../train/tasks/stage-batches.js';
-import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
+import type { MixtureBatch } from '../train/tasks/comm/mixture-batches.js';
+import { mixtureOptions, type RecipeOptions, recipeOf } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { formatBytes, formatCount, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -31,11 +31,11 @@ async function consumedBy(run: string): Promise<number> {
 
 /** Times the loading alone. */
 export async function bench(name: string, options: BenchOptions): Promise<void> {
-  const { batch, workers: own, ahead } = await stageOptions(name, await recipeOf(name, options.set));
+  const { batch, workers: own, ahead } = await mixtureOptions(name, await recipeOf(name, options.set));
   const { BatchPool } = await import('../train/loop/batch-pool.js');
   const consumed = options.run === undefined ? undefined : await consumedBy(options.run);
   const workers = options.workers ?? own;
-  const pool = new BatchPool<StageRawBatch>(new URL('../train/tasks/stage-batches.js', import.meta.url), batch, {
+  const pool = new BatchPool<MixtureBatch>(new URL('../train/tasks/comm/mixture-batches.js', import.meta.url), batch, {
     workers,
     ahead: Math.max(ahead, workers),
   });

@@ -1,9 +1,9 @@
 // `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CommTrainConfig, WorldData } from '../config/comm-train.js';
 import { CommError } from '../config/errors.js';
 import { setsOf } from '../config/mixture.js';
-import type { Recipe } from '../config/recipe.js';
 import type { WrittenTurn } from '../data/example.js';
 import type { Place } from '../data/mixture.js';
 import type { Span } from '../data/preview.js';
@@ -11,9 +11,9 @@ import type { PreparedSample } from '../data/reader.js';
 import { makeFolder, writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
+import type { MixtureBatchOptions } from '../train/tasks/comm/mixture-batches.js';
 import type { WorldBatch } from '../train/tasks/comm/world-batches.js';
-import type { StageBatchOptions } from '../train/tasks/stage-batches.js';
-import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
+import { mixtureOptions, type RecipeOptions, recipeOf } from './data-recipe.js';
 import { note, print, printJson, styleOf } from './output.js';
 
 /** Options of `data preview`. */
@@ -47,12 +47,12 @@ interface PreviewedSample {
 /** Prints samples. */
 export async function preview(name: string, options: PreviewOptions): Promise<void> {
   const recipe = await recipeOf(name, options.set);
-  if (recipe.kind === 'comm') {
-    await previewWorld(name, recipe, options);
+  if (recipe.kind === 'comm' && recipe.comm.data.kind === 'world') {
+    await previewWorld(name, recipe.comm, recipe.loop.batchSize, recipe.comm.data, options);
     return;
   }
-  const { batch } = await stageOptions(name, recipe);
-  const { openStageData } = await import('../train/tasks/stage-batches.js');
+  const { batch } = await mixtureOptions(name, recipe);
+  const { openMixture } = await import('../train/tasks/comm/mixture-batches.js');
   const { SampleError } = await import('../data/example.js');
   const { Tokenizer } = await import('../text/tokenizer.js');
   if (options.only !== undefined && !Object.hasOwn(batch.data.sets, options.only)) {
@@ -63,7 +63,7 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
     });
   }
   const mix = options.only === undefined ? batch.mix : ({ kind: 'set', set: options.only } as const);
-  const { mixture, reader } = await openStageData({ ...batch, mix, shuffle: options.only === undefined });
+  const { mixture, reader } = await openMixture({ ...batch, mix, shuffle: options.only === undefined });
   const tokenizer = await Tokenizer.load(batch.tokenizer);
   if (options.out !== undefined) openPageFolder(options.out);
   const samples: (PreviewedSample | { readonly set: string; readonly error: string })[] = [];
@@ -113,7 +113,7 @@ async function describeSample(
   prepared: PreparedSample,
   { set, index }: Place,
   tokenizer: Tokenizer,
-  batch: StageBatchOptions,
+  batch: MixtureBatchOptions,
   out: string | undefined,
 ): Promise<PreviewedSample> {
   const { marksOnPicture, numLearned, spansOf } = await import('../data/preview.js');
@@ -169,7 +169,9 @@ function paintSpans(spans: readonly Span[]): string {
 /** Rows of the synthetic world, which a recipe of comm-tiny draws itself: several questions about one picture in a row. */
 async function previewWorld(
   name: string,
-  { comm, loop: { batchSize } }: Extract<Recipe, { kind: 'comm' }>,
+  training: CommTrainConfig,
+  batchSize: number,
+  world: WorldData,
   { count, start, only, out, json }: PreviewOptions,
 ): Promise<void> {
   if (only !== undefined) {
@@ -178,19 +180,23 @@ async function previewWorld(
       exitCode: 2,
     });
   }
-  const [{ createBatcher }, { tokensPerImage }, { fetchFolder }, { Tokenizer }] = await Promise.all([
-    import('../train/tasks/comm/world-batches.js'),
-    import('../config/model.js'),
-    import('./pull.js'),
-    import('../text/tokenizer.js'),
-  ]);
-  const folder = await fetchFolder(comm.tokenizer);
+  const [{ createBatcher }, { describeStart }, { worldBatchOptions }, { fetchFolder }, { Tokenizer }] =
+    await Promise.all([
+      import('../train/tasks/comm/world-batches.js'),
+      import('../train/tasks/comm/start.js'),
+      import('../train/tasks/comm/world-data.js'),
+      import('./pull.js'),
+      import('../text/tokenizer.js'),
+    ]);
+  const { model: from } = training;
+  const { model, tokenizer: folder } =
+    typeof from === 'string'
+      ? describeStart({ model: await fetchFolder(from) })
+      : { model: from.config, tokenizer: await fetchFolder(from.tokenizer) };
   const tokenizer = await Tokenizer.load(folder);
-  const { model, questions, mix, world } = comm;
-  const side = model.vision.encoders[0]!.image.size;
-  const batcher = await createBatcher({
-    ...{ side, tokensPerImage: tokensPerImage(model), batchSize, questions, mix, tokenizer: folder, world },
-  });
+  const batchOptions = worldBatchOptions(world, batchSize, model, folder);
+  const { side } = batchOptions;
+  const batcher = await createBatcher(batchOptions);
   if (out !== undefined) openPageFolder(out);
   const rows: WorldRow[] = [];
   for (let index = start; rows.length < count; index++) {
@@ -235,9 +241,13 @@ async function worldRows(
   const { spansOf } = await import('../data/preview.js');
   const { encodePicture } = await import('../images/draw.js');
   const { side, tokenizer, patchId, out } = settings;
-  const { numTokens, pictures } = batch;
+  const {
+    numTokens,
+    numPictures,
+    squares: [pictures],
+  } = batch;
   const rows: WorldRow[] = [];
-  for (let r = 0; r < pictures.length / (side * side * 3); r++) {
+  for (let r = 0; r < numPictures; r++) {
     const end =
       batch.segments.subarray(r * numTokens, (r + 1) * numTokens).findLastIndex((segment) => segment >= 0) + 1;
     const of = (values: BigInt64Array): number[] =>

@@ -2,8 +2,8 @@
 import { setsOf } from '../config/mixture.js';
 import type { SkipConfig } from '../config/skip.js';
 import type { DataSet } from '../data/sample.js';
-import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/tasks/stage-check.js';
-import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
+import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/tasks/comm/data-check.js';
+import { mixtureOptions, type RecipeOptions, recipeOf } from './data-recipe.js';
 import { interruptSignal } from './interrupt.js';
 import { formatCount, formatTable, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -31,7 +31,7 @@ interface SetSums {
 
 /** Checks the data; exit code 1 when there is a fault. */
 export async function validate(name: string, options: ValidateOptions): Promise<void> {
-  const { batch, workers: own } = await stageOptions(name, await recipeOf(name, options.set));
+  const { batch, workers: own } = await mixtureOptions(name, await recipeOf(name, options.set));
   const { openData } = await import('../data/open-data.js');
   const opened = await openData(batch.data, setsOf(batch.mix));
   for (const store of opened.stores.values()) await store.close();
@@ -96,7 +96,7 @@ async function check(task: CheckOptions, workers: number, { show, json }: Valida
   const { BatchPool } = await import('../train/loop/batch-pool.js');
   const total = task.chunks.reduce((sum, { from, to }) => sum + to - from, 0);
   const progress = new Progress({ label: 'checking', total, unit: 'samples' });
-  const pool = new BatchPool<CheckBatch>(new URL('../train/tasks/stage-check.js', import.meta.url), task, {
+  const pool = new BatchPool<CheckBatch>(new URL('../train/tasks/comm/data-check.js', import.meta.url), task, {
     workers,
     ahead: 2 * workers,
   });
@@ -196,5 +196,5 @@ function whatTrainingDoes(kinds: readonly string[], skip: SkipConfig): string {
     const policy = skip[kind as keyof Omit<SkipConfig, 'limit'>];
     return policy === 'error' ? `stops at ${kind}` : `leaves out ${kind}`;
   });
-  return `training ${says.join(', ')} (stage.skip)`;
+  return `training ${says.join(', ')} (comm.data.skip)`;
 }

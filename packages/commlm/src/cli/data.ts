@@ -10,7 +10,7 @@ data bench <recipe> --set --batches --workers --run --json
 Examples:
   commlm data preview comm-nano-stage1 --count 8 --out preview
   commlm data preview comm-nano-stage1 --only rec
-  commlm data validate comm-7b-stage1 --set stage.model=models/comm-tiny
+  commlm data validate comm-7b-stage1 --set comm.model=models/comm-tiny
   commlm data bench comm-nano-stage1 --batches 50`;
 
 /** Adds the command `data`. */

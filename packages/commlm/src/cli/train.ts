@@ -1,9 +1,9 @@
 // `commlm train <recipe>`: run a recipe, or show what it would do.
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import type { CommTrainConfig } from '../config/comm-train.js';
 import { CommError } from '../config/errors.js';
 import type { Recipe } from '../config/recipe.js';
-import type { StageConfig } from '../config/stage.js';
 import { resolveModelFolder } from '../hub/model-folder.js';
 import type { RunPlan } from '../train/plan.js';
 import { checkOutputFolder } from './files.js';
@@ -91,13 +91,13 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   }
   if (options.dryRun === true) {
     await showPlan(recipe, out, options.json === true);
-    if (recipe.kind === 'stage') await noteMissing(recipe.stage);
+    if (recipe.kind === 'comm') await noteMissing(recipe.comm);
     return;
   }
   checkOutputFolder(options.export ?? out);
-  if (recipe.kind === 'stage' && options.export === undefined) {
+  if (recipe.kind === 'comm' && recipe.comm.data.kind === 'mixture' && options.export === undefined) {
     const { refuseMissingSets } = await import('./data-recipe.js');
-    refuseMissingSets(name, recipe.stage);
+    refuseMissingSets(name, recipe.comm.data);
   }
   const { exportRecipe, runRecipe } = await import('../train/run.js');
   if (options.export !== undefined) {
@@ -213,31 +213,27 @@ class TrainingBar {
   }
 }
 
-/** Says which files of a stage are not there; a plan needs none of them. */
-async function noteMissing(stage: StageConfig): Promise<void> {
-  const { missingData } = await import('../train/tasks/stage-files.js');
-  for (const path of missingData(stage)) note(`missing: ${path}`);
-  try {
-    resolveModelFolder(stage.model);
-  } catch {
-    note(`missing: ${stage.model}, the model that the stage starts from`);
+/** Says which files of a training are not there; a plan needs none of them. */
+async function noteMissing({ data, model }: CommTrainConfig): Promise<void> {
+  const { missingData } = await import('../train/tasks/comm/data-files.js');
+  for (const path of data.kind === 'mixture' ? missingData(data) : []) note(`missing: ${path}`);
+  for (const folder of typeof model === 'string' ? [model] : [...model.encoders, model.tokenizer]) {
+    try {
+      resolveModelFolder(folder);
+    } catch {
+      note(`missing: ${folder}, which the training starts from`);
+    }
   }
 }
 
 /** The recipe with folders in place of hub ids, which are downloaded where they are missing. What is recorded stays as written. */
 async function withFolders(recipe: Recipe): Promise<Recipe> {
-  const { fetchFolder } = await import('./pull.js');
-  if (recipe.kind === 'stage') {
-    return { ...recipe, stage: { ...recipe.stage, model: await fetchFolder(recipe.stage.model) } };
-  }
   if (recipe.kind !== 'comm') return recipe;
-  const { from, encoders, tokenizer } = recipe.comm;
-  const folders: string[] = [];
-  // The towers are in the model that a stage starts from.
-  for (const encoder of from === null ? encoders : []) folders.push(await fetchFolder(encoder));
-  const model = from === null ? null : await fetchFolder(from);
-  return {
-    ...recipe,
-    comm: { ...recipe.comm, encoders: folders, from: model, tokenizer: await fetchFolder(tokenizer) },
-  };
+  const { fetchFolder } = await import('./pull.js');
+  const { model } = recipe.comm;
+  if (typeof model === 'string') return { ...recipe, comm: { ...recipe.comm, model: await fetchFolder(model) } };
+  const encoders: string[] = [];
+  for (const encoder of model.encoders) encoders.push(await fetchFolder(encoder));
+  const fetched = { ...model, encoders, tokenizer: await fetchFolder(model.tokenizer) };
+  return { ...recipe, comm: { ...recipe.comm, model: fetched } };
 }

@@ -220,6 +220,12 @@ const tinyBranch = (type: EncoderConfig['type'], levels: EncoderConfig['levels']
   align: { kind: 'none' },
 });
 
+/** Vocabulary and picture tokens of comm-tiny, in the order of recipes/tiny-tokenizer.ts. */
+export const TINY_VOCABULARY = {
+  vocabSize: 1088,
+  imageTokens: { kind: 'wrapped', startId: 3, endId: 4, patchId: 5 },
+} as const;
+
 /** comm-tiny: COMM at 10 to 12 million parameters; vocabulary and image tokens come from its own tokenizer. */
 export const commTiny = ({
   vocabSize,
@@ -281,5 +287,9 @@ export const commNano = (): CommConfig => ({
   textConfig: smolLm2_360m({ vocabSize: 49_155 }),
 });
 
-/** Shapes of models that are put together from published parts, by the name that `convert --recipe` knows them under. */
-export const ASSEMBLED = { 'comm-7b': comm7b, 'comm-nano': commNano } as const;
+/** Shapes of models that are put together from other parts, by name. */
+export const ASSEMBLED = {
+  'comm-7b': comm7b,
+  'comm-nano': commNano,
+  'comm-tiny': () => commTiny(TINY_VOCABULARY),
+} as const;

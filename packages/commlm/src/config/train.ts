@@ -1,7 +1,7 @@
 /** How a training run steps, saves and looks at itself: the part of a recipe that every kind of training shares. */
 import { z } from 'zod';
+import type { CommTrainConfig, FeatureConfig } from './comm-train.js';
 import type { SkipConfig } from './skip.js';
-import type { FeatureConfig, StageConfig } from './stage.js';
 
 /** Hyperparameters of a stage; an optional field that is absent switches its feature off. */
 export const LoopConfig = z.strictObject({
@@ -11,7 +11,7 @@ export const LoopConfig = z.strictObject({
   /** Forward passes whose gradients add up to one step; absent means 1. */
   accumulate: z.int().min(2).optional(),
   lr: z.number().positive(),
-  /** Factors of the rate by parameter name or the beginning of one (`vision`, `languageModel.model.embedTokens`); the longest wins. */
+  /** Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); the longest wins. */
   lrFactors: z.record(z.string().min(1), z.number().positive()).optional(),
   betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).readonly(),
   weightDecay: z.number().nonnegative(),
@@ -38,10 +38,13 @@ export const LoopConfig = z.strictObject({
 export type LoopConfig = Readonly<z.infer<typeof LoopConfig>>;
 
 /** Fields that a run may go on with other values of, when it is told so: what a run that went astray may need. */
-export const CHANGEABLE: readonly Changeable[] = ['loop.lr', 'loop.clipNorm', 'loop.skipNorm', 'stage.skip.limit'];
+export const CHANGEABLE: readonly Changeable[] = ['loop.lr', 'loop.clipNorm', 'loop.skipNorm', 'comm.data.skip.limit'];
 
-type Changeable = `loop.${keyof LoopConfig}` | `stage.skip.${keyof SkipConfig}`;
-type Bookkeeping = `loop.${keyof LoopConfig}` | `stage.${keyof StageConfig}` | `stage.features.${keyof FeatureConfig}`;
+type Changeable = `loop.${keyof LoopConfig}` | `comm.data.skip.${keyof SkipConfig}`;
+type Bookkeeping =
+  | `loop.${keyof LoopConfig}`
+  | `comm.${keyof CommTrainConfig}`
+  | `comm.features.${keyof FeatureConfig}`;
 
 /** Fields that change what is written, where, or how fast, and never a number: a run may go on with other ones. */
 export const BOOKKEEPING: readonly Bookkeeping[] = [
@@ -50,8 +53,8 @@ export const BOOKKEEPING: readonly Bookkeeping[] = [
   'loop.evalEvery',
   'loop.keepLast',
   'loop.keepBest',
-  'stage.workers',
-  'stage.ahead',
-  'stage.features.folder',
-  'stage.features.maxGB',
+  'comm.workers',
+  'comm.ahead',
+  'comm.features.folder',
+  'comm.features.maxGB',
 ];

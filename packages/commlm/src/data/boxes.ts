@@ -156,7 +156,7 @@ function emptinessOfPoint([x, y]: PixelPoint, picture: Size | undefined): Emptin
   };
 }
 
-const LEAVE_OUT = 'Correct or remove it; stage.skip.empty-box says whether training leaves such samples out.';
+const LEAVE_OUT = 'Correct or remove it; comm.data.skip.empty-box says whether training leaves such samples out.';
 
 function outsideFix(numbers: readonly number[], picture: Size | undefined): string {
   const mayBeThousandths = picture !== undefined && numbers.every((number) => number >= 0 && number <= THOUSAND);

@@ -1,5 +1,5 @@
 /** Opens what a mixture needs of a recipe's data sets and picture stores. */
-import type { DataConfig } from '../config/stage.js';
+import type { DataConfig } from '../config/comm-train.js';
 import { openDataSet } from './data-sets.js';
 import { openPictureStore } from './pictures.js';
 import type { OpenedData } from './reader.js';

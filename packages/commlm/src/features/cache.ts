@@ -115,7 +115,7 @@ export class FeatureCache {
     } catch (error) {
       throw new CommError(`Features could not be written to ${this.#folder}: ${whyNoWrite(error)}.`, {
         code: 'train/feature-cache',
-        fix: 'Make room there and go on with --resume; the folder of the features may be another one then (stage.features.folder).',
+        fix: 'Make room there and go on with --resume; the folder of the features may be another one then (comm.features.folder).',
         cause: error,
       });
     }
@@ -156,7 +156,7 @@ export class FeatureCache {
         `The feature cache in ${this.#options.folder} is full: ${gigabytes(this.#bytes)} of ${gigabytes(this.#options.maxBytes)}, and a picture takes ${(this.#rowBytes / 1e6).toFixed(1)} MB.`,
         {
           code: 'train/feature-cache-full',
-          fix: 'Raise it with --set stage.features.maxGB=N (a run goes on with it), or delete sets of other weights in that folder.',
+          fix: 'Raise it with --set comm.features.maxGB=N (a run goes on with it), or delete sets of other weights in that folder.',
         },
       );
     }
@@ -197,7 +197,7 @@ export class FeatureCache {
     } else if (JSON.stringify(shapes) !== JSON.stringify(this.#shapes)) {
       throw new CommError('Pictures of two sizes cannot share a feature cache.', {
         code: 'train/feature-cache',
-        fix: 'Prepare every picture at the size of the encoder, or train without the cache: --set stage.features=null.',
+        fix: 'Prepare every picture at the size of the encoder, or train without the cache: --set comm.features=null.',
       });
     }
   }

@@ -118,10 +118,8 @@ export class Comm extends nn.Module {
       const hidden_BTE = this.hidden(batch);
       const { places, targets, weights } = learnedTokens(batch);
       const logits_MV = this.languageModel.logits(hidden_BTE.flatten(0, 1).indexSelect(0, places)).to('f32');
-      const losses_M = F.crossEntropy(logits_MV, targets, { reduction: 'none' });
-      const apart_M = numbers && numberDistances(logits_MV, targets, numbers.ids).mul(numbers.weight);
-      const loss = reduceLosses(apart_M ? losses_M.add(apart_M) : losses_M, weights, reduction);
-      return { loss, numTokens: targets.shape[0]!, tokenLosses: losses_M.detach() };
+      const { losses, tokenLosses } = lossesOf(logits_MV, targets, numbers);
+      return { loss: reduceLosses(losses, weights, reduction), numTokens: targets.shape[0]!, tokenLosses };
     });
   }
 
@@ -233,6 +231,19 @@ export function numberDistances(logits_MV: Tensor, targets_M: Tensor, ids_K: Ten
     const expected_M = logits_MV.indexSelect(1, ids_K).softmax(1).mul(distances_MK).sum(1);
     return expected_M.mul(isTarget_MK.sum(1));
   });
+}
+
+/** Cross-entropy of each learned token, without a graph in `tokenLosses`, and all that counts of it: f32[M, V], i64[M] -> f32[M]. */
+export function lossesOf(
+  logits_MV: Tensor,
+  targets_M: Tensor,
+  numbers: NumberLoss | undefined,
+): { readonly losses: Tensor; readonly tokenLosses: Tensor } {
+  const losses_M = F.crossEntropy(logits_MV, targets_M, { reduction: 'none' });
+  const tokenLosses = losses_M.detach();
+  if (numbers === undefined) return { losses: losses_M, tokenLosses };
+  const apart_M = numberDistances(logits_MV, targets_M, numbers.ids).mul(numbers.weight);
+  return { losses: losses_M.add(apart_M), tokenLosses };
 }
 
 /** Losses of the learned tokens to one: their (weighted) mean or sum. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { parseCommTraining } from '../config/comm-train.js';
 import { setsOf } from '../config/mixture.js';
-import { parseStage } from '../config/stage.js';
 import { Mixture } from '../data/mixture.js';
 import { loadRecipe } from '../train/recipe.js';
 import { CONCAT8, dialogueShare, STAGE1_SETS, STAGE2_SETS } from './paper-data.js';
@@ -13,8 +13,9 @@ const sizes = (sets: object, size: number): Map<string, number> =>
 test('the paper’s stages parse, name every one of their sets, and step on 64 samples', async () => {
   for (const name of ['comm-7b-stage1', 'comm-7b-stage2', 'comm-nano-stage1', 'comm-nano-stage2']) {
     const recipe = await loadRecipe(name);
-    assert.ok(recipe.kind === 'stage');
-    const { data, trains, recompute, dtype } = parseStage(recipe.stage);
+    assert.ok(recipe.kind === 'comm');
+    const { data, trains, recompute, dtype } = parseCommTraining(recipe.comm);
+    assert.ok(data.kind === 'mixture');
     assert.deepEqual(setsOf(data.mix).sort(), Object.keys(data.sets).sort(), name);
     assert.deepEqual(trains, ['languageModel', 'projector', 'merge', 'align']);
     assert.deepEqual([dtype, recompute], ['bf16', 1]);

@@ -1,6 +1,6 @@
 /** What the recipes of the stages share: COMM's settings (2310.08825, section 5) and, where it is silent, Shikra's (2306.15195). */
+import type { CommTrainConfig, DataConfig, MixtureData } from '../config/comm-train.js';
 import type { SkipConfig } from '../config/skip.js';
-import type { StageConfig } from '../config/stage.js';
 import type { LoopConfig } from '../config/train.js';
 import { PAPER_STORES } from './paper-data.js';
 
@@ -32,21 +32,27 @@ export const PAPER_LOOP: Omit<LoopConfig, 'steps' | 'batchSize' | 'accumulate'> 
 };
 
 /** The language model, the merge of levels, the alignment and the projector learn; both encoders are frozen. */
-export const PAPER_STAGE: Omit<StageConfig, 'model' | 'data'> = {
+export const PAPER_STAGE: Omit<CommTrainConfig, 'model' | 'data'> = {
   dtype: 'bf16',
   device: 'cuda',
   trains: ['languageModel', 'projector', 'merge', 'align'],
   lora: null,
   recompute: 1,
   features: null,
+  losses: [],
+  workers: 4,
+  ahead: 8,
+};
+
+/** How rows are made of the paper's data, whose stores lie where `paper-data.ts` says. */
+export const paperData = (data: Pick<DataConfig, 'sets' | 'mix'>): MixtureData => ({
+  kind: 'mixture',
+  stores: { ...PAPER_STORES },
+  ...data,
+  seed: 42,
   held: null,
   maxLength: 4096,
   packing: 'pad',
   groupBatches: 1,
   skip: STAGE_SKIP,
-  workers: 4,
-  ahead: 8,
-};
-
-/** The stores of the paper's data, free to be changed. */
-export const paperStores = (): StageConfig['data']['stores'] => ({ ...PAPER_STORES });
+});

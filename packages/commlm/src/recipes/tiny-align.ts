@@ -3,8 +3,9 @@
  * the blocks of the language model. A language model of the world comes with words that mean something and needs no such
  * start; this one begins from nothing.
  */
+import { commTiny, TINY_VOCABULARY } from '../config/presets.js';
 import type { Recipe } from '../config/recipe.js';
-import { TINY_LOOP, TINY_MODEL } from './tiny.js';
+import { TINY_LOOP, TINY_STAGE } from './tiny.js';
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -20,20 +21,27 @@ export const recipe: Recipe = {
     saveEvery: 500,
   },
   comm: {
-    ...TINY_MODEL,
-    from: null,
-    questions: 0,
-    mix: {
+    ...TINY_STAGE,
+    model: {
+      config: commTiny(TINY_VOCABULARY),
+      encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
+      tokenizer: 'runs/out/tiny-tokenizer/result',
+    },
+    data: {
+      kind: 'world',
+      seed: 200,
+      style: 'known',
+      augment: 'light',
+      questions: 0,
       types: {},
       conversationShare: 0,
       yesNoWeight: 1,
-      patchNameWeight: 1,
-      patchPlaceWeight: 0.5,
-      wordProbes: 0,
-      edgeProbes: 0,
-      numberWeight: 0,
+      probes: { words: 0, edges: 0 },
       pairRows: 0,
     },
-    world: { seed: 200, style: 'known', augment: 'light' },
+    losses: [
+      { kind: 'patch-names', weight: 1 },
+      { kind: 'patch-places', weight: 0.5 },
+    ],
   },
 };

@@ -1,7 +1,6 @@
 /** CLIP-type tower of comm-tiny: pictures against captions, regions against phrases. */
-import { commTiny } from '../config/presets.js';
+import { commTiny, TINY_VOCABULARY } from '../config/presets.js';
 import type { Recipe } from '../config/recipe.js';
-import { TINY_VOCABULARY } from './tiny.js';
 
 const tiny = commTiny(TINY_VOCABULARY);
 

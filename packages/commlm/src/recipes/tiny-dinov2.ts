@@ -1,7 +1,6 @@
 /** DINOv2-type tower of comm-tiny: self-distillation on the pictures alone. */
-import { commTiny } from '../config/presets.js';
+import { commTiny, TINY_VOCABULARY } from '../config/presets.js';
 import type { Recipe } from '../config/recipe.js';
-import { TINY_VOCABULARY } from './tiny.js';
 
 export const recipe: Recipe = {
   kind: 'dinov2',

@@ -1,7 +1,6 @@
 /** The language model of comm-tiny on the texts of the world alone, without a picture. */
-import { commTiny } from '../config/presets.js';
+import { commTiny, TINY_VOCABULARY } from '../config/presets.js';
 import type { Recipe } from '../config/recipe.js';
-import { TINY_VOCABULARY } from './tiny.js';
 import { TINY_PRETRAIN_LOOP } from './tiny-pretrain.js';
 
 export const recipe: Recipe = {

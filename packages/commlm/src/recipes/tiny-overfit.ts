@@ -35,7 +35,7 @@ const SETS: Readonly<Record<string, DataSetConfig>> = {
 };
 
 export const recipe: Recipe = {
-  kind: 'stage',
+  kind: 'comm',
   about: 'a check: comm-tiny learns 64 samples of each task by heart',
   loop: {
     steps: 640,
@@ -52,7 +52,7 @@ export const recipe: Recipe = {
     evalEvery: 5000,
     keepLast: 1,
   },
-  stage: {
+  comm: {
     model: 'comm-tiny',
     dtype: 'bf16',
     device: 'cpu',
@@ -61,16 +61,18 @@ export const recipe: Recipe = {
     recompute: null,
     features: { folder: 'runs/out/overfit/features', maxGB: 1 },
     data: {
+      kind: 'mixture',
       stores: { world: { kind: 'folder', folder: 'runs/out/overfit/world' } },
       sets: { ...SETS },
       mix: concat(...Object.keys(SETS)),
       seed: 5,
+      held: null,
+      maxLength: 1024,
+      packing: 'pad',
+      groupBatches: 1,
+      skip: { ...STAGE_SKIP, picture: 'error', 'too-long': 'error' },
     },
-    held: null,
-    maxLength: 1024,
-    packing: 'pad',
-    groupBatches: 1,
-    skip: { ...STAGE_SKIP, picture: 'error', 'too-long': 'error' },
+    losses: [],
     workers: 1,
     ahead: 2,
   },

@@ -3,7 +3,7 @@ import type { Recipe } from '../config/recipe.js';
 import { STAGE_SKIP } from './stage.js';
 
 export const recipe: Recipe = {
-  kind: 'stage',
+  kind: 'comm',
   about: 'comm-tiny goes on with your own data: a LLaVA JSON file and a folder of pictures',
   loop: {
     steps: 500,
@@ -20,7 +20,7 @@ export const recipe: Recipe = {
     evalEvery: 1000,
     keepLast: 2,
   },
-  stage: {
+  comm: {
     model: 'comm-tiny',
     dtype: 'f32',
     device: 'cpu',
@@ -29,16 +29,18 @@ export const recipe: Recipe = {
     recompute: null,
     features: null,
     data: {
+      kind: 'mixture',
       stores: { images: { kind: 'folder', folder: 'data/own/images' } },
       sets: { own: { kind: 'llava', file: 'data/own/train.json', store: 'images' } },
       mix: { kind: 'set', set: 'own' },
       seed: 31,
+      held: null,
+      maxLength: 1024,
+      packing: 'pad',
+      groupBatches: 8,
+      skip: STAGE_SKIP,
     },
-    held: null,
-    maxLength: 1024,
-    packing: 'pad',
-    groupBatches: 8,
-    skip: STAGE_SKIP,
+    losses: [],
     workers: 1,
     ahead: 2,
   },

@@ -1,6 +1,5 @@
 /** What the small pre-trainings of comm-tiny's size share: how they step and save; rates, steps and seeds are their own. */
-import { commTiny, IMAGENET_MEAN, IMAGENET_STD, plainBranch, tinyViT } from '../config/presets.js';
-import { TINY_VOCABULARY } from './tiny.js';
+import { commTiny, IMAGENET_MEAN, IMAGENET_STD, plainBranch, TINY_VOCABULARY, tinyViT } from '../config/presets.js';
 
 export const TINY_PRETRAIN_LOOP = {
   betas: [0.9, 0.95],

@@ -1,6 +1,6 @@
 /** Stage 1 of comm-tiny (paper, section 5): all tasks mixed; language model, projector, merge and alignment learn, the towers are frozen. */
 import type { Recipe } from '../config/recipe.js';
-import { TINY_LOOP, TINY_MODEL } from './tiny.js';
+import { TINY_LOOP, TINY_STAGE } from './tiny.js';
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -16,10 +16,14 @@ export const recipe: Recipe = {
     saveEvery: 250,
   },
   comm: {
-    ...TINY_MODEL,
-    from: 'runs/out/tiny-align/result',
-    questions: 6,
-    mix: {
+    ...TINY_STAGE,
+    model: 'runs/out/tiny-align/result',
+    data: {
+      kind: 'world',
+      seed: 201,
+      style: 'known',
+      augment: 'light',
+      questions: 6,
       types: {
         existence: 3,
         object: 1.5,
@@ -35,13 +39,13 @@ export const recipe: Recipe = {
       },
       conversationShare: 0.1,
       yesNoWeight: 2,
-      patchNameWeight: 0.5,
-      patchPlaceWeight: 0.3,
-      wordProbes: 12,
-      edgeProbes: 8,
-      numberWeight: 1,
+      probes: { words: 12, edges: 8 },
       pairRows: 0,
     },
-    world: { seed: 201, style: 'known', augment: 'light' },
+    losses: [
+      { kind: 'numbers', weight: 1 },
+      { kind: 'patch-names', weight: 0.5 },
+      { kind: 'patch-places', weight: 0.3 },
+    ],
   },
 };

@@ -1,6 +1,6 @@
 /** Stage 2 of comm-tiny: goes on with what the towers have learned, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
 import type { Recipe } from '../config/recipe.js';
-import { TINY_LOOP, TINY_MODEL } from './tiny.js';
+import { TINY_LOOP, TINY_STAGE } from './tiny.js';
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -16,10 +16,14 @@ export const recipe: Recipe = {
     saveEvery: 250,
   },
   comm: {
-    ...TINY_MODEL,
-    from: 'runs/out/tiny-towers/result',
-    questions: 8,
-    mix: {
+    ...TINY_STAGE,
+    model: 'runs/out/tiny-towers/result',
+    data: {
+      kind: 'world',
+      seed: 202,
+      style: 'known',
+      augment: 'light',
+      questions: 8,
       types: {
         existence: 2,
         object: 1,
@@ -37,13 +41,13 @@ export const recipe: Recipe = {
       },
       conversationShare: 0.15,
       yesNoWeight: 2,
-      patchNameWeight: 0.5,
-      patchPlaceWeight: 0.3,
-      wordProbes: 8,
-      edgeProbes: 12,
-      numberWeight: 1,
+      probes: { words: 8, edges: 12 },
       pairRows: 3,
     },
-    world: { seed: 202, style: 'known', augment: 'light' },
+    losses: [
+      { kind: 'numbers', weight: 1 },
+      { kind: 'patch-names', weight: 0.5 },
+      { kind: 'patch-places', weight: 0.3 },
+    ],
   },
 };

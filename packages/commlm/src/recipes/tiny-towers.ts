@@ -4,7 +4,7 @@
  * language model goes on understanding what it reads.
  */
 import type { Recipe } from '../config/recipe.js';
-import { TINY_LOOP, TINY_MODEL } from './tiny.js';
+import { TINY_LOOP, TINY_STAGE } from './tiny.js';
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -20,21 +20,24 @@ export const recipe: Recipe = {
     saveEvery: 250,
   },
   comm: {
-    ...TINY_MODEL,
-    trains: ['clip', 'fusion', 'projector'],
-    from: 'runs/out/tiny-stage1/result',
-    questions: 0,
-    mix: {
+    ...TINY_STAGE,
+    trains: ['encoder.0', 'merge', 'align', 'projector'],
+    model: 'runs/out/tiny-stage1/result',
+    data: {
+      kind: 'world',
+      seed: 203,
+      style: 'known',
+      augment: 'strong',
+      questions: 0,
       types: {},
       conversationShare: 0,
       yesNoWeight: 1,
-      patchNameWeight: 1,
-      patchPlaceWeight: 1,
-      wordProbes: 0,
-      edgeProbes: 0,
-      numberWeight: 0,
+      probes: { words: 0, edges: 0 },
       pairRows: 0,
     },
-    world: { seed: 203, style: 'known', augment: 'strong' },
+    losses: [
+      { kind: 'patch-names', weight: 1 },
+      { kind: 'patch-places', weight: 1 },
+    ],
   },
 };

@@ -1,12 +1,6 @@
-/** What the recipes of comm-tiny share: the ids that its own tokenizer gives to the special pieces, the model, the steps. */
+/** What the recipes of comm-tiny share: how they step, what learns, where it computes. */
 
-import { commTiny } from '../config/presets.js';
-
-/** Vocabulary and picture tokens, in the order of recipes/tiny-tokenizer.ts. */
-export const TINY_VOCABULARY = {
-  vocabSize: 1088,
-  imageTokens: { kind: 'wrapped', startId: 3, endId: 4, patchId: 5 },
-} as const;
+import type { CommTrainConfig } from '../config/comm-train.js';
 
 /** How all three trainings of the language model step and save; rates, steps and seeds are their own. */
 export const TINY_LOOP = {
@@ -18,10 +12,15 @@ export const TINY_LOOP = {
   keepLast: 2,
 } as const;
 
-/** What they train, and the finished runs that it is made of. */
-export const TINY_MODEL = {
-  model: commTiny(TINY_VOCABULARY),
-  encoders: ['runs/out/tiny-clip/result', 'runs/out/tiny-dinov2/result'],
-  tokenizer: 'runs/out/tiny-tokenizer/result',
-  trains: ['fusion', 'projector', 'languageModel'],
-} as const;
+/** What learns, and where: towers frozen, bf16 on the processor. */
+export const TINY_STAGE = {
+  assembled: 'comm-tiny',
+  dtype: 'bf16',
+  device: 'cpu',
+  trains: ['merge', 'align', 'projector', 'languageModel'],
+  lora: null,
+  recompute: null,
+  features: null,
+  workers: 1,
+  ahead: 4,
+} as const satisfies Partial<CommTrainConfig>;

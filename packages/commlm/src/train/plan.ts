@@ -1,12 +1,9 @@
 /** What a recipe would do, from shapes alone: no data, no weights; the model is built without memory. */
-import { existsSync } from 'node:fs';
 import { type DType, nn, optim } from '@commlm/torch';
-import { type CommConfig, tokensPerImage } from '../config/model.js';
-import { ASSEMBLED } from '../config/presets.js';
+import { trainsPart } from '../config/comm-train.js';
+import { tokensPerImage } from '../config/model.js';
 import type { LoopRecipe } from '../config/recipe.js';
 import { numPatches, numTokens } from '../config/vision.js';
-import { resolveModelFolder } from '../hub/model-folder.js';
-import { describeModel } from '../weights/open-model.js';
 import type { LoopConfig, TrainingTask } from './loop/loop.js';
 import { countParts, type PartCount, trainedParameters } from './loop/parameter-groups.js';
 import {
@@ -17,6 +14,7 @@ import {
   sumActivations,
   vitActivations,
 } from './memory/activations.js';
+import { shapeOfStart } from './tasks/comm/start.js';
 
 /** Bytes of a run by kind, on the device that trains. */
 export interface MemoryPlan {
@@ -64,7 +62,7 @@ type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState'> & 
   /** What it evaluates on, if anything. */
   readonly evaluate?: unknown;
 };
-type StageRecipe = Extract<LoopRecipe, { kind: 'stage' }>;
+type CommRecipe = Extract<LoopRecipe, { kind: 'comm' }>;
 
 /** Plans a run. */
 export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
@@ -115,21 +113,12 @@ async function outline(recipe: LoopRecipe): Promise<Outline> {
       return nn.onMeta(() => new LmTask(recipe.lm, recipe.loop));
     }
     case 'comm': {
-      const { CommTask } = await import('./tasks/comm-task.js');
-      return nn.onMeta(() => CommTask.outline(recipe.comm, recipe.loop));
-    }
-    case 'stage': {
-      const { StageTask } = await import('./tasks/stage-task.js');
-      const evaluate = recipe.stage.held ?? undefined;
-      return { ...nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe))), evaluate };
+      const { CommTask } = await import('./tasks/comm/task.js');
+      const { data } = recipe.comm;
+      const evaluate = data.kind === 'mixture' ? (data.held ?? undefined) : undefined;
+      return { ...nn.onMeta(() => CommTask.outline(recipe.comm)), evaluate };
     }
   }
-}
-
-/** The model of a stage: as its folder says, or as its parts will make it. */
-function shapeOf({ stage, assembled }: StageRecipe): CommConfig {
-  if (assembled !== undefined && !existsSync(stage.model)) return ASSEMBLED[assembled]();
-  return describeModel(resolveModelFolder(stage.model)).config;
 }
 
 function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['learningRate'] {
@@ -195,10 +184,8 @@ function settingsOf(recipe: LoopRecipe): { readonly dtype: string; readonly devi
       return recipe.deit;
     case 'lm':
       return recipe.lm;
-    case 'stage':
-      return recipe.stage;
     case 'comm':
-      return { dtype: 'bf16', device: 'cpu' };
+      return recipe.comm;
   }
 }
 
@@ -254,34 +241,34 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
         { kept: logits, recomputed: logits },
       ]);
     }
-    case 'stage': {
-      // The longest rows that the stage takes, one picture each: what the run has to have room for.
-      const { maxLength, trains } = recipe.stage;
-      return commActivations(shapeOf(recipe), {
-        ...common,
-        rows: batchSize,
-        tokens: maxLength,
-        pictures: batchSize,
-        learned: maxLength,
-        blocks: true,
-        trainsEncoder: () => trains.includes('encoder'),
-      });
-    }
-    case 'comm': {
-      const { model, questions, mix, trains } = recipe.comm;
-      const learns = (part: string): boolean => (trains as readonly string[]).includes(part);
-      const probes = mix.wordProbes + mix.edgeProbes;
-      const tokens = tokensPerImage(model) + ROW.frame + ROW.question * questions + ROW.probe * probes;
-      return commActivations(model, {
-        ...common,
-        rows: batchSize + mix.pairRows,
-        tokens,
-        pictures: batchSize,
-        // An edge has two digits.
-        learned: ROW.learnedOfQuestion * questions + probes + mix.edgeProbes,
-        blocks: questions > 0,
-        trainsEncoder: (place) => learns(model.vision.encoders[place]?.type ?? ''),
-      });
-    }
+    case 'comm':
+      return commActivationsOf(recipe);
   }
+}
+
+/** What a training of COMM keeps. */
+function commActivationsOf(recipe: CommRecipe): ActivationBytes {
+  const { data, trains } = recipe.comm;
+  const { batchSize } = recipe.loop;
+  const model = shapeOfStart(recipe.comm);
+  const common = {
+    ...placeOf(recipe),
+    pictures: batchSize,
+    trainsEncoder: (place: number) => trainsPart(trains, 'encoder', place),
+  };
+  if (data.kind === 'mixture') {
+    // The longest rows that the data take, one picture each: what the run has to have room for.
+    const { maxLength } = data;
+    return commActivations(model, { ...common, rows: batchSize, tokens: maxLength, learned: maxLength, blocks: true });
+  }
+  const { questions, probes, pairRows } = data;
+  const asked = probes.words + probes.edges;
+  return commActivations(model, {
+    ...common,
+    rows: batchSize + pairRows,
+    tokens: tokensPerImage(model) + ROW.frame + ROW.question * questions + ROW.probe * asked,
+    // An edge has two digits.
+    learned: ROW.learnedOfQuestion * questions + asked + probes.edges,
+    blocks: questions > 0,
+  });
 }

@@ -1,6 +1,7 @@
 /** Settings on top of a recipe: what exists or is optional can be set, anything else is refused with the nearest name. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import type { MixtureData, WorldData } from '../config/comm-train.js';
 import { RECIPES } from '../recipes/index.js';
 import { applySettings, loadRecipe } from './recipe.js';
 
@@ -15,10 +16,10 @@ test('a setting changes a known field of the right type and nothing else', async
   const recipe = await loadRecipe('tiny-stage1');
   const set = (...settings: string[]) => applySettings(recipe, settings);
   assert.ok(recipe.kind === 'comm');
-  assert.deepEqual(set('loop.steps=7', 'comm.from=a/b'), {
+  assert.deepEqual(set('loop.steps=7', 'comm.model=a/b'), {
     ...recipe,
     loop: { ...recipe.loop, steps: 7 },
-    comm: { ...recipe.comm, from: 'a/b' },
+    comm: { ...recipe.comm, model: 'a/b' },
   });
   assert.throws(() => set('loop.step=7'), /no "loop.step"/);
   assert.throws(() => set('loop.steps=many'), /takes a number/);
@@ -38,34 +39,34 @@ test('a training on the world is checked to its last field', async () => {
         return true;
       },
     );
-  refused('comm.world.augment=strnog', /^"comm.world.augment" is not valid: .*"none"\|"light"\|"strong"/, /"strong"/);
-  refused('comm.mix.yesNoWeight=-5', /^"comm.mix.yesNoWeight" is not valid: .*>=0/, /range/);
-  refused('comm.mix.yesNoWieght=5', /no "comm.mix.yesNoWieght"/, /"yesNoWeight"/);
-  refused('comm.mix.types.rce=1', /no "comm.mix.types.rce"/, /"rec"/);
-  refused('comm.trains=["fusoin"]', /^"comm.trains.0" is not valid/, /"fusion"/);
-  refused('kind=stagee', /^"kind" is not valid/, /"stage"/);
+  refused('comm.data.augment=strnog', /^"comm.data.augment" is not valid: .*"none"\|"light"\|"strong"/, /"strong"/);
+  refused('comm.data.yesNoWeight=-5', /^"comm.data.yesNoWeight" is not valid: .*>=0/, /range/);
+  refused('comm.data.yesNoWieght=5', /no "comm.data.yesNoWieght"/, /"yesNoWeight"/);
+  refused('comm.data.types.rce=1', /no "comm.data.types.rce"/, /"rec"/);
+  refused('comm.trains=["mergge"]', /^"comm.trains.0" is not valid/, /"merge"/);
+  refused('kind=com', /^"kind" is not valid/, /"comm"/);
   const tokenizer = await loadRecipe('tiny-tokenizer');
   assert.throws(() => applySettings(tokenizer, ['tokenizer.scenes=0']), /"tokenizer.scenes" is not valid/);
   assert.ok(recipe.kind === 'comm');
-  const { types } = (applySettings(recipe, ['comm.mix.types.exact=2']) as typeof recipe).comm.mix;
-  assert.deepEqual(types, { ...recipe.comm.mix.types, exact: 2 });
+  const { types } = (applySettings(recipe, ['comm.data.types.exact=2']) as typeof recipe).comm.data as WorldData;
+  assert.deepEqual(types, { ...(recipe.comm.data as WorldData).types, exact: 2 });
 });
 
 test('a setting may add a key to a map, and fill what was null', async () => {
   const recipe = await loadRecipe('tiny-own-data');
-  assert.ok(recipe.kind === 'stage');
-  const set = (...settings: string[]) => (applySettings(recipe, settings) as typeof recipe).stage;
+  assert.ok(recipe.kind === 'comm');
+  const set = (...settings: string[]) => (applySettings(recipe, settings) as typeof recipe).comm;
   const store = { kind: 'zip', file: 'a.zip' };
-  const { data } = set(
-    `stage.data.stores.mine=${JSON.stringify(store)}`,
-    ...['kind=llava', 'file=a.json', 'store=mine'].map((field) => `stage.data.sets.second.${field}`),
-  );
-  assert.deepEqual(data.stores, { ...recipe.stage.data.stores, mine: store });
+  const data = set(
+    `comm.data.stores.mine=${JSON.stringify(store)}`,
+    ...['kind=llava', 'file=a.json', 'store=mine'].map((field) => `comm.data.sets.second.${field}`),
+  ).data as MixtureData;
+  assert.deepEqual(data.stores, { ...(recipe.comm.data as MixtureData).stores, mine: store });
   assert.deepEqual(data.sets['second'], { kind: 'llava', file: 'a.json', store: 'mine' });
-  assert.deepEqual(set('stage.features.folder=f', 'stage.features.maxGB=1').features, { folder: 'f', maxGB: 1 });
-  assert.equal(set('stage.recompute=2').recompute, 2);
-  assert.throws(() => set('stage.data.stores.mine.kind=zip'), /"stage.data.stores.mine.file" is not valid/);
-  assert.throws(() => set('stage.device=gpu'), /"stage.device" is not valid: .*"cuda"/);
+  assert.deepEqual(set('comm.features.folder=f', 'comm.features.maxGB=1').features, { folder: 'f', maxGB: 1 });
+  assert.equal(set('comm.recompute=2').recompute, 2);
+  assert.throws(() => set('comm.data.stores.mine.kind=zip'), /"comm.data.stores.mine.file" is not valid/);
+  assert.throws(() => set('comm.device=gpu'), /"comm.device" is not valid: .*"cuda"/);
 });
 
 test('data is replaced as a whole', async () => {

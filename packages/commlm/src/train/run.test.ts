@@ -13,17 +13,17 @@ test('a run that goes on without its settings is told of them before files that 
   const out = join(folder, 'out');
   mkdirSync(join(out, 'checkpoint-2'), { recursive: true });
   const file = join(folder, 'mine.json');
-  const began = applySettings(await loadRecipe('tiny-own-data'), [`stage.data.sets.own.file=${file}`]);
+  const began = applySettings(await loadRecipe('tiny-own-data'), [`comm.data.sets.own.file=${file}`]);
   writeFileSync(join(out, 'recipe.json'), JSON.stringify(began));
   const resume = async (settings: readonly string[]): Promise<unknown> => {
     const recipe = applySettings(await loadRecipe('tiny-own-data'), settings);
     return await runRecipe(recipe, { out, recipe, resume: true, log: () => {} });
   };
-  await assert.rejects(resume([`stage.data.sets.own.file=${join(folder, 'other.json')}`]), {
+  await assert.rejects(resume([`comm.data.sets.own.file=${join(folder, 'other.json')}`]), {
     code: 'train/recipe',
-    message: /belongs to another recipe \(stage\.data\.sets\.own\.file was .*mine\.json" and is .*other\.json"\)/,
+    message: /belongs to another recipe \(comm\.data\.sets\.own\.file was .*mine\.json" and is .*other\.json"\)/,
     fix: /every --set .* again \(.*recipe\.json has them all\)/,
   });
   // With the settings of the run it is the file that is missing.
-  await assert.rejects(resume([`stage.data.sets.own.file=${file}`]), { code: 'file/missing', message: /mine\.json/ });
+  await assert.rejects(resume([`comm.data.sets.own.file=${file}`]), { code: 'file/missing', message: /mine\.json/ });
 });

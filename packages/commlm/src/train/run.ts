@@ -27,9 +27,7 @@ async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: Us
     case 'lm':
       return use(new (await import('./tasks/lm-task.js')).LmTask(recipe.lm, recipe.loop));
     case 'comm':
-      return use((await import('./tasks/comm-task.js')).CommTask.open(recipe.comm, recipe.loop));
-    case 'stage':
-      return use((await import('./tasks/stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, log));
+      return use((await import('./tasks/comm/task.js')).CommTask.open(recipe.comm, recipe.loop.batchSize, log));
   }
 }
 

@@ -61,3 +61,16 @@ test('a thread that cannot start says why', async () => {
     await pool.close();
   }
 });
+
+test('a batch that cannot be read is an error, not an endless wait', async () => {
+  const shared = moduleOf(
+    `const bytes = new Uint8Array(4); export const createBatcher = async () => () => ({ bytes });`,
+  );
+  const pool = new BatchPool<{ readonly bytes: Uint8Array }>(shared, {});
+  try {
+    await pool.next();
+    await assert.rejects(pool.next());
+  } finally {
+    await pool.close();
+  }
+});

@@ -61,6 +61,8 @@ export class BatchPool<Batch extends RawBatch> {
       const worker = new Worker(ENTRY, { workerData: { module: module.href, options } });
       worker.on('message', (reply: Reply) => this.#receive(reply));
       worker.on('error', (error) => this.#fail(error as Error));
+      // What a thread sent cannot be read, as a buffer that it had handed over before.
+      worker.on('messageerror', (error) => this.#fail(error));
       worker.unref();
       return worker;
     });

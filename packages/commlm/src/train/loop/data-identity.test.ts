@@ -14,8 +14,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { DataConfig, MixtureData } from '../../config/comm-train.js';
 import type { Recipe } from '../../config/recipe.js';
-import type { DataConfig } from '../../config/stage.js';
 import { recipe as clip } from '../../recipes/clip-vit-l14.js';
 import { recipe as dinov2 } from '../../recipes/dinov2-vit-l14.js';
 import { recipe as world } from '../../recipes/tiny-clip.js';
@@ -27,10 +27,11 @@ const folder = mkdtempSync(join(tmpdir(), 'comm-identity-'));
 after(() => rmSync(folder, { recursive: true }));
 const at = (name: string): string => join(folder, name);
 
-const stage = own as Extract<Recipe, { kind: 'stage' }>;
+const stage = own as Extract<Recipe, { kind: 'comm' }>;
+const mixture = stage.comm.data as MixtureData;
 const withData = (data: Partial<DataConfig>): typeof stage => ({
   ...stage,
-  stage: { ...stage.stage, data: { ...stage.stage.data, ...data } },
+  comm: { ...stage.comm, data: { ...mixture, ...data } },
 });
 
 function writeSet(): typeof stage {
@@ -85,7 +86,7 @@ test('archives are known by their bytes, large ones by stretches of them', { tim
   const recipe = writeSet();
   const archive = at('pictures.tsv');
   const stores = { images: { kind: 'tsv', file: archive, columns: { key: 0, image: 1 } } } as const;
-  const { sets } = recipe.stage.data;
+  const { sets } = recipe.comm.data as MixtureData;
   const identify = (): Promise<DataIdentity> => identifyData(withData({ sets, stores }));
   writeFileSync(archive, 'a.png\tAAAA\n');
   const small = await identify();

@@ -1,10 +1,10 @@
 /** The files that a recipe learns from: what a run that goes on has to find as it left them. */
+import type { DataConfig, MixtureData } from '../../config/comm-train.js';
 import type { PictureStoreConfig } from '../../config/data.js';
 import type { DataSetConfig } from '../../config/data-sets.js';
 import { setsOf } from '../../config/mixture.js';
 import type { ClassData, PictureData, TextData } from '../../config/pretrain.js';
 import type { Recipe } from '../../config/recipe.js';
-import type { DataConfig, StageConfig } from '../../config/stage.js';
 import { expandBraces } from '../../data/stores/tar.js';
 
 /** What is looked at, and how closely. */
@@ -27,8 +27,8 @@ export interface RecipeData {
 /** What a recipe reads; nothing for one that draws its data itself. */
 export function dataOf(recipe: Recipe): RecipeData {
   switch (recipe.kind) {
-    case 'stage':
-      return stageData(recipe.stage);
+    case 'comm':
+      return recipe.comm.data.kind === 'mixture' ? mixtureData(recipe.comm.data) : NONE;
     case 'clip': {
       const { data } = recipe.clip;
       if (data.kind === 'world') return NONE;
@@ -49,7 +49,6 @@ export function dataOf(recipe: Recipe): RecipeData {
       const { data, held } = recipe.lm;
       return { sources: unique([...textsOf(data), ...(held === null ? [] : textsOf(held.data))]) };
     }
-    case 'comm':
     case 'tokenizer':
       return NONE;
   }
@@ -71,17 +70,17 @@ function textsOf(data: TextData): DataSource[] {
   return data.kind === 'world' ? [] : data.files.map(file);
 }
 
-function stageData({ data, held }: StageConfig): RecipeData {
-  const names = [...new Set([data.mix, ...(held === null ? [] : [held.mix])].flatMap(setsOf))];
+function mixtureData({ sets, stores, mix, held }: MixtureData): RecipeData {
+  const names = [...new Set([mix, ...(held === null ? [] : [held.mix])].flatMap(setsOf))];
   const sources = names.flatMap((name): DataSource[] => {
-    const set = data.sets[name];
-    const store = set === undefined ? undefined : data.stores[set.store];
+    const set = sets[name];
+    const store = set === undefined ? undefined : stores[set.store];
     if (set === undefined || store === undefined) return [];
     const shown: DataSource[] =
       store.kind === 'folder' ? [{ kind: 'pictures', set: name, store: set.store }] : archivesOf(store);
     return [...filesOf(set), ...shown];
   });
-  return { sources: unique(sources), data };
+  return { sources: unique(sources), data: { sets, stores } };
 }
 
 /** Fields of a set that name a file, and those that name a folder of small files. */

@@ -74,6 +74,8 @@ export interface BatchFacts {
 export interface TrainingTask<Batch> {
   /** The parts that train, by name; what of them takes no gradient is frozen. */
   readonly parts: ReadonlyMap<string, nn.Module>;
+  /** The key of a parameter in checkpoints, where that is not its name. */
+  readonly checkpointKey?: (name: string) => string;
   /** Parts that are used and do not train, to be listed. */
   readonly frozen?: ReadonlyMap<string, nn.Module>;
   /** Batches from index `start` on; a step takes `accumulate` of them. */
@@ -196,8 +198,10 @@ class Training<Batch> {
     this.#fingerprint = fingerprintOf(options.recipe);
     manualSeed(config.seed);
     reuseFreedMemory();
-    this.#parameters = trainedParameters(task.parts);
-    const groups = parameterGroups(this.#parameters, config);
+    const named = trainedParameters(task.parts);
+    const keyOf = task.checkpointKey ?? ((name: string) => name);
+    this.#parameters = new Map([...named].map(([name, parameter]) => [keyOf(name), parameter]));
+    const groups = parameterGroups(named, config, keyOf);
     this.#optimizer = new optim.AdamW(groups, { lr: config.lr, betas: config.betas, masterWeights: true });
     this.#average = config.ema === undefined ? null : new WeightAverage(this.#parameters, config.ema.decay);
     const { steps, warmupRatio, minLrRatio } = config;

@@ -47,7 +47,7 @@ function countPart(name: string, module: nn.Module, depth: number): PartCount[] 
 
 /**
  * Groups of AdamW: matrices are decayed; norms, biases, scales and tokens are not. Each factor of the rate makes groups of
- * its own.
+ * its own. The optimiser's state keeps a parameter under `keyOf` its name.
  * @throws CommError for a factor that no parameter takes.
  */
 export function parameterGroups(
@@ -57,6 +57,7 @@ export function parameterGroups(
     weightDecay,
     lrFactors = {},
   }: { lr: number; weightDecay: number; lrFactors?: Record<string, number> | undefined },
+  keyOf: (name: string) => string = (name) => name,
 ): optim.AdamWGroup[] {
   const prefixes = Object.keys(lrFactors).sort((a, b) => b.length - a.length);
   const groups = new Map<string, { params: Map<string, nn.Parameter>; weightDecay: number; lr: number }>();
@@ -71,7 +72,7 @@ export function parameterGroups(
       const factor = prefix === undefined ? 1 : (lrFactors[prefix] as number);
       const group = groups.get(key) ?? { params: new Map(), weightDecay: decayed ? weightDecay : 0, lr: lr * factor };
       groups.set(key, group);
-      group.params.set(name, parameter);
+      group.params.set(keyOf(name), parameter);
     }
   }
   const unused = prefixes.find((prefix) => !used.has(prefix));

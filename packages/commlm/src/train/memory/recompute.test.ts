@@ -5,7 +5,7 @@ import { expectNoLeak, maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import { type CommConfig, type LlamaConfig, parseConfig, CommConfig as Schema } from '../../config/model.js';
 import { Comm, type CommBatch } from '../../models/comm.js';
 import { SMALL_VIT_ROUNDING, smallComm, smallLlama } from '../../models/sample-configs.fixture.js';
-import { packedMask } from '../tasks/comm-task.js';
+import { packedMask } from '../tasks/comm/packed-mask.js';
 import { Recompute, recomputedBackward } from './recompute.js';
 
 const [PATCH, N] = [3, 16];

@@ -11,7 +11,7 @@
  * their bits. The head and its cross-entropy run over a piece of the tokens at a time, forward and backward, so that
  * the logits of a large vocabulary never exist at once.
  */
-import { autograd, cat, F, full, keep, op, rngState, scope, setRngState, type Tensor } from '@commlm/torch';
+import { autograd, cat, full, keep, op, rngState, scope, setRngState, type Tensor } from '@commlm/torch';
 import type { Block, Chain, RunBlocks } from '../../models/blocks.js';
 import {
   type Comm,
@@ -19,6 +19,7 @@ import {
   type CommLoss,
   type LossOptions,
   learnedTokens,
+  lossesOf,
   reduceLosses,
 } from '../../models/comm.js';
 import type { Llama } from '../../models/llama.js';
@@ -178,7 +179,7 @@ export interface RecomputedOptions extends LossOptions {
 export function recomputedBackward(
   model: RecomputedModel,
   batch: CommBatch,
-  { every = 1, scale = 1, reduction = 'mean', encoders }: RecomputedOptions = {},
+  { every = 1, scale = 1, reduction = 'mean', numbers, encoders }: RecomputedOptions = {},
 ): CommLoss {
   using recompute = new Recompute({ every });
   const result = scope((): CommLoss => {
@@ -186,8 +187,8 @@ export function recomputedBackward(
     const { places, targets, weights } = learnedTokens(batch);
     const learned_ME = hidden_BTE.flatten(0, 1).indexSelect(0, places);
     const share_M = gradientShares(targets, weights, reduction, scale);
-    const tokenLosses = headBackward(model.languageModel, learned_ME, targets, share_M);
-    return { loss: reduceLosses(tokenLosses, weights, reduction), numTokens: targets.shape[0]!, tokenLosses };
+    const { losses, tokenLosses } = headBackward(model.languageModel, learned_ME, targets, share_M, numbers);
+    return { loss: reduceLosses(losses, weights, reduction), numTokens: targets.shape[0]!, tokenLosses };
   });
   recompute.backward();
   encoders?.backward();
@@ -205,25 +206,40 @@ function gradientShares(targets_M: Tensor, weights_M: Tensor | null, reduction: 
   });
 }
 
-/** Head and cross-entropy forward and backward, a piece of the tokens at a time: float[M, E] -> losses f32[M]. */
-function headBackward(decoder: Llama, learned_ME: Tensor, targets_M: Tensor, share_M: Tensor): Tensor {
+/** Losses f32[M] of the learned tokens: all that counts, and the cross-entropy in it. */
+interface HeadLosses {
+  readonly losses: Tensor;
+  readonly tokenLosses: Tensor;
+}
+
+/** Head and losses forward and backward, a piece of the tokens at a time: float[M, E] -> f32[M]. */
+function headBackward(
+  decoder: Llama,
+  learned_ME: Tensor,
+  targets_M: Tensor,
+  share_M: Tensor,
+  numbers: LossOptions['numbers'],
+): HeadLosses {
   const numTokens = targets_M.shape[0]!;
   const numPieces = Math.ceil((4 * numTokens * decoder.config.vocabSize) / LOGIT_BYTES);
   const rows = Math.ceil(numTokens / numPieces);
-  const pieces: { losses: Tensor; grad: Tensor | null }[] = [];
+  const pieces: (HeadLosses & { readonly grad: Tensor | null })[] = [];
   for (let from = 0; from < numTokens; from += rows) {
     const count = Math.min(rows, numTokens - from);
     const piece = scope(() => {
       const x_RE = learned_ME.detach().narrow(0, from, count);
       x_RE.requiresGrad = learned_ME.requiresGrad;
       const logits_RV = decoder.logits(x_RE).to('f32');
-      const losses = F.crossEntropy(logits_RV, targets_M.narrow(0, from, count), { reduction: 'none' });
+      const { losses, tokenLosses } = lossesOf(logits_RV, targets_M.narrow(0, from, count), numbers);
       autograd.backward([losses], [share_M.narrow(0, from, count)]);
-      return { losses: losses.detach(), grad: x_RE.grad };
+      return { losses: losses.detach(), tokenLosses, grad: x_RE.grad };
     });
     pieces.push(piece);
   }
   const grads = pieces.flatMap(({ grad }) => (grad === null ? [] : [grad]));
   if (grads.length > 0) autograd.backward([learned_ME], [cat(grads)]);
-  return cat(pieces.map(({ losses }) => losses));
+  return {
+    losses: cat(pieces.map(({ losses }) => losses)),
+    tokenLosses: cat(pieces.map(({ tokenLosses }) => tokenLosses)),
+  };
 }

@@ -6,7 +6,7 @@ import { expectRounded } from '@commlm/torch/testing';
 import { randomCrop } from '../pictures/crops.js';
 import { normalisePictures } from '../pictures/pixels.js';
 import { patchCover } from './clip-batches.js';
-import { packedMask } from './comm-task.js';
+import { packedMask } from './comm/packed-mask.js';
 import { koleo, sinkhorn } from './dino-task.js';
 
 test('sinkhorn assigns every row once and uses the prototypes evenly', () => {

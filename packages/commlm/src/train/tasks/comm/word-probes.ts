@@ -2,18 +2,11 @@
  * Words asked for alone behind a picture. An answer gets to know of a thing over two steps of attention, from the patch to
  * the word and from the word to the answer, and neither is worth learning without the other; this teaches the first.
  */
+import type { ProbeCounts } from '../../../config/comm-train.js';
 import { boxInSquare, isPresent, NOUNS, type Random, type Scene } from '../../../data/world/index.js';
 import { IGNORE_LABEL } from '../../../text/conversation.js';
 import type { Watched } from './watched.js';
 import type { ProbeWords } from './world-words.js';
-
-/** How many are asked for, a picture. */
-export interface ProbeCounts {
-  /** Nouns, each of which is to say yes or no at its own place, and the nouns of existence questions likewise. */
-  readonly wordProbes: number;
-  /** `left`, `top`, `right` or `bottom` and a noun, to answer with the first two digits of that edge. */
-  readonly edgeProbes: number;
-}
 
 /** The end of a row, growing: a token, its label, its segment, its position. */
 export interface RowTokens {
@@ -59,14 +52,14 @@ export class WordProbes {
   /** Adds words behind the picture, each in a segment of its own and somewhere near where a question would name it. */
   append(row: RowTokens, prefixLength: number, scene: Scene, random: Random): void {
     const end = new RowEnd(row, prefixLength);
-    const { wordProbes, edgeProbes } = this.#counts;
-    for (let probe = 0; probe < wordProbes; probe++) {
+    const { words, edges } = this.#counts;
+    for (let probe = 0; probe < words; probe++) {
       this.#askWord(end, probe % 2 === 0 ? random.pick(scene.objects).noun : random.pick(NOUNS).name, scene, random);
     }
     const single = scene.objects.filter(
       ({ noun }) => scene.objects.filter((other) => other.noun === noun).length === 1,
     );
-    for (let probe = 0; probe < edgeProbes && single.length > 0; probe++) {
+    for (let probe = 0; probe < edges && single.length > 0; probe++) {
       this.#askEdge(end, random.pick(single), scene, random);
     }
     end.push(this.#eosId, 0);

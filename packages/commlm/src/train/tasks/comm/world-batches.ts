@@ -1,12 +1,12 @@
 /** Data thread of the synthetic world: scenes with several questions each, packed behind one picture. */
-import type { TaskMix } from '../../../config/comm-train.js';
-import type { WorldLook } from '../../../config/world.js';
+import type { WorldData } from '../../../config/comm-train.js';
 import { loadSpriteBank, Random, type Scene, worldItem } from '../../../data/world/index.js';
 import { IGNORE_LABEL, placesOf } from '../../../text/conversation.js';
 import { Tokenizer } from '../../../text/tokenizer.js';
-import type { CreateBatcher, RawBatch } from '../../loop/batch-pool.js';
+import type { CreateBatcher } from '../../loop/batch-pool.js';
 import { labelPatches, type PatchLabels } from './patch-labels.js';
 import { tokenWeigher, type WeighTokens, watchedKind } from './token-kinds.js';
+import type { TrainBatch } from './train-batch.js';
 import { WATCHED } from './watched.js';
 import { type WorldRow, WorldRows } from './world-rows.js';
 import { type PatchWords, worldWords } from './world-words.js';
@@ -15,73 +15,64 @@ import { type PatchWords, worldWords } from './world-words.js';
 
 /** What the data thread needs to know. */
 export interface WorldBatchOptions {
+  readonly world: WorldData;
+  /** Pixels of a picture. */
   readonly side: number;
   readonly tokensPerImage: number;
   readonly batchSize: number;
-  readonly questions: number;
-  readonly mix: TaskMix;
+  /** Folder of the tokenizer. */
   readonly tokenizer: string;
-  readonly world: WorldLook;
 }
 
-/** A packed batch of the data thread. */
-export interface WorldBatch extends RawBatch, PaddedRows {
-  /** Number of its first scene in the stream. */
-  readonly first: number;
-  /** u8[B, side, side, 3]. */
-  readonly pictures: Uint8Array;
+/** A packed batch of the data thread: one square u8[B, side, side, 3], R rows of which some may show two pictures. */
+export interface WorldBatch extends TrainBatch, PaddedRows {
+  readonly squares: readonly [Uint8Array];
+  readonly shown: BigInt64Array;
+  readonly weights: Float32Array;
   /** What each patch of the pictures shows, and the words for it. */
   readonly patches: PatchLabels;
   readonly patchWords: PatchWords;
-  /** The pictures that the rows show, row by row, as places in `pictures`. */
-  readonly shown: BigInt64Array;
 }
 
 /** Rows of one length, [R, T] each, padded at the right with segment -1. */
-export interface PaddedRows {
-  readonly numRows: number;
-  readonly numTokens: number;
-  readonly ids: BigInt64Array;
-  readonly labels: BigInt64Array;
-  readonly positions: BigInt64Array;
-  readonly segments: Int32Array;
-  /** Flat places in [R * T] of the visual tokens of all pictures, row by row. */
-  readonly places: BigInt64Array;
+interface PaddedRows
+  extends Pick<TrainBatch, 'numRows' | 'numTokens' | 'ids' | 'labels' | 'positions' | 'segments' | 'places'> {
   readonly weights: Float32Array;
   /** 0, or which entry of WATCHED the token counts for, from 1. */
   readonly watched: Int8Array;
 }
 
 export const createBatcher: CreateBatcher<WorldBatchOptions> = async (options) => {
-  const { side, tokensPerImage, batchSize, questions, mix, world } = options;
+  const { side, tokensPerImage, batchSize, world } = options;
+  const { seed, style, augment } = world;
   const bank = await loadSpriteBank();
   const tokenizer = await Tokenizer.load(options.tokenizer);
-  const weigh = tokenWeigher(tokenizer, mix.yesNoWeight);
+  const weigh = tokenWeigher(tokenizer, world.yesNoWeight);
   const words = worldWords(tokenizer);
-  const { types, conversationShare } = mix;
-  const settings = { tokensPerImage, questions, types, conversationShare, probes: mix };
-  const rows = new WorldRows(tokenizer, settings, words.probes);
-  const drawn = { bank, side, ...world };
+  const rows = new WorldRows(tokenizer, { ...world, tokensPerImage }, words.probes);
 
   return (index): WorldBatch => {
-    const random = new Random(index, `comm ${world.seed}`);
+    const random = new Random(index, `comm ${seed}`);
     const pictures = new Uint8Array(batchSize * side * side * 3);
     const scenes: Scene[] = [];
     for (let i = 0; i < batchSize; i++) {
-      const { scene, pixels } = worldItem(index * batchSize + i, drawn);
+      const { scene, pixels } = worldItem(index * batchSize + i, { bank, side, seed, style, augment });
       pictures.set(pixels, i * side * side * 3);
       scenes.push(scene);
     }
     const written = [
       ...scenes.map((scene, i) => rows.about(scene, i, random)),
-      ...Array.from({ length: mix.pairRows }, () => rows.aboutTwo(scenes, random)),
+      ...Array.from({ length: world.pairRows }, () => rows.aboutTwo(scenes, random)),
     ];
     return {
       ...padRows(written, rows, weigh),
-      first: index * batchSize,
-      pictures,
+      numPictures: batchSize,
+      squares: [pictures],
+      where: scenes.map((_, i) => `scene ${index * batchSize + i}`),
       patches: labelPatches(scenes, bank, tokensPerImage),
       patchWords: words.patches,
+      // A copy: the buffers of a batch go over to the trainer.
+      digits: words.digits.slice(),
       shown: BigInt64Array.from(
         written.flatMap((row) => row.pictures),
         BigInt,

@@ -1,9 +1,10 @@
 /** Rows of tokens about scenes: several questions packed behind a picture, one long conversation, questions about two pictures. */
+import type { WorldData } from '../../../config/comm-train.js';
 import { pairTurnsFor, type Random, type Scene, type TurnType, turnsFor } from '../../../data/world/index.js';
 import { writeTurn } from '../../../data/world-turns.js';
 import { type ImageSlot, questionWithPictures, renderConversation, renderPacked } from '../../../text/conversation.js';
 import type { Tokenizer } from '../../../text/tokenizer.js';
-import { type ProbeCounts, type RowTokens, WordProbes } from './word-probes.js';
+import { type RowTokens, WordProbes } from './word-probes.js';
 import type { ProbeWords } from './world-words.js';
 
 /** A row: `labels` holds the token to be predicted in front of each place; with word probes it need not be the one that stands there. */
@@ -16,16 +17,9 @@ export interface WorldRow extends RowTokens {
 }
 
 /** What rows are made of. */
-export interface RowSettings {
+export type RowSettings = Pick<WorldData, 'questions' | 'types' | 'conversationShare' | 'probes'> & {
   readonly tokensPerImage: number;
-  /** Questions packed behind one picture; with 0 rows are empty. */
-  readonly questions: number;
-  /** How often each kind of question is asked (relative). */
-  readonly types: Readonly<Partial<Record<TurnType, number>>>;
-  /** Share of pictures that come with one long conversation. */
-  readonly conversationShare: number;
-  readonly probes: ProbeCounts;
-}
+};
 
 /** Questions about two pictures together; their longer prefix leaves room for so many. */
 const PAIR_QUESTIONS = 4;
@@ -58,7 +52,7 @@ export class WorldRows {
     if (random.chance(conversationShare)) return this.#conversation(written, picture);
     const { row, prefixLength } = this.#packed(written, [picture], [this.#settings.tokensPerImage]);
     const types = [undefined, ...turns.map(({ type }) => type)];
-    if (this.#settings.probes.wordProbes > 0) {
+    if (this.#settings.probes.words > 0) {
       this.#probes.labelNouns(row, scene, (segment) => types[segment] === 'existence');
       this.#probes.append(row, prefixLength, scene, random);
     }

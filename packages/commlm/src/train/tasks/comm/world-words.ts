@@ -2,14 +2,12 @@
 import { COLOR_NAMES, NOUNS } from '../../../data/world/index.js';
 import type { Tokenizer } from '../../../text/tokenizer.js';
 
-/** The words that patches are named by, and digits: token ids, in the order of the classes. */
+/** The words that patches are named by: token ids, in the order of the classes. */
 export interface PatchWords {
   /** A noun in the singular and in the plural, then `NOUNS.length` stands for the background. */
   readonly nouns: BigInt64Array;
   readonly plurals: BigInt64Array;
   readonly colors: BigInt64Array;
-  /** The digits 0 to 9 behind a point. */
-  readonly digits: BigInt64Array;
 }
 
 /** Token ids of the words that are asked for alone. */
@@ -26,12 +24,20 @@ export interface ProbeWords {
   readonly digits: readonly number[];
 }
 
+/** All of them. */
+export interface WorldWords {
+  readonly patches: PatchWords;
+  readonly probes: ProbeWords;
+  /** The digits 0 to 9 behind a point. */
+  readonly digits: BigInt64Array;
+}
+
 /** First token of each word within a sentence. */
 const firstTokens = (tokenizer: Tokenizer, words: readonly string[]): number[] =>
   words.map((word) => tokenizer.encode(` ${word}`)[0]!);
 
 /** Looks the words up. */
-export function worldWords(tokenizer: Tokenizer): { readonly patches: PatchWords; readonly probes: ProbeWords } {
+export function worldWords(tokenizer: Tokenizer): WorldWords {
   const nouns = NOUNS.map(({ name }) => name);
   const singular = firstTokens(tokenizer, nouns);
   const plural = firstTokens(
@@ -46,8 +52,8 @@ export function worldWords(tokenizer: Tokenizer): { readonly patches: PatchWords
       nouns: ids(singular),
       plurals: ids(plural),
       colors: ids(firstTokens(tokenizer, COLOR_NAMES)),
-      digits: ids(digits),
     },
+    digits: ids(digits),
     probes: {
       nouns: new Map(nouns.map((noun, i) => [noun, { singular: singular[i]!, plural: plural[i]! }])),
       nounOf: new Map([singular, plural].flatMap((tokens) => tokens.map((id, i) => [id, nouns[i]!] as const))),

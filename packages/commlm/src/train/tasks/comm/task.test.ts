@@ -6,15 +6,15 @@ import { after, before, test } from 'node:test';
 import { manualSeed, scope } from '@commlm/torch';
 import { expectRounded, maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import sharp from 'sharp';
-import { type CommConfig, CommConfig as CommSchema, parseConfig } from '../../config/model.js';
-import { parseStage, type StageConfig } from '../../config/stage.js';
-import { Comm } from '../../models/comm.js';
-import { SMALL_COMM_ROUNDING, smallComm, smallLlama } from '../../models/sample-configs.fixture.js';
-import { type GoldenTokenizer, readTextGolden } from '../../text/golden.fixture.js';
-import { readCommConfig, saveCommFolder } from '../../weights/comm-folder.js';
-import { runTraining } from '../loop/loop.js';
-import type { StageRawBatch } from './stage-batches.js';
-import { StageTask } from './stage-task.js';
+import { type CommTrainConfig, type MixtureData, parseCommTraining } from '../../../config/comm-train.js';
+import { type CommConfig, CommConfig as CommSchema, parseConfig } from '../../../config/model.js';
+import { Comm } from '../../../models/comm.js';
+import { SMALL_COMM_ROUNDING, smallComm, smallLlama } from '../../../models/sample-configs.fixture.js';
+import { type GoldenTokenizer, readTextGolden } from '../../../text/golden.fixture.js';
+import { readCommConfig, saveCommFolder } from '../../../weights/comm-folder.js';
+import { runTraining } from '../../loop/loop.js';
+import type { MixtureBatch } from './mixture-batches.js';
+import { CommTask } from './task.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-stage-'));
 after(() => rmSync(root, { recursive: true }));
@@ -67,8 +67,11 @@ before(async () => {
   writeFileSync(join(root, 'rows.json'), JSON.stringify(rows));
 });
 
-function stageOf(changes: Partial<StageConfig> = {}): StageConfig {
-  return parseStage({
+type Changes = Partial<Omit<CommTrainConfig, 'data'>> & Partial<Omit<MixtureData, 'kind'>>;
+
+/** A training on the rows; fields of the data among the changes are told by their names. */
+function stageOf({ held = null, maxLength = 160, packing = 'pad', skip, ...changes }: Changes = {}): CommTrainConfig {
+  return parseCommTraining({
     model: join(root, 'model'),
     dtype: 'f32',
     device: 'cpu',
@@ -77,39 +80,45 @@ function stageOf(changes: Partial<StageConfig> = {}): StageConfig {
     recompute: null,
     features: null,
     data: {
+      kind: 'mixture',
       stores: { images: { kind: 'folder', folder: join(root, 'images') } },
       sets: { rows: { kind: 'llava', file: join(root, 'rows.json'), store: 'images' } },
       mix: { kind: 'set', set: 'rows' },
       seed: 1,
+      held,
+      maxLength,
+      packing,
+      groupBatches: 1,
+      skip: skip ?? SKIP,
     },
-    held: null,
-    maxLength: 160,
-    packing: 'pad',
-    groupBatches: 1,
-    skip: {
-      picture: 'skip',
-      malformed: 'error',
-      'image-count': 'error',
-      'too-long': 'truncate',
-      untrained: 'error',
-      limit: 1,
-    },
+    losses: [],
     workers: 1,
     ahead: 1,
     ...changes,
   });
 }
 
-async function firstBatch(task: StageTask): Promise<StageRawBatch> {
+const SKIP: MixtureData['skip'] = {
+  picture: 'skip',
+  malformed: 'error',
+  'empty-box': 'skip',
+  'picture-size': 'error',
+  'image-count': 'error',
+  'too-long': 'truncate',
+  untrained: 'error',
+  limit: 1,
+};
+
+async function firstBatch(task: CommTask): Promise<MixtureBatch> {
   const batches = task.openBatches(0);
   try {
-    return await batches.next();
+    return (await batches.next()) as MixtureBatch;
   } finally {
     await batches.close();
   }
 }
 
-const gradientsOf = (task: StageTask, run: () => unknown) => {
+const gradientsOf = (task: CommTask, run: () => unknown) => {
   for (const module of task.parts.values()) module.zeroGrad();
   run();
   return [...task.parts].flatMap(([part, module]) =>
@@ -120,9 +129,9 @@ const gradientsOf = (task: StageTask, run: () => unknown) => {
 };
 
 test('text alone, one picture, two: padded, packed and recomputed they give one loss and one gradient', async () => {
-  const padded = StageTask.open(stageOf(), 6, () => {});
-  const packed = StageTask.open(stageOf({ packing: 'pack' }), 6, () => {});
-  const recomputed = StageTask.open(stageOf({ recompute: 1 }), 6, () => {});
+  const padded = CommTask.open(stageOf(), 6, () => {});
+  const packed = CommTask.open(stageOf({ packing: 'pack' }), 6, () => {});
+  const recomputed = CommTask.open(stageOf({ recompute: 1 }), 6, () => {});
   const [rows, fewer] = [await firstBatch(padded), await firstBatch(packed)];
   assert.equal(rows.numRows, 6);
   assert.ok(fewer.numRows < 6, `${fewer.numRows} rows`);
@@ -155,12 +164,11 @@ test('text alone, one picture, two: padded, packed and recomputed they give one 
 test('features from disk give the bits that were computed, and what an encoder gives to half precision', async () => {
   const features = { folder: join(root, 'features'), maxGB: 0.1 };
   const lines: string[] = [];
-  const open = (changes: Partial<StageConfig>): StageTask =>
-    StageTask.open(stageOf(changes), 6, (line) => lines.push(line));
+  const open = (changes: Changes): CommTask => CommTask.open(stageOf(changes), 6, (line) => lines.push(line));
   const batch = await firstBatch(open({}));
   scope(() => {
-    const gradientsWith = (task: StageTask) => gradientsOf(task, () => task.loss(batch).loss.backward());
-    const gradientsOnce = (changes: Partial<StageConfig>) => {
+    const gradientsWith = (task: CommTask) => gradientsOf(task, () => task.loss(batch).loss.backward());
+    const gradientsOnce = (changes: Changes) => {
       const task = open(changes);
       const gradients = gradientsWith(task);
       task.close();
@@ -175,19 +183,19 @@ test('features from disk give the bits that were computed, and what an encoder g
   });
   assert.match(lines.join('\n'), /features: [12] pictures encoded, \d+ read, [\s\S]*features: 0 pictures encoded/);
   assert.throws(() => stageOf({ features, trains: ['encoder'] }), { code: 'train/parts', fix: /features=null/ });
-  const full = StageTask.open(stageOf({ features: { folder: join(root, 'full'), maxGB: 1e-6 } }), 6, () => {});
+  const full = CommTask.open(stageOf({ features: { folder: join(root, 'full'), maxGB: 1e-6 } }), 6, () => {});
   assert.throws(() => full.loss(batch), { code: 'train/feature-cache-full' });
 });
 
 test('what is listed trains and nothing else; the rest is listed as frozen', () => {
-  const task = StageTask.open(stageOf({ trains: ['projector'] }), 6, () => {});
+  const task = CommTask.open(stageOf({ trains: ['projector'] }), 6, () => {});
   assert.deepEqual([...task.parts.keys()], ['projector']);
   assert.deepEqual(
     [...task.frozen.keys()],
     ['languageModel', 'merge.0', 'merge.1', 'align.1', 'encoder.0', 'encoder.1'],
   );
   const adapter = { rank: 2, alpha: 4, dropout: 0, targetModules: ['q_proj'], dtype: 'f32' } as const;
-  const lora = StageTask.open(
+  const lora = CommTask.open(
     stageOf({ trains: ['merge'], lora: { ...adapter, targetModules: ['q_proj'] } }),
     6,
     () => {},
@@ -205,21 +213,20 @@ test('what is listed trains and nothing else; the rest is listed as frozen', () 
 
 test('broken pictures count up to the limit; a recipe longer than the model is refused', async () => {
   const lines: string[] = [];
-  const tolerant = StageTask.open(stageOf(), 6, (line) => lines.push(line));
+  const tolerant = CommTask.open(stageOf(), 6, (line) => lines.push(line));
   await firstBatch(tolerant);
   assert.match(lines.join('\n'), /skipped 1: .*rows\.json, entry 5.*gone\.png/);
-  const strict = stageOf();
-  const task = StageTask.open({ ...strict, skip: { ...strict.skip, limit: 0 } }, 6, () => {});
+  const task = CommTask.open(stageOf({ skip: { ...SKIP, limit: 0 } }), 6, () => {});
   await assert.rejects(firstBatch(task), { code: 'data/too-many-skipped', message: /more than the 0 of the recipe/ });
-  assert.throws(() => StageTask.open(stageOf({ maxLength: 1000 }), 6, () => {}), { code: 'train/max-length' });
+  assert.throws(() => CommTask.open(stageOf({ maxLength: 1000 }), 6, () => {}), { code: 'train/max-length' });
 });
 
 test('a run goes through the loop, is measured on held-out samples and clears the marks of what it trained', async () => {
   const out = join(root, 'run');
   const held = { mix: { kind: 'set', set: 'rows' }, samples: 6, seed: 3 } as const;
-  const stage = stageOf({ held, trains: ['languageModel', 'projector'] });
+  const trained: Changes = { held, trains: ['languageModel', 'projector'] };
   const losses: number[] = [];
-  const task = StageTask.open(stage, 6, () => {});
+  const task = CommTask.open(stageOf(trained), 6, () => {});
   const before = await task.evaluate!(0);
   const log = (line: string): void => {
     const loss = /eval \d+\s+loss ([\d.]+)/.exec(line)?.[1];
@@ -240,10 +247,10 @@ test('a run goes through the loop, is measured on held-out samples and clears th
     evalEvery: 10,
     keepLast: 1,
   } as const;
-  await runTraining(task, loop, { out, recipe: { loop, stage }, resume: false, log });
+  await runTraining(task, loop, { out, recipe: { loop, comm: stageOf(trained) }, resume: false, log });
   // It goes on with other threads, and not with other rows.
-  const resume = (changes: Partial<StageConfig>) =>
-    runTraining(task, loop, { out, recipe: { loop, stage: { ...stage, ...changes } }, resume: true, log });
+  const resume = (changes: Changes) =>
+    runTraining(task, loop, { out, recipe: { loop, comm: stageOf({ ...trained, ...changes }) }, resume: true, log });
   assert.deepEqual(await resume({ workers: 2, ahead: 5 }), { step: 10, finished: true });
   await assert.rejects(resume({ maxLength: 100 }), { code: 'train/recipe' });
   const after = await task.evaluate!(10);

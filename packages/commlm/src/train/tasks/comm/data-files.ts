@@ -1,6 +1,6 @@
-/** Files that a stage reads, for people who do not have them yet. */
+/** Files that a mixture reads, for people who do not have them yet. */
 import { existsSync } from 'node:fs';
-import type { StageConfig } from '../../config/stage.js';
+import type { MixtureData } from '../../../config/comm-train.js';
 
 /** Fields whose texts are no paths: the form of picture keys, a template. */
 const OTHER_TEXTS = ['picture', 'text'];
@@ -13,6 +13,6 @@ function pathsIn(value: unknown): string[] {
 }
 
 /** Files and folders of the data that are not there, each once. */
-export function missingData({ data }: StageConfig): string[] {
-  return [...new Set([...pathsIn(data.stores), ...pathsIn(data.sets)])].filter((path) => !existsSync(path));
+export function missingData({ stores, sets }: MixtureData): string[] {
+  return [...new Set([...pathsIn(stores), ...pathsIn(sets)])].filter((path) => !existsSync(path));
 }

@@ -1,13 +1,13 @@
 /** Thread of `data validate`: goes through stretches of the data sets and reports every fault. */
-import { type ProblemKind, SampleError } from '../../data/example.js';
-import { hashNumbers } from '../../data/permutation.js';
-import { isAsStored } from '../../data/reader.js';
-import { paddedFrame } from '../../images/frames.js';
-import type { CreateBatcher, RawBatch } from '../loop/batch-pool.js';
-import { openStageData, type StageBatchOptions } from './stage-batches.js';
+import { type ProblemKind, SampleError } from '../../../data/example.js';
+import { hashNumbers } from '../../../data/permutation.js';
+import { isAsStored } from '../../../data/reader.js';
+import { paddedFrame } from '../../../images/frames.js';
+import type { CreateBatcher, RawBatch } from '../../loop/batch-pool.js';
+import { type MixtureBatchOptions, openMixture } from './mixture-batches.js';
 
 /** What a check looks at. */
-export interface CheckOptions extends StageBatchOptions {
+export interface CheckOptions extends MixtureBatchOptions {
   readonly chunks: readonly Chunk[];
   /** Decode every picture; otherwise only look whether it is there. */
   readonly decode: boolean;
@@ -20,7 +20,7 @@ export interface Chunk {
   readonly to: number;
 }
 
-/** A fault; what a training does with it is the matter of `stage.skip`. */
+/** A fault; what a training does with it is the matter of `comm.data.skip`. */
 export interface Problem {
   readonly kind: ProblemKind;
   readonly set: string;
@@ -46,7 +46,7 @@ export interface CheckBatch extends RawBatch {
 const UNKNOWN = paddedFrame(1000, 1000);
 
 export const createBatcher: CreateBatcher<CheckOptions> = async (options) => {
-  const { reader } = await openStageData(options);
+  const { reader } = await openMixture(options);
   return async (index): Promise<CheckBatch> => {
     const chunk = options.chunks[index]!;
     const { set } = chunk;

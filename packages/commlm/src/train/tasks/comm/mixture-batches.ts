@@ -1,20 +1,21 @@
-/** Data thread of the stages: samples of a mixture with their pictures, as rows of tokens and squares of bytes. */
+/** Data thread of data sets: samples of a mixture with their pictures, as rows of tokens and squares of bytes. */
 
-import { type MixtureConfig, setsOf } from '../../config/mixture.js';
-import type { CommConfig, ImageConfig } from '../../config/model.js';
-import type { SkipConfig } from '../../config/skip.js';
-import type { DataConfig } from '../../config/stage.js';
-import { type BatchSettings, MixtureBatches, type Skipped } from '../../data/batches.js';
-import type { Packing } from '../../data/collate.js';
-import { Mixture } from '../../data/mixture.js';
-import { openData, sizesOf } from '../../data/open-data.js';
-import { SampleReader } from '../../data/reader.js';
-import { planSquares, type SquarePlan } from '../../images/squares.js';
-import { Tokenizer } from '../../text/tokenizer.js';
-import type { CreateBatcher, RawBatch } from '../loop/batch-pool.js';
+import type { DataConfig } from '../../../config/comm-train.js';
+import { type MixtureConfig, setsOf } from '../../../config/mixture.js';
+import type { CommConfig, ImageConfig } from '../../../config/model.js';
+import type { SkipConfig } from '../../../config/skip.js';
+import { type BatchSettings, MixtureBatches, type Skipped } from '../../../data/batches.js';
+import type { Packing } from '../../../data/collate.js';
+import { Mixture } from '../../../data/mixture.js';
+import { openData, sizesOf } from '../../../data/open-data.js';
+import { SampleReader } from '../../../data/reader.js';
+import { planSquares, type SquarePlan } from '../../../images/squares.js';
+import { Tokenizer } from '../../../text/tokenizer.js';
+import type { CreateBatcher } from '../../loop/batch-pool.js';
+import type { TrainBatch } from './train-batch.js';
 
 /** What the data thread needs to know; plain data. */
-export interface StageBatchOptions {
+export interface MixtureBatchOptions {
   readonly data: DataConfig;
   readonly mix: MixtureConfig;
   readonly seed: number;
@@ -34,24 +35,10 @@ export interface StageBatchOptions {
 }
 
 /** A batch of the data thread. */
-export interface StageRawBatch extends RawBatch {
+export interface MixtureBatch extends TrainBatch {
   readonly numSamples: number;
-  readonly numRows: number;
-  readonly numTokens: number;
-  /** [numRows, numTokens] each. */
-  readonly ids: BigInt64Array;
-  readonly labels: BigInt64Array;
-  readonly positions: BigInt64Array;
-  /** From 1 within a row, -1 for padding. */
-  readonly segments: Int32Array;
-  /** Flat places in [numRows * numTokens] of the visual tokens of all pictures, row by row. */
-  readonly places: BigInt64Array;
-  /** For each square of the plan, u8[P, size, size, 3] or, without rounding, f32[P, 3, size, size]. */
-  readonly squares: readonly (Uint8Array | Float32Array)[];
   /** `store/key` of each picture. */
   readonly pictures: readonly string[];
-  /** File and line of each sample. */
-  readonly where: readonly string[];
   /** Tokens that are learned, and tokens that are no padding. */
   readonly numLearned: number;
   readonly numFilled: number;
@@ -67,7 +54,7 @@ export interface StageRawBatch extends RawBatch {
 }
 
 /** Everything that makes batches, open. */
-export interface OpenStageData {
+export interface OpenMixture {
   readonly reader: SampleReader;
   readonly mixture: Mixture;
   readonly batches: MixtureBatches;
@@ -75,7 +62,7 @@ export interface OpenStageData {
 }
 
 /** Opens data sets, stores and tokenizer. */
-export async function openStageData(options: StageBatchOptions): Promise<OpenStageData> {
+export async function openMixture(options: MixtureBatchOptions): Promise<OpenMixture> {
   const { mix, seed, shuffle, model, tokensPerImage, maxLength, skip } = options;
   const tokenizer = await Tokenizer.load(options.tokenizer);
   const data = await openData(options.data, setsOf(mix));
@@ -103,9 +90,9 @@ function join(parts: readonly (Uint8Array | Float32Array)[], isBytes: boolean): 
   return joined;
 }
 
-export const createBatcher: CreateBatcher<StageBatchOptions> = async (options) => {
-  const { batches, plan } = await openStageData(options);
-  return async (index): Promise<StageRawBatch> => {
+export const createBatcher: CreateBatcher<MixtureBatchOptions> = async (options) => {
+  const { batches, plan } = await openMixture(options);
+  return async (index): Promise<MixtureBatch> => {
     const started = performance.now();
     const { rows, samples, sets, skipped } = await batches.batch(index);
     const pictures = samples.flatMap((sample) => sample.pictures);
@@ -119,6 +106,7 @@ export const createBatcher: CreateBatcher<StageBatchOptions> = async (options) =
           rounding !== 'none',
         ),
       ),
+      numPictures: pictures.length,
       pictures: pictures.map(({ ref }) => `${ref.store}/${ref.key}`),
       where: samples.map(({ sample }) => sample.where),
       numLearned: rows.labels.filter((label) => label >= 0n).length,

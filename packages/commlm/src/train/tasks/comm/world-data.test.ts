@@ -4,16 +4,31 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Comm } from '../../models/comm.js';
-import { smallComm } from '../../models/sample-configs.fixture.js';
-import { TINY_VOCABULARY } from '../../recipes/tiny.js';
-import { renderConversation } from '../../text/conversation.js';
-import { Tokenizer } from '../../text/tokenizer.js';
-import { readCommConfig, saveCommFolder } from '../../weights/comm-folder.js';
-import { loadRecipe } from '../recipe.js';
-import { WATCHED } from './comm/watched.js';
-import { createBatcher, type WorldBatch } from './comm/world-batches.js';
-import { CommTask } from './comm-task.js';
+import type { WorldData as WorldConfig } from '../../../config/comm-train.js';
+import { commTiny, TINY_VOCABULARY } from '../../../config/presets.js';
+import { Comm } from '../../../models/comm.js';
+import { smallComm } from '../../../models/sample-configs.fixture.js';
+import { renderConversation } from '../../../text/conversation.js';
+import { Tokenizer } from '../../../text/tokenizer.js';
+import { readCommConfig, saveCommFolder } from '../../../weights/comm-folder.js';
+import { loadRecipe } from '../../recipe.js';
+import { CommTask } from './task.js';
+import { WATCHED } from './watched.js';
+import { createBatcher, type WorldBatch } from './world-batches.js';
+import { WorldData, worldBatchOptions } from './world-data.js';
+
+const tokenizerFolder = fileURLToPath(new URL('../../../../../../models/comm-tiny', import.meta.url));
+
+/** The first batch of stage 2 with other data. */
+async function firstBatch(changes: Partial<WorldConfig>, batchSize: number) {
+  const stage = await loadRecipe('tiny-stage2');
+  assert.ok(stage.kind === 'comm' && stage.comm.data.kind === 'world');
+  const world = { ...stage.comm.data, ...changes };
+  const model = commTiny(TINY_VOCABULARY);
+  const options = worldBatchOptions(world, batchSize, model, tokenizerFolder);
+  const batch = (await createBatcher(options))(0) as WorldBatch;
+  return { batch, data: new WorldData(options, stage.comm, model) };
+}
 
 const PATCH_ID = TINY_VOCABULARY.imageTokens.patchId;
 
@@ -26,7 +41,7 @@ test('a stage takes the model of its folder and clears the mark of what it train
     model.dispose();
     const stage = await loadRecipe('tiny-stage1');
     assert.ok(stage.kind === 'comm');
-    const task = CommTask.open({ ...stage.comm, from: join(root, 'from'), tokenizer: root }, stage.loop);
+    const task = CommTask.open({ ...stage.comm, model: join(root, 'from') }, 2, () => {});
     task.export(join(root, 'to'));
     const trained = readCommConfig(join(root, 'to'));
     assert.deepEqual(trained.untrained, ['vision.encoders.1.vit']);
@@ -37,13 +52,7 @@ test('a stage takes the model of its folder and clears the mark of what it train
 });
 
 test('rows about two pictures stand behind the others, and each question is the conversation of that question alone', async () => {
-  const stage = await loadRecipe('tiny-stage2');
-  assert.ok(stage.kind === 'comm');
-  const tokenizerFolder = fileURLToPath(new URL('../../../../../models/comm-tiny', import.meta.url));
-  const options = { ...stage.comm, batchSize: 3, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
-  const batch = (await createBatcher({ ...options, mix: { ...stage.comm.mix, pairRows: 2 } }))(
-    0,
-  ) as unknown as WorldBatch;
+  const { batch } = await firstBatch({ pairRows: 2 }, 3);
   assert.equal(batch.numRows, 5);
   assert.deepEqual([...batch.shown.subarray(0, 3)], [0n, 1n, 2n]);
   assert.equal(batch.shown.length, 3 + 2 * 2);
@@ -66,11 +75,7 @@ test('rows about two pictures stand behind the others, and each question is the 
 });
 
 test('an edge asked for alone has two digits, each labelled where the next token stands', async () => {
-  const stage = await loadRecipe('tiny-stage2');
-  assert.ok(stage.kind === 'comm');
-  const tokenizerFolder = fileURLToPath(new URL('../../../../../models/comm-tiny', import.meta.url));
-  const options = { ...stage.comm, batchSize: 4, tokenizer: tokenizerFolder, side: 128, tokensPerImage: 64 };
-  const batch = (await createBatcher(options))(0) as unknown as WorldBatch;
+  const { batch, data } = await firstBatch({}, 4);
   const tokenizer = await Tokenizer.load(tokenizerFolder);
   const word = (at: number): string => tokenizer.decode([Number(batch.ids[at])]).trim();
   const label = (at: number): string => tokenizer.decode([Number(batch.labels[at])]);
@@ -83,8 +88,7 @@ test('an edge asked for alone has two digits, each labelled where the next token
     assert.match(label(at + 1), /^\d$/);
     assert.equal(WATCHED[batch.watched[at + 1]! - 1], 'edge_probe2');
   }
-  const task = CommTask.outline(stage.comm, { batchSize: 4 });
-  const { tokens, samples } = task.describe(batch);
+  const { tokens, samples } = data.describe(batch);
   assert.deepEqual(samples, ['scene 0', 'scene 1', 'scene 2', 'scene 3']);
   assert.equal(tokens, batch.segments.filter((segment) => segment >= 0).length);
 });
