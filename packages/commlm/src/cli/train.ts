@@ -21,6 +21,7 @@ import {
 import { Progress } from './progress.js';
 
 interface TrainOptions {
+  readonly list?: boolean;
   readonly out?: string;
   readonly set: readonly string[];
   readonly change: readonly string[];
@@ -36,7 +37,8 @@ export function register(program: Command): void {
   program
     .command('train')
     .description('Train by a recipe; a run that was stopped goes on with --resume.')
-    .argument('<recipe>', 'name of a recipe, e.g. tiny-clip')
+    .argument('[recipe]', 'name of a recipe (--list), or a file of your own: ./my-recipe.json, .mjs, .ts')
+    .option('--list', 'print the recipes and what each does')
     .option('--out <folder>', 'folder of the run (default: runs/out/<recipe>)')
     .option(
       '--set <path=value>',
@@ -44,7 +46,7 @@ export function register(program: Command): void {
       (v: string, all: string[]) => [...all, v],
       [],
     )
-    .option('--resume', 'go on from the newest checkpoint in the folder')
+    .option('--resume', 'go on from the newest checkpoint in the folder, by the recipe.json there')
     .option(
       '--change <path=value>',
       'with --resume: change a field of the recipe from here on (repeatable)',
@@ -62,17 +64,57 @@ export function register(program: Command): void {
         'Examples:',
         '  commlm train tiny-tokenizer',
         '  commlm train tiny-clip --set loop.steps=500 --out runs/out/short',
-        '  commlm train tiny-clip --resume',
-        '  commlm train tiny-clip --resume --change loop.lr=0.0001   (recorded in run.json)',
-        '  commlm train tiny-clip --export runs/out/so-far   (while it runs, or after it was stopped)',
+        '  commlm train ./my-recipe.json   (docs/own-data.md has one)',
+        '  commlm train --resume --out runs/out/short',
+        '  commlm train --resume --out runs/out/short --change loop.lr=0.0001   (recorded in run.json)',
+        '  commlm train --export so-far --out runs/out/short   (while it runs, or after it was stopped)',
       ].join('\n'),
     )
-    .action((name: string, options: TrainOptions) => train(name, options));
+    .action((name: string | undefined, options: TrainOptions) => (options.list ? list(options) : train(name, options)));
 }
 
-async function train(name: string, options: TrainOptions): Promise<void> {
-  const { applySettings, changeRecipe, loadRecipe } = await import('../train/recipe.js');
-  const before = applySettings(await loadRecipe(name), options.set);
+async function list({ json }: TrainOptions): Promise<void> {
+  const recipes = await (await import('../train/recipe.js')).listRecipes();
+  if (json === true) printJson(recipes);
+  else
+    print(
+      formatTable(
+        [{ title: 'recipe' }, { title: 'does' }],
+        recipes.map(({ name, about }) => [name, about]),
+      ),
+    );
+}
+
+/** The recipe that is named, or else that of the run which goes on, and the folder of the run. */
+async function recipeAndFolder(
+  name: string | undefined,
+  options: TrainOptions,
+): Promise<{ recipe: Recipe; out: string }> {
+  const { loadRecipe, recipeName, recipeOfRun } = await import('../train/recipe.js');
+  if (name !== undefined) {
+    return { recipe: await loadRecipe(name), out: options.out ?? join('runs', 'out', recipeName(name)) };
+  }
+  if (options.resume !== true && options.export === undefined) {
+    throw new CommError('No recipe is named.', {
+      code: 'cli/usage',
+      fix: 'See commlm train --list, or give a file (./my-recipe.json).',
+      exitCode: 2,
+    });
+  }
+  if (options.out === undefined) {
+    throw new CommError('Neither a recipe nor the folder of a run is named.', {
+      code: 'cli/usage',
+      fix: 'Name the folder of the run with --out; its recipe.json says the rest.',
+      exitCode: 2,
+    });
+  }
+  return { recipe: recipeOfRun(options.out), out: options.out };
+}
+
+async function train(name: string | undefined, options: TrainOptions): Promise<void> {
+  const { applySettings, changeRecipe } = await import('../train/recipe.js');
+  const { recipe: named, out } = await recipeAndFolder(name, options);
+  const before = applySettings(named, options.set);
   if (options.change.length > 0 && (options.resume !== true || options.export !== undefined)) {
     throw new CommError('--change is for a run that goes on.', {
       code: 'cli/usage',
@@ -81,7 +123,6 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     });
   }
   const { recipe, change } = options.change.length > 0 ? changeRecipe(before, options.change) : { recipe: before };
-  const out = options.out ?? join('runs', 'out', name);
   if (options.changedData === true && options.resume !== true) {
     throw new CommError('--changed-data says how a run goes on, and this one begins.', {
       code: 'train/usage',
@@ -97,7 +138,7 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   checkOutputFolder(options.export ?? out);
   if (recipe.kind === 'stage' && options.export === undefined) {
     const { refuseMissingSets } = await import('./data-recipe.js');
-    refuseMissingSets(name, recipe.stage);
+    refuseMissingSets(name ?? out, recipe.stage);
   }
   const { exportRecipe, runRecipe } = await import('../train/run.js');
   if (options.export !== undefined) {

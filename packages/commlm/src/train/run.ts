@@ -4,7 +4,7 @@ import { CommError } from '../config/errors.js';
 import type { LoopRecipe, Recipe } from '../config/recipe.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './loop/data-identity.js';
-import { anotherRecipe, differenceFromRun } from './loop/fingerprint.js';
+import { anotherRecipe, differencesFromRun } from './loop/fingerprint.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop/loop.js';
 import type { RunData } from './loop/run-facts.js';
 import { inTheWay, refuseRun, requireRun } from './loop/run-folder.js';
@@ -62,7 +62,7 @@ async function dataOfRun(recipe: LoopRecipe, options: Parameters<typeof runRecip
   const identity = await identifyData(recipe, signal).catch((error: unknown) => {
     // Settings that were left out name other files, which need not be there.
     const settled = change?.before ?? options.recipe;
-    throw began && isMissing(error) && differenceFromRun(out, settled) !== undefined
+    throw began && isMissing(error) && differencesFromRun(out, settled).length > 0
       ? anotherRecipe(out, settled)
       : error;
   });
