@@ -45,7 +45,16 @@ export function recipeOfRun(out: string): Recipe {
     });
   }
   const recipe = readJson(path, { what: 'the recipe of the run' });
-  checkFields(Recipe, recipe, path);
+  try {
+    checkFields(Recipe, recipe, path);
+  } catch (error) {
+    throw new CommError(`${(error as Error).message} No run goes on by that.`, {
+      code: 'train/recipe',
+      fix: 'Where an earlier version of this program began the run, go on with that one, or begin anew with another --out.',
+      exitCode: 2,
+      cause: error,
+    });
+  }
   return recipe;
 }
 
