@@ -98,7 +98,7 @@ function encoderConfig(part: AssemblyEncoder, { type, vit, image }: LoadedEncode
   if (type !== part.name && ofPaper.includes(type) && ofPaper.includes(part.name)) {
     throw new CommError(`${part.from} holds a ${type} encoder, where the recipe has its ${part.name}.`, {
       code: 'assemble/encoder',
-      fix: `Name it with --${type}.`,
+      fix: `Name it with --${type}, or call that encoder "${type}" in the recipe.`,
       exitCode: 2,
     });
   }
