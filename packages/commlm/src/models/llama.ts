@@ -8,7 +8,6 @@ import { type Block, type RunBlocks, runBlocks } from './blocks.js';
 import type { KeyValueCache } from './kv-cache.js';
 import { buildNorm, type Norm } from './rms-norm.js';
 import { Rope, type Rotation, rotate } from './rope.js';
-import { initLinears } from './vit.js';
 
 // Shapes: B rows, T tokens, S keys, E model width, H heads, G key-value heads, K width of a head, V vocabulary.
 
@@ -222,7 +221,7 @@ export class LlamaModel extends nn.Module {
     this.norm = buildNorm(config.hiddenSize, config);
     this.#rope = new Rope(config);
     nn.init.normal_(this.embedTokens.weight, 0, 0.02);
-    initLinears(this, 0.02);
+    nn.init.normalLinears_(this, 0.02);
   }
 
   /** Embedding rows of token ids, scaled where the model asks for it: i64[B, T] -> float[B, T, E]. */
