@@ -3,21 +3,9 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { Recipe } from '../config/recipe.js';
-import type { StageConfig } from '../config/stage.js';
-import { resolveModelFolder } from '../hub/model-folder.js';
-import type { RunPlan } from '../train/plan.js';
 import { checkOutputFolder } from './files.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatTable,
-  isInteractive,
-  note,
-  print,
-  printJson,
-} from './output.js';
+import { formatDuration, formatTable, isInteractive, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface TrainOptions {
@@ -131,8 +119,8 @@ async function train(name: string | undefined, options: TrainOptions): Promise<v
     });
   }
   if (options.dryRun === true) {
+    const { showPlan } = await import('./train-plan.js');
     await showPlan(recipe, out, options.json === true);
-    if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
   checkOutputFolder(options.export ?? out);
@@ -161,57 +149,12 @@ async function train(name: string | undefined, options: TrainOptions): Promise<v
   }).finally(() => bar.finish());
   if (options.json === true) printJson({ out, ...result });
   else
-    note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
+    note(
+      result.finished
+        ? `finished: ${join(out, 'result')}`
+        : `stopped at step ${result.step}; go on with: commlm train --resume --out ${out}`,
+    );
   if (!result.finished) process.exitCode = interruptExitCode();
-}
-
-/** What a run would do: steps, what trains, memory, schedule, then the recipe. */
-async function showPlan(recipe: Recipe, out: string, json: boolean): Promise<void> {
-  const plan = recipe.kind === 'tokenizer' ? null : await (await import('../train/plan.js')).planRun(recipe);
-  if (json) {
-    printJson({ out, plan, recipe });
-    return;
-  }
-  print(recipe.about);
-  print(`writes into ${out}`);
-  if (plan !== null) describePlan(plan);
-  print();
-  print(JSON.stringify(recipe, null, 2));
-}
-
-function describePlan(plan: RunPlan): void {
-  const { memory, batchSize, accumulate } = plan;
-  const { kept, recomputed } = memory.activations;
-  const passes = accumulate === 1 ? '' : ` (${accumulate} passes of ${batchSize})`;
-  print(`${plan.steps} steps of ${plan.effectiveBatch} samples${passes}, ${formatCount(plan.samples)} samples in all`);
-  print(`${plan.checkpoints} checkpoints, ${plan.evaluations} evaluations, ${plan.warmupSteps} steps of warm-up`);
-  print(`rate ${plan.learningRate.map(({ share, lr }) => `${lr.toPrecision(3)} at ${100 * share} %`).join(', ')}`);
-  print();
-  const rows = plan.parts.map(({ name, trained, total }) => [name, formatCount(trained), formatCount(total - trained)]);
-  const all = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
-  print(
-    formatTable(
-      [{ title: 'part' }, { title: 'trains', align: 'right' }, { title: 'frozen', align: 'right' }],
-      [...rows, all],
-    ),
-  );
-  print();
-  print(
-    formatTable(
-      [{ title: `memory on ${memory.device}` }, { title: 'bytes', align: 'right' }],
-      [
-        ['weights', formatBytes(memory.weights)],
-        ['gradients', formatBytes(memory.gradients)],
-        ['optimiser and f32 masters', formatBytes(memory.optimizer)],
-        ['averages', formatBytes(memory.averages)],
-        ['activations (estimate)', formatBytes(kept)],
-        ['sum', formatBytes(memory.total)],
-        ['with recompute (estimate)', formatBytes(memory.total - kept + recomputed)],
-        ['a checkpoint on disk', formatBytes(memory.checkpoint)],
-        ['all that are kept', formatBytes(memory.checkpoints)],
-      ],
-    ),
-  );
 }
 
 /** The steps as a bar under the lines of the log; without a terminal one line after the first step, the log says the rest. */
@@ -251,17 +194,6 @@ class TrainingBar {
 
   finish(): void {
     this.#progress?.finish();
-  }
-}
-
-/** Says which files of a stage are not there; a plan needs none of them. */
-async function noteMissing(stage: StageConfig): Promise<void> {
-  const { missingData } = await import('../train/tasks/stage-files.js');
-  for (const path of missingData(stage)) note(`missing: ${path}`);
-  try {
-    resolveModelFolder(stage.model);
-  } catch {
-    note(`missing: ${stage.model}, the model that the stage starts from`);
   }
 }
 
