@@ -2,9 +2,10 @@
  * `commlm/train`: recipes, what a run of one would cost, and the run itself.
  *
  * ```ts
- * import { changeRecipe, loadRecipe, runRecipe } from 'commlm/train';
+ * import { applySettings, loadRecipe, runRecipe } from 'commlm/train';
  *
- * const { recipe } = changeRecipe(await loadRecipe('tiny-clip'), ['loop.steps=500']);
+ * const recipe = applySettings(await loadRecipe('tiny-clip'), ['loop.steps=500']);
+ * await runRecipe(recipe, { out: 'runs/out/short', recipe, resume: false, log: console.log });
  * ```
  */
 
@@ -25,5 +26,5 @@ export {
 } from './train/loop/loop.js';
 export { readMetrics } from './train/loop/run-log.js';
 export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
-export { changeRecipe, loadRecipe } from './train/recipe.js';
+export { applySettings, changeRecipe, listRecipes, loadRecipe, recipeOfRun } from './train/recipe.js';
 export { exportRecipe, runRecipe } from './train/run.js';

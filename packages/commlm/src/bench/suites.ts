@@ -3,7 +3,7 @@ import { memoryStats, noGrad, numThreads, ones, randn, scope } from '@commlm/tor
 import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import { buildEncoder } from '../models/encoders.js';
-import type { WeightFormat } from '../weights/quantise.js';
+import type { WeightFormat } from '../weights/formats.js';
 import { featureCacheSuite } from './feature-cache.js';
 import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';

@@ -4,7 +4,8 @@ import { trainsPart } from '../config/comm-train.js';
 import { tokensPerImage } from '../config/model.js';
 import type { LoopRecipe } from '../config/recipe.js';
 import { numPatches, numTokens } from '../config/vision.js';
-import type { LoopConfig, TrainingTask } from './loop/loop.js';
+import { kindOf, type Outline } from './kinds.js';
+import type { LoopConfig } from './loop/loop.js';
 import { countParts, type PartCount, trainedParameters } from './loop/parameter-groups.js';
 import {
   type ActivationBytes,
@@ -14,6 +15,7 @@ import {
   sumActivations,
   vitActivations,
 } from './memory/activations.js';
+import { type Work, workOf } from './memory/work.js';
 import { shapeOfStart } from './tasks/comm/start.js';
 
 /** Bytes of a run by kind, on the device that trains. */
@@ -25,10 +27,11 @@ export interface MemoryPlan {
   readonly optimizer: number;
   /** The average of the weights that the loop keeps, and the state of the task's own. */
   readonly averages: number;
-  /** An estimate. */
-  readonly activations: ActivationBytes;
-  /** The sum, everything kept. */
+  /** An estimate: what the forward pass keeps, with recompute as the recipe sets it. */
+  readonly activations: number;
   readonly total: number;
+  /** Smaller sums that the same steps can have, by the settings that give them. */
+  readonly smaller: readonly { readonly settings: readonly string[]; readonly total: number }[];
   /** Of one checkpoint on disk, and of all that are kept. */
   readonly checkpoint: number;
   readonly checkpoints: number;
@@ -50,6 +53,8 @@ export interface RunPlan {
   readonly parts: readonly PartCount[];
   readonly trained: number;
   readonly frozen: number;
+  /** What is computed; null where rows have no known length. */
+  readonly work: Work | null;
   readonly memory: MemoryPlan;
 }
 
@@ -57,16 +62,12 @@ const ITEM_BYTES: Partial<Record<DType, number>> = { f64: 8, f32: 4, bf16: 2, f1
 const bytesOf = ({ numel, dtype }: { numel: number; dtype: DType }): number => numel * (ITEM_BYTES[dtype] ?? 4);
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
 
-/** What a plan asks of a task. */
-type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState'> & {
-  /** What it evaluates on, if anything. */
-  readonly evaluate?: unknown;
-};
 type CommRecipe = Extract<LoopRecipe, { kind: 'comm' }>;
 
 /** Plans a run. */
 export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
-  const task = await outline(recipe);
+  const kind = await kindOf(recipe);
+  const task = nn.onMeta(() => kind.outline(recipe));
   const { loop } = recipe;
   const { steps, batchSize, accumulate = 1 } = loop;
   const modules = new Map([...task.parts, ...(task.frozen ?? [])]);
@@ -85,40 +86,9 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
     parts,
     trained,
     frozen: sum(parts.map((part) => part.total)) - trained,
-    memory: memoryOf(placeOf(recipe).device, task, modules, loop, activationsOf(recipe)),
+    work: workOf(recipe),
+    memory: memoryOf(recipe, task, modules),
   };
-}
-
-/** The task on the meta device. */
-async function outline(recipe: LoopRecipe): Promise<Outline> {
-  switch (recipe.kind) {
-    case 'clip': {
-      const { ClipTask } = await import('./tasks/clip-task.js');
-      return nn.onMeta(() => new ClipTask(recipe.clip, recipe.loop));
-    }
-    case 'dinov2': {
-      const { DinoTask } = await import('./tasks/dino-task.js');
-      return nn.onMeta(() => new DinoTask(recipe.dinov2, recipe.loop));
-    }
-    case 'mae': {
-      const { MaeTask } = await import('./tasks/mae-task.js');
-      return nn.onMeta(() => new MaeTask(recipe.mae, recipe.loop));
-    }
-    case 'deit': {
-      const { DeitTask } = await import('./tasks/deit-task.js');
-      return nn.onMeta(() => new DeitTask(recipe.deit, recipe.loop));
-    }
-    case 'lm': {
-      const { LmTask } = await import('./tasks/lm-task.js');
-      return nn.onMeta(() => new LmTask(recipe.lm, recipe.loop));
-    }
-    case 'comm': {
-      const { CommTask } = await import('./tasks/comm/task.js');
-      const { data } = recipe.comm;
-      const evaluate = data.kind === 'mixture' ? (data.held ?? undefined) : undefined;
-      return { ...nn.onMeta(() => CommTask.outline(recipe.comm)), evaluate };
-    }
-  }
 }
 
 function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['learningRate'] {
@@ -129,13 +99,8 @@ function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['lea
   });
 }
 
-function memoryOf(
-  device: string,
-  task: Outline,
-  modules: ReadonlyMap<string, nn.Module>,
-  loop: LoopConfig,
-  activations: ActivationBytes,
-): MemoryPlan {
+function memoryOf(recipe: LoopRecipe, task: Outline, modules: ReadonlyMap<string, nn.Module>): MemoryPlan {
+  const { loop } = recipe;
   const all = new Set([...modules.values()].flatMap((module) => [...module.parameters()]));
   const trained = [...trainedParameters(task.parts).values()];
   const weights = sum([...all].map(bytesOf));
@@ -144,17 +109,45 @@ function memoryOf(
   const extra = sum([...(task.extraState?.().values() ?? [])].map(bytesOf));
   const averages = extra + (loop.ema === undefined ? 0 : sum(trained.map(({ numel }) => 4 * numel)));
   const checkpoint = gradients + optimizer + averages;
+  const lasting = weights + gradients + optimizer + averages;
+  const activations = appliedActivations(recipe);
   return {
-    device,
+    device: placeOf(recipe).device,
     weights,
     gradients,
     optimizer,
     averages,
     activations,
-    total: weights + gradients + optimizer + averages + activations.kept,
+    total: lasting + activations,
+    smaller: smallerRecipes(recipe).map(({ settings, recipe }) => ({
+      settings,
+      total: lasting + appliedActivations(recipe),
+    })),
     checkpoint,
     checkpoints: checkpoint * (loop.keepLast + (loop.keepBest === undefined ? 0 : 1)),
   };
+}
+
+/** Activations as the recipe has them. */
+function appliedActivations(recipe: LoopRecipe): number {
+  const { kept, recomputed } = activationsOf(recipe);
+  return recipe.kind === 'comm' && recipe.comm.recompute !== null ? recomputed : kept;
+}
+
+/** The recipe with recompute, and with one sample a pass: steps that learn the same from less at once. */
+function smallerRecipes(recipe: LoopRecipe): { readonly settings: readonly string[]; readonly recipe: LoopRecipe }[] {
+  const { batchSize, accumulate = 1 } = recipe.loop;
+  if (recipe.kind !== 'comm' || recipe.comm.data.kind !== 'mixture') return [];
+  const found = [];
+  const recomputed: LoopRecipe = { ...recipe, comm: { ...recipe.comm, recompute: 1 } };
+  const settings = recipe.comm.recompute === null ? ['comm.recompute=1'] : [];
+  if (settings.length > 0) found.push({ settings, recipe: recomputed });
+  if (batchSize > 1) {
+    const loop = { ...recipe.loop, batchSize: 1, accumulate: batchSize * accumulate };
+    const smallest = ['loop.batchSize=1', `loop.accumulate=${loop.accumulate}`, ...settings];
+    found.push({ settings: smallest, recipe: { ...recomputed, loop } });
+  }
+  return found;
 }
 
 /** Tokens of a caption and of a phrase of the world, and phrases a picture, as they come on average. */
@@ -248,12 +241,13 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
 
 /** What a training of COMM keeps. */
 function commActivationsOf(recipe: CommRecipe): ActivationBytes {
-  const { data, trains } = recipe.comm;
+  const { data, trains, recompute } = recipe.comm;
   const { batchSize } = recipe.loop;
   const model = shapeOfStart(recipe.comm);
   const common = {
     ...placeOf(recipe),
     pictures: batchSize,
+    every: recompute ?? 1,
     trainsEncoder: (place: number) => trainsPart(trains, 'encoder', place),
   };
   if (data.kind === 'mixture') {

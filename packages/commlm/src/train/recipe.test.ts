@@ -65,7 +65,7 @@ test('a setting may add a key to a map, and fill what was null', async () => {
   assert.deepEqual(data.sets['second'], { kind: 'llava', file: 'a.json', store: 'mine' });
   assert.deepEqual(set('comm.features.folder=f', 'comm.features.maxGB=1').features, { folder: 'f', maxGB: 1 });
   assert.equal(set('comm.recompute=2').recompute, 2);
-  assert.throws(() => set('comm.data.stores.mine.kind=zip'), /"comm.data.stores.mine.file" is not valid/);
+  assert.throws(() => set('comm.data.stores.mine.kind=zip'), /"comm.data.stores.mine.file" is missing/);
   assert.throws(() => set('comm.device=gpu'), /"comm.device" is not valid: .*"cuda"/);
 });
 
@@ -74,7 +74,7 @@ test('data is replaced as a whole', async () => {
   assert.ok(mae.kind === 'mae');
   const data = { kind: 'pictures', folder: 'photos', seed: 1, workers: 2, maxBroken: 5 } as const;
   assert.deepEqual(applySettings(mae, [`mae.data=${JSON.stringify(data)}`]), { ...mae, mae: { ...mae.mae, data } });
-  assert.throws(() => applySettings(mae, ['mae.data={"kind":"pictures"}']), /"mae.data.folder" is not valid/);
+  assert.throws(() => applySettings(mae, ['mae.data={"kind":"pictures"}']), /"mae.data.folder" is missing/);
   assert.throws(() => applySettings(mae, ['mae.maskShare=1']), /"mae.maskShare" is not valid/);
 });
 
@@ -95,6 +95,6 @@ test('optional fields can be made, strictly', async () => {
   );
   assert.throws(() => loop('loop.ema.decya=0.9'), /no "loop.ema.decya"/);
   assert.throws(() => loop('loop.ema={"decya":0.9,"decay":0.9}'), /no "loop.ema.decya"/);
-  assert.throws(() => loop('loop.skipNorm.above=3'), /"loop.skipNorm.inARow" is not valid/);
+  assert.throws(() => loop('loop.skipNorm.above=3'), /"loop.skipNorm.inARow" is missing/);
   assert.throws(() => loop('loop.accumulate=1'), /not valid/);
 });

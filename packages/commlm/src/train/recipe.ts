@@ -1,29 +1,72 @@
-/** Recipes by name, with `--set path=value` on top. */
-import type { z } from 'zod';
+/** Recipes by name or from a file, with `--set path=value` on top. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkFields, unknownField } from '../config/check-fields.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { Recipe } from '../config/recipe.js';
-import { choicesAt, fieldsAt, isMapOfNumbers, knowsField } from '../config/schema-fields.js';
+import { isMapOfNumbers, knowsField } from '../config/schema-fields.js';
 import { CHANGEABLE } from '../config/train.js';
+import { readJson } from '../files/read.js';
+import { isValueFile, nameOfFile, readValueFile } from '../files/value-file.js';
 import { RECIPES } from '../recipes/index.js';
 import type { RecipeChange } from './loop/loop.js';
 
 const wrong = (message: string, fix: string): CommError =>
   new CommError(message, { code: 'train/set', fix, exitCode: 2 });
 
-/** Load a recipe by name. */
+/** Load a recipe by name, or from a file: JSON, or a module that exports `recipe`. */
 export async function loadRecipe(name: string): Promise<Recipe> {
+  if (isValueFile(name)) {
+    const recipe = await readValueFile(name, { exported: 'recipe', what: 'the recipe' });
+    checkFields(Recipe, recipe, name);
+    return recipe;
+  }
   const load = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
   if (load === undefined) {
     const near = nearestName(name, Object.keys(RECIPES));
     const names = Object.keys(RECIPES).join(', ');
     throw wrong(
       `There is no recipe "${name}".`,
-      near === undefined ? `Choose one of ${names}.` : `Did you mean "${near}"?`,
+      near === undefined ? `Choose one of ${names}, or give a file (./${name}.json).` : `Did you mean "${near}"?`,
     );
   }
   return (await load()).recipe;
 }
+
+/** The recipe of the run in `out`, as it was resolved when the run began. */
+export function recipeOfRun(out: string): Recipe {
+  const path = join(out, 'recipe.json');
+  if (!existsSync(path)) {
+    throw new CommError(`${out} holds no recipe.json, which says how its run goes on.`, {
+      code: 'train/no-run',
+      fix: 'Name the folder of the run with --out, or the recipe that it began with.',
+      exitCode: 2,
+    });
+  }
+  const recipe = readJson(path, { what: 'the recipe of the run' });
+  try {
+    checkFields(Recipe, recipe, path);
+  } catch (error) {
+    throw new CommError(`${(error as Error).message} No run goes on by that.`, {
+      code: 'train/recipe',
+      fix: 'Where an earlier version of this program began the run, go on with that one, or begin anew with another --out.',
+      exitCode: 2,
+      cause: error,
+    });
+  }
+  return recipe;
+}
+
+/** Every recipe by name, with what it does. */
+export async function listRecipes(): Promise<{ readonly name: string; readonly about: string }[]> {
+  return Promise.all(
+    Object.entries(RECIPES).map(async ([name, load]) => ({ name, about: (await load()).recipe.about })),
+  );
+}
+
+/** What a recipe is called where a folder is named by it. */
+export const recipeName = (name: string): string => (isValueFile(name) ? nameOfFile(name) : name);
 
 function parseValue(text: string): unknown {
   try {
@@ -42,7 +85,7 @@ export function applySettings<R extends object>(recipe: R, settings: readonly st
     const path = setting.slice(0, split).split('.');
     setField(copy as Fields, path, parseValue(setting.slice(split + 1)));
   }
-  checkRecipe(copy);
+  checkFields(Recipe, copy, 'The recipe');
   return copy;
 }
 
@@ -73,7 +116,7 @@ function setField(recipe: Fields, path: readonly string[], value: unknown): void
   for (const [depth, key] of path.entries()) {
     const here = path.slice(0, depth + 1);
     const known = typeof at === 'object' && (Object.hasOwn(at, key) || knowsField(Recipe, here, recipe));
-    if (!known) throw unknownField(here, recipe, at);
+    if (!known) throw unknownField(Recipe, here, recipe, 'The recipe');
     // The keys of a map of numbers are names of the user's, points and all.
     const isLast = depth === path.length - 1 || isMapOfNumbers(Recipe, path.slice(0, depth), recipe);
     if (isLast) {
@@ -83,46 +126,4 @@ function setField(recipe: Fields, path: readonly string[], value: unknown): void
     at[key] ??= {};
     at = at[key] as Fields;
   }
-}
-
-function unknownField(path: readonly string[], recipe: unknown, at: unknown): CommError {
-  const key = path.at(-1)!;
-  const own = typeof at === 'object' && at !== null ? Object.keys(at).filter((name) => name !== key) : [];
-  const near = nearestName(key, new Set([...own, ...fieldsAt(Recipe, path.slice(0, -1), recipe)]));
-  return wrong(
-    `The recipe has no "${path.join('.')}".`,
-    near === undefined ? 'See --dry-run for its fields.' : `Did you mean "${near}"?`,
-  );
-}
-
-/** Throws a CommError that names the first field of `recipe` that is not as it should be. */
-function checkRecipe(recipe: unknown): void {
-  const issue = Recipe.safeParse(recipe).error?.issues[0];
-  if (issue === undefined) return;
-  const value = issue.path.reduce<unknown>(
-    (at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key],
-    recipe,
-  );
-  const path = issue.path.map(String);
-  if (issue.code === 'unrecognized_keys') throw unknownField([...path, issue.keys[0]!], recipe, value);
-  const field = `"${path.join('.')}"`;
-  if (issue.code === 'invalid_type' && value !== undefined) {
-    throw wrong(`${field} takes a ${issue.expected}, not ${JSON.stringify(value)}.`, 'Give a value of that type.');
-  }
-  const choices = choicesAt(Recipe, issue.path, recipe);
-  const near = nearestName(String(value), choices);
-  throw wrong(
-    `${field} is not valid: ${reasonOf(issue, choices)}.`,
-    near === undefined ? 'Give a value in that range.' : `Did you mean "${near}"?`,
-  );
-}
-
-/** What is wrong with a field that takes one of `choices`, if any; of a union what is wrong with each way to mean it. */
-function reasonOf(issue: z.core.$ZodIssue, choices: readonly string[]): string {
-  // A union that says nothing of its own says "Invalid input".
-  if (issue.code !== 'invalid_union' || issue.message !== 'Invalid input') return issue.message;
-  if (issue.errors.length === 0) return `expected one of ${choices.map((choice) => `"${choice}"`).join(', ')}`;
-  return [...new Set(issue.errors.flatMap(([first]) => (first === undefined ? [] : reasonOf(first, choices))))].join(
-    ', or ',
-  );
 }

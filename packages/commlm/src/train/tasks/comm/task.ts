@@ -62,10 +62,11 @@ export class CommTask implements TrainingTask<TrainBatch> {
   }
 
   /** What trains and what does not, for a plan: on the meta device a model has shapes and no weights. */
-  static outline(config: CommTrainConfig): Pick<CommTask, 'parts' | 'frozen'> {
+  static outline(config: CommTrainConfig): Pick<CommTask, 'parts' | 'frozen'> & { readonly evaluate?: unknown } {
     const model = new Comm(shapeOfStart(config)).to(computeDtype(config));
     const { trained, frozen } = prepare(config, model);
-    return { parts: trained, frozen };
+    const held = config.data.kind === 'mixture' ? config.data.held : null;
+    return { parts: trained, frozen, evaluate: held ?? undefined };
   }
 
   /** Opens the model of the recipe and its data. */
