@@ -86,7 +86,7 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
     parts,
     trained,
     frozen: sum(parts.map((part) => part.total)) - trained,
-    work: workOf(recipe),
+    work: workOf(recipe, recipe.kind === 'comm' ? shapeOfStart(recipe.comm) : null),
     memory: memoryOf(recipe, task, modules),
   };
 }

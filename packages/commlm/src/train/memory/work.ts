@@ -6,7 +6,6 @@ import { type CommTrainConfig, type MixtureData, trainsPart } from '../../config
 import { type CommConfig, type LlamaConfig, tokensPerImage } from '../../config/model.js';
 import type { LoopRecipe } from '../../config/recipe.js';
 import { numTokens, type ViTConfig } from '../../config/vision.js';
-import { shapeOfStart } from '../tasks/comm/start.js';
 
 /** The least and the most that there is. */
 export interface Range {
@@ -63,17 +62,17 @@ function mixtureWork(
   };
 }
 
-/** The work of a recipe; null for kinds whose rows are of no known length. */
-export function workOf(recipe: LoopRecipe): Work | null {
+/** The work of a recipe, `model` that of a training of COMM; null for kinds whose rows are of no known length. */
+export function workOf(recipe: LoopRecipe, model: CommConfig | null): Work | null {
   const { steps, batchSize, accumulate = 1 } = recipe.loop;
   const samples = steps * batchSize * accumulate;
   if (recipe.kind === 'comm') {
     const { comm } = recipe;
-    return comm.data.kind === 'mixture' ? mixtureWork(shapeOfStart(comm), comm, comm.data, samples) : null;
+    return comm.data.kind === 'mixture' && model !== null ? mixtureWork(model, comm, comm.data, samples) : null;
   }
   if (recipe.kind !== 'lm') return null;
-  const { model, rowLength } = recipe.lm;
+  const { model: llama, rowLength } = recipe.lm;
   const tokens = samples * rowLength;
-  const operations = samples * passes(true, false) * llamaForward(model, rowLength);
+  const operations = samples * passes(true, false) * llamaForward(llama, rowLength);
   return { tokens: { least: tokens, most: tokens }, operations: { least: operations, most: operations } };
 }
