@@ -75,7 +75,7 @@ before(async () => {
   const scripts = blocks('js');
   assert.equal(scripts.length, 1);
   writeFileSync(join(folder, 'split.mjs'), scripts[0]!);
-  const recipes = blocks('json').filter((text) => text.includes('"kind": "stage"'));
+  const recipes = blocks('json').filter((text) => text.includes('"kind": "comm"'));
   assert.equal(recipes.length, 1);
   writeFileSync(join(folder, 'my-recipe.json'), recipes[0]!);
 });

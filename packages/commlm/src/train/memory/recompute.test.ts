@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { manualSeed, nn, randn, scope, type Tensor, tensor } from '@commlm/torch';
 import { expectNoLeak, maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import { type CommConfig, type LlamaConfig, parseConfig, CommConfig as Schema } from '../../config/model.js';
-import { Comm, type CommBatch } from '../../models/comm.js';
+import { Comm, type CommBatch, type LossOptions } from '../../models/comm.js';
 import { SMALL_VIT_ROUNDING, smallComm, smallLlama } from '../../models/sample-configs.fixture.js';
 import { packedMask } from '../tasks/comm/packed-mask.js';
 import { Recompute, recomputedBackward } from './recompute.js';
@@ -60,23 +60,18 @@ function expectEqual(ours: Gradients, plain: Gradients, bound = 0): void {
 }
 
 /** Both ways for one model and the same batch, with a graph from the visual tokens to projector and merge. */
-function compare(
-  model: Comm,
-  batch: Omit<CommBatch, 'visual'>,
-  every: number,
-  reduction: 'mean' | 'sum' = 'mean',
-): void {
+function compare(model: Comm, batch: Omit<CommBatch, 'visual'>, every: number, options: LossOptions = {}): void {
   scope(() => {
     const levels = model.vision.encode(pixels());
     const visual = (): Tensor => model.fuseLevels(levels.map((maps) => maps.map((map) => map.detach())));
     const plain = gradients(model, () => {
-      const result = model.loss({ ...batch, visual: visual() }, { reduction });
+      const result = model.loss({ ...batch, visual: visual() }, options);
       result.loss.mul(0.5).backward();
       return result;
     });
     assert.ok(plain.grads.has('projector.linear.weight') || plain.grads.size > 20);
     const ours = gradients(model, () =>
-      recomputedBackward(model, { ...batch, visual: visual() }, { every, reduction, scale: 0.5 }),
+      recomputedBackward(model, { ...batch, visual: visual() }, { ...options, every, scale: 0.5 }),
     );
     expectEqual(ours, plain);
   });
@@ -100,11 +95,20 @@ for (const [name, llama] of Object.entries(MODELS)) {
     scope(() => {
       const { weights: _, positions: __, mask: ___, ...causal } = batchOf();
       for (const every of [1, 2, 5, 9]) compare(model, batchOf(), every);
-      compare(model, causal, 2, 'sum');
+      compare(model, causal, 2, { reduction: 'sum' });
       compare(model, causal, 1);
     });
   });
 }
+
+test('how far numbers are off counts with the tokens', () => {
+  using model = build();
+  scope(() => {
+    const numbers = { ids: tensor([9, 10, 11, 12], { dtype: 'i64' }), weight: 0.7 };
+    compare(model, batchOf(), 1, { numbers });
+    compare(model, batchOf(), 2, { numbers, reduction: 'sum' });
+  });
+});
 
 test('the same in bf16', () => {
   using model = build();

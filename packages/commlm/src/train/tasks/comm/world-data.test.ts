@@ -4,13 +4,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import type { WorldData as WorldConfig } from '../../../config/comm-train.js';
+import { manualSeed, scope, type Tensor } from '@commlm/torch';
+import { maxRelDiff, roundingBound } from '@commlm/torch/testing';
+import type { CommTrainConfig, WorldData as WorldConfig } from '../../../config/comm-train.js';
 import { commTiny, TINY_VOCABULARY } from '../../../config/presets.js';
 import { Comm } from '../../../models/comm.js';
 import { smallComm } from '../../../models/sample-configs.fixture.js';
 import { renderConversation } from '../../../text/conversation.js';
 import { Tokenizer } from '../../../text/tokenizer.js';
 import { readCommConfig, saveCommFolder } from '../../../weights/comm-folder.js';
+import { parameterGroups, trainedParameters } from '../../loop/parameter-groups.js';
 import { loadRecipe } from '../../recipe.js';
 import { CommTask } from './task.js';
 import { WATCHED } from './watched.js';
@@ -19,9 +22,10 @@ import { WorldData, worldBatchOptions } from './world-data.js';
 
 const tokenizerFolder = fileURLToPath(new URL('../../../../../../models/comm-tiny', import.meta.url));
 
+const stage = await loadRecipe('tiny-stage2');
+
 /** The first batch of stage 2 with other data. */
 async function firstBatch(changes: Partial<WorldConfig>, batchSize: number) {
-  const stage = await loadRecipe('tiny-stage2');
   assert.ok(stage.kind === 'comm' && stage.comm.data.kind === 'world');
   const world = { ...stage.comm.data, ...changes };
   const model = commTiny(TINY_VOCABULARY);
@@ -91,4 +95,114 @@ test('an edge asked for alone has two digits, each labelled where the next token
   const { tokens, samples } = data.describe(batch);
   assert.deepEqual(samples, ['scene 0', 'scene 1', 'scene 2', 'scene 3']);
   assert.equal(tokens, batch.segments.filter((segment) => segment >= 0).length);
+});
+
+/** Stage 2 from the embedded model with other settings. */
+function openTask(changes: Partial<CommTrainConfig>): CommTask {
+  assert.ok(stage.kind === 'comm');
+  // The head of the places is drawn anew.
+  manualSeed(1);
+  return CommTask.open({ ...stage.comm, model: tokenizerFolder, ...changes }, 2, () => {});
+}
+
+const gradientsOf = (task: CommTask, run: () => unknown): Map<string, Tensor> => {
+  for (const module of task.parts.values()) module.zeroGrad();
+  run();
+  return new Map(
+    [...task.parts].flatMap(([part, module]) =>
+      [...module.namedParameters()].flatMap(([key, { grad }]) => (grad === null ? [] : [[`${part}.${key}`, grad]])),
+    ),
+  );
+};
+
+test('recomputed, the world gives the gradients of the plain way, with every loss and a tower that learns', async () => {
+  const { batch } = await firstBatch({}, 2);
+  const changes: Partial<CommTrainConfig> = {
+    dtype: 'f32',
+    trains: ['encoder.0', 'merge', 'align', 'projector', 'languageModel'],
+  };
+  const [plain, recomputed] = [openTask(changes), openTask({ ...changes, recompute: 2 })];
+  assert.deepEqual(
+    [...plain.parts.keys()],
+    // The first branch has no alignment.
+    ['encoder.0', 'merge.0', 'merge.1', 'align.1', 'projector', 'languageModel', 'placeHead'],
+  );
+  assert.deepEqual([...plain.frozen.keys()], ['encoder.1']);
+  scope(() => {
+    const wanted = gradientsOf(plain, () => plain.loss(batch).loss.backward());
+    const losses = plain.loss(batch);
+    const ours = gradientsOf(recomputed, () => {
+      const { loss, metrics } = recomputed.backward!(batch, 0, 1);
+      assert.equal(loss.item(), losses.loss.item());
+      assert.deepEqual(Object.keys(metrics), Object.keys(losses.metrics));
+    });
+    assert.deepEqual([...ours.keys()], [...wanted.keys()]);
+    // A visual token gathers from the language model and two losses: three terms in another order, and from there back
+    // through the six blocks of the tower, eight steps each.
+    const bound = roundingBound({ terms: 3, steps: 6 * 8 });
+    for (const [key, grad] of wanted) {
+      const difference = maxRelDiff(ours.get(key)!, grad);
+      assert.ok(difference <= bound, `${key}: ${difference}`);
+    }
+  });
+});
+
+test('the world learns an adapter, and reads the features of frozen towers from disk with the same bits', async () => {
+  const { batch } = await firstBatch({}, 2);
+  const folder = mkdtempSync(join(tmpdir(), 'comm-world-features-'));
+  try {
+    const lora = { rank: 2, alpha: 4, dropout: 0, targetModules: ['q_proj'], dtype: 'f32' } as const;
+    const changes: Partial<CommTrainConfig> = {
+      trains: ['projector'],
+      lora: { ...lora, targetModules: ['q_proj'] },
+    };
+    scope(() => {
+      const lossOf = (features: CommTrainConfig['features']): number => {
+        const task = openTask({ ...changes, features });
+        const loss = task.loss(batch).loss.item();
+        task.close();
+        return loss;
+      };
+      // Both compute and keep bf16.
+      const wanted = lossOf(null);
+      assert.equal(lossOf({ folder, maxGB: 0.1 }), wanted);
+      assert.equal(lossOf({ folder, maxGB: 0.1 }), wanted);
+      const task = openTask(changes);
+      const learned = [...gradientsOf(task, () => task.loss(batch).loss.backward()).keys()];
+      assert.ok(learned.some((key) => /languageModel\..*lora/i.test(key)) && learned.includes('placeHead.weight'));
+      assert.ok(!learned.some((key) => /embedTokens|merge/.test(key)), learned.join());
+    });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test('parts are checked against the model, losses against the data', () => {
+  const refused = (changes: Partial<CommTrainConfig>, message: RegExp): void =>
+    assert.throws(() => openTask(changes), { message });
+  refused({ trains: ['encoder.2'] }, /encoder\.2, which the model does not have/);
+  refused(
+    {
+      losses: [
+        { kind: 'numbers', weight: 1 },
+        { kind: 'numbers', weight: 2 },
+      ],
+    },
+    /lists numbers twice/,
+  );
+  assert.ok(stage.kind === 'comm' && stage.comm.data.kind === 'world');
+  refused({ data: { ...stage.comm.data, questions: 0 }, losses: [] }, /Nothing is asked/);
+  const features = { folder: 'features', maxGB: 1 };
+  refused({ trains: ['encoder.0'], features }, /Encoders that learn have no features/);
+});
+
+test('a factor of the rate takes the names of parts, and checkpoints keep the paths of the model', () => {
+  const task = openTask({});
+  const named = trainedParameters(task.parts);
+  const groups = parameterGroups(named, { lr: 1, weightDecay: 0, lrFactors: { 'merge.1': 0.5 } }, task.checkpointKey);
+  const slowed = groups
+    .filter(({ lr }) => lr === 0.5)
+    .flatMap(({ params }) => [...(params as Map<string, Tensor>).keys()]);
+  assert.ok(slowed.length > 0);
+  for (const key of slowed) assert.match(key, /^vision\.encoders\.1\.merge\./);
 });
