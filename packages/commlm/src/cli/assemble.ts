@@ -37,7 +37,7 @@ async function loadAssembly(name: string): Promise<AssemblyRecipe> {
   const near = nearestName(name, Object.keys(ASSEMBLIES));
   const fix =
     near === undefined
-      ? `Choose one of ${Object.keys(ASSEMBLIES).join(', ')}, or give a file (./${name}.json).`
+      ? `Choose one of ${Object.keys(ASSEMBLIES).join(', ')}, or give a file (./my-parts.json).`
       : `Did you mean "${near}"?`;
   throw wrong(`There is no recipe "${name}" that puts a model together.`, fix);
 }

@@ -34,9 +34,10 @@ export function checkFields<T>(schema: z.ZodType<T>, value: unknown, what: strin
   }
   const choices = choicesAt(schema, issue.path, value);
   const near = nearestName(String(found), choices);
+  const known = choices.length > 0 ? `Choose one of ${choices.join(', ')}.` : 'Give a value in that range.';
   throw wrong(
     `${field} is not valid: ${reasonOf(issue, choices)}.`,
-    near === undefined ? 'Give a value in that range.' : `Did you mean "${near}"?`,
+    near === undefined ? known : `Did you mean "${near}"?`,
   );
 }
 

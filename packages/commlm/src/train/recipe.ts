@@ -28,7 +28,7 @@ export async function loadRecipe(name: string): Promise<Recipe> {
     const names = Object.keys(RECIPES).join(', ');
     throw wrong(
       `There is no recipe "${name}".`,
-      near === undefined ? `Choose one of ${names}, or give a file (./${name}.json).` : `Did you mean "${near}"?`,
+      near === undefined ? `Choose one of ${names}, or give a file (./my-recipe.json).` : `Did you mean "${near}"?`,
     );
   }
   return (await load()).recipe;
