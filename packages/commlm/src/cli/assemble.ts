@@ -3,6 +3,7 @@ import { AssemblyRecipe } from '../config/assembly.js';
 import { checkFields } from '../config/check-fields.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { partName } from '../config/parts.js';
 import { refuseInputAsOutput } from '../files/durable.js';
 import { isValueFile, readValueFile } from '../files/value-file.js';
 import { ASSEMBLIES } from '../recipes/index.js';
@@ -77,7 +78,7 @@ export async function assemble(
     return;
   }
   const style = styleOf(process.stderr);
-  note(style.yellow(`untrained, with fresh weights: ${untrained.join(', ')}`));
+  note(style.yellow(`untrained, with fresh weights: ${untrained.map(partName).join(', ')}`));
   note(`${style.green('written:')} ${out}`);
 }
 

@@ -1,5 +1,6 @@
 // `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars.
 import type { Command } from 'commander';
+import { partName } from '../config/parts.js';
 import type { LevelWeights, ModelReport } from '../inspect/inspect.js';
 import { addFolderOptions, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, formatTable, print, printJson, styleOf } from './output.js';
@@ -46,7 +47,7 @@ function printReport(report: ModelReport): void {
       ],
       [
         ...report.parts.map(({ name, numParameters, bytes, dtypes, description }) => [
-          printable(name),
+          printable(partName(name)),
           formatCount(numParameters),
           formatBytes(bytes),
           dtypes.join(','),
@@ -66,7 +67,7 @@ function printReport(report: ModelReport): void {
   if (report.ignored.length > 0)
     print(style.dim(`passed over when loading: ${report.ignored.length} tensors (--json names them)`));
   if (report.untrained.length > 0)
-    print(style.yellow(`untrained, with fresh weights: ${printable(report.untrained.join(', '))}`));
+    print(style.yellow(`untrained, with fresh weights: ${printable(report.untrained.map(partName).join(', '))}`));
   const memory = Object.entries(report.memory).map(([dtype, bytes]) => `${dtype} ${formatBytes(bytes)}`);
   print(`memory of the weights: ${memory.join(', ')}`);
   if (report.tokensPerImage !== undefined) {

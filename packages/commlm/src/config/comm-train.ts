@@ -7,6 +7,7 @@ import { parseConfig } from './json.js';
 import { LoraConfig } from './lora.js';
 import { MixtureConfig, setsOf } from './mixture.js';
 import { CommConfig } from './model.js';
+import { TrainedPart, trainsEncoders } from './parts.js';
 import { Device, Placement } from './placement.js';
 import { ASSEMBLED } from './presets.js';
 import { SkipConfig } from './skip.js';
@@ -15,17 +16,6 @@ import { TurnType, WorldLook } from './world.js';
 const path = z.string().min(1);
 const count = z.int().nonnegative();
 const weight = z.number().nonnegative();
-
-/** Parts of a model that can train. */
-export const PARTS = ['languageModel', 'projector', 'merge', 'align', 'encoder'] as const;
-export type Part = (typeof PARTS)[number];
-
-/** A part; `merge`, `align` and `encoder` mean those of all encoders, with an index (`encoder.0`) that of one. */
-export const TrainedPart = z.union(
-  [z.enum(PARTS), z.templateLiteral([z.enum(['merge', 'align', 'encoder']), '.', z.int().nonnegative()])],
-  { error: `expected one of ${PARTS.join(', ')}, or that of one encoder as "encoder.0"` },
-);
-export type TrainedPart = z.infer<typeof TrainedPart>;
 
 /** Data sets by name, the stores of their pictures by name, and how they are mixed. */
 export const DataConfig = z.strictObject({
@@ -136,14 +126,6 @@ export type CommTrainConfig = z.infer<typeof CommTrainConfig>;
 
 /** A training on data sets. */
 export type MixtureTrainConfig = CommTrainConfig & { readonly data: MixtureData };
-
-/** Whether a list of parts names `part`, for all encoders or for the one of place `index`. */
-export const trainsPart = (trains: readonly TrainedPart[], part: Part, index?: number): boolean =>
-  trains.some((name) => name === part || (index !== undefined && name === `${part}.${index}`));
-
-/** Whether any encoder learns. */
-export const trainsEncoders = (trains: readonly TrainedPart[]): boolean =>
-  trains.some((name) => name.split('.')[0] === 'encoder');
 
 /** A checked training: types and ranges, and settings that go together. */
 export function parseCommTraining(value: unknown): CommTrainConfig {

@@ -1,7 +1,7 @@
 /** What a recipe would do, from shapes alone: no data, no weights; the model is built without memory. */
 import { type DType, nn, optim } from '@commlm/torch';
-import { trainsPart } from '../config/comm-train.js';
 import { tokensPerImage } from '../config/model.js';
+import { trainsPart } from '../config/parts.js';
 import type { LoopRecipe } from '../config/recipe.js';
 import { numPatches, numTokens } from '../config/vision.js';
 import { kindOf, type Outline } from './kinds.js';

@@ -2,8 +2,9 @@
  * How much a training on tokens computes, from shapes: 2 operations a weight and token forwards, 4 backwards (2204.02311,
  * appendix B), and what is computed twice. Embeddings are looked up and count nothing.
  */
-import { type CommTrainConfig, type MixtureData, trainsPart } from '../../config/comm-train.js';
+import type { CommTrainConfig, MixtureData } from '../../config/comm-train.js';
 import { type CommConfig, type LlamaConfig, tokensPerImage } from '../../config/model.js';
+import { trainsPart } from '../../config/parts.js';
 import type { LoopRecipe } from '../../config/recipe.js';
 import { numTokens, type ViTConfig } from '../../config/vision.js';
 

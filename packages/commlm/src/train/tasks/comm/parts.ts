@@ -1,7 +1,8 @@
 /** The parts of a model by the names that people use: `languageModel`, `projector`, `merge.0`, `align.1`, `encoder.0`. */
 import type { nn } from '@commlm/torch';
-import { type CommTrainConfig, PARTS, type Part, trainsPart } from '../../../config/comm-train.js';
+import type { CommTrainConfig } from '../../../config/comm-train.js';
 import { CommError } from '../../../config/errors.js';
+import { PARTS, type Part, trainsPart } from '../../../config/parts.js';
 import type { Comm } from '../../../models/comm.js';
 
 /** A part, and the names that mean it. */

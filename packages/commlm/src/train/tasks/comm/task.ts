@@ -7,7 +7,8 @@
  */
 import { join } from 'node:path';
 import { autograd, type nn, noGrad, scope, type Tensor, tensor, zeros } from '@commlm/torch';
-import { type CommTrainConfig, parseCommTraining, trainsEncoders, trainsPart } from '../../../config/comm-train.js';
+import { type CommTrainConfig, parseCommTraining } from '../../../config/comm-train.js';
+import { trainsEncoders, trainsPart } from '../../../config/parts.js';
 import { FeatureCache } from '../../../features/cache.js';
 import { Comm, type CommBatch, type CommLoss, type LossOptions } from '../../../models/comm.js';
 import { saveCommFolder } from '../../../weights/comm-folder.js';
