@@ -7,7 +7,7 @@ export type Part = (typeof PARTS)[number];
 
 /** A part; `merge`, `align` and `encoder` mean those of all encoders, with an index (`encoder.0`) that of one. */
 export const TrainedPart = z.union(
-  [z.enum(PARTS), z.templateLiteral([z.enum(['merge', 'align', 'encoder']), '.', z.int().nonnegative()])],
+  [z.enum(PARTS), z.templateLiteral([z.enum(['merge', 'align', 'encoder']), '.', z.string().regex(/^\d+$/)])],
   { error: `expected one of ${PARTS.join(', ')}, or that of one encoder as "encoder.0"` },
 );
 export type TrainedPart = z.infer<typeof TrainedPart>;
