@@ -13,6 +13,7 @@ export type { AssemblyEncoder, AssemblyRecipe } from './config/assembly.js';
 export { CommError, type CommErrorOptions } from './config/errors.js';
 export * from './config/model.js';
 export * as presets from './config/presets.js';
+export type { LoopConfig } from './config/train.js';
 export { extractFeatures, type FeatureOptions, type Features } from './features/extract.js';
 export { type Painting, paintLevels } from './features/paint.js';
 export type {
@@ -53,17 +54,13 @@ export { type FoundBox, findBoxes, formatBoxes, formatPoints, parseBoxes, parseP
 export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
 export { Tokenizer } from './text/tokenizer.js';
 export {
-  type BatchFacts,
-  type BatchSource,
   exportCheckpoint,
-  type LoopConfig,
-  type Losses,
-  type RecipeChange,
   type RunOptions as TrainingOptions,
   type RunResult as TrainingResult,
   runTraining,
-  type TrainingTask,
 } from './train/loop/loop.js';
+export type { RecipeChange } from './train/loop/run-state.js';
+export type { BatchFacts, BatchSource, Losses, TrainingTask } from './train/loop/training-task.js';
 export { type AssembleOptions, type Assembly, type AssemblyFolders, assembleComm } from './weights/assemble.js';
 export {
   type LoadCommOptions,

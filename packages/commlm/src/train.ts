@@ -10,21 +10,18 @@
  */
 
 export type { Recipe } from './config/recipe.js';
+export type { LoopConfig } from './config/train.js';
 export { RECIPES } from './recipes/index.js';
 export type { MetricsLine } from './report/curve.js';
 export {
-  type BatchFacts,
-  type BatchSource,
   exportCheckpoint,
-  type LoopConfig,
-  type Losses,
-  type RecipeChange,
   type RunOptions as TrainingOptions,
   type RunResult as TrainingResult,
   runTraining,
-  type TrainingTask,
 } from './train/loop/loop.js';
 export { readMetrics } from './train/loop/run-log.js';
+export type { RecipeChange } from './train/loop/run-state.js';
+export type { BatchFacts, BatchSource, Losses, TrainingTask } from './train/loop/training-task.js';
 export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
 export { applySettings, changeRecipe, listRecipes, loadRecipe, recipeOfRun } from './train/recipe.js';
 export { exportRecipe, runRecipe } from './train/run.js';

@@ -1,6 +1,6 @@
 /** Each kind of training, by the `kind` of its recipe: how its task is opened, and how it is outlined for a plan. */
 import type { LoopRecipe } from '../config/recipe.js';
-import type { TrainingTask } from './loop/loop.js';
+import type { TrainingTask } from './loop/training-task.js';
 
 type RecipeOf<K extends LoopRecipe['kind']> = Extract<LoopRecipe, { kind: K }>;
 type Log = (line: string) => void;

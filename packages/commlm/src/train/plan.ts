@@ -3,9 +3,9 @@ import { type DType, nn, optim } from '@commlm/torch';
 import { tokensPerImage } from '../config/model.js';
 import { trainsPart } from '../config/parts.js';
 import type { LoopRecipe } from '../config/recipe.js';
+import type { LoopConfig } from '../config/train.js';
 import { numPatches, numTokens } from '../config/vision.js';
 import { kindOf, type Outline } from './kinds.js';
-import type { LoopConfig } from './loop/loop.js';
 import { countParts, type PartCount, trainedParameters } from './loop/parameter-groups.js';
 import {
   type ActivationBytes,

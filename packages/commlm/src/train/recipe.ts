@@ -10,7 +10,7 @@ import { CHANGEABLE } from '../config/train.js';
 import { readJson } from '../files/read.js';
 import { isValueFile, nameOfFile, readValueFile } from '../files/value-file.js';
 import { RECIPES } from '../recipes/index.js';
-import type { RecipeChange } from './loop/loop.js';
+import type { RecipeChange } from './loop/run-state.js';
 
 const wrong = (message: string, fix: string): CommError =>
   new CommError(message, { code: 'train/set', fix, exitCode: 2 });

@@ -6,9 +6,10 @@ import { kindOf } from './kinds.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './loop/data-identity.js';
 import { anotherRecipe, differencesFromRun } from './loop/fingerprint.js';
-import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop/loop.js';
+import { exportCheckpoint, type RunOptions, type RunResult, runTraining } from './loop/loop.js';
 import type { RunData } from './loop/run-facts.js';
 import { inTheWay, refuseRun, requireRun } from './loop/run-folder.js';
+import type { TrainingTask } from './loop/training-task.js';
 
 /** Builds the task of a recipe, its weights drawn from the recipe's seed. */
 async function openTask(recipe: LoopRecipe, log: (line: string) => void): Promise<TrainingTask<unknown>> {

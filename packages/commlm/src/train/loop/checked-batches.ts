@@ -1,7 +1,7 @@
 /** Batches of pictures that may be broken: counts them, says so, and stops at the recipe's limit. */
 import { CommError } from '../../config/errors.js';
 import { BatchPool, type RawBatch } from './batch-pool.js';
-import type { BatchSource } from './loop.js';
+import type { BatchSource } from './training-task.js';
 
 /** A batch that tells which pictures it did without. */
 export interface CheckedBatch extends RawBatch {

@@ -7,17 +7,13 @@ import { after, test } from 'node:test';
 import { io, manualSeed, nn, type Tensor, TorchError, tensor } from '@commlm/torch';
 import { expectRounded, roundingBound } from '@commlm/torch/testing';
 import type { CommError } from '../../config/errors.js';
+import type { LoopConfig } from '../../config/train.js';
 import { lockFile } from '../../files/lock.js';
 import { listCheckpoints } from './checkpoint.js';
-import {
-  type BatchFacts,
-  type BatchSource,
-  type LoopConfig,
-  type RecipeChange,
-  runTraining,
-  type TrainingTask,
-} from './loop.js';
+import { runTraining } from './loop.js';
 import { readMetrics } from './run-log.js';
+import type { RecipeChange } from './run-state.js';
+import type { BatchFacts, BatchSource, TrainingTask } from './training-task.js';
 
 const CONFIG: LoopConfig = {
   steps: 40,

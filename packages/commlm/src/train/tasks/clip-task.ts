@@ -11,8 +11,8 @@ import { ClipVision } from '../../models/clip.js';
 import { ClipText } from '../../models/clip-text.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
 import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
-import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/training-task.js';
 import { normalisePictures } from '../pictures/pixels.js';
 import type { ClipBatch, ClipBatchOptions, ClipRegions } from './clip-batches.js';
 

@@ -11,8 +11,8 @@ import { DinoHead } from '../../models/dino-head.js';
 import { Dinov2Vision } from '../../models/dinov2.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
 import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
-import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/training-task.js';
 import { normalisePictures } from '../pictures/pixels.js';
 import type { DinoBatch, DinoBatchOptions } from './dino-batches.js';
 

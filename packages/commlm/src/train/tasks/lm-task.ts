@@ -8,8 +8,8 @@ import { Llama } from '../../models/llama.js';
 import { llamaToHf } from '../../weights/layouts/hf-llama.js';
 import { saveHfLlama } from '../../weights/layouts/hf-llama-folder.js';
 import { BatchPool } from '../loop/batch-pool.js';
-import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/training-task.js';
 import type { LmBatch, LmBatchOptions } from './lm-batches.js';
 
 // Shapes: B rows, T tokens, V vocabulary.

@@ -8,11 +8,13 @@ import { expectNoLeak, expectRounded, maxRelDiff } from '@commlm/torch/testing';
 import { CommError } from '../../config/errors.js';
 import { LoraConfig } from '../../config/lora.js';
 import { CommConfig as CommSchema, parseConfig } from '../../config/model.js';
+import type { LoopConfig } from '../../config/train.js';
 import { Comm } from '../../models/comm.js';
 import { SMALL_LLAMA_ROUNDING, smallComm, smallLlama } from '../../models/sample-configs.fixture.js';
 import { loadCommFolder, saveCommFolder } from '../../weights/comm-folder.js';
 import { mergeLora } from '../../weights/lora.js';
-import { type LoopConfig, runTraining, type TrainingTask } from '../loop/loop.js';
+import { runTraining } from '../loop/loop.js';
+import type { TrainingTask } from '../loop/training-task.js';
 import { recomputedBackward } from '../memory/recompute.js';
 import { addLora, mergedWeights, saveAdapter } from './lora.js';
 

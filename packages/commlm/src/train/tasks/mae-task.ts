@@ -12,8 +12,8 @@ import { MaeDecoder, sincosPositions, xavierLinears } from '../../models/mae-dec
 import { patchRows, type ViT } from '../../models/vit.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
 import { CheckedBatches, threadsOf } from '../loop/checked-batches.js';
-import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/loop.js';
 import { place } from '../loop/placement.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../loop/training-task.js';
 import { normalisePictures } from '../pictures/pixels.js';
 import type { MaeBatch, MaeBatchOptions } from './mae-batches.js';
 

@@ -5,7 +5,7 @@ import { CommError } from '../../../config/errors.js';
 import { type CommConfig, tokensPerImage } from '../../../config/model.js';
 import { planSquares } from '../../../images/squares.js';
 import { BatchPool } from '../../loop/batch-pool.js';
-import type { BatchFacts, BatchSource } from '../../loop/loop.js';
+import type { BatchFacts, BatchSource } from '../../loop/training-task.js';
 import type { MixtureBatch, MixtureBatchOptions } from './mixture-batches.js';
 import { describeStart } from './start.js';
 import type { TrainData } from './train-batch.js';

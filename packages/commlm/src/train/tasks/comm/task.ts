@@ -12,7 +12,7 @@ import { trainsEncoders, trainsPart } from '../../../config/parts.js';
 import { FeatureCache } from '../../../features/cache.js';
 import { Comm, type CommBatch, type CommLoss, type LossOptions } from '../../../models/comm.js';
 import { saveCommFolder } from '../../../weights/comm-folder.js';
-import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../../loop/loop.js';
+import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../../loop/training-task.js';
 import { Recompute, recomputedBackward } from '../../memory/recompute.js';
 import { normalisePictures } from '../../pictures/pixels.js';
 import { addLora, mergedWeights, saveAdapter } from '../lora.js';

@@ -2,7 +2,7 @@
 import type { Tensor } from '@commlm/torch';
 import type { ImageConfig } from '../../../config/model.js';
 import type { RawBatch } from '../../loop/batch-pool.js';
-import type { BatchFacts, BatchSource } from '../../loop/loop.js';
+import type { BatchFacts, BatchSource } from '../../loop/training-task.js';
 
 // Shapes: R rows, T tokens, P pictures of the batch, N visual tokens of one.
 

@@ -4,7 +4,7 @@ import type { CommTrainConfig, WorldData as WorldConfig } from '../../../config/
 import { CommError } from '../../../config/errors.js';
 import { type CommConfig, tokensPerImage } from '../../../config/model.js';
 import { BatchPool } from '../../loop/batch-pool.js';
-import type { BatchFacts, BatchSource } from '../../loop/loop.js';
+import type { BatchFacts, BatchSource } from '../../loop/training-task.js';
 import type { TokenLosses, TrainData } from './train-batch.js';
 import { WATCHED } from './watched.js';
 import type { WorldBatch, WorldBatchOptions } from './world-batches.js';

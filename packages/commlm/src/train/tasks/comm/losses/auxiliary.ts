@@ -1,6 +1,6 @@
 /** A loss beside the cross-entropy of the next token, read from the visual tokens. */
 import type { nn, Tensor } from '@commlm/torch';
-import type { Losses } from '../../../loop/loop.js';
+import type { Losses } from '../../../loop/training-task.js';
 import type { TrainBatch } from '../train-batch.js';
 
 // Shapes: M visual tokens of a batch (pictures times tokens of one), E width of the language model.

@@ -6,7 +6,7 @@
 import { cat, F, type Tensor, tensor, zeros } from '@commlm/torch';
 import type { Comm } from '../../../../models/comm.js';
 import { IGNORE_LABEL } from '../../../../models/comm.js';
-import type { Losses } from '../../../loop/loop.js';
+import type { Losses } from '../../../loop/training-task.js';
 import type { WorldBatch } from '../world-batches.js';
 import type { AuxiliaryLoss } from './auxiliary.js';
 

@@ -4,7 +4,7 @@
  */
 import { F, nn, type Tensor, tensor } from '@commlm/torch';
 import { type Comm, IGNORE_LABEL } from '../../../../models/comm.js';
-import type { Losses } from '../../../loop/loop.js';
+import type { Losses } from '../../../loop/training-task.js';
 import type { WorldBatch } from '../world-batches.js';
 import type { AuxiliaryLoss } from './auxiliary.js';
 
