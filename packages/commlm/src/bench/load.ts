@@ -12,7 +12,7 @@ import { resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
 import { buildComm, isQuantisedLayer, type WeightFormat } from '../weights/quantise.js';
 import type { LoadReport } from './load-child.js';
-import type { BenchOptions, BenchRow } from './suites.js';
+import type { BenchOptions, BenchRow } from './suite.js';
 
 const CHILD = fileURLToPath(new URL('load-child.js', import.meta.url));
 const SAMPLE_MS = 50;

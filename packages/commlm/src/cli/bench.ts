@@ -1,7 +1,6 @@
 // `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed.
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { BenchRow } from '../bench/suites.js';
-import type { StackShape } from '../bench/train.js';
+import type { BenchRow, StackShape } from '../bench/suite.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
