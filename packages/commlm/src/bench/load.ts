@@ -49,7 +49,7 @@ function measure(
   return new Promise((fulfil, reject) => {
     const child = spawn(process.execPath, [CHILD, model, dtype, String(ANSWER_TOKENS)], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      ...(signal === undefined ? {} : { signal }),
+      signal,
       env: { ...process.env, OMP_NUM_THREADS: String(numThreads()) },
     });
     let [out, errors] = ['', ''];
@@ -84,7 +84,7 @@ function childError(errors: string, status: number | null): CommError {
   const cause = /^\w*Error: (.+)$/m.exec(errors)?.[1];
   return new CommError(cause ?? `The measured process ended with ${status === null ? 'a signal' : `code ${status}`}.`, {
     code: 'bench/load',
-    ...(cause === undefined ? { fix: 'The machine may have too little memory for this model.' } : {}),
+    fix: cause === undefined ? 'The machine may have too little memory for this model.' : undefined,
   });
 }
 

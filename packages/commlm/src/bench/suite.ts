@@ -8,9 +8,11 @@ export interface BenchRow {
   readonly unit: string;
   readonly ours: number;
   /** The peer's figure from the same run, or why there is none. */
-  readonly peer?: { readonly name: string; readonly value?: number; readonly note?: string };
+  readonly peer?:
+    | { readonly name: string; readonly value?: number | undefined; readonly note?: string | undefined }
+    | undefined;
   /** ours / peer. */
-  readonly ratio?: number;
+  readonly ratio?: number | undefined;
 }
 
 /** Size of the model of the suite `train`; the rest follows from it as in Vicuna 7B. */
@@ -30,14 +32,14 @@ export interface BenchOptions {
   /** Generations of the suite `memory`. */
   readonly generations: number;
   /** Model folder of the suites `tiny`, `memory` and `load`; the embedded one by default. */
-  readonly model?: string;
+  readonly model?: string | undefined;
   /** The one number format of the suite `load`; int8 and bf16 by default. */
-  readonly dtype?: WeightFormat;
+  readonly dtype?: WeightFormat | undefined;
   /** Size of the model of the suite `train`. */
-  readonly stack?: StackShape;
+  readonly stack?: StackShape | undefined;
   /** Called with lines to show while a suite runs. */
-  readonly onNote?: (line: string) => void;
-  readonly signal?: AbortSignal;
+  readonly onNote?: ((line: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A suite; gives each row when it is measured. */

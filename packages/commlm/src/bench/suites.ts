@@ -57,7 +57,7 @@ const scaled = (
 ): Pick<BenchRow, 'ours' | 'peer' | 'ratio'> => ({
   ...row,
   ours: row.ours * factor,
-  ...(row.peer?.value === undefined ? {} : { peer: { ...row.peer, value: row.peer.value * factor } }),
+  peer: row.peer?.value === undefined ? row.peer : { ...row.peer, value: row.peer.value * factor },
 });
 
 const seconds = (work: () => void): number => {

@@ -132,9 +132,9 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
       python,
       rounds: options.rounds,
       generations: options.generations,
-      ...(options.model === undefined ? {} : { model: options.model }),
-      ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
-      ...(options.stack === undefined ? {} : { stack: options.stack }),
+      model: options.model,
+      dtype: options.dtype,
+      stack: options.stack,
       onNote: (line) => note(`  ${line}`),
       signal: interruptSignal(),
     });

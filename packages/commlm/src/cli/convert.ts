@@ -108,10 +108,10 @@ function toRequest(first: string, second: string | undefined, options: ConvertCo
   return {
     model,
     out,
-    ...(dtype === undefined ? {} : { dtype }),
-    ...(visionTower === undefined ? {} : { visionTower }),
-    ...(base === undefined ? {} : { base }),
-    ...(lora === undefined ? {} : { lora }),
+    dtype,
+    visionTower,
+    base,
+    lora,
   };
 }
 

@@ -78,7 +78,7 @@ export async function bench(name: string, options: BenchOptions): Promise<void> 
       seconds,
       ...sums,
       ...rates,
-      ...(consumed === undefined ? {} : { consumedSamplesPerSecond: consumed }),
+      consumedSamplesPerSecond: consumed,
     });
     return;
   }

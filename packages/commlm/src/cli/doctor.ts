@@ -41,7 +41,7 @@ interface Finding {
   readonly name: string;
   readonly status: Status;
   readonly detail: string;
-  readonly fix?: string;
+  readonly fix?: string | undefined;
 }
 
 /** What the loaded libtorch says about itself. */
@@ -70,7 +70,7 @@ const SETUP = setupCommand();
 const IN_CLONE = cloneRoot() !== undefined;
 
 function finding(name: string, status: Status, detail: string, fix?: string): Finding {
-  return { name, status, detail, ...(fix === undefined ? {} : { fix }) };
+  return { name, status, detail, fix };
 }
 
 function checkNode(): Finding {
@@ -262,7 +262,7 @@ function incomplete({ findings }: Report): CommError {
   const fix = failed[0]?.fix;
   return new CommError(`This installation is not complete: ${names}.`, {
     code: 'doctor/incomplete',
-    ...(fix === undefined ? {} : { fix }),
+    fix,
   });
 }
 

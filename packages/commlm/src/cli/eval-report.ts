@@ -25,7 +25,7 @@ export function addReport(command: Command): void {
       const path = await writeReport(folder, {
         cards,
         writeFile: writeDurably,
-        ...(data === undefined ? {} : { data }),
+        data,
       });
       print(printable(path));
     });

@@ -141,8 +141,8 @@ function report({ levels, grid, encoder }: Features, { out, draw, json }: Featur
       levels: [...levels.keys()],
       grid,
       shape,
-      ...(out === undefined ? {} : { out }),
-      ...(draw === undefined ? {} : { draw }),
+      out,
+      draw,
     });
     return;
   }

@@ -155,7 +155,7 @@ export async function ensureModel(model: string): Promise<void> {
     throw new CommError(`There is no model folder ${model}; as a hub id: ${message}`, {
       code,
       cause: error,
-      ...(fix ? { fix } : {}),
+      fix,
     });
   }
 }

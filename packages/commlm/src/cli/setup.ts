@@ -54,6 +54,6 @@ async function run({ home, libtorch, dryRun, json }: SetupCommandOptions): Promi
       });
     }
     if (fix === undefined) throw error;
-    throw new CommError(message, { code: 'setup/failed', ...(fix === '' ? {} : { fix }), cause: error });
+    throw new CommError(message, { code: 'setup/failed', fix: fix || undefined, cause: error });
   }
 }

@@ -8,9 +8,9 @@ export type Note = (line: string) => void;
 
 /** What the client needs besides the settings. */
 export interface ClientOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Gets a line for each second try. */
-  readonly onNote?: Note;
+  readonly onNote?: Note | undefined;
 }
 
 /** An answer whose body is still to be read. */

@@ -65,20 +65,28 @@ export function resolveModelFolder(model?: string): string {
   });
 }
 
-/** Folders beside a model's own, by path or hub id, and a look-up for those that a config.json names. */
+/** Folders beside a model's own. */
+export interface ModelFolders {
+  readonly visionTowers: string[] | undefined;
+  readonly base: string | undefined;
+  readonly lora: string | undefined;
+  readonly resolve: (name: string) => string | undefined;
+}
+
+/** Finds folders beside a model's own, by path or hub id, and a look-up for those that a config.json names. */
 export function resolveFolders({
   visionTower,
   base,
   lora,
 }: {
-  readonly visionTower?: readonly string[];
-  readonly base?: string;
-  readonly lora?: string;
-}): { visionTowers?: string[]; base?: string; lora?: string; resolve: (name: string) => string | undefined } {
+  readonly visionTower?: readonly string[] | undefined;
+  readonly base?: string | undefined;
+  readonly lora?: string | undefined;
+}): ModelFolders {
   return {
-    ...(visionTower === undefined ? {} : { visionTowers: visionTower.map((name) => resolveModelFolder(name)) }),
-    ...(base === undefined ? {} : { base: resolveModelFolder(base) }),
-    ...(lora === undefined ? {} : { lora: resolveAdapterFolder(lora) }),
+    visionTowers: visionTower?.map((name) => resolveModelFolder(name)),
+    base: base === undefined ? undefined : resolveModelFolder(base),
+    lora: lora === undefined ? undefined : resolveAdapterFolder(lora),
     resolve: (name) => {
       if (existsSync(join(name, 'config.json'))) return resolve(name);
       return cachedModelFolder(name);

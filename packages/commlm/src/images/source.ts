@@ -127,7 +127,7 @@ function asPictureError(error: CommError, name: string): CommError {
   const isFolder = /is a folder/.test(error.message);
   return new CommError(isFolder ? `${name} is a folder, not a picture.` : error.message, {
     code: isFolder ? 'image/is-directory' : (PICTURE_CODES[error.code] ?? error.code),
-    ...(isFolder ? { fix: 'Give the path of a file in it.' } : error.fix === undefined ? {} : { fix: error.fix }),
+    fix: isFolder ? 'Give the path of a file in it.' : error.fix,
     cause: error,
   });
 }

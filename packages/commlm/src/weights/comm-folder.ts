@@ -75,15 +75,15 @@ export const TOKENIZER_FILES: readonly string[] = [
 /** Options of `saveCommFolder`. */
 export interface SaveCommOptions {
   /** Folder whose tokenizer files are copied. */
-  readonly tokenizer?: string;
+  readonly tokenizer?: string | undefined;
   /** Dtype of the stored floating-point weights; by default the model's own. */
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
   /** Largest file; beyond it the weights are split into shards with an index. */
-  readonly maxShardBytes?: number;
+  readonly maxShardBytes?: number | undefined;
   /** Parts that are marked as untrained, in place of those that the model's config marks. */
-  readonly untrained?: readonly string[];
+  readonly untrained?: readonly string[] | undefined;
   /** Written in place of the model's own tensors, e.g. with adapters merged in. */
-  readonly weights?: readonly StoredWeight[];
+  readonly weights?: readonly StoredWeight[] | undefined;
 }
 
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */

@@ -10,20 +10,20 @@ import type { WantedFormat } from './quantise.js';
 /** How a model is opened. */
 export interface OpenModelOptions {
   /** By default the dtype that the weights are stored in. */
-  readonly dtype?: WantedFormat;
-  readonly device?: Device;
+  readonly dtype?: WantedFormat | undefined;
+  readonly device?: Device | undefined;
   /** Reads every weight once to refuse NaN and infinity; by default up to 2 GiB. */
-  readonly checkFinite?: boolean;
+  readonly checkFinite?: boolean | undefined;
   /** Told after each weight. */
-  readonly onWeight?: (done: number, total: number) => void;
+  readonly onWeight?: ((done: number, total: number) => void) | undefined;
   /** Folders of the picture encoders where the model's own files lack them, in the order of its encoders. */
-  readonly visionTowers?: readonly string[];
+  readonly visionTowers?: readonly string[] | undefined;
   /** Folder of the language model that a model's files are a change of, or whose tokenizer they lack. */
-  readonly base?: string;
+  readonly base?: string | undefined;
   /** Folder of a LoRA adapter that is merged into the weights. */
-  readonly lora?: string;
+  readonly lora?: string | undefined;
   /** Finds the folder of a hub id that a config.json names; undefined for what is not there. */
-  readonly resolve?: (name: string) => string | undefined;
+  readonly resolve?: ((name: string) => string | undefined) | undefined;
 }
 
 /** Open weights under the names that an adapter's rules use. */

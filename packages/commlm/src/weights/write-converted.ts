@@ -20,11 +20,11 @@ import type { OpenModelOptions } from './whole-model.js';
 /** How a model is converted. */
 export interface ConvertOptions extends Omit<OpenModelOptions, 'dtype' | 'device' | 'checkFinite' | 'onWeight'> {
   /** Format of the stored weights; by default the one they have. */
-  readonly dtype?: WeightFormat | 'int4';
+  readonly dtype?: WeightFormat | 'int4' | undefined;
   /** Largest file of weights, and about the most memory that is taken; 1 GB by default. */
-  readonly maxShardBytes?: number;
+  readonly maxShardBytes?: number | undefined;
   /** Told after each weight. */
-  readonly onWeight?: (done: number, total: number) => void;
+  readonly onWeight?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What was written. */
@@ -59,7 +59,7 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
       writeCommFolder(part, config, weights, {
         tokenizer: whole.tokenizer,
         maxShardBytes,
-        ...(dtype === undefined || dtype === 'int8' || dtype === 'int4' ? {} : { dtype }),
+        dtype: dtype === 'int8' || dtype === 'int4' ? undefined : dtype,
       });
     writeFolder(out, write, { replace: false });
     const numParameters = [...state.values()].reduce((sum, { numel }) => sum + numel, 0);
