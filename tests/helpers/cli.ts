@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 
 /** The folder of the repository. */
 export const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const ENTRY = join(ROOT, 'packages', 'commlm', 'bin', 'commlm.js');
+/** The program. */
+export const ENTRY = join(ROOT, 'packages', 'commlm', 'bin', 'commlm.js');
 
 /** The libtorch that the clone uses. */
 export function clonesLibtorch(): { readonly path: string; readonly cuda: boolean } {

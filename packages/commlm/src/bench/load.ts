@@ -9,8 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { BYTES_PER_ELEMENT, numThreads, ones, scope } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { resolveModelFolder } from '../hub/model-folder.js';
+import { FORMATS, type WeightFormat } from '../weights/formats.js';
 import { describeModel } from '../weights/open-model.js';
-import { buildComm, isQuantisedLayer, type WeightFormat } from '../weights/quantise.js';
+import { buildComm } from '../weights/quantise.js';
 import type { LoadReport } from './load-child.js';
 import type { BenchOptions, BenchRow } from './suite.js';
 
@@ -95,7 +96,7 @@ function bytesPerToken(folder: string, format: WeightFormat): number {
   for (const [key, { shape, dtype, numel }] of model.stateDict()) {
     const tied = model.config.textConfig.tieWordEmbeddings;
     if (!key.startsWith('language_model.') || (key.endsWith('embed_tokens.weight') && !tied)) continue;
-    const isMatrix = shape.length === 2 && !key.endsWith('embed_tokens.weight') && isQuantisedLayer(key);
+    const isMatrix = shape.length === 2 && !key.endsWith('embed_tokens.weight') && FORMATS.int8.encoding.matches(key);
     const stored = format === 'int8' ? (dtype === 'i8' || isMatrix ? 1 : 2) : BYTES_PER_ELEMENT[format];
     bytes += numel * stored;
   }

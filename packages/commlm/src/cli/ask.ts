@@ -5,6 +5,7 @@ import { CommError } from '../config/errors.js';
 import { makeFolder, refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import type { RgbImage } from '../images/decode.js';
+import { describeAnswer } from './describe-answer.js';
 import { checkExtension, checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
 import { hintFor, introduction, readKnownThings } from './known-things.js';
@@ -137,6 +138,7 @@ async function askTogether(paths: readonly string[], question: string, options: 
   if (!options.json) {
     print();
     describeAnswer(answer);
+    describeTimes(answer);
     if (hint !== undefined) note(styleOf(process.stderr).yellow(printable(hint)));
   }
   const drawn = options.draw === undefined ? undefined : await draw(images[0]!, answer, options.draw, options);
@@ -216,17 +218,13 @@ function toJson(answer: Answer, options: AskOptions): object {
   return options.tokens ? { ...rest, tokens } : rest;
 }
 
-/** Boxes in pixels and times, for a person; on stderr so that stdout is the answer alone. */
-function describeAnswer({ boxes, usage, timings, finishReason }: Answer): void {
-  const style = styleOf(process.stderr);
-  for (const { label, box } of boxes)
-    note(style.cyan(`  ${printable(label ?? 'box')}: ${box.map(Math.round).join(', ')} px`));
-  if (finishReason === 'length') note(style.yellow('  (cut at the longest answer; --max-new-tokens allows more)'));
+/** Tokens and times, for a person at a terminal. */
+function describeTimes({ usage, timings }: Answer): void {
   if (!isInteractive(process.stderr)) return;
   const { loadMs, visionMs, prefillMs, decodeMs } = timings;
   const rate = decodeMs > 0 ? `, ${((1000 * (usage.completionTokens - 1)) / decodeMs).toFixed(0)} tokens/s` : '';
   const total = formatDuration(loadMs + visionMs + prefillMs + decodeMs);
-  note(style.dim(`  ${usage.promptTokens} + ${usage.completionTokens} tokens in ${total}${rate}`));
+  note(styleOf(process.stderr).dim(`  ${usage.promptTokens} + ${usage.completionTokens} tokens in ${total}${rate}`));
 }
 
 /** Writes the picture with the boxes of the answer; an answer without boxes writes nothing and says so (null). */

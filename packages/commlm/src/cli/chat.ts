@@ -1,4 +1,4 @@
-// `commlm chat [picture]`: a conversation in the terminal. Ctrl-C stops an answer, a second one (or one at rest) leaves.
+/** `commlm chat [picture]`: a conversation in the terminal. Ctrl-C stops an answer; at rest it leaves, at a terminal when pressed twice. */
 
 import { extname } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
@@ -8,7 +8,11 @@ import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answer } from '../generate/answer.js';
 import type { ChatSession } from '../generate/chat.js';
 import type { RgbImage } from '../images/decode.js';
+import { completeLine } from './complete-line.js';
+import { describeAnswer } from './describe-answer.js';
 import { checkExtension, checkOutputFile } from './files.js';
+import { hintFor, introduction, type KnownThings, readKnownThings } from './known-things.js';
+import { openSession } from './open-session.js';
 import {
   addDecodingOptions,
   addModelOptions,
@@ -17,7 +21,7 @@ import {
   type ModelOptions,
   type PictureOptions,
 } from './options.js';
-import { answerFor, isInteractive, note, print, styleOf } from './output.js';
+import { answerFor, isInteractive, linkTo, note, print, styleOf } from './output.js';
 import { checkPicturesExist, pathsOf } from './pictures.js';
 import { printable } from './terminal-text.js';
 
@@ -29,7 +33,8 @@ const HELP = [
   '/reset          forget the conversation and its pictures',
   '/help           this list',
   '/quit           leave (also Ctrl-D)',
-  'Ctrl-C stops an answer; a second Ctrl-C leaves.',
+  'Tab completes commands and paths.',
+  'Ctrl-C stops an answer and takes the message back: its pictures go with the next one. Twice at rest, it leaves.',
 ].join('\n');
 
 /** Adds the command `chat`. */
@@ -63,10 +68,12 @@ async function chat(picture: string | undefined, options: ChatOptions): Promise<
   const { decodeImage } = await import('../images/decode.js');
   const { rawOrientation = false } = options;
   const first = picture === undefined ? undefined : await decodeImage(picture, { rawOrientation });
-  const { loadModel } = await import('../generate/session.js');
-  using session = await loadModel(options.model, { ...options, onNote: (line) => note(printable(line)) });
+  const { resolveModelFolder } = await import('../hub/model-folder.js');
+  const known = readKnownThings(resolveModelFolder(options.model));
+  if (known !== undefined) note(styleOf(process.stderr).dim(printable(introduction(known))));
+  using session = await openSession(options);
   using conversation = session.chat(options.system === undefined ? {} : { system: options.system });
-  const terminal = new Terminal(conversation, options);
+  const terminal = new Terminal(conversation, options, known);
   if (picture !== undefined && first !== undefined) terminal.addPicture(picture, first);
   note(styleOf(process.stderr).dim(`${printable(session.name)}. /help lists the commands, /quit leaves.`));
   await terminal.run();
@@ -88,26 +95,37 @@ class Terminal {
   readonly #style = styleOf();
   /** Every picture that was named, also before a reset: none of them is drawn onto. */
   readonly #pictures: string[] = [];
-  #lastPicture: RgbImage | undefined;
+  /** The picture that the next answer's boxes are on: the first one of the last message that brought some. */
+  #picture: RgbImage | undefined;
+  /** Pictures wait for the next message. */
+  #isPending = false;
   #lastAnswer: Answer | undefined;
   #stop: AbortController | undefined;
+  readonly #isInteractive: boolean;
+  /** Ctrl-C was pressed at rest; any line takes it back. */
+  #isLeaving = false;
+  readonly #known: KnownThings | undefined;
 
-  constructor(chat: ChatSession, options: ChatOptions) {
+  constructor(chat: ChatSession, options: ChatOptions, known: KnownThings | undefined) {
     this.#chat = chat;
     this.#options = options;
+    this.#known = known;
     const interactive = isInteractive(process.stdout) && process.stdin.isTTY === true;
+    this.#isInteractive = interactive;
     this.#lines = createInterface({
       input: process.stdin,
       ...(interactive ? { output: process.stdout } : {}),
       terminal: interactive,
       prompt: interactive ? this.#style.bold('> ') : '',
+      completer: completeLine,
     });
   }
 
   addPicture(name: string, picture: RgbImage): void {
     this.#chat.addImage(picture);
     this.#pictures.push(name);
-    this.#lastPicture = picture;
+    if (!this.#isPending) this.#picture = picture;
+    this.#isPending = true;
     this.#lastAnswer = undefined;
   }
 
@@ -120,6 +138,7 @@ class Terminal {
     try {
       this.#lines.prompt();
       for await (const line of this.#lines) {
+        this.#isLeaving = false;
         if ((await this.#handle(line.trim())) === 'quit') break;
         this.#lines.prompt();
       }
@@ -130,12 +149,23 @@ class Terminal {
     }
   }
 
+  /** Stops an answer; at rest it leaves, at a terminal the second time: what is typed is easily lost. */
   #interrupt(): void {
-    if (this.#stop && !this.#stop.signal.aborted) this.#stop.abort();
-    else {
-      this.#lines.close();
-      process.exit(130);
+    if (this.#stop && !this.#stop.signal.aborted) {
+      this.#stop.abort();
+      return;
     }
+    if (this.#isInteractive && this.#stop === undefined && !this.#isLeaving) {
+      this.#isLeaving = true;
+      // Ctrl-E, Ctrl-U: readline forgets what was typed.
+      this.#lines.write(null, { ctrl: true, name: 'e' });
+      this.#lines.write(null, { ctrl: true, name: 'u' });
+      note(`\n${styleOf(process.stderr).dim('Press Ctrl-C again to leave.')}`);
+      this.#lines.prompt();
+      return;
+    }
+    this.#lines.close();
+    process.exit(130);
   }
 
   async #handle(line: string): Promise<'quit' | undefined> {
@@ -162,7 +192,8 @@ class Terminal {
       case '/reset':
         this.#chat.reset();
         this.#lastAnswer = undefined;
-        this.#lastPicture = undefined;
+        this.#picture = undefined;
+        this.#isPending = false;
         note('The conversation is empty again.');
         return;
       case '/image': {
@@ -185,7 +216,7 @@ class Terminal {
   }
 
   async #draw(path: string): Promise<void> {
-    if (!this.#lastPicture || !this.#lastAnswer) {
+    if (!this.#picture || !this.#lastAnswer) {
       throw new CommError('There is no picture with an answer to draw yet.', {
         code: 'cli/chat',
         fix: 'Ask about a picture first.',
@@ -195,29 +226,32 @@ class Terminal {
     checkOutputFile(path);
     refuseInputAsOutput(path, pathsOf(this.#pictures));
     const { drawBoxes } = await import('../images/draw.js');
-    writeDurably(path, await drawBoxes(this.#lastPicture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }));
-    note(printable(`drawn: ${path}`));
+    writeDurably(path, await drawBoxes(this.#picture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }));
+    note(`drawn: ${linkTo(process.stderr, path)}`);
   }
 
   async #say(text: string): Promise<void> {
+    const style = styleOf(process.stderr);
+    if (this.#picture === undefined)
+      note(style.yellow('There is no picture yet, so the answer is about none; /image <file> adds one.'));
     this.#stop = new AbortController();
+    const { signal } = this.#stop;
+    const numTurns = this.#chat.turns.length;
     const { maxNewTokens, temperature, topP, seed, stop } = this.#options;
     try {
-      const stream = this.#chat.say(text, {
-        ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
-        ...(temperature === undefined ? {} : { temperature }),
-        ...(topP === undefined ? {} : { topP }),
-        ...(seed === undefined ? {} : { seed }),
-        ...(stop === undefined ? {} : { stop }),
-        signal: this.#stop.signal,
-      });
+      const stream = this.#chat.say(text, { maxNewTokens, temperature, topP, seed, stop, signal });
       let step = await stream.next();
       for (; !step.done; step = await stream.next()) process.stdout.write(answerFor(process.stdout, step.value.text));
       this.#lastAnswer = step.value;
+      this.#isPending = false;
       print();
+      describeAnswer(step.value);
+      const hint = this.#known && hintFor(text, this.#known);
+      if (hint !== undefined) note(style.yellow(printable(hint)));
     } catch (error) {
-      if (!this.#stop.signal.aborted) throw error;
-      print(this.#style.dim(' [stopped]'));
+      if (!signal.aborted) throw error;
+      if (this.#chat.turns.length > numTurns) this.#chat.takeBack();
+      print(this.#style.dim(this.#isPending ? ' [stopped; the picture goes with your next message]' : ' [stopped]'));
     } finally {
       this.#stop = undefined;
     }

@@ -70,7 +70,7 @@ export function addLoraOption(command: Command): Command {
 }
 
 /** Number formats of weights; int8 keeps the large matrices in 8 bits. */
-export const FORMATS = ['f32', 'bf16', 'f16', 'int8', 'int4'] as const;
+export const FORMATS = ['f32', 'bf16', 'f16', 'int8'] as const;
 export type Format = (typeof FORMATS)[number];
 
 /** Formats of an encoder alone. */

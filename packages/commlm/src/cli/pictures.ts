@@ -6,10 +6,13 @@ import { CommError } from '../config/errors.js';
 
 const PICTURE_EXTENSIONS = new Set(['.jpg', '.jpeg', '.png', '.webp', '.gif', '.bmp', '.tif', '.tiff', '.avif']);
 
+/** True for a file name that ends as a picture's does. */
+export const hasPictureExtension = (name: string): boolean => PICTURE_EXTENSIONS.has(extname(name).toLowerCase());
+
 /** The picture files of a folder by name (sub-folders are not entered); throws CommError when there are none. */
 export function picturesIn(folder: string): string[] {
   const files = readdirSync(folder, { withFileTypes: true })
-    .filter((entry) => !entry.isDirectory() && PICTURE_EXTENSIONS.has(extname(entry.name).toLowerCase()))
+    .filter((entry) => !entry.isDirectory() && hasPictureExtension(entry.name))
     .map((entry) => entry.name)
     .sort((a, b) => (a < b ? -1 : 1));
   if (files.length === 0) {

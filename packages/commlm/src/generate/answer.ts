@@ -5,15 +5,15 @@ import type { FinishReason } from './engine.js';
 /** How answers are decoded. */
 export interface DecodingSettings {
   /** Longest answer in tokens; by default what the model's folder says, else 512. */
-  readonly maxNewTokens?: number;
+  readonly maxNewTokens?: number | undefined;
   /** 0 (default) takes the likeliest token each time. */
-  readonly temperature?: number;
+  readonly temperature?: number | undefined;
   /** Share of the probability that sampling draws from, in (0, 1]; default 1. */
-  readonly topP?: number;
+  readonly topP?: number | undefined;
   /** Seed of the sampling; default 0. The same seed gives the same answer, alone and in a batch. */
-  readonly seed?: number;
+  readonly seed?: number | undefined;
   /** Texts that end the answer; they are not part of it. */
-  readonly stop?: readonly string[];
+  readonly stop?: readonly string[] | undefined;
 }
 
 /** One question. */

@@ -68,6 +68,16 @@ export class ChatSession {
     this.#forgetCache();
   }
 
+  /**
+   * Takes the last message back, question and answer: the conversation is as it was before, and its pictures go with the
+   * next message. Nothing is left to take back in an empty conversation. Throws CommError while it answers.
+   */
+  takeBack(): void {
+    this.#refuseBusy();
+    const turn = this.#turns.pop();
+    if (turn !== undefined) this.#waiting = [...turn.images, ...this.#waiting];
+  }
+
   /** Answers a message piece by piece; the return value is the whole answer. One message at a time. */
   async *say(message: string, settings: SaySettings = {}): AsyncGenerator<AnswerDelta, Answer, void> {
     checkQuestion(message);

@@ -47,7 +47,7 @@ const REQUEST: Readonly<Record<string, Check>> = {
 };
 
 const LOADING: Readonly<Record<string, Check>> = {
-  dtype: matching(/^(?:auto|f32|bf16|f16|int8|int4)$/, 'auto, f32, bf16, f16 or int8'),
+  dtype: matching(/^(?:auto|f32|bf16|f16|int8)$/, 'auto, f32, bf16, f16 or int8'),
   device: matching(/^(?:cpu|mps|cuda(?::\d+)?)$/, 'cpu, cuda, cuda:<number> or mps'),
   imageCacheBytes: (value) => (typeof value === 'number' && value >= 0 ? undefined : 'a number of 0 or more'),
   onWeight: callable,

@@ -1,13 +1,13 @@
 // The engine on a small random Llama: cached = uncached, a batch = its singles, seeds, stops, aborts, flat memory.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { manualSeed, memoryStats, nn, noGrad, scope, tensor } from '@commlm/torch';
+import { manualSeed, memoryStats, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { Llama } from '../models/llama.js';
 import { LlamaDecoder } from './decoder.js';
 import { BatchEngine, type GenerateRequest, type RunOptions } from './engine.js';
-import { argmax, GREEDY } from './sampling.js';
+import { GREEDY } from './sampling.js';
 
 const config: LlamaConfig = {
   vocabSize: 97,
@@ -68,10 +68,8 @@ async function run(requests: readonly GenerateRequest[], options: RunOptions = {
 function uncached(ids: readonly number[], count: number): number[] {
   const all = [...ids];
   for (let i = 0; i < count; i++) {
-    const logits = scope(() =>
-      noGrad(() => llama.nextLogits(tensor(BigInt64Array.from(all, BigInt)).unsqueeze(0)).toArray()),
-    ) as Float32Array;
-    all.push(argmax(logits));
+    const input = (): Tensor => tensor(BigInt64Array.from(all, BigInt)).unsqueeze(0);
+    all.push(scope(() => noGrad(() => llama.nextLogits(input()).argmax(1).item())));
   }
   return all.slice(ids.length);
 }
@@ -101,6 +99,14 @@ test('a batch gives exactly the answers of its singles, lengths and stops of the
   assert.deepEqual(await run(requests), singles);
   assert.ok(new Set(singles.map(({ tokens }) => tokens.length)).size > 2, 'the lengths should differ');
   assert.ok(singles.some(({ reason }) => reason === 'stop'));
+});
+
+test('an answer that ends with its first token leaves the others of its batch alone', async () => {
+  const [first] = await run([request([7])]);
+  const requests = [request([7], { stopIds: new Set([first!.tokens[0]!]) }), request([1, 5, 9]), request([90, 4])];
+  const singles = (await Promise.all(requests.map((one) => run([one])))).flat();
+  assert.deepEqual(singles[0], { tokens: [], reason: 'stop' });
+  assert.deepEqual(await run(requests), singles);
 });
 
 test('embeddings in place of ids give the same answer', async () => {

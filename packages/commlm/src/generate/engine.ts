@@ -1,19 +1,18 @@
 // The engine: from prompts (token ids or embeddings) to tokens. It knows nothing of text, pictures or templates.
 // Shapes: B sequences, T positions, E width of the language model, V vocabulary.
 //
-// A batch is padded on the left so that every sequence's next token sits in the last column:
+// Prompts of a batch are padded behind for their one pass; from then on every sequence goes on at its own position:
 //
-//   column      0 1 2 3 4 5 | 6 7 ...
-//   sequence 0  . . a b c d | x x        padding 2: positions 0 1 2 3 | 4 5
-//   sequence 1  p q r s t u | y y        padding 0: positions 0 ... 5 | 6 7
+//   column      0 1 2 3 4 5 6 7
+//   sequence 0  a b c d x x            prompt of 4, then x x
+//   sequence 1  p q r s t u y y        prompt of 6, then y y
 //
-// The decoder hides padding and counts positions from each sequence's first real token, so a sequence gets the same
-// answer alone and in a batch.
+// Only the ids that are drawn leave the device.
 import { cat, noGrad, scope, stack, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { KvCache } from '../models/kv-cache.js';
 import type { Decoder } from './decoder.js';
-import { checkSampling, type Random, type Sampling, sampleToken, seededRandom } from './sampling.js';
+import { checkSampling, drawTokens, type Random, type Sampling, seededRandom } from './sampling.js';
 
 /** What one sequence starts from: token ids, or embeddings where pictures are among them. */
 export type Prompt = { readonly ids: readonly number[] } | { readonly embeds: Tensor };
@@ -80,15 +79,15 @@ export class BatchEngine implements Engine {
     try {
       signal?.throwIfAborted();
       const started = performance.now();
-      let logits = batch.prefill();
+      let drawn = batch.prefill();
       yield { type: 'prefill', ms: performance.now() - started };
       while (true) {
-        const { events, numActive } = batch.accept(logits);
+        const { events, numActive } = batch.accept(drawn);
         for (const event of events) yield event;
         if (numActive === 0) return;
         await breathe();
         signal?.throwIfAborted();
-        logits = batch.step();
+        drawn = batch.step();
       }
     } finally {
       batch.dispose();
@@ -112,9 +111,7 @@ class Batch {
   readonly #decoder: Decoder;
   readonly #past: KvCache | undefined;
   #rows: Row[];
-  #cache: KvCache;
-  /** Columns in front of each row that are no part of it. */
-  #padding: number[] = [];
+  readonly #cache: KvCache;
 
   constructor(decoder: Decoder, requests: readonly GenerateRequest[], past: KvCache | undefined) {
     if (past && requests.length !== 1) throw new TypeError('a run with a past has exactly one request');
@@ -135,33 +132,26 @@ class Batch {
     this.#cache = past ?? decoder.createCache(requests.length, longest + Math.min(wanted, ROOM_FOR_ANSWER));
   }
 
-  /** Runs all prompts through the model; the logits of the last column, float[V] a sequence. */
-  prefill(): Float32Array[] {
-    const embed = (ids: readonly number[]): Tensor => this.#decoder.embed(ids);
-    const lengths = this.#rows.map((row) => promptLength(row.settings.prompt) + row.tokens.length);
+  /** Runs all prompts through the model; the next token of each row. */
+  prefill(): number[] {
+    const lengths = this.#rows.map((row) => promptLength(row.settings.prompt));
     const longest = Math.max(...lengths);
-    this.#padding = lengths.map((length) => longest - length);
-    return this.#forward(() =>
-      stack(
-        this.#rows.map(({ settings: { prompt }, tokens }, i) => {
-          const prompt_TE = 'ids' in prompt ? embed(prompt.ids) : prompt.embeds.to(this.#decoder.dtype);
-          const row_TE = tokens.length === 0 ? prompt_TE : cat([prompt_TE, embed(tokens)], 0);
-          return padLeft(row_TE, this.#padding[i] as number);
-        }),
-      ),
-    );
+    const embed = ({ settings: { prompt } }: Row): Tensor =>
+      'ids' in prompt ? this.#decoder.embed(prompt.ids) : prompt.embeds.to(this.#decoder.dtype);
+    return this.#forward(() => stack(this.#rows.map((row) => padBehind(embed(row), longest))), lengths);
   }
 
-  /** Runs the last token of every row; the next logits, float[V] a sequence. */
-  step(): Float32Array[] {
-    // Columns used up while rows still go on: these are padded in front, so they start again without their padding.
-    if (this.#cache.length >= this.#decoder.maxPositions) return this.#restart();
+  /** Runs the last token of every row; the next token of each. */
+  step(): number[] {
     this.#compact();
-    return this.#forward(() => this.#decoder.embed(this.#rows.map((row) => row.tokens.at(-1) as number)).unsqueeze(1));
+    const last = this.#rows.map((row) => row.tokens.at(-1) ?? 0);
+    // An ended row that is still carried along stays where it is.
+    const counts = this.#rows.map((row) => (row.active ? 1 : 0));
+    return this.#forward(() => this.#decoder.embed(last).unsqueeze(1), counts);
   }
 
-  /** Draws the next token of every active row from its logits and says what happened. */
-  accept(logits: readonly Float32Array[]): { events: TokenEvent[]; numActive: number } {
+  /** Takes the next token of every active row and says what happened. */
+  accept(drawn: readonly number[]): { events: TokenEvent[]; numActive: number } {
     const events: TokenEvent[] = [];
     let numActive = 0;
     for (const [i, row] of this.#rows.entries()) {
@@ -171,7 +161,7 @@ class Batch {
         row.active = false;
         events.push({ type: 'finish', request, reason, numTokens: tokens.length });
       };
-      const token = sampleToken(logits[i] as Float32Array, settings.sampling, row.random);
+      const token = drawn[i]!;
       if (settings.stopIds.has(token)) {
         finish('stop');
         continue;
@@ -191,31 +181,30 @@ class Batch {
     if (this.#cache !== this.#past) this.#cache.dispose();
   }
 
-  #forward(embeds: () => Tensor): Float32Array[] {
+  /** One pass, and what is drawn from it: a token for each row, without meaning for rows that have ended. */
+  #forward(embeds: () => Tensor, counts: readonly number[]): number[] {
+    const draws = this.#rows.map(({ active, settings: { sampling }, random }) => {
+      const isSampled = active && sampling.temperature > 0;
+      return isSampled ? { ...sampling, uniform: random() } : { ...sampling, temperature: 0, uniform: 0 };
+    });
     return scope(() =>
       noGrad(() => {
-        const logits_BV = this.#decoder.nextLogits(embeds(), this.#cache, this.#padding);
-        const [numRows, numVocab] = logits_BV.shape as [number, number];
-        const flat = logits_BV.to({ dtype: 'f32', device: 'cpu' }).toArray() as Float32Array;
-        return Array.from({ length: numRows }, (_, i) => flat.subarray(i * numVocab, (i + 1) * numVocab));
+        const logits_B1V = this.#decoder.lastLogits(embeds(), this.#cache, { counts });
+        return drawTokens(logits_B1V.squeeze(1), draws);
       }),
     );
   }
 
-  /** Drops ended rows once they are half of the batch: a copy of the cache then costs less than carrying them. */
+  /**
+   * Drops ended rows once they are half of the batch: a copy of the cache then costs less than carrying them. One that
+   * fills the model's context has no place for the column that it would be carried in.
+   */
   #compact(): void {
     const kept = this.#rows.flatMap((row, i) => (row.active ? [i] : []));
-    if (kept.length * 2 > this.#rows.length) return;
+    const isFull = this.#rows.some(({ active }, i) => !active && this.#cache.lengths[i] === this.#decoder.maxPositions);
+    if (kept.length === this.#rows.length || (kept.length * 2 > this.#rows.length && !isFull)) return;
     this.#cache.selectRows(kept);
-    this.#rows = kept.map((i) => this.#rows[i] as Row);
-    this.#padding = kept.map((i) => this.#padding[i] as number);
-  }
-
-  #restart(): Float32Array[] {
-    this.#rows = this.#rows.filter((row) => row.active);
-    this.#cache.dispose();
-    this.#cache = this.#decoder.createCache(this.#rows.length, this.#decoder.maxPositions);
-    return this.prefill();
+    this.#rows = kept.map((i) => this.#rows[i]!);
   }
 }
 
@@ -241,9 +230,10 @@ function checkRequest({ sampling, prompt, maxNewTokens }: GenerateRequest, numPa
   }
 }
 
-/** Zero rows in front: float[T, E] -> float[padding + T, E]. */
-function padLeft(row_TE: Tensor, padding: number): Tensor {
-  if (padding === 0) return row_TE;
+/** Zero rows behind: float[T, E] -> float[length, E]. */
+function padBehind(row_TE: Tensor, length: number): Tensor {
+  const [numTokens, width] = row_TE.shape as [number, number];
+  if (numTokens === length) return row_TE;
   const { dtype, device } = row_TE;
-  return cat([zeros([padding, row_TE.shape[1] as number], { dtype, device }), row_TE], 0);
+  return cat([row_TE, zeros([length - numTokens, width], { dtype, device })], 0);
 }

@@ -1,10 +1,62 @@
-// Sampling: greedy ties, seeds, the distribution drawn from, the nucleus, and values that are not numbers.
+// Sampling: greedy ties, seeds, the distribution drawn from, the nucleus, values that are not numbers, and many rows at once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { scope, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
-import { argmax, checkSampling, sampleToken, seededRandom } from './sampling.js';
+import { checkSampling, drawTokens, type Random, type Sampling, seededRandom } from './sampling.js';
 
 const f32 = (...values: number[]): Float32Array => Float32Array.from(values);
+
+/** One row alone. */
+function sampleToken(logits: Float32Array, sampling: Sampling, random: Random): number {
+  const uniform = sampling.temperature > 0 ? random() : 0;
+  return scope(() => drawTokens(tensor(logits).unsqueeze(0), [{ ...sampling, uniform }])[0]!);
+}
+
+/** The definition, one number after the other. */
+function drawPlainly(logits: Float32Array, { temperature, topP }: Sampling, uniform: number): number {
+  const max = Math.max(...logits);
+  if (temperature === 0) return logits.indexOf(max);
+  const weights = Array.from(logits, (x) => Math.exp((x - max) / temperature));
+  const total = weights.reduce((a, b) => a + b, 0);
+  let order = weights.map((_, i) => i);
+  if (topP < 1) {
+    order.sort((x, y) => logits[y]! - logits[x]! || x - y);
+    let held = 0;
+    order = order.filter((i) => {
+      if (held >= topP * total) return false;
+      held += weights[i]!;
+      return true;
+    });
+  }
+  let left = uniform * order.reduce((sum, i) => sum + weights[i]!, 0);
+  return order.find((i) => {
+    left -= weights[i]!;
+    return left < 0;
+  })!;
+}
+
+test('rows of different settings are drawn together as each alone, number by number', () => {
+  const random = seededRandom(23);
+  const settings = [
+    { temperature: 0, topP: 1, seed: 0 },
+    { temperature: 1, topP: 1, seed: 0 },
+    { temperature: 1.5, topP: 0.9, seed: 0 },
+    { temperature: 0.3, topP: 0.5, seed: 0 },
+    { temperature: 0, topP: 0.9, seed: 0 },
+  ];
+  for (let round = 0; round < 60; round++) {
+    // Halves, so that many logits tie.
+    const rows = settings.map(() => Float32Array.from({ length: 300 }, () => Math.round(16 * random()) / 2));
+    const draws = settings.map((sampling) => ({ ...sampling, uniform: random() }));
+    const data = Float32Array.from(rows.flatMap((row) => [...row]));
+    const together = scope(() => drawTokens(tensor(data, { shape: [rows.length, 300] }), draws));
+    assert.deepEqual(
+      together,
+      rows.map((row, i) => drawPlainly(row, settings[i]!, draws[i]!.uniform)),
+    );
+  }
+});
 
 test('greedy takes the first of the largest and draws no random number', () => {
   const never = (): number => assert.fail('greedy decoding drew a random number');
@@ -23,7 +75,7 @@ test('masked tokens (-Infinity) are never drawn', () => {
 test('NaN, +Infinity and an all-masked row are errors, not tokens', () => {
   for (const logits of [f32(0, Number.NaN), f32(1, Number.POSITIVE_INFINITY), f32(Number.NEGATIVE_INFINITY)]) {
     assert.throws(
-      () => argmax(logits),
+      () => sampleToken(logits, { temperature: 0, topP: 1, seed: 0 }, seededRandom(0)),
       (error) => error instanceof CommError && error.code === 'generate/not-finite',
     );
   }
@@ -48,7 +100,7 @@ test('temperature sampling draws from softmax(logits / t)', () => {
   const total = weights.reduce((a, b) => a + b, 0);
   const counts = [0, 0, 0, 0];
   const random = seededRandom(11);
-  const numDraws = 40_000;
+  const numDraws = 10_000;
   for (let i = 0; i < numDraws; i++) {
     const token = sampleToken(logits, { temperature, topP: 1, seed: 11 }, random);
     counts[token] = (counts[token] ?? 0) + 1;

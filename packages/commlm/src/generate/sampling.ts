@@ -1,6 +1,11 @@
-// From one row of logits to one token id: greedy, temperature, top-p, with a generator of our own so that a seed
-// gives the same tokens on every machine. Pure: no tensors, no state but the generator's.
+// From logits to token ids: greedy, temperature, top-p, all rows at once where the logits lie. The uniform numbers come from
+// a generator of our own, one a row and step, so that a seed gives the same tokens on every machine.
+import { full, op, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
+
+// Shapes: B rows, R of them that are sampled, V vocabulary.
+
+const sortStable = op('aten::sort.stable');
 
 /** How tokens are drawn. */
 export interface Sampling {
@@ -60,21 +65,31 @@ export function seededRandom(seed: number): Random {
   return () => ((next() >>> 5) * 2 ** 26 + (next() >>> 6)) / 2 ** 53;
 }
 
-/** Index of the largest logit, the first one on a tie. Throws CommError when the logits hold NaN or only -Infinity. */
-export function argmax(logits: Float32Array): number {
-  let best = -1;
-  let bestValue = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < logits.length; i++) {
-    const value = logits[i] as number;
-    if (value > bestValue) {
-      best = i;
-      bestValue = value;
-    } else if (Number.isNaN(value)) {
-      throw notFinite();
-    }
-  }
-  if (best < 0 || bestValue === Number.POSITIVE_INFINITY) throw notFinite();
-  return best;
+/** How one row draws: its settings and, above temperature 0, the next number of its own generator. */
+export interface Draw extends Pick<Sampling, 'temperature' | 'topP'> {
+  /** In [0, 1). */
+  readonly uniform: number;
+}
+
+/**
+ * Draws one token id a row from logits float[B, V], on their device; only the ids are copied to the host. Temperature 0
+ * takes the largest logit, the first one on a tie. Throws CommError where a row holds NaN, +Infinity, or -Infinity alone.
+ */
+export function drawTokens(logits_BV: Tensor, draws: readonly Draw[]): number[] {
+  return scope(() => {
+    const x_BV = logits_BV.to('f32');
+    const max_B1 = x_BV.amax(1, true);
+    const greedy_B = x_BV.argmax(1);
+    const sampled = draws.flatMap(({ temperature }, row) => (temperature > 0 ? [row] : []));
+    const finite_B = max_B1.squeeze(1).isfinite();
+    const chosen_B = sampled.length === 0 ? greedy_B : drawRows(x_BV, max_B1, greedy_B, draws, sampled);
+    const ids = Array.from(
+      chosen_B.where(finite_B, full([1], -1, { dtype: 'i64', device: x_BV.device })).toArray(),
+      Number,
+    );
+    if (ids.includes(-1)) throw notFinite();
+    return ids;
+  });
 }
 
 function notFinite(): CommError {
@@ -84,58 +99,44 @@ function notFinite(): CommError {
   });
 }
 
-/** Draws one token id from a row of logits, float[V]; `random` is not used at temperature 0. */
-export function sampleToken(logits: Float32Array, sampling: Sampling, random: Random): number {
-  const top = argmax(logits);
-  if (sampling.temperature === 0) return top;
-  const weights = softmaxWeights(logits, logits[top] as number, sampling.temperature);
-  return sampling.topP >= 1 ? drawFrom(weights, random) : drawFromNucleus(weights, sampling.topP, random);
-}
-
-/** exp((x - max) / t) for each logit, not normalised. */
-function softmaxWeights(logits: Float32Array, max: number, temperature: number): Float64Array {
-  const weights = new Float64Array(logits.length);
-  for (let i = 0; i < logits.length; i++) weights[i] = Math.exp(((logits[i] as number) - max) / temperature);
-  return weights;
-}
-
-function sum(values: Float64Array): number {
-  let total = 0;
-  for (const value of values) total += value;
-  return total;
-}
-
-function drawFrom(weights: Float64Array, random: Random): number {
-  let left = random() * sum(weights);
-  let last = 0;
-  for (let i = 0; i < weights.length; i++) {
-    const weight = weights[i] as number;
-    if (weight === 0) continue;
-    last = i;
-    left -= weight;
-    if (left < 0) return i;
+/** The greedy choice i64[B] with the rows `sampled` drawn; arithmetic in f64, so that no share of a large vocabulary is lost. */
+function drawRows(x_BV: Tensor, max_B1: Tensor, greedy_B: Tensor, draws: readonly Draw[], sampled: number[]): Tensor {
+  const { device } = x_BV;
+  const column = (values: number[]): Tensor => tensor(Float64Array.from(values), { device }).unsqueeze(1);
+  const pick = (rows: readonly number[]): Tensor => tensor(BigInt64Array.from(rows, BigInt), { device });
+  const isAll = sampled.length === draws.length;
+  const rows = pick(sampled);
+  const own = (x: Tensor): Tensor => (isAll ? x : x.indexSelect(0, rows));
+  const settings = sampled.map((row) => draws[row]!);
+  const temperature_R1 = column(settings.map(({ temperature }) => temperature));
+  const uniform_R1 = column(settings.map(({ uniform }) => uniform));
+  const logits_RV = own(x_BV);
+  const weights_RV = logits_RV.to('f64').sub(own(max_B1).to('f64')).div(temperature_R1).exp();
+  const topP = settings.map(({ topP }) => topP);
+  let ids_R = drawFrom(weights_RV.cumsum(1), uniform_R1);
+  if (topP.some((p) => p < 1)) {
+    const nucleus_R = drawFromNucleus(logits_RV, weights_RV, column(topP), uniform_R1);
+    ids_R = topP.every((p) => p < 1) ? nucleus_R : nucleus_R.where(column(topP).squeeze(1).lt(1), ids_R);
   }
-  return last; // rounding only: the sum was reached exactly
+  return isAll ? ids_R : greedy_B.indexPut([rows], ids_R);
+}
+
+/** The first place whose running sum f64[R, V] exceeds the share `uniform` f64[R, 1] of the whole, i64[R]. */
+function drawFrom(held_RV: Tensor, uniform_R1: Tensor): Tensor {
+  const total_R1 = held_RV.narrow(1, held_RV.shape[1]! - 1, 1);
+  const place_R = held_RV.le(total_R1.mul(uniform_R1)).sum(1);
+  // Rounding may reach the sum exactly: the last place then that adds to it.
+  return place_R.minimum(held_RV.lt(total_R1).sum(1));
 }
 
 /** The nucleus is the shortest prefix, likeliest first, whose share reaches topP; ties keep the lower id first. */
-function drawFromNucleus(weights: Float64Array, topP: number, random: Random): number {
-  const total = sum(weights);
-  // A token below this share cannot be in the nucleus: even V - 1 of them together hold less than 1 - topP.
-  const floor = ((1 - topP) * total) / Math.max(1, weights.length - 1);
-  const candidates: number[] = [];
-  for (let i = 0; i < weights.length; i++) if ((weights[i] as number) >= floor) candidates.push(i);
-  candidates.sort((x, y) => (weights[y] as number) - (weights[x] as number) || x - y);
-  let held = 0;
-  let count = 0;
-  while (count < candidates.length && held < topP * total) {
-    held += weights[candidates[count] as number] as number;
-    count++;
-  }
-  let left = random() * held;
-  for (let k = 0; k < count; k++) {
-    left -= weights[candidates[k] as number] as number;
-    if (left < 0) return candidates[k] as number;
-  }
-  return candidates[Math.max(0, count - 1)] as number;
+function drawFromNucleus(logits_RV: Tensor, weights_RV: Tensor, topP_R1: Tensor, uniform_R1: Tensor): Tensor {
+  const [, order_RV] = sortStable(logits_RV, true, 1, true);
+  const sorted_RV = weights_RV.gather(1, order_RV);
+  const held_RV = sorted_RV.cumsum(1);
+  const before_RV = held_RV.sub(sorted_RV);
+  const wanted_R1 = weights_RV.sum(1, true).mul(topP_R1);
+  const outside_RV = before_RV.ge(wanted_R1);
+  const place_R = drawFrom(sorted_RV.maskedFill(outside_RV, 0).cumsum(1), uniform_R1);
+  return order_RV.gather(1, place_R.unsqueeze(1)).squeeze(1);
 }

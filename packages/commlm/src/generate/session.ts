@@ -15,8 +15,8 @@ import { Tokenizer } from '../text/tokenizer.js';
 import { type LoadedComm, readCommConfig } from '../weights/comm-folder.js';
 import { readGenerationConfig } from '../weights/files/generation-config.js';
 import { readFolderJson } from '../weights/files/hf-config.js';
+import type { WantedFormat } from '../weights/formats.js';
 import { openModel } from '../weights/open-model.js';
-import type { WantedFormat } from '../weights/quantise.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings } from './answer.js';
 import { ChatSession } from './chat.js';
 import { checkChatOptions, checkLoading, checkRequest, closedError } from './check-request.js';
@@ -148,6 +148,8 @@ export type AskSettings = Omit<AskRequest, 'images' | 'question'>;
 /** A prompt that is ready to run, with what its answer needs. */
 export interface PreparedPrompt {
   readonly rendered: RenderedPrompt;
+  /** The picture whose frame the boxes of the answer are in: the first of the last turn that has some. */
+  readonly frame: EncodedImage | undefined;
   readonly visionMs: number;
 }
 
@@ -315,7 +317,8 @@ export class CommSession {
       return { question, images: own, ...(answer === undefined ? {} : { answer }) };
     });
     const visionMs = decodeMs + performance.now() - started;
-    return { rendered: renderPrompt(this.#comm, this.tokenizer, encodedTurns, system), visionMs };
+    const frame = encodedTurns.findLast(({ images }) => images.length > 0)?.images[0];
+    return { rendered: renderPrompt(this.#comm, this.tokenizer, encodedTurns, system), frame, visionMs };
   }
 
   /** A cache for one growing conversation. @internal */
@@ -395,7 +398,7 @@ export class CommSession {
   }
 
   #answer(
-    { rendered, visionMs }: PreparedPrompt,
+    { rendered, frame, visionMs }: PreparedPrompt,
     answer: string,
     tokens: readonly number[],
     finishReason: FinishReason,
@@ -406,7 +409,7 @@ export class CommSession {
     return {
       model: this.name,
       answer,
-      boxes: this.#boxes(answer, rendered.images[0]),
+      boxes: this.#boxes(answer, frame),
       usage: { promptTokens: rendered.ids.length, completionTokens: tokens.length, imageTokens },
       timings: { loadMs: this.#loadMs, visionMs, prefillMs, decodeMs },
       finishReason,
@@ -414,7 +417,7 @@ export class CommSession {
     };
   }
 
-  /** Boxes of an answer in the frame of the first picture; none without a picture. */
+  /** Boxes of an answer in the frame of its picture; none without a picture. */
   #boxes(answer: string, image: EncodedImage | undefined): AnswerBox[] {
     if (image === undefined) return [];
     const { conversation } = this.config;

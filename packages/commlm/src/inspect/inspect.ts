@@ -7,10 +7,10 @@ import { isEncoderFolder } from '../weights/encoder-reader.js';
 import { openEncoderFiles } from '../weights/files/encoder-files.js';
 import { readFolderJson } from '../weights/files/hf-config.js';
 import { WeightFiles } from '../weights/files/weight-files.js';
+import { FORMATS } from '../weights/formats.js';
 import type { TensorSource } from '../weights/key-rules.js';
 import { languageModelTypes } from '../weights/layouts/hf-language.js';
 import { describeModel, isWholeModel } from '../weights/open-model.js';
-import { isQuantisedLayer } from '../weights/quantise.js';
 import type { WeightSource, WholeModel } from '../weights/whole-model.js';
 import { describeEncoder } from './encoder.js';
 import { describeLanguageModel, type LanguageReport } from './language.js';
@@ -164,8 +164,8 @@ function entryOf(key: string, { dtype, shape }: { dtype: DType; shape: readonly 
     dtype,
     numElements: shape.reduce((product, size) => product * size, 1),
     numRows: shape[0] ?? 1,
-    isMatrix: shape.length === 2 && isQuantisedLayer(key) && !key.endsWith('embed_tokens.weight'),
-    isScale: shape.length === 1 && isQuantisedLayer(key) && key.endsWith('.scale'),
+    isMatrix: shape.length === 2 && FORMATS.int8.encoding.matches(key) && !key.endsWith('embed_tokens.weight'),
+    isScale: shape.length === 1 && FORMATS.int8.encoding.matches(key) && key.endsWith('.scale'),
   };
 }
 

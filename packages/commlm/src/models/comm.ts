@@ -1,5 +1,5 @@
 /** COMM (2310.08825): encoders and fusion -> visual tokens, written over the picture placeholders -> language model. */
-import { arange, cat, F, full, nn, op, scope, type Tensor, tensor } from '@commlm/torch';
+import { arange, cat, F, full, nn, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { type CommConfig, fusedShape, tokensPerImage } from '../config/model.js';
 import { VisionModel } from './fusion.js';
@@ -7,9 +7,6 @@ import { type DecodeOptions, Llama } from './llama.js';
 import { Projector } from './projector.js';
 
 // Shapes: P pictures of the whole batch, N visual tokens each, B rows, T tokens, E language-model width, M learned tokens.
-
-const nonzero = op('aten::nonzero');
-const indexPut = op('aten::index_put');
 
 /** Label of a token that is read but not learned. */
 export const IGNORE_LABEL = -100;
@@ -101,7 +98,7 @@ export class Comm extends nn.Module {
       if (visual_PNE === null || places.length === 0) return text_BTE;
       const index = tensor(places, { device: ids_BT.device });
       const visual = visual_PNE.flatten(0, 1).to(text_BTE.dtype);
-      return indexPut(text_BTE.flatten(0, 1), [index], visual).unflatten(0, ids_BT.shape);
+      return text_BTE.flatten(0, 1).indexPut([index], visual).unflatten(0, ids_BT.shape);
     });
   }
 
@@ -205,7 +202,7 @@ export function learnedTokens({ labels, weights }: CommBatch): LearnedTokens {
   return scope(() => {
     // Position t predicts token t + 1; the last one predicts nothing.
     const next = shiftLeft(labels, IGNORE_LABEL).flatten();
-    const places = nonzero(next.ne(IGNORE_LABEL)).squeeze(1);
+    const places = next.ne(IGNORE_LABEL).nonzero().squeeze(1);
     if (places.shape[0] === 0) {
       throw new CommError('The batch has no token to learn.', {
         code: 'train/no-labels',

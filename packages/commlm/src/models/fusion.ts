@@ -13,7 +13,7 @@ import {
 } from '../config/model.js';
 import { activate } from './activation.js';
 import { buildEncoder } from './encoders.js';
-import { type Grid, initLinears, type LevelOptions, type ViT } from './vit.js';
+import type { Grid, LevelOptions, ViT } from './vit.js';
 
 // Shapes: B images, N patches, D encoder width, M merged width, L levels.
 
@@ -210,7 +210,7 @@ export class Align extends nn.Module {
 export function buildFusion(encoder: EncoderConfig): { readonly merge: LevelMerge; readonly align: Align } {
   const merge = buildMerge(encoder);
   const align = new Align(branchWidth(encoder), encoder.align);
-  initLinears(merge, 0.02);
+  nn.init.normalLinears_(merge, 0.02);
   return { merge, align };
 }
 

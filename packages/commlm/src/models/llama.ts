@@ -1,14 +1,13 @@
 /** Llama-type decoder (2302.13971): norms, rotary positions, grouped-query attention, gated MLP, tied or untied head. */
-import { type Device, F, full, nn, ones, scope, type Tensor, tensor, zeros } from '@commlm/torch';
+import { arange, type Device, F, full, nn, ones, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { activate } from './activation.js';
 import { attend } from './attention.js';
 import { type Block, type RunBlocks, runBlocks } from './blocks.js';
-import type { KeyValueCache } from './kv-cache.js';
+import { isEven, type KeyValueCache, nextPositions } from './kv-cache.js';
 import { buildNorm, type Norm } from './rms-norm.js';
 import { Rope, type Rotation, rotate } from './rope.js';
-import { initLinears } from './vit.js';
 
 // Shapes: B rows, T tokens, S keys, E model width, H heads, G key-value heads, K width of a head, V vocabulary.
 
@@ -196,12 +195,14 @@ function buildLayer(config: LlamaConfig): DecoderLayer {
 
 /** Options of a forward pass. */
 export interface DecodeOptions {
-  /** i64[B, T], the place of each token, below stored + new tokens; by default it counts on from the cache. */
+  /** i64[B, T], the place of each token, below stored + new tokens; by default it counts on from the cache, row by row. */
   readonly positions?: Tensor;
-  /** bool (true = look) or additive float mask broadcastable to [B, 1, T, S]; by default causal. Padding needs it. */
+  /** bool (true = look) or additive float mask broadcastable to [B, 1, T, S]; by default causal in each row. */
   readonly mask?: Tensor;
   /** Past tokens; the new ones are added. */
   readonly cache?: KeyValueCache;
+  /** How many of the T tokens of each row are its own, where they differ: the rest is padding behind them. */
+  readonly counts?: readonly number[];
   /** How the blocks are run; another way than the plain one recomputes them for gradients, without a cache. */
   readonly run?: RunBlocks;
 }
@@ -222,7 +223,7 @@ export class LlamaModel extends nn.Module {
     this.norm = buildNorm(config.hiddenSize, config);
     this.#rope = new Rope(config);
     nn.init.normal_(this.embedTokens.weight, 0, 0.02);
-    initLinears(this, 0.02);
+    nn.init.normalLinears_(this, 0.02);
   }
 
   /** Embedding rows of token ids, scaled where the model asks for it: i64[B, T] -> float[B, T, E]. */
@@ -245,7 +246,7 @@ export class LlamaModel extends nn.Module {
         return this.layers.map((layer, i) => (y_BTE) => layer.forward(y_BTE, context, i));
       };
       const [last_BTE] = (options.run ?? runBlocks)(x_BTE, chain, [this.layers.length]);
-      options.cache?.advance(x_BTE.shape[1]!);
+      options.cache?.advance(options.counts ?? x_BTE.shape[1]!);
       return this.norm.forward(last_BTE!);
     });
   }
@@ -265,6 +266,7 @@ export class LlamaModel extends nn.Module {
         },
       );
     }
+    if (cache !== undefined && !isEven(cache)) return this.#unevenContext(x_BTE, cache, positions, mask);
     const rotation =
       positions === undefined ? this.#rope.range(past, numTokens, dtype, device) : this.#rope.at(positions, end, dtype);
     const own = mask ?? (past > 0 && numTokens > 1 ? pastMask(past, numTokens, device) : null);
@@ -273,10 +275,35 @@ export class LlamaModel extends nn.Module {
     return { rotation, mask: own, cache: cache ?? null, window };
   }
 
+  /** The same where the rows of the cache stand at positions of their own, so that each looks at columns of its own. */
+  #unevenContext(x_BTE: Tensor, cache: KeyValueCache, positions?: Tensor, mask?: Tensor): LayerContext {
+    const { dtype, device } = x_BTE;
+    const numTokens = x_BTE.shape[1]!;
+    const end = cache.length + numTokens;
+    const columns_BT = nextPositions(cache.lengths, numTokens, device);
+    const rotation = this.#rope.at(positions ?? columns_BT, end, dtype);
+    const { size = end } = this.config.slidingWindow ?? {};
+    const start = Math.max(0, Math.min(...cache.lengths) + 1 - size);
+    const look = (from: number, reach: number): Tensor => {
+      const seen = columnsSeen(columns_BT, from, end, reach);
+      return mask === undefined ? seen : narrowed(mask, from, end - from, seen);
+    };
+    const window = end > size ? { start, mask: look(start, size) } : null;
+    return { rotation, mask: look(0, end), cache, window };
+  }
+
   override dispose(): void {
     this.#rope.dispose();
     super.dispose();
   }
+}
+
+/** Which columns `start` to `end` the tokens at i64[B, T] see, themselves and `reach` - 1 before them: bool[B, 1, T, S]. */
+function columnsSeen(columns_BT: Tensor, start: number, end: number, reach: number): Tensor {
+  const key_S = arange(start, end, 1, { dtype: 'i64', device: columns_BT.device });
+  const query_B1T1 = columns_BT.unsqueeze(1).unsqueeze(3);
+  const behind = key_S.le(query_B1T1);
+  return reach >= end ? behind : behind.logicalAnd(key_S.gt(query_B1T1.sub(reach)));
 }
 
 /** True where new tokens behind `past` stored ones may look, all that is not ahead of them: bool[1, 1, T, S]. */
@@ -295,16 +322,24 @@ const pastMask = (past: number, numTokens: number, device: Device): Tensor =>
 function windowView(size: number, past: number, numTokens: number, mask: Tensor | null, device: Device): WindowView {
   const start = Math.max(0, past + 1 - size);
   const numKeys = past + numTokens - start;
-  const asked = mask === null || mask.shape.at(-1) === 1 ? mask : mask.narrow(-1, start, numKeys);
-  if (numTokens === 1) return { start, mask: asked };
+  if (numTokens === 1) return { start, mask: mask === null ? null : columnsOf(mask, start, numKeys) };
   const band = ones([1, 1, numTokens, numKeys], { dtype: 'bool', device })
     .tril(past - start)
     .logicalAnd(ones([numTokens, numKeys], { dtype: 'bool', device }).triu(past - start + 1 - size));
-  if (asked === null) return { start, mask: band };
-  if (asked.dtype === 'bool') return { start, mask: asked.logicalAnd(band) };
-  const { dtype } = asked;
-  const hidden = full(band.shape, Number.NEGATIVE_INFINITY, { dtype, device });
-  return { start, mask: asked.add(zeros(band.shape, { dtype, device }).where(band, hidden)) };
+  return { start, mask: mask === null ? band : narrowed(mask, start, numKeys, band) };
+}
+
+/** The columns of a mask from `start` on, all of them where it has one for all. */
+const columnsOf = (mask: Tensor, start: number, numKeys: number): Tensor =>
+  mask.shape.at(-1) === 1 ? mask : mask.narrow(-1, start, numKeys);
+
+/** A caller's mask on the columns from `start` on, without what `seen` hides. */
+function narrowed(mask: Tensor, start: number, numKeys: number, seen: Tensor): Tensor {
+  const asked = columnsOf(mask, start, numKeys);
+  if (asked.dtype === 'bool') return asked.logicalAnd(seen);
+  const { dtype, device } = asked;
+  const hidden = full(seen.shape, Number.NEGATIVE_INFINITY, { dtype, device });
+  return asked.add(zeros(seen.shape, { dtype, device }).where(seen, hidden));
 }
 
 /** Decoder with its head; keys are those of transformers' LlamaForCausalLM (no `lm_head` when tied). */
@@ -341,7 +376,23 @@ export class Llama extends nn.Module {
 
   /** Logits of the last position only, all that generation needs: -> float[B, V]. */
   nextLogits(input: Tensor, options: DecodeOptions = {}): Tensor {
-    return scope(() => this.logits(this.model.forward(input, options).select(1, -1)));
+    return scope(() => this.lastLogits(input, 1, options).squeeze(1));
+  }
+
+  /** Logits of the last `count` of each row's own positions (it has as many), the only ones the head sees: -> float[B, count, V]. */
+  lastLogits(input: Tensor, count: number, options: DecodeOptions = {}): Tensor {
+    return scope(() => {
+      const hidden_BTE = this.model.forward(input, options);
+      const numTokens = hidden_BTE.shape[1]!;
+      const ends = options.counts ?? [numTokens];
+      if (ends.every((end) => end === numTokens)) {
+        return this.logits(hidden_BTE.narrow(1, numTokens - count, count).contiguous());
+      }
+      const [rows, , width] = hidden_BTE.shape as [number, number, number];
+      const first = ends.map((end) => Math.max(0, end - count));
+      const places_BN1 = nextPositions(first, count, hidden_BTE.device).unsqueeze(2);
+      return this.logits(hidden_BTE.gather(1, places_BN1.expand(rows, count, width)));
+    });
   }
 
   override dispose(): void {

@@ -1,10 +1,8 @@
 /** Rotary positions on a grid of patches: the axial kind of EVA-02 (2303.11331) and DINOv3 (2508.10104). */
-import { cat, op, type Tensor, tensor } from '@commlm/torch';
+import { cat, stack, type Tensor, tensor } from '@commlm/torch';
 import type { PatchRopeConfig } from '../config/model.js';
 
 // Shapes: B images, H heads, S tokens (special ones, then patches), K width of a head.
-
-const stack = op('aten::stack');
 
 /** The rotation of queries and keys for one grid; made once a forward pass, in the scope of its caller. */
 export class PatchRope {

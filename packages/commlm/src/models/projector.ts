@@ -2,7 +2,6 @@
 import { nn, type Tensor } from '@commlm/torch';
 import type { ProjectorConfig } from '../config/model.js';
 import { activate } from './activation.js';
-import { initLinears } from './vit.js';
 
 // Shapes: B images, N visual tokens, W fused encoder width, E language-model width.
 
@@ -20,7 +19,7 @@ export class Projector extends nn.Module {
     const widths = [inputWidth(fromWidth, config), ...innerWidths(toWidth, config), toWidth];
     const bias = config.bias ?? true;
     this.layers = widths.slice(1).map((width, i) => new nn.Linear(widths[i]!, width, { bias }));
-    initLinears(this, 0.02);
+    nn.init.normalLinears_(this, 0.02);
   }
 
   /** float[B, N, W] -> float[B, N, E]; with a pixel shuffle of f, float[B, N / f^2, E]. */

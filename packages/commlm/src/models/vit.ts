@@ -280,7 +280,7 @@ export class ViT extends nn.Module {
     this.normPre = norm(config.preNorm);
     this.blocks = Array.from({ length: config.numLayers }, () => new ViTBlock(config));
     this.norm = norm(config.finalNorm);
-    initLinears(this, INIT_STD);
+    nn.init.normalLinears_(this, INIT_STD);
     for (const start of [this.clsToken, this.registerTokens, this.posEmbed]) {
       if (start !== null) nn.init.normal_(start, 0, INIT_STD);
     }
@@ -427,13 +427,4 @@ export class ViT extends nn.Module {
     }
     return [Math.floor(height / patchSize), Math.floor(width / patchSize)];
   }
-}
-
-/** Draws the weights of every Linear inside from a normal distribution and zeroes the biases (the usual start of transformers). */
-export function initLinears(module: nn.Module, std: number): void {
-  module.apply((part) => {
-    if (!(part instanceof nn.Linear)) return;
-    nn.init.normal_(part.weight, 0, std);
-    if (part.bias !== null && part.bias !== undefined) nn.init.zeros_(part.bias);
-  });
 }

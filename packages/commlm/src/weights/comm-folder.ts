@@ -8,8 +8,9 @@ import { copyDurably, writeJson } from '../files/durable.js';
 import type { Comm } from '../models/comm.js';
 import { readFolderJson } from './files/hf-config.js';
 import { WeightFiles } from './files/weight-files.js';
+import type { WantedFormat } from './formats.js';
 import { same } from './key-rules.js';
-import { buildComm, fillModel, type WantedFormat } from './quantise.js';
+import { buildComm, fillModel } from './quantise.js';
 
 /** Options of `loadCommFolder`. */
 export interface LoadCommOptions {

@@ -1,65 +1,46 @@
 /**
- * Number formats of a running model, and filling a model tensor by tensor: one mapped weight is read, converted or quantised,
+ * Filling a model tensor by tensor, in any format of the table (formats.ts): one mapped weight is read, converted or quantised,
  * and its pages leave the resident memory before the next one, so that a model never takes more than its own size.
  */
-import { type Device, type DType, io, isFloating, nn, scope, type Tensor, TorchError } from '@commlm/torch';
+import { type Device, io, isFloating, nn, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
 import { checkFinite } from './files/finite.js';
+import {
+  type Encoding,
+  encodingOf,
+  FORMATS,
+  partKey,
+  quantiseWeight,
+  refuseFormat,
+  storedFormat,
+  type WantedFormat,
+  type WeightFormat,
+} from './formats.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
 import type { Leftovers } from './leftover.js';
-
-/** One dtype for every floating-point weight, or `int8` for the large matrices with bf16 around them. */
-export type WeightFormat = DType | 'int8';
-
-/** A format as it is asked for; `auto` is f32 on a CPU up to `F32_PARAMETERS`, else what is stored. */
-export type WantedFormat = WeightFormat | 'int4' | 'auto';
 
 /** Largest model that `auto` widens to f32: its weights take 8 GB then. */
 export const F32_PARAMETERS = 2e9;
 
-/** Whether a matrix of that key is quantised: the blocks of the vision towers, and the language model with its head. */
-export const isQuantisedLayer = (key: string): boolean => /^language_model\.|\.vit\.blocks\./.test(key);
-
-/** A model without memory, with 8-bit layers where the config says that the weights are stored so. */
+/** A model without memory, with the layers of the format that the config says its weights are stored in. */
 export function buildComm(config: CommConfig): Comm {
   const model = nn.onMeta(() => new Comm(config));
-  if (config.quantization !== undefined) quantiseLayers(model);
+  const encoding = encodingOf(storedFormat(config));
+  if (encoding !== null) encodeLayers(model, encoding);
   return model;
 }
 
-/** Puts empty 8-bit layers in the place of the large linear ones. */
-function quantiseLayers(model: Comm): void {
-  model.replaceModules((module, key) =>
-    module instanceof nn.Linear && isQuantisedLayer(key) ? nn.Int8Linear.like(module) : module,
-  );
+/** Puts empty layers of an encoding in the place of the large linear ones. */
+function encodeLayers(model: Comm, { layer, matches }: Encoding): void {
+  model.replaceModules((module, key) => (module instanceof nn.Linear && matches(key) ? layer(module) : module));
 }
 
-/** Keys of the matrices that are quantised, in a model that has float layers. */
-export function quantisedKeys(model: Comm): Set<string> {
-  const layers = [...model.namedModules()].filter(
-    ([key, layer]) => layer instanceof nn.Linear && isQuantisedLayer(key),
-  );
+/** Keys of the matrices that an encoding takes, in a model that has float layers. */
+export function encodedKeys(model: Comm, { matches }: Encoding): Set<string> {
+  const layers = [...model.namedModules()].filter(([key, layer]) => layer instanceof nn.Linear && matches(key));
   return new Set(layers.map(([key]) => `${key}.weight`));
-}
-
-/** Key of the scales that belong to a quantised matrix. */
-export const scaleKey = (weightKey: string): string => weightKey.replace(/weight$/, 'scale');
-
-/** A matrix in 8 bits with its scales; throws a CommError that names it where it is not finite. */
-export function quantiseWeight(source: Pick<TensorSource, 'name'>, key: string, weight: Tensor): [Tensor, Tensor] {
-  try {
-    const { weight: quantised, scale } = nn.quantizeRows(weight);
-    return [quantised, scale];
-  } catch (error) {
-    if (!(error instanceof TorchError) || !error.message.includes('infinite')) throw error;
-    throw new CommError(`The tensor '${key}' in ${source.name} holds NaN or infinite values.`, {
-      code: 'weights/not-finite',
-      fix: 'The file is damaged or the training diverged: use another checkpoint.',
-      cause: error,
-    });
-  }
 }
 
 /** How a model is filled. */
@@ -88,28 +69,30 @@ export function fillModel(model: Comm, { source, rules, leftovers }: FillSource,
   const shapes = new Map([...state].map(([key, { shape }]) => [key, shape] as const));
   checkKeys(source, theirShapes(rules, state), leftovers);
   checkStored(source, rules, state);
-  const dtype = formatOf(model, options);
-  const quantised =
-    dtype === 'int8' && model.config.quantization === undefined ? quantisedKeys(model) : new Set<string>();
-  if (quantised.size > 0) quantiseLayers(model);
-  const target = dtype === 'int8' ? 'bf16' : dtype;
+  const format = formatOf(model, options);
+  // What is stored in few bits is taken as it is.
+  const encoding = storedFormat(model.config) === undefined ? encodingOf(format) : null;
+  const encoded = encoding === null ? new Set<string>() : encodedKeys(model, encoding);
+  if (encoding !== null) encodeLayers(model, encoding);
+  const target = format === undefined ? undefined : FORMATS[format].floats;
+  const numParts = rules.length + encoded.size * ((encoding?.parts.length ?? 1) - 1);
   scope(() => {
     const weights = new Map<string, Tensor>();
     for (const rule of rules) {
       const key = rule.ours;
-      const made = scope(() => {
+      const made = scope((): Tensor[] => {
         const stored = ruleTensor(source, rule, shapes.get(key)!);
-        if (quantised.has(key)) return quantiseWeight(source, key, stored);
+        if (encoding !== null && encoded.has(key)) return quantiseWeight(encoding, source, key, stored);
         if (options.checkFinite) checkFinite(source, new Map([[key, stored]]));
         return target === undefined || !isFloating(stored.dtype) ? [stored] : [stored.to(target)];
       });
-      const [weight, scale] = made as [Tensor, Tensor?];
-      weights.set(key, options.device === undefined ? weight : weight.to(options.device));
-      if (scale !== undefined)
-        weights.set(scaleKey(key), options.device === undefined ? scale : scale.to(options.device));
+      for (const [i, part] of made.entries()) {
+        const partOf = i === 0 ? key : partKey(key, encoding!.parts[i]!);
+        weights.set(partOf, options.device === undefined ? part : part.to(options.device));
+      }
       // What was converted or joined is in memory of its own now; what was not stays mapped.
-      if (weight.dtype !== source.info(rule.theirs[0]!).dtype || rule.theirs.length > 1) forgetRule(source, rule);
-      options.onWeight?.(weights.size, rules.length + quantised.size);
+      if (made[0]!.dtype !== source.info(rule.theirs[0]!).dtype || rule.theirs.length > 1) forgetRule(source, rule);
+      options.onWeight?.(weights.size, numParts);
     }
     model.loadStateDict(weights, { assign: true });
     if (target !== undefined) model.to({ dtype: target });
@@ -142,28 +125,11 @@ export function forgetRule(source: TensorSource, { theirs }: KeyRule): void {
   });
 }
 
-/** Throws a CommError for a format that cannot be run, or that weights stored in 8 bits cannot become. */
-export function refuseFormat({ quantization }: CommConfig, format: WantedFormat): void {
-  if (format === 'int4') {
-    throw new CommError('Weights of 4 bits (int4) cannot be made or run yet.', {
-      code: 'weights/format',
-      fix: 'Use --dtype int8, which takes about half the memory of bf16.',
-      exitCode: 2,
-    });
-  }
-  if (quantization === undefined || format === 'auto' || format === 'int8') return;
-  throw new CommError(`The weights of this model are stored in int8, which ${format} would not make more exact.`, {
-    code: 'weights/format',
-    fix: 'Leave --dtype out, or use the model that it was made from.',
-    exitCode: 2,
-  });
-}
-
 /** The format to fill with; undefined leaves every weight as it is stored. */
 function formatOf(model: Comm, { format, device = 'cpu' }: FillOptions): WeightFormat | undefined {
-  const { quantization } = model.config;
   if (format !== undefined) refuseFormat(model.config, format);
-  if (quantization !== undefined) return 'int8';
-  if (format !== 'auto') return format as WeightFormat | undefined;
+  const stored = storedFormat(model.config);
+  if (stored !== undefined) return stored;
+  if (format !== 'auto') return format;
   return device === 'cpu' && model.numParameters() <= F32_PARAMETERS ? 'f32' : undefined;
 }

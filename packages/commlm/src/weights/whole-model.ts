@@ -2,10 +2,10 @@
 import type { Device } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
+import type { WantedFormat } from './formats.js';
 import { type KeyRule, type TensorSource, within } from './key-rules.js';
 import type { TiedHead } from './layouts/tied-head.js';
 import type { Leftovers } from './leftover.js';
-import type { WantedFormat } from './quantise.js';
 
 /** How a model is opened. */
 export interface OpenModelOptions {

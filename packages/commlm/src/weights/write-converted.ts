@@ -4,23 +4,25 @@ import type { CommConfig } from '../config/model.js';
 import { refuseFilled, writeFolder } from '../files/whole-folder.js';
 import { type StoredWeight, writeCommFolder } from './comm-folder.js';
 import { checkFinite } from './files/finite.js';
-import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
-import { describeModel } from './open-model.js';
 import {
-  buildComm,
-  forgetRule,
-  quantisedKeys,
+  type Encoding,
+  encodingOf,
+  FORMATS,
+  partKey,
   quantiseWeight,
   refuseFormat,
-  scaleKey,
+  storedFormat,
   type WeightFormat,
-} from './quantise.js';
+} from './formats.js';
+import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
+import { describeModel } from './open-model.js';
+import { buildComm, encodedKeys, forgetRule } from './quantise.js';
 import type { OpenModelOptions } from './whole-model.js';
 
 /** How a model is converted. */
 export interface ConvertOptions extends Omit<OpenModelOptions, 'dtype' | 'device' | 'checkFinite' | 'onWeight'> {
   /** Format of the stored weights; by default the one they have. */
-  readonly dtype?: WeightFormat | 'int4' | undefined;
+  readonly dtype?: WeightFormat | undefined;
   /** Largest file of weights, and about the most memory that is taken; 1 GB by default. */
   readonly maxShardBytes?: number | undefined;
   /** Told after each weight. */
@@ -45,21 +47,23 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
     if (dtype !== undefined) refuseFormat(whole.config, dtype);
     const state = model.stateDict();
     checkKeys(source, theirShapes(whole.rules, state), whole.leftovers);
-    const toInt8 = dtype === 'int8' && whole.config.quantization === undefined;
-    const quantised = toInt8 ? quantisedKeys(model) : new Set<string>();
+    // What is stored in few bits is copied as it is.
+    const encoding = storedFormat(whole.config) === undefined ? encodingOf(dtype) : null;
+    const encoded = encoding === null ? new Set<string>() : encodedKeys(model, encoding);
+    const floats = dtype === undefined ? undefined : FORMATS[dtype].floats;
     let done = 0;
     const told = (): void => onWeight?.(++done, whole.rules.length);
     const weights = whole.rules.flatMap((rule): StoredWeight[] => {
       const { shape } = state.get(rule.ours)!;
-      if (quantised.has(rule.ours)) return int8Weights(source, rule, shape, told);
-      return [floatWeight(source, rule, shape, toInt8 ? 'bf16' : undefined, told)];
+      if (encoding !== null && encoded.has(rule.ours)) return encodedWeights(encoding, source, rule, shape, told);
+      return [floatWeight(source, rule, shape, encoding === null ? undefined : floats, told)];
     });
-    const config: CommConfig = toInt8 ? { ...whole.config, quantization: { kind: 'int8' } } : whole.config;
+    const config = encoding === null ? whole.config : { ...whole.config, quantization: { kind: dtype } };
     const write = (part: string): void =>
-      writeCommFolder(part, config, weights, {
+      writeCommFolder(part, config as CommConfig, weights, {
         tokenizer: whole.tokenizer,
         maxShardBytes,
-        dtype: dtype === 'int8' || dtype === 'int4' ? undefined : dtype,
+        dtype: floats === undefined || encodingOf(dtype) !== null ? undefined : floats,
       });
     writeFolder(out, write, { replace: false });
     const numParameters = [...state.values()].reduce((sum, { numel }) => sum + numel, 0);
@@ -89,24 +93,32 @@ function floatWeight(
   return { key: rule.ours, shape, dtype: target, load };
 }
 
-/** A matrix in 8 bits and its scales, which the one pass over it gives and which are written after it. */
-function int8Weights(source: TensorSource, rule: KeyRule, shape: readonly number[], told: () => void): StoredWeight[] {
-  let scale: Tensor | undefined;
-  const quantise = (): [Tensor, Tensor] => quantiseWeight(source, rule.ours, ruleTensor(source, rule, shape));
-  const load = (): Tensor => {
-    const [weight, scales] = quantise();
-    scale = keep(scales);
+/** The parts of an encoded matrix, which one pass over it gives and which are written one after the other. */
+function encodedWeights(
+  encoding: Encoding,
+  source: TensorSource,
+  rule: KeyRule,
+  shape: readonly number[],
+  told: () => void,
+): StoredWeight[] {
+  const quantise = (): Tensor[] => quantiseWeight(encoding, source, rule.ours, ruleTensor(source, rule, shape));
+  const kept = new Map<number, Tensor>();
+  const loadFirst = (): Tensor => {
+    const [weight, ...others] = quantise();
+    for (const [i, part] of others.entries()) kept.set(i + 1, keep(part));
     forgetRule(source, rule);
     told();
-    return weight;
+    return weight!;
   };
-  const loadScale = (): Tensor => {
-    const kept = scale ?? quantise()[1];
-    scale = undefined;
-    return kept;
+  const loadOther = (i: number): Tensor => {
+    const part = kept.get(i) ?? quantise()[i]!;
+    kept.delete(i);
+    return part;
   };
-  return [
-    { key: rule.ours, shape, dtype: 'i8', load },
-    { key: scaleKey(rule.ours), shape: [shape[0]!], dtype: 'bf16', load: loadScale },
-  ];
+  return encoding.parts.map((part, i) => ({
+    key: i === 0 ? rule.ours : partKey(rule.ours, part),
+    shape: part.shape(shape),
+    dtype: part.dtype,
+    load: () => (i === 0 ? loadFirst() : loadOther(i)),
+  }));
 }

@@ -1,7 +1,7 @@
 /** The two-dimensional convolution. */
 import { type Conv2dOptions, conv2d, type Pair } from '../functional.js';
 import type { Tensor } from '../tensor.js';
-import { kaimingUniform_, uniform_ } from './init.js';
+import { kaimingUniform_, uniform_ } from './fill.js';
 import { Module } from './module.js';
 import { newParameter, type Parameter } from './parameter.js';
 import type { Placement } from './placement.js';

@@ -3,7 +3,7 @@ import { noGrad } from '../autograd.js';
 import { embedding } from '../functional.js';
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
-import { normal_ } from './init.js';
+import { normal_ } from './fill.js';
 import { Module } from './module.js';
 import { newParameter, type Parameter } from './parameter.js';
 import type { Placement } from './placement.js';

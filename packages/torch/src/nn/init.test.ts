@@ -68,3 +68,21 @@ test('uniform_ and normal_ fill with the moments that were asked for', () => {
     assert.ok(Math.abs(normal.std().item() - 3) < (5 * 3) / Math.sqrt(2 * 20000));
   });
 });
+
+test('normalLinears_ starts every linear layer inside and leaves the other parts alone', () => {
+  manualSeed(3);
+  using first = new nn.Linear(40, 50);
+  using norm = new nn.LayerNorm(50);
+  using last = new nn.Linear(50, 30, { bias: false });
+  const parts = new nn.Sequential(first, norm, last);
+  manualSeed(5);
+  assert.equal(nn.init.normalLinears_(parts, 0.02), parts);
+  scope(() => {
+    manualSeed(5);
+    const lastWanted = nn.init.normal_(empty([30, 50]), 0, 0.02);
+    const firstWanted = nn.init.normal_(empty([50, 40]), 0, 0.02);
+    assert.deepEqual(first.weight.toArray(), firstWanted.toArray());
+    assert.deepEqual(last.weight.toArray(), lastWanted.toArray());
+    assert.ok(first.bias!.eq(0).all().item() && norm.weight!.eq(1).all().item());
+  });
+});

@@ -1,6 +1,6 @@
 /** A learned factor for each channel of a residual branch. */
 import type { Tensor } from '../tensor.js';
-import { constant_ } from './init.js';
+import { constant_ } from './fill.js';
 import { Module } from './module.js';
 import { newParameter, type Parameter } from './parameter.js';
 import type { Placement } from './placement.js';

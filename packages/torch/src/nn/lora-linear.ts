@@ -2,7 +2,7 @@
 import { scope } from '../scope.js';
 import type { Tensor } from '../tensor.js';
 import { Dropout } from './dropout.js';
-import { zeros_ } from './init.js';
+import { zeros_ } from './fill.js';
 import { Int8Linear } from './int8-linear.js';
 import { Linear } from './linear.js';
 import { Module } from './module.js';

@@ -4,7 +4,7 @@ import { noGrad } from '../autograd.js';
 import { batchNorm, layerNorm, rmsNorm } from '../functional.js';
 import { op } from '../ops.js';
 import type { Tensor } from '../tensor.js';
-import { ones_, zeros_ } from './init.js';
+import { ones_, zeros_ } from './fill.js';
 import { Module } from './module.js';
 import { type Buffer, newBuffer, newParameter, type Parameter } from './parameter.js';
 import type { Placement } from './placement.js';

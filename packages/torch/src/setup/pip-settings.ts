@@ -6,9 +6,12 @@ import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
+/** Where pip looks when nobody has named an index. */
+export const DEFAULT_INDEX = 'https://pypi.org/simple';
+
 /** Pip's settings that matter for fetching one file. */
 export interface PipSettings {
-  /** Package indexes, best first; empty where none is configured. */
+  /** Package indexes, best first; none with `noIndex`. */
   readonly indexes: readonly string[];
   /** Folders and pages with links to wheels. */
   readonly findLinks: readonly string[];
@@ -76,7 +79,7 @@ export function readPipSettings(env: NodeJS.ProcessEnv = process.env): PipSettin
   const list = (name: string): string[] => setting(name)?.split(/\s+/) ?? [];
   const noIndex = /^(1|true|yes|on)$/i.test(setting('no-index') ?? '');
   return {
-    indexes: noIndex ? [] : [...list('index-url'), ...list('extra-index-url')],
+    indexes: noIndex ? [] : [setting('index-url') ?? DEFAULT_INDEX, ...list('extra-index-url')],
     findLinks: list('find-links'),
     noIndex,
     cert: setting('cert'),
