@@ -1,10 +1,9 @@
 // A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
 // server stand on this; what runs the tokens is an Engine behind it.
-import { basename } from 'node:path';
 import type { Device, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
-import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
+import { modelName, resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import type { RgbImage } from '../images/decode.js';
 import { clampPixelBox, normalizedToPixel } from '../images/frames.js';
 import { openPicture, type Picture } from '../images/picture.js';
@@ -83,9 +82,9 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   });
   try {
     const tokenizer = await Tokenizer.load(opened.tokenizer);
-    noteDtype(basename(folder), opened, options);
+    noteDtype(modelName(folder), opened, options);
     return new CommSession({
-      name: basename(folder),
+      name: modelName(folder),
       comm: opened.model,
       tokenizer,
       defaults: readDefaults(folder, tokenizer),
@@ -104,7 +103,7 @@ function refuseUntrained(folder: string): void {
   if (readFolderJson(folder, 'config.json')['model_type'] !== 'comm') return;
   const { untrained = [] } = readCommConfig(folder);
   if (untrained.length === 0) return;
-  const name = basename(folder);
+  const name = modelName(folder);
   throw new CommError(
     `${name} cannot answer yet: ${untrained.join(', ')} ${untrained.length === 1 ? 'is' : 'are'} untrained.`,
     {

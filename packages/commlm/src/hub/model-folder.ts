@@ -29,6 +29,11 @@ export function embeddedModelFolder(): string {
   });
 }
 
+/** What a model is called where its folder is all that is known: the embedded one has its name wherever it is installed. */
+export function modelName(folder: string): string {
+  return basename(folder) === 'tiny' && basename(dirname(folder)) === '@commlm' ? EMBEDDED : basename(folder);
+}
+
 /** A model argument (folder, or hub id in the cache) as a folder; throws CommError for what is none, with the nearest name. */
 export function resolveModelFolder(model?: string): string {
   if (model === undefined) return embeddedModelFolder();
