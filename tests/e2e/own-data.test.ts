@@ -75,6 +75,9 @@ before(async () => {
   const scripts = blocks('js');
   assert.equal(scripts.length, 1);
   writeFileSync(join(folder, 'split.mjs'), scripts[0]!);
+  const recipes = blocks('json').filter((text) => text.includes('"kind": "stage"'));
+  assert.equal(recipes.length, 1);
+  writeFileSync(join(folder, 'my-recipe.json'), recipes[0]!);
 });
 
 after(() => rmSync(folder, { recursive: true }));

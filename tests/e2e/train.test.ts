@@ -1,6 +1,6 @@
 /** `commlm train` as its users run it: plan, stop, resume, a folder in use, settings that are wrong. */
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -10,7 +10,6 @@ import { type CliResult, commlm } from '../helpers/cli.js';
 const SMALL = [
   'loop.steps=40',
   'loop.batchSize=2',
-  'clip.batchSize=2',
   'loop.logEvery=2',
   'loop.saveEvery=10',
   'clip.encoder.vit.numLayers=1',
@@ -86,13 +85,17 @@ test('stopped by SIGTERM and by Ctrl-C a run saves, and goes on to the bytes of 
   assert.equal(exported.code, 0, exported.stderr);
   const { step } = JSON.parse(exported.stdout) as { step: number };
   assert.ok(step > 0 && step < 40 && existsSync(join(soFar, 'model.safetensors')), exported.stdout);
-  const last = await train(stopped, ['--resume', '--json']);
+  const other = await train(stopped, ['--resume', '--set', 'loop.lr=0.5', '--set', 'loop.clipNorm=2']);
+  assert.equal(other.code, 1);
+  assert.match(other.stderr, /\(loop\.lr was 0\.001 and is 0\.5; loop\.clipNorm was 1 and is 2\)\.\nfix: +Leave out/);
+  // The folder knows its recipe and every --set.
+  const last = await commlm(['train', '--resume', '--out', stopped, '--json']);
   assert.equal(last.code, 0, last.stderr);
   assert.deepEqual(JSON.parse(last.stdout), { out: stopped, step: 40, finished: true });
   const weights = (out: string): Buffer => readFileSync(join(out, 'result', 'model.safetensors'));
   assert.deepEqual(weights(stopped), weights(whole));
   const again = join(folder, 'again');
-  assert.equal((await train(stopped, ['--export', again])).code, 0);
+  assert.equal((await commlm(['train', '--export', again, '--out', stopped])).code, 0);
   assert.deepEqual(readFileSync(join(again, 'model.safetensors')), weights(whole));
   for (const [out, to, message] of [
     [stopped, again, /is there already/],
@@ -111,6 +114,31 @@ test('stopped by SIGTERM and by Ctrl-C a run saves, and goes on to the bytes of 
   assert.equal(run.seed, 11);
   assert.equal(run.starts.length, 3);
   assert.deepEqual([...readFileSync(join(stopped, 'curve.png')).subarray(1, 4)], [...Buffer.from('PNG')]);
+});
+
+test('recipes are listed, and a run without one needs the folder of another', async () => {
+  const listed = await commlm(['train', '--list', '--json']);
+  assert.equal(listed.code, 0, listed.stderr);
+  const recipes = JSON.parse(listed.stdout) as { name: string; about: string }[];
+  assert.ok(recipes.length >= 20 && recipes.every(({ name, about }) => name !== '' && about !== ''));
+  for (const [args, message] of [
+    [[], /No recipe is named\.\nfix: +See commlm train --list/],
+    [['--resume'], /folder of a run is named\.\nfix: +.*--out/],
+    [['--resume', '--out', join(folder, 'nowhere')], /nowhere holds no recipe\.json/],
+  ] as const) {
+    const { code, stderr } = await commlm(['train', ...args]);
+    assert.equal(code, 2);
+    assert.match(stderr, message);
+  }
+  const old = join(folder, 'old');
+  mkdirSync(old);
+  const { recipe } = JSON.parse((await commlm(['train', 'tiny-clip', '--dry-run', '--json'])).stdout) as {
+    recipe: { clip: object };
+  };
+  writeFileSync(join(old, 'recipe.json'), JSON.stringify({ ...recipe, clip: { ...recipe.clip, batchSize: 96 } }));
+  const earlier = await commlm(['train', '--resume', '--out', old]);
+  assert.equal(earlier.code, 2);
+  assert.match(earlier.stderr, /recipe\.json has no "clip\.batchSize"\..*\nfix: +Where an earlier version/);
 });
 
 test('a folder in use and settings that are wrong are refused in words', async () => {

@@ -43,8 +43,7 @@ const allowed: Readonly<Record<string, readonly string[]>> = {
   data: BELOW_DATA,
   generate: [...BELOW_DATA, 'data', 'hub'],
   train: [...BELOW_TRAINING, 'recipes'],
-  // Values of a type that `train` defines; `train` finds them by name, lazily.
-  recipes: ['config', 'train'],
+  recipes: ['config'],
   eval: BELOW_TRAINING,
   study: [...BELOW_TRAINING, 'train', 'eval'],
   serve: [...BELOW_DATA, 'data', 'generate'],

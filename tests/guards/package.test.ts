@@ -54,7 +54,7 @@ for (const folder of ['packages/torch', 'packages/commlm']) {
     );
     for (const name of ['LICENSE', 'README.md', 'package.json']) assert.ok(others.includes(name), name);
     const known =
-      /^(LICENSE|README\.md|package\.json|(bin|native|native\/addon|examples)\/[^/]+|src\/bench\/peer\.py)$/;
+      /^(LICENSE|README\.md|package\.json|(bin|native|native\/addon|examples|schemas)\/[^/]+|src\/bench\/peer\.py)$/;
     assert.deepEqual(
       others.filter((name) => !known.test(name)),
       [],

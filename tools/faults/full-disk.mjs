@@ -67,14 +67,7 @@ const bytesBelow = (folder) =>
   filesBelow(folder).reduce((sum, name) => sum + Math.ceil(statSync(join(folder, name)).size / 4096) * 4096, 0);
 
 const SMALL_TRAINING = [
-  ...[
-    'loop.steps=12',
-    'loop.batchSize=2',
-    'clip.batchSize=2',
-    'loop.logEvery=1',
-    'loop.saveEvery=4',
-    'loop.keepLast=1',
-  ],
+  ...['loop.steps=12', 'loop.batchSize=2', 'loop.logEvery=1', 'loop.saveEvery=4', 'loop.keepLast=1'],
   ...['clip.encoder.vit.numLayers=1', 'clip.encoder.levels={"from":1,"to":1}', 'clip.encoder.vit.hiddenSize=32'],
   ...['clip.encoder.vit.numHeads=2', 'clip.encoder.vit.intermediateSize=64', 'clip.text.numLayers=1'],
 ].flatMap((setting) => ['--set', setting]);

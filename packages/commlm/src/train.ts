@@ -2,12 +2,15 @@
  * `commlm/train`: recipes, what a run of one would cost, and the run itself.
  *
  * ```ts
- * import { changeRecipe, loadRecipe, runRecipe } from 'commlm/train';
+ * import { applySettings, loadRecipe, runRecipe } from 'commlm/train';
  *
- * const { recipe } = changeRecipe(await loadRecipe('tiny-clip'), ['loop.steps=500']);
+ * const recipe = applySettings(await loadRecipe('tiny-clip'), ['loop.steps=500']);
+ * await runRecipe(recipe, { out: 'runs/out/short', recipe, resume: false, log: console.log });
  * ```
  */
 
+export type { Recipe } from './config/recipe.js';
+export { RECIPES } from './recipes/index.js';
 export type { MetricsLine } from './report/curve.js';
 export {
   type BatchFacts,
@@ -23,5 +26,5 @@ export {
 } from './train/loop/loop.js';
 export { readMetrics } from './train/loop/run-log.js';
 export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
-export { changeRecipe, loadRecipe, RECIPES, type Recipe } from './train/recipe.js';
+export { applySettings, changeRecipe, listRecipes, loadRecipe, recipeOfRun } from './train/recipe.js';
 export { exportRecipe, runRecipe } from './train/run.js';

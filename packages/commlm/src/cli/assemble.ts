@@ -1,15 +1,13 @@
 // `commlm convert --recipe`: a COMM of published parts, which are downloaded when they are named by hub id.
-import type { AssemblyRecipe } from '../config/assembly.js';
+import { AssemblyRecipe } from '../config/assembly.js';
+import { checkFields } from '../config/check-fields.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { refuseInputAsOutput } from '../files/durable.js';
+import { isValueFile, readValueFile } from '../files/value-file.js';
+import { ASSEMBLIES } from '../recipes/index.js';
 import { note, printJson, styleOf } from './output.js';
 import { ensureModel } from './pull.js';
-
-const RECIPES: Readonly<Record<string, () => Promise<{ readonly recipe: AssemblyRecipe }>>> = {
-  'comm-7b': () => import('../recipes/comm-7b.js'),
-  'comm-nano': () => import('../recipes/comm-nano.js'),
-};
 
 /** Options of `convert` that count with `--recipe`. */
 export interface AssembleCommandOptions {
@@ -27,11 +25,20 @@ export interface AssembleCommandOptions {
 const wrong = (message: string, fix: string): CommError =>
   new CommError(message, { code: 'cli/usage', fix, exitCode: 2 });
 
+/** A recipe by name, or from a file: JSON, or a module that exports `recipe`. */
 async function loadAssembly(name: string): Promise<AssemblyRecipe> {
-  const load = Object.hasOwn(RECIPES, name) ? RECIPES[name] : undefined;
+  if (isValueFile(name)) {
+    const recipe = await readValueFile(name, { exported: 'recipe', what: 'the recipe' });
+    checkFields(AssemblyRecipe, recipe, name);
+    return recipe;
+  }
+  const load = Object.hasOwn(ASSEMBLIES, name) ? ASSEMBLIES[name] : undefined;
   if (load !== undefined) return (await load()).recipe;
-  const near = nearestName(name, Object.keys(RECIPES));
-  const fix = near === undefined ? `Choose one of ${Object.keys(RECIPES).join(', ')}.` : `Did you mean "${near}"?`;
+  const near = nearestName(name, Object.keys(ASSEMBLIES));
+  const fix =
+    near === undefined
+      ? `Choose one of ${Object.keys(ASSEMBLIES).join(', ')}, or give a file (./my-parts.json).`
+      : `Did you mean "${near}"?`;
   throw wrong(`There is no recipe "${name}" that puts a model together.`, fix);
 }
 
@@ -75,10 +82,18 @@ export async function assemble(
 }
 
 function withChoices(recipe: AssemblyRecipe, { clip, dinov2, llm, dtype }: AssembleCommandOptions): AssemblyRecipe {
-  const chosen = { clip, dinov2 };
+  const chosen = new Map(Object.entries({ clip, dinov2 }).filter(([, from]) => from !== undefined));
+  for (const name of chosen.keys()) {
+    if (recipe.encoders.some((encoder) => encoder.name === name)) continue;
+    const names = recipe.encoders.map((encoder) => encoder.name).join(', ');
+    throw wrong(
+      `The recipe has no encoder "${name}", which --${name} is for; it has ${names}.`,
+      `Leave --${name} out.`,
+    );
+  }
   return {
     ...recipe,
-    encoders: recipe.encoders.map((encoder) => ({ ...encoder, from: chosen[encoder.name] ?? encoder.from })),
+    encoders: recipe.encoders.map((encoder) => ({ ...encoder, from: chosen.get(encoder.name) ?? encoder.from })),
     languageModel: llm ?? recipe.languageModel,
     dtype: dtype ?? recipe.dtype,
   };

@@ -28,7 +28,8 @@ Examples:
   commlm convert --base llama-7b --delta shikra-7b-delta-v1 shikra
   commlm convert llava-hf/llava-1.5-7b-hf merged --lora my-adapter
   commlm convert --recipe comm-nano nano
-  commlm convert --recipe comm-7b --clip clip --dinov2 dinov2 --llm vicuna comm`;
+  commlm convert --recipe comm-7b --clip clip --dinov2 dinov2 --llm vicuna comm
+  commlm convert --recipe ./my-parts.json mine   (any encoders, one or several: docs/checkpoints.md)`;
 
 /** Adds the command `convert`. */
 export function register(program: Command): void {
@@ -42,7 +43,7 @@ export function register(program: Command): void {
     .option('--delta <model>', 'a model that is stored as the difference to --base, in the place of <model>')
     .option(
       '--recipe <name>',
-      'put a COMM together from published parts, in the place of <model>: comm-7b or comm-nano',
+      'put a COMM together from published parts, in the place of <model>: comm-7b, comm-nano, or a file of your own',
     )
     .option('--clip <model>', "with --recipe: CLIP, in place of the recipe's")
     .option('--dinov2 <model>', "with --recipe: DINOv2, in place of the recipe's")

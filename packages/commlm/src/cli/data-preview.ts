@@ -3,6 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { setsOf } from '../config/mixture.js';
+import type { Recipe } from '../config/recipe.js';
 import type { WrittenTurn } from '../data/example.js';
 import type { Place } from '../data/mixture.js';
 import type { Span } from '../data/preview.js';
@@ -10,7 +11,6 @@ import type { PreparedSample } from '../data/reader.js';
 import { makeFolder, writeDurably } from '../files/durable.js';
 import type { LabelledBox } from '../images/draw.js';
 import type { Tokenizer } from '../text/tokenizer.js';
-import type { Recipe } from '../train/recipe.js';
 import type { CommRawBatch } from '../train/tasks/comm-task.js';
 import type { StageBatchOptions } from '../train/tasks/stage-batches.js';
 import { type RecipeOptions, recipeOf, stageOptions } from './data-recipe.js';
@@ -169,7 +169,7 @@ function paintSpans(spans: readonly Span[]): string {
 /** Rows of the synthetic world, which a recipe of comm-tiny draws itself: several questions about one picture in a row. */
 async function previewWorld(
   name: string,
-  { comm }: Extract<Recipe, { kind: 'comm' }>,
+  { comm, loop: { batchSize } }: Extract<Recipe, { kind: 'comm' }>,
   { count, start, only, out, json }: PreviewOptions,
 ): Promise<void> {
   if (only !== undefined) {
@@ -186,7 +186,7 @@ async function previewWorld(
   ]);
   const folder = await fetchFolder(comm.tokenizer);
   const tokenizer = await Tokenizer.load(folder);
-  const { model, batchSize, questions, mix, world } = comm;
+  const { model, questions, mix, world } = comm;
   const side = model.vision.encoders[0]!.image.size;
   const batcher = await createBatcher({
     ...{ side, tokensPerImage: tokensPerImage(model), batchSize, questions, mix, tokenizer: folder, world },

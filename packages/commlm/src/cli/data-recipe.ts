@@ -1,8 +1,8 @@
 // The recipe argument of the `data` commands.
 import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
+import type { Recipe } from '../config/recipe.js';
 import type { StageConfig } from '../config/stage.js';
-import type { Recipe } from '../train/recipe.js';
 import type { StageBatchOptions } from '../train/tasks/stage-batches.js';
 
 /** Options that the three commands share. */

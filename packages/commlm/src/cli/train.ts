@@ -2,25 +2,14 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
-import type { StageConfig } from '../config/stage.js';
-import { resolveModelFolder } from '../hub/model-folder.js';
-import type { RunPlan } from '../train/plan.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { checkOutputFolder } from './files.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  formatTable,
-  isInteractive,
-  note,
-  print,
-  printJson,
-} from './output.js';
+import { formatDuration, formatTable, isInteractive, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface TrainOptions {
+  readonly list?: boolean;
   readonly out?: string;
   readonly set: readonly string[];
   readonly change: readonly string[];
@@ -36,7 +25,8 @@ export function register(program: Command): void {
   program
     .command('train')
     .description('Train by a recipe; a run that was stopped goes on with --resume.')
-    .argument('<recipe>', 'name of a recipe, e.g. tiny-clip')
+    .argument('[recipe]', 'name of a recipe (--list), or a file of your own: ./my-recipe.json, .mjs, .ts')
+    .option('--list', 'print the recipes and what each does')
     .option('--out <folder>', 'folder of the run (default: runs/out/<recipe>)')
     .option(
       '--set <path=value>',
@@ -44,7 +34,7 @@ export function register(program: Command): void {
       (v: string, all: string[]) => [...all, v],
       [],
     )
-    .option('--resume', 'go on from the newest checkpoint in the folder')
+    .option('--resume', 'go on from the newest checkpoint in the folder, by the recipe.json there')
     .option(
       '--change <path=value>',
       'with --resume: change a field of the recipe from here on (repeatable)',
@@ -62,17 +52,57 @@ export function register(program: Command): void {
         'Examples:',
         '  commlm train tiny-tokenizer',
         '  commlm train tiny-clip --set loop.steps=500 --out runs/out/short',
-        '  commlm train tiny-clip --resume',
-        '  commlm train tiny-clip --resume --change loop.lr=0.0001   (recorded in run.json)',
-        '  commlm train tiny-clip --export runs/out/so-far   (while it runs, or after it was stopped)',
+        '  commlm train ./my-recipe.json   (docs/own-data.md has one)',
+        '  commlm train --resume --out runs/out/short',
+        '  commlm train --resume --out runs/out/short --change loop.lr=0.0001   (recorded in run.json)',
+        '  commlm train --export so-far --out runs/out/short   (while it runs, or after it was stopped)',
       ].join('\n'),
     )
-    .action((name: string, options: TrainOptions) => train(name, options));
+    .action((name: string | undefined, options: TrainOptions) => (options.list ? list(options) : train(name, options)));
 }
 
-async function train(name: string, options: TrainOptions): Promise<void> {
-  const { applySettings, changeRecipe, loadRecipe } = await import('../train/recipe.js');
-  const before = applySettings(await loadRecipe(name), options.set);
+async function list({ json }: TrainOptions): Promise<void> {
+  const recipes = await (await import('../train/recipe.js')).listRecipes();
+  if (json === true) printJson(recipes);
+  else
+    print(
+      formatTable(
+        [{ title: 'recipe' }, { title: 'does' }],
+        recipes.map(({ name, about }) => [name, about]),
+      ),
+    );
+}
+
+/** The recipe that is named, or else that of the run which goes on, and the folder of the run. */
+async function recipeAndFolder(
+  name: string | undefined,
+  options: TrainOptions,
+): Promise<{ recipe: Recipe; out: string }> {
+  const { loadRecipe, recipeName, recipeOfRun } = await import('../train/recipe.js');
+  if (name !== undefined) {
+    return { recipe: await loadRecipe(name), out: options.out ?? join('runs', 'out', recipeName(name)) };
+  }
+  if (options.resume !== true && options.export === undefined) {
+    throw new CommError('No recipe is named.', {
+      code: 'cli/usage',
+      fix: 'See commlm train --list, or give a file (./my-recipe.json).',
+      exitCode: 2,
+    });
+  }
+  if (options.out === undefined) {
+    throw new CommError('Neither a recipe nor the folder of a run is named.', {
+      code: 'cli/usage',
+      fix: 'Name the folder of the run with --out; its recipe.json says the rest.',
+      exitCode: 2,
+    });
+  }
+  return { recipe: recipeOfRun(options.out), out: options.out };
+}
+
+async function train(name: string | undefined, options: TrainOptions): Promise<void> {
+  const { applySettings, changeRecipe } = await import('../train/recipe.js');
+  const { recipe: named, out } = await recipeAndFolder(name, options);
+  const before = applySettings(named, options.set);
   if (options.change.length > 0 && (options.resume !== true || options.export !== undefined)) {
     throw new CommError('--change is for a run that goes on.', {
       code: 'cli/usage',
@@ -81,7 +111,6 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     });
   }
   const { recipe, change } = options.change.length > 0 ? changeRecipe(before, options.change) : { recipe: before };
-  const out = options.out ?? join('runs', 'out', name);
   if (options.changedData === true && options.resume !== true) {
     throw new CommError('--changed-data says how a run goes on, and this one begins.', {
       code: 'train/usage',
@@ -90,14 +119,14 @@ async function train(name: string, options: TrainOptions): Promise<void> {
     });
   }
   if (options.dryRun === true) {
+    const { showPlan } = await import('./train-plan.js');
     await showPlan(recipe, out, options.json === true);
-    if (recipe.kind === 'stage') await noteMissing(recipe.stage);
     return;
   }
   checkOutputFolder(options.export ?? out);
   if (recipe.kind === 'stage' && options.export === undefined) {
     const { refuseMissingSets } = await import('./data-recipe.js');
-    refuseMissingSets(name, recipe.stage);
+    refuseMissingSets(name ?? out, recipe.stage);
   }
   const { exportRecipe, runRecipe } = await import('../train/run.js');
   if (options.export !== undefined) {
@@ -120,57 +149,12 @@ async function train(name: string, options: TrainOptions): Promise<void> {
   }).finally(() => bar.finish());
   if (options.json === true) printJson({ out, ...result });
   else
-    note(result.finished ? `finished: ${join(out, 'result')}` : `stopped at step ${result.step}; go on with --resume`);
+    note(
+      result.finished
+        ? `finished: ${join(out, 'result')}`
+        : `stopped at step ${result.step}; go on with: commlm train --resume --out ${out}`,
+    );
   if (!result.finished) process.exitCode = interruptExitCode();
-}
-
-/** What a run would do: steps, what trains, memory, schedule, then the recipe. */
-async function showPlan(recipe: Recipe, out: string, json: boolean): Promise<void> {
-  const plan = recipe.kind === 'tokenizer' ? null : await (await import('../train/plan.js')).planRun(recipe);
-  if (json) {
-    printJson({ out, plan, recipe });
-    return;
-  }
-  print(recipe.about);
-  print(`writes into ${out}`);
-  if (plan !== null) describePlan(plan);
-  print();
-  print(JSON.stringify(recipe, null, 2));
-}
-
-function describePlan(plan: RunPlan): void {
-  const { memory, batchSize, accumulate } = plan;
-  const { kept, recomputed } = memory.activations;
-  const passes = accumulate === 1 ? '' : ` (${accumulate} passes of ${batchSize})`;
-  print(`${plan.steps} steps of ${plan.effectiveBatch} samples${passes}, ${formatCount(plan.samples)} samples in all`);
-  print(`${plan.checkpoints} checkpoints, ${plan.evaluations} evaluations, ${plan.warmupSteps} steps of warm-up`);
-  print(`rate ${plan.learningRate.map(({ share, lr }) => `${lr.toPrecision(3)} at ${100 * share} %`).join(', ')}`);
-  print();
-  const rows = plan.parts.map(({ name, trained, total }) => [name, formatCount(trained), formatCount(total - trained)]);
-  const all = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
-  print(
-    formatTable(
-      [{ title: 'part' }, { title: 'trains', align: 'right' }, { title: 'frozen', align: 'right' }],
-      [...rows, all],
-    ),
-  );
-  print();
-  print(
-    formatTable(
-      [{ title: `memory on ${memory.device}` }, { title: 'bytes', align: 'right' }],
-      [
-        ['weights', formatBytes(memory.weights)],
-        ['gradients', formatBytes(memory.gradients)],
-        ['optimiser and f32 masters', formatBytes(memory.optimizer)],
-        ['averages', formatBytes(memory.averages)],
-        ['activations (estimate)', formatBytes(kept)],
-        ['sum', formatBytes(memory.total)],
-        ['with recompute (estimate)', formatBytes(memory.total - kept + recomputed)],
-        ['a checkpoint on disk', formatBytes(memory.checkpoint)],
-        ['all that are kept', formatBytes(memory.checkpoints)],
-      ],
-    ),
-  );
 }
 
 /** The steps as a bar under the lines of the log; without a terminal one line after the first step, the log says the rest. */
@@ -210,17 +194,6 @@ class TrainingBar {
 
   finish(): void {
     this.#progress?.finish();
-  }
-}
-
-/** Says which files of a stage are not there; a plan needs none of them. */
-async function noteMissing(stage: StageConfig): Promise<void> {
-  const { missingData } = await import('../train/tasks/stage-files.js');
-  for (const path of missingData(stage)) note(`missing: ${path}`);
-  try {
-    resolveModelFolder(stage.model);
-  } catch {
-    note(`missing: ${stage.model}, the model that the stage starts from`);
   }
 }
 

@@ -1,34 +1,48 @@
 /** A COMM made of published parts: which encoders and language model, and the fusion that is put between them. */
-import type { AlignConfig, MergeConfig, ProjectorConfig, VisionConfig } from './model.js';
-import type { Levels } from './vision.js';
+import { z } from 'zod';
+import { ProjectorConfig } from './model.js';
+import { AlignConfig, Levels, MergeConfig, VisionConfig } from './vision.js';
 
-type WithoutWidth<Merge> = Merge extends unknown ? Omit<Merge, 'width'> : never;
+const path = z.string().min(1);
+
+const [single, mean, layerscale, lln, conv, concat] = MergeConfig.options;
+
+/** How the levels of an encoder become one map, as in `MergeConfig`; what has a width there takes the encoder's own. */
+const AssemblyMerge = z.discriminatedUnion('kind', [
+  single,
+  mean,
+  layerscale,
+  concat,
+  lln.omit({ width: true }),
+  conv.omit({ width: true }),
+]);
 
 /** One encoder of an assembly. */
-export interface AssemblyEncoder {
-  /** What the command line calls it: `--clip`, `--dinov2`. */
-  readonly name: 'clip' | 'dinov2';
+export const AssemblyEncoder = z.strictObject({
+  /** What notes call it; the command line takes another one in place of `clip` and `dinov2`. */
+  name: z.string().regex(/^[\w-]+$/, 'letters, digits, - and _'),
   /** Model folder or hub id. */
-  readonly from: string;
+  from: path,
   /** Side of the square picture in pixels; null for the encoder's own. Position tables are resized to it. */
-  readonly imageSize: number | null;
-  readonly levels: Levels;
-  /** Merges that have a width take the encoder's own. */
-  readonly merge: WithoutWidth<MergeConfig>;
-  readonly align: AlignConfig;
-}
+  imageSize: z.int().positive().nullable(),
+  levels: Levels,
+  merge: AssemblyMerge,
+  align: AlignConfig,
+});
+export type AssemblyEncoder = z.infer<typeof AssemblyEncoder>;
 
 /** A recipe that `commlm convert --recipe` follows. Merge, alignment and projector are fresh, everything else is as it was trained. */
-export interface AssemblyRecipe {
-  readonly kind: 'assembly';
-  readonly about: string;
-  readonly encoders: readonly AssemblyEncoder[];
-  readonly fuse: VisionConfig['fuse'];
-  readonly projector: ProjectorConfig;
+export const AssemblyRecipe = z.strictObject({
+  kind: z.literal('assembly'),
+  about: z.string(),
+  encoders: z.array(AssemblyEncoder).min(1),
+  fuse: VisionConfig.shape.fuse,
+  projector: ProjectorConfig,
   /** Model folder or hub id. */
-  readonly languageModel: string;
+  languageModel: path,
   /** Dtype of the written weights. */
-  readonly dtype: 'f32' | 'bf16' | 'f16';
+  dtype: z.enum(['f32', 'bf16', 'f16']),
   /** Seed of the fresh weights. */
-  readonly seed: number;
-}
+  seed: z.int().nonnegative(),
+});
+export type AssemblyRecipe = Readonly<z.infer<typeof AssemblyRecipe>>;

@@ -1,6 +1,7 @@
 /** `config.json` <-> typed config by one rule: camelCase in code, snake_case on disk, and an unknown key is an error. */
 import type { z } from 'zod';
 import { CommError } from './errors.js';
+import { fieldsAt } from './schema-fields.js';
 
 /** `numHeads` -> `num_heads`. */
 export const toSnakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
@@ -63,35 +64,6 @@ function camelKeys(json: unknown, path: readonly string[], source: string): unkn
   return Object.fromEntries(entries);
 }
 
-type AnySchema = {
-  def: {
-    type: string;
-    shape?: Record<string, AnySchema>;
-    element?: AnySchema;
-    options?: AnySchema[];
-    innerType?: AnySchema;
-  };
-};
-
-/** Every key that some object schema at `path` knows; unions give the keys of the options that `value` can mean. */
-function knownKeys(schema: AnySchema, path: readonly PropertyKey[], value: unknown): string[] {
-  const { def } = schema;
-  if (def.innerType) return knownKeys(def.innerType, path, value);
-  if (def.options) {
-    const kind = isRecord(value) ? value['kind'] : undefined;
-    const literal = (option: AnySchema): unknown =>
-      (option.def.shape?.['kind']?.def as { values?: unknown[] } | undefined)?.values?.[0];
-    const chosen = def.options.filter((option) => literal(option) === kind);
-    return (chosen.length > 0 ? chosen : def.options).flatMap((option) => knownKeys(option, path, value));
-  }
-  const [head, ...rest] = path;
-  if (def.shape && head === undefined) return Object.keys(def.shape);
-  if (head === undefined) return [];
-  const child = isRecord(value) || Array.isArray(value) ? (value as Record<PropertyKey, unknown>)[head] : undefined;
-  if (def.shape?.[String(head)]) return knownKeys(def.shape[String(head)]!, rest, child);
-  return def.element ? knownKeys(def.element, rest, child) : [];
-}
-
 /** Checks `value` against `schema`; throws a CommError that names the field (as on disk) and, for an unknown key, the nearest known one. */
 export function parseConfig<Schema extends z.ZodType>(
   schema: Schema,
@@ -103,7 +75,7 @@ export function parseConfig<Schema extends z.ZodType>(
   const issue = result.error.issues[0]!;
   if (issue.code === 'unrecognized_keys') {
     const key = issue.keys[0]!;
-    const names = knownKeys(schema as unknown as AnySchema, issue.path, value).map(toSnakeCase);
+    const names = fieldsAt(schema, issue.path, value).map(toSnakeCase);
     const nearest = nearestName(toSnakeCase(key), names);
     throw new CommError(`${source} has the unknown key '${pathText([...issue.path, key])}'.`, {
       code: 'config/unknown-key',

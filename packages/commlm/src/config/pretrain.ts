@@ -2,7 +2,9 @@
 import { z } from 'zod';
 import { PictureStoreConfig } from './data.js';
 import { LlamaConfig } from './language.js';
+import { Placement } from './placement.js';
 import { EncoderConfig } from './vision.js';
+import { WorldLook } from './world.js';
 
 const path = z.string().min(1);
 const count = z.int().positive();
@@ -18,12 +20,7 @@ const workers = count.max(256);
 const maxBroken = z.int().nonnegative();
 
 /** Scenes of the synthetic world, drawn on the fly, without end. */
-export const WorldData = z.strictObject({
-  kind: z.literal('world'),
-  seed: seed.max(2 ** 20),
-  style: z.enum(['known', 'shift', 'noto', 'fluent-emoji-flat', 'twemoji', 'openmoji']),
-  augment: z.enum(['none', 'light', 'strong']),
-});
+export const WorldData = z.strictObject({ kind: z.literal('world'), ...WorldLook.shape });
 export type WorldData = z.infer<typeof WorldData>;
 
 /** Every picture below a folder, without labels. */
@@ -56,20 +53,12 @@ export type CaptionData = z.infer<typeof CaptionData>;
 export const TextData = z.discriminatedUnion('kind', [WorldData.pick({ kind: true, seed: true }), TextFiles]);
 export type TextData = z.infer<typeof TextData>;
 
-/** Where and in which format it is computed; f32 masters of bf16 weights are the optimiser's. */
-const placement = {
-  dtype: z.enum(['f32', 'bf16']),
-  device: z.union([z.enum(['cpu', 'mps', 'cuda']), z.templateLiteral(['cuda:', z.int().nonnegative()])]),
-};
-export type PretrainDevice = z.infer<typeof placement.device>;
-
 /** Contrastive pre-training (CLIP, 2103.00020). */
 export const ClipPretrainConfig = z.strictObject({
-  ...placement,
+  ...Placement.shape,
   encoder: EncoderConfig,
   text: LlamaConfig,
   sharedWidth: count,
-  batchSize: count,
   /** Weight of the region-phrase loss beside the picture-caption loss (RegionCLIP, 2112.09106); the world alone has regions. */
   regionWeight: weight,
   data: CaptionData,
@@ -80,11 +69,8 @@ const dinoHead = { headHidden: count, bottleneck: count, numPrototypes: count };
 
 /** Self-distillation (DINOv2, 2304.07193). */
 export const DinoConfig = z.strictObject({
-  ...placement,
+  ...Placement.shape,
   encoder: EncoderConfig,
-  batchSize: count,
-  /** Steps of the run, over which the teacher's momentum rises. */
-  steps: count,
   ...dinoHead,
   /** A head of its own for hidden patches; null shares that of CLS. */
   patchHead: z.strictObject(dinoHead).nullable(),
@@ -95,7 +81,7 @@ export const DinoConfig = z.strictObject({
     last: z.number().positive(),
     steps: z.int().nonnegative(),
   }),
-  /** Share of the teacher kept at each step, from the first to the last one along a cosine. */
+  /** Share of the teacher kept at each step, from the first to the last one of the run along a cosine. */
   teacherMomentum: z.tuple([share, share]).readonly(),
   /** How the teacher is kept from saying the same of everything. */
   balance: z.discriminatedUnion('kind', [
@@ -127,7 +113,7 @@ export type DinoConfig = z.infer<typeof DinoConfig>;
 
 /** Masked autoencoding (MAE, 2111.06377). */
 export const MaeConfig = z.strictObject({
-  ...placement,
+  ...Placement.shape,
   encoder: EncoderConfig,
   /** The light decoder, dropped after pre-training. */
   decoder: z.strictObject({
@@ -136,7 +122,6 @@ export const MaeConfig = z.strictObject({
     numHeads: count,
     intermediateSize: count,
   }),
-  batchSize: count,
   maskShare: z.number().gt(0).lt(1),
   /** Whether the pixels of each patch are centred and scaled by themselves before they are predicted. */
   normPixels: z.boolean(),
@@ -147,9 +132,8 @@ export type MaeConfig = z.infer<typeof MaeConfig>;
 
 /** Supervised pre-training (DeiT III, 2204.07118). */
 export const DeitConfig = z.strictObject({
-  ...placement,
+  ...Placement.shape,
   encoder: EncoderConfig,
-  batchSize: count,
   /** Outputs of the classifier: folders of the data, or nouns and colours of the world. */
   numClasses: count,
   dropPath: z.number().min(0).lt(1),
@@ -173,11 +157,10 @@ export type DeitConfig = z.infer<typeof DeitConfig>;
 
 /** Next-token pre-training of a language model on texts alone. */
 export const LmConfig = z.strictObject({
-  ...placement,
+  ...Placement.shape,
   model: LlamaConfig,
   /** Folder of the tokenizer, which the model's folder gets a copy of. */
   tokenizer: path,
-  batchSize: count,
   /** Tokens of a row; documents stand behind each other in it, each with its end. */
   rowLength: count.min(2),
   data: TextData,

@@ -6,6 +6,7 @@ import { CommError } from './errors.js';
 import { parseConfig } from './json.js';
 import { LoraConfig } from './lora.js';
 import { MixtureConfig, setsOf } from './mixture.js';
+import { Device, Placement } from './placement.js';
 import { SkipConfig } from './skip.js';
 
 /** Parts of a model that a stage can train; `merge`, `align` and `encoder` mean those of all encoders. */
@@ -30,8 +31,8 @@ export const StageConfig = z.strictObject({
   /** Model folder or hub id. */
   model: z.string().min(1),
   /** Number format of the weights while training; int8 for a frozen language model with an adapter. */
-  dtype: z.enum(['f32', 'bf16', 'int8']),
-  device: z.union([z.enum(['cpu', 'mps', 'cuda']), z.templateLiteral(['cuda:', z.int().nonnegative()])]),
+  dtype: z.enum([...Placement.shape.dtype.options, 'int8']),
+  device: Device,
   /** What learns; everything else is frozen. */
   trains: z.array(z.enum(STAGE_PARTS)),
   /** An adapter that learns in place of the language model; null for none. */

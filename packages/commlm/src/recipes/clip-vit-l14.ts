@@ -4,7 +4,7 @@
  * captions of one forward pass, not of the whole step.
  */
 import { CLIP_MEAN, CLIP_STD, clipViTL14, plainBranch, vicuna7b } from '../config/presets.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 
 const batchSize = 256;
 const accumulate = 128;
@@ -44,7 +44,6 @@ export const recipe: Recipe = {
       headDim: 64,
     },
     sharedWidth: 768,
-    batchSize,
     regionWeight: 0,
     data: {
       kind: 'captions',

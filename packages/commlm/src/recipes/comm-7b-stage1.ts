@@ -1,5 +1,5 @@
 /** Stage 1 of COMM-7B of the paper: all tasks of Shikra's data, 100,000 steps of 64 samples (2310.08825, section 5). */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { CONCAT8, STAGE1_SETS } from './paper-data.js';
 import { PAPER_LOOP, PAPER_STAGE, paperStores } from './stage.js';
 

@@ -2,7 +2,7 @@
  * Stage 2 of COMM-7B of the paper: half of the samples are dialogues. For Shikra's "final19" set
  * stage.data.mix.parts.0.share=0.1 and stage.data.mix.parts.1.share=0.9.
  */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { dialogueShare, STAGE2_SETS } from './paper-data.js';
 import { PAPER_LOOP, PAPER_STAGE, paperStores } from './stage.js';
 

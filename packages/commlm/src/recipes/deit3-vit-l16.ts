@@ -3,7 +3,7 @@
  * They step with LAMB; the rate for AdamW is ours.
  */
 import { IMAGENET_MEAN, IMAGENET_STD, plainBranch, plainViTL16 } from '../config/presets.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 
 const batchSize = 256;
 const accumulate = 8;
@@ -36,7 +36,6 @@ export const recipe: Recipe = {
       mean: IMAGENET_MEAN,
       std: IMAGENET_STD,
     }),
-    batchSize,
     numClasses: 1000,
     dropPath: 0.45,
     cut: { kind: 'area', area: [0.08, 1] },

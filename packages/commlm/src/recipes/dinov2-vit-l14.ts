@@ -3,7 +3,7 @@
  * nothing on ImageNet-22k (their published ViT-L was distilled from a larger one). docs/pretraining.md lists what differs.
  */
 import { dinov2ViTL14, IMAGENET_MEAN, IMAGENET_STD, plainBranch } from '../config/presets.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 
 const batchSize = 32;
 const accumulate = 96;
@@ -45,8 +45,6 @@ export const recipe: Recipe = {
       },
       { mean: IMAGENET_MEAN, std: IMAGENET_STD },
     ),
-    batchSize,
-    steps,
     headHidden: 2048,
     bottleneck: 384,
     numPrototypes: 131_072,

@@ -1,6 +1,6 @@
 /** MAE ViT-L/16 at 224 px (2111.06377): the authors' 800 epochs of ImageNet-1k. */
 import { IMAGENET_MEAN, IMAGENET_STD, plainBranch, plainViTL16 } from '../config/presets.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 
 const batchSize = 256;
 const accumulate = 16;
@@ -32,7 +32,6 @@ export const recipe: Recipe = {
     device: 'cuda',
     encoder: plainBranch('mae', plainViTL16(), { mean: IMAGENET_MEAN, std: IMAGENET_STD }),
     decoder: { hiddenSize: 512, numLayers: 8, numHeads: 16, intermediateSize: 2048 },
-    batchSize,
     maskShare: 0.75,
     normPixels: true,
     cutArea: [0.2, 1],

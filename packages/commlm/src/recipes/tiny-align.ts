@@ -3,10 +3,8 @@
  * the blocks of the language model. A language model of the world comes with words that mean something and needs no such
  * start; this one begins from nothing.
  */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_LOOP, TINY_MODEL } from './tiny.js';
-
-const batchSize = 64;
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -14,7 +12,7 @@ export const recipe: Recipe = {
   loop: {
     ...TINY_LOOP,
     steps: 2000,
-    batchSize,
+    batchSize: 64,
     lr: 4e-3,
     warmupRatio: 0.03,
     minLrRatio: 0.02,
@@ -23,7 +21,6 @@ export const recipe: Recipe = {
   },
   comm: {
     ...TINY_MODEL,
-    batchSize,
     from: null,
     questions: 0,
     mix: {

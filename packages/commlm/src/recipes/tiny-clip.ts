@@ -1,6 +1,6 @@
 /** CLIP-type tower of comm-tiny: pictures against captions, regions against phrases. */
 import { commTiny } from '../config/presets.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_VOCABULARY } from './tiny.js';
 
 const tiny = commTiny(TINY_VOCABULARY);
@@ -37,7 +37,6 @@ export const recipe: Recipe = {
       numKvHeads: 3,
     },
     sharedWidth: 192,
-    batchSize: 96,
     regionWeight: 1,
     data: { kind: 'world', seed: 101, style: 'known', augment: 'light' },
   },

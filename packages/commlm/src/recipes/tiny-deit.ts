@@ -1,19 +1,16 @@
 /** A supervised tower of comm-tiny's size (DeiT III, 2204.07118): which nouns and colours a picture of the world shows. */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_PRETRAIN_LOOP, tinyTower } from './tiny-pretrain.js';
-
-const batchSize = 64;
 
 export const recipe: Recipe = {
   kind: 'deit',
   about: 'supervised tower of the size of those of comm-tiny: nouns and colours of the synthetic world',
-  loop: { ...TINY_PRETRAIN_LOOP, steps: 4000, batchSize, lr: 1e-3, seed: 14 },
+  loop: { ...TINY_PRETRAIN_LOOP, steps: 4000, batchSize: 64, lr: 1e-3, seed: 14 },
   deit: {
     dtype: 'bf16',
     device: 'cpu',
     // A short training never leaves the 1e-4 that the paper begins with.
     encoder: tinyTower('deit', 0.1),
-    batchSize,
     numClasses: 58,
     dropPath: 0.05,
     cut: { kind: 'simple' },

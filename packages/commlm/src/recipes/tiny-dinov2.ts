@@ -1,17 +1,14 @@
 /** DINOv2-type tower of comm-tiny: self-distillation on the pictures alone. */
 import { commTiny } from '../config/presets.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_VOCABULARY } from './tiny.js';
-
-const steps = 1700;
-const batchSize = 48;
 
 export const recipe: Recipe = {
   kind: 'dinov2',
   about: 'DINOv2-type tower of comm-tiny, self-distillation on the synthetic world',
   loop: {
-    steps,
-    batchSize,
+    steps: 1700,
+    batchSize: 48,
     lr: 1e-3,
     betas: [0.9, 0.98],
     weightDecay: 0.05,
@@ -28,8 +25,6 @@ export const recipe: Recipe = {
     dtype: 'bf16',
     device: 'cpu',
     encoder: commTiny(TINY_VOCABULARY).vision.encoders[1]!,
-    batchSize,
-    steps,
     headHidden: 512,
     bottleneck: 96,
     numPrototypes: 768,

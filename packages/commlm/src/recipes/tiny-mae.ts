@@ -1,19 +1,16 @@
 /** A masked autoencoder of comm-tiny's size (2111.06377), on the pictures of the world alone. */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_PRETRAIN_LOOP, tinyTower } from './tiny-pretrain.js';
-
-const batchSize = 96;
 
 export const recipe: Recipe = {
   kind: 'mae',
   about: 'masked autoencoder of the size of the towers of comm-tiny, on the synthetic world',
-  loop: { ...TINY_PRETRAIN_LOOP, steps: 4000, batchSize, lr: 1.5e-3, seed: 13 },
+  loop: { ...TINY_PRETRAIN_LOOP, steps: 4000, batchSize: 96, lr: 1.5e-3, seed: 13 },
   mae: {
     dtype: 'bf16',
     device: 'cpu',
     encoder: tinyTower('mae', null),
     decoder: { hiddenSize: 96, numLayers: 2, numHeads: 3, intermediateSize: 384 },
-    batchSize,
     maskShare: 0.75,
     normPixels: true,
     cutArea: [0.4, 1],

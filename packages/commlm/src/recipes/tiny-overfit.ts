@@ -4,7 +4,7 @@
  */
 import type { DataSetConfig } from '../config/data-sets.js';
 import { concat } from '../config/mixture.js';
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { STAGE_SKIP } from './stage.js';
 
 const file = (name: string): string => `runs/out/overfit/files/${name}`;

@@ -1,5 +1,5 @@
 /** Your own pictures and conversations: comm-tiny goes on learning from a LLaVA file. A start to copy from. */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { STAGE_SKIP } from './stage.js';
 
 export const recipe: Recipe = {

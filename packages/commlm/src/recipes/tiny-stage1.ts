@@ -1,8 +1,6 @@
 /** Stage 1 of comm-tiny (paper, section 5): all tasks mixed; language model, projector, merge and alignment learn, the towers are frozen. */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_LOOP, TINY_MODEL } from './tiny.js';
-
-const batchSize = 16;
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -10,7 +8,7 @@ export const recipe: Recipe = {
   loop: {
     ...TINY_LOOP,
     steps: 6000,
-    batchSize,
+    batchSize: 16,
     lr: 1.5e-3,
     warmupRatio: 0.02,
     minLrRatio: 0.3,
@@ -19,7 +17,6 @@ export const recipe: Recipe = {
   },
   comm: {
     ...TINY_MODEL,
-    batchSize,
     from: 'runs/out/tiny-align/result',
     questions: 6,
     mix: {

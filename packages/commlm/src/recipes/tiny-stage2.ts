@@ -1,8 +1,6 @@
 /** Stage 2 of comm-tiny: goes on with what the towers have learned, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_LOOP, TINY_MODEL } from './tiny.js';
-
-const batchSize = 16;
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -10,7 +8,7 @@ export const recipe: Recipe = {
   loop: {
     ...TINY_LOOP,
     steps: 3600,
-    batchSize,
+    batchSize: 16,
     lr: 1.2e-3,
     warmupRatio: 0.02,
     minLrRatio: 0.01,
@@ -19,7 +17,6 @@ export const recipe: Recipe = {
   },
   comm: {
     ...TINY_MODEL,
-    batchSize,
     from: 'runs/out/tiny-towers/result',
     questions: 8,
     mix: {

@@ -1,5 +1,5 @@
 /** The embedded model's tokenizer: about a thousand pieces, digits one by one, any text representable. */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 
 export const recipe: Recipe = {
   kind: 'tokenizer',

@@ -3,10 +3,8 @@
  * thing ends. Frozen towers are only as good as what they were taught; the word embeddings stand still, so that the
  * language model goes on understanding what it reads.
  */
-import type { Recipe } from '../train/recipe.js';
+import type { Recipe } from '../config/recipe.js';
 import { TINY_LOOP, TINY_MODEL } from './tiny.js';
-
-const batchSize = 64;
 
 export const recipe: Recipe = {
   kind: 'comm',
@@ -14,7 +12,7 @@ export const recipe: Recipe = {
   loop: {
     ...TINY_LOOP,
     steps: 4000,
-    batchSize,
+    batchSize: 64,
     lr: 1e-3,
     warmupRatio: 0.03,
     minLrRatio: 0.02,
@@ -24,7 +22,6 @@ export const recipe: Recipe = {
   comm: {
     ...TINY_MODEL,
     trains: ['clip', 'fusion', 'projector'],
-    batchSize,
     from: 'runs/out/tiny-stage1/result',
     questions: 0,
     mix: {

@@ -1,12 +1,10 @@
 /** What a recipe would do, from shapes alone: no data, no weights; the model is built without memory. */
-import { existsSync } from 'node:fs';
 import { type DType, nn, optim } from '@commlm/torch';
-import { type CommConfig, tokensPerImage } from '../config/model.js';
-import { ASSEMBLED } from '../config/presets.js';
+import { tokensPerImage } from '../config/model.js';
+import type { LoopRecipe } from '../config/recipe.js';
 import { numPatches, numTokens } from '../config/vision.js';
-import { resolveModelFolder } from '../hub/model-folder.js';
-import { describeModel } from '../weights/open-model.js';
-import type { LoopConfig, TrainingTask } from './loop/loop.js';
+import { kindOf, type Outline, shapeOf } from './kinds.js';
+import type { LoopConfig } from './loop/loop.js';
 import { countParts, type PartCount, trainedParameters } from './loop/parameter-groups.js';
 import {
   type ActivationBytes,
@@ -16,9 +14,7 @@ import {
   sumActivations,
   vitActivations,
 } from './memory/activations.js';
-import type { Recipe } from './recipe.js';
-
-type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
+import { type Work, workOf } from './memory/work.js';
 
 /** Bytes of a run by kind, on the device that trains. */
 export interface MemoryPlan {
@@ -29,10 +25,11 @@ export interface MemoryPlan {
   readonly optimizer: number;
   /** The average of the weights that the loop keeps, and the state of the task's own. */
   readonly averages: number;
-  /** An estimate. */
-  readonly activations: ActivationBytes;
-  /** The sum, everything kept. */
+  /** An estimate: what the forward pass keeps, with recompute as the recipe sets it. */
+  readonly activations: number;
   readonly total: number;
+  /** Smaller sums that the same steps can have, by the settings that give them. */
+  readonly smaller: readonly { readonly settings: readonly string[]; readonly total: number }[];
   /** Of one checkpoint on disk, and of all that are kept. */
   readonly checkpoint: number;
   readonly checkpoints: number;
@@ -54,6 +51,8 @@ export interface RunPlan {
   readonly parts: readonly PartCount[];
   readonly trained: number;
   readonly frozen: number;
+  /** What is computed; null where rows have no known length. */
+  readonly work: Work | null;
   readonly memory: MemoryPlan;
 }
 
@@ -61,16 +60,10 @@ const ITEM_BYTES: Partial<Record<DType, number>> = { f64: 8, f32: 4, bf16: 2, f1
 const bytesOf = ({ numel, dtype }: { numel: number; dtype: DType }): number => numel * (ITEM_BYTES[dtype] ?? 4);
 const sum = (values: Iterable<number>): number => [...values].reduce((total, value) => total + value, 0);
 
-/** What a plan asks of a task. */
-type Outline = Pick<TrainingTask<unknown>, 'parts' | 'frozen' | 'extraState'> & {
-  /** What it evaluates on, if anything. */
-  readonly evaluate?: unknown;
-};
-type StageRecipe = Extract<Recipe, { kind: 'stage' }>;
-
 /** Plans a run. */
 export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
-  const task = await outline(recipe);
+  const kind = await kindOf(recipe);
+  const task = nn.onMeta(() => kind.outline(recipe));
   const { loop } = recipe;
   const { steps, batchSize, accumulate = 1 } = loop;
   const modules = new Map([...task.parts, ...(task.frozen ?? [])]);
@@ -89,49 +82,9 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
     parts,
     trained,
     frozen: sum(parts.map((part) => part.total)) - trained,
-    memory: memoryOf(placeOf(recipe).device, task, modules, loop, activationsOf(recipe)),
+    work: workOf(recipe),
+    memory: memoryOf(recipe, task, modules),
   };
-}
-
-/** The task on the meta device. */
-async function outline(recipe: LoopRecipe): Promise<Outline> {
-  switch (recipe.kind) {
-    case 'clip': {
-      const { ClipTask } = await import('./tasks/clip-task.js');
-      return nn.onMeta(() => new ClipTask(recipe.clip));
-    }
-    case 'dinov2': {
-      const { DinoTask } = await import('./tasks/dino-task.js');
-      return nn.onMeta(() => new DinoTask(recipe.dinov2));
-    }
-    case 'mae': {
-      const { MaeTask } = await import('./tasks/mae-task.js');
-      return nn.onMeta(() => new MaeTask(recipe.mae));
-    }
-    case 'deit': {
-      const { DeitTask } = await import('./tasks/deit-task.js');
-      return nn.onMeta(() => new DeitTask(recipe.deit));
-    }
-    case 'lm': {
-      const { LmTask } = await import('./tasks/lm-task.js');
-      return nn.onMeta(() => new LmTask(recipe.lm));
-    }
-    case 'comm': {
-      const { CommTask } = await import('./tasks/comm-task.js');
-      return nn.onMeta(() => CommTask.outline(recipe.comm));
-    }
-    case 'stage': {
-      const { StageTask } = await import('./tasks/stage-task.js');
-      const evaluate = recipe.stage.held ?? undefined;
-      return { ...nn.onMeta(() => StageTask.outline(recipe.stage, shapeOf(recipe))), evaluate };
-    }
-  }
-}
-
-/** The model of a stage: as its folder says, or as its parts will make it. */
-function shapeOf({ stage, assembled }: StageRecipe): CommConfig {
-  if (assembled !== undefined && !existsSync(stage.model)) return ASSEMBLED[assembled]();
-  return describeModel(resolveModelFolder(stage.model)).config;
 }
 
 function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['learningRate'] {
@@ -142,13 +95,8 @@ function rates({ steps, lr, warmupRatio, minLrRatio }: LoopConfig): RunPlan['lea
   });
 }
 
-function memoryOf(
-  device: string,
-  task: Outline,
-  modules: ReadonlyMap<string, nn.Module>,
-  loop: LoopConfig,
-  activations: ActivationBytes,
-): MemoryPlan {
+function memoryOf(recipe: LoopRecipe, task: Outline, modules: ReadonlyMap<string, nn.Module>): MemoryPlan {
+  const { loop } = recipe;
   const all = new Set([...modules.values()].flatMap((module) => [...module.parameters()]));
   const trained = [...trainedParameters(task.parts).values()];
   const weights = sum([...all].map(bytesOf));
@@ -157,17 +105,45 @@ function memoryOf(
   const extra = sum([...(task.extraState?.().values() ?? [])].map(bytesOf));
   const averages = extra + (loop.ema === undefined ? 0 : sum(trained.map(({ numel }) => 4 * numel)));
   const checkpoint = gradients + optimizer + averages;
+  const lasting = weights + gradients + optimizer + averages;
+  const activations = appliedActivations(recipe);
   return {
-    device,
+    device: placeOf(recipe).device,
     weights,
     gradients,
     optimizer,
     averages,
     activations,
-    total: weights + gradients + optimizer + averages + activations.kept,
+    total: lasting + activations,
+    smaller: smallerRecipes(recipe).map(({ settings, recipe }) => ({
+      settings,
+      total: lasting + appliedActivations(recipe),
+    })),
     checkpoint,
     checkpoints: checkpoint * (loop.keepLast + (loop.keepBest === undefined ? 0 : 1)),
   };
+}
+
+/** Activations as the recipe has them. */
+function appliedActivations(recipe: LoopRecipe): number {
+  const { kept, recomputed } = activationsOf(recipe);
+  return recipe.kind === 'stage' && recipe.stage.recompute !== null ? recomputed : kept;
+}
+
+/** The recipe with recompute, and with one sample a pass: steps that learn the same from less at once. */
+function smallerRecipes(recipe: LoopRecipe): { readonly settings: readonly string[]; readonly recipe: LoopRecipe }[] {
+  const { batchSize, accumulate = 1 } = recipe.loop;
+  if (recipe.kind !== 'stage') return [];
+  const found = [];
+  const recomputed: LoopRecipe = { ...recipe, stage: { ...recipe.stage, recompute: 1 } };
+  const settings = recipe.stage.recompute === null ? ['stage.recompute=1'] : [];
+  if (settings.length > 0) found.push({ settings, recipe: recomputed });
+  if (batchSize > 1) {
+    const loop = { ...recipe.loop, batchSize: 1, accumulate: batchSize * accumulate };
+    const smallest = ['loop.batchSize=1', `loop.accumulate=${loop.accumulate}`, ...settings];
+    found.push({ settings: smallest, recipe: { ...recomputed, loop } });
+  }
+  return found;
 }
 
 /** Tokens of a caption and of a phrase of the world, and phrases a picture, as they come on average. */
@@ -206,9 +182,10 @@ function settingsOf(recipe: LoopRecipe): { readonly dtype: string; readonly devi
 
 function activationsOf(recipe: LoopRecipe): ActivationBytes {
   const common = placeOf(recipe);
+  const { batchSize } = recipe.loop;
   switch (recipe.kind) {
     case 'clip': {
-      const { encoder, text, batchSize, data } = recipe.clip;
+      const { encoder, text, data } = recipe.clip;
       const picture = { ...common, rows: batchSize, tokens: numTokens(encoder.vit) };
       const texts =
         data.kind === 'captions'
@@ -217,7 +194,7 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       return sumActivations([vitActivations(encoder.vit, picture), llamaActivations(text, texts)]);
     }
     case 'dinov2': {
-      const { encoder, batchSize, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
+      const { encoder, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
       const patches = numPatches(encoder.vit);
       const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: numTokens(encoder.vit) };
       const smallTokens = numTokens({ ...encoder.vit, imageSize: smallSide });
@@ -235,7 +212,7 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       ]);
     }
     case 'mae': {
-      const { encoder, decoder, batchSize, maskShare } = recipe.mae;
+      const { encoder, decoder, maskShare } = recipe.mae;
       const patches = numPatches(encoder.vit);
       const seen = { ...common, rows: batchSize, tokens: Math.floor(patches * (1 - maskShare)) + 1 };
       return sumActivations([
@@ -244,11 +221,11 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       ]);
     }
     case 'deit': {
-      const { encoder, batchSize } = recipe.deit;
+      const { encoder } = recipe.deit;
       return vitActivations(encoder.vit, { ...common, rows: batchSize, tokens: numTokens(encoder.vit) });
     }
     case 'lm': {
-      const { model, batchSize, rowLength } = recipe.lm;
+      const { model, rowLength } = recipe.lm;
       const logits = batchSize * rowLength * model.vocabSize * LOGIT_BYTES;
       return sumActivations([
         llamaActivations(model, { ...common, rows: batchSize, tokens: rowLength }),
@@ -257,20 +234,20 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
     }
     case 'stage': {
       // The longest rows that the stage takes, one picture each: what the run has to have room for.
-      const { maxLength, trains } = recipe.stage;
-      const rows = recipe.loop.batchSize;
+      const { maxLength, trains, recompute } = recipe.stage;
       return commActivations(shapeOf(recipe), {
         ...common,
-        rows,
+        rows: batchSize,
         tokens: maxLength,
-        pictures: rows,
+        pictures: batchSize,
         learned: maxLength,
         blocks: true,
+        every: recompute ?? 1,
         trainsEncoder: () => trains.includes('encoder'),
       });
     }
     case 'comm': {
-      const { model, batchSize, questions, mix, trains } = recipe.comm;
+      const { model, questions, mix, trains } = recipe.comm;
       const learns = (part: string): boolean => (trains as readonly string[]).includes(part);
       const probes = mix.wordProbes + mix.edgeProbes;
       const tokens = tokensPerImage(model) + ROW.frame + ROW.question * questions + ROW.probe * probes;

@@ -61,12 +61,12 @@ interface Kind {
 
 const kinds: Readonly<Record<string, Kind>> = {
   clip: {
-    make: () => new ClipTask(smallClip()) as never,
+    make: () => new ClipTask(smallClip(), LOOP) as never,
     figure: 'train/region',
     holds: (first, last) => last < 0.95 * first,
   },
   dinov2: {
-    make: () => new DinoTask(smallDino({ dropPath: 0.1 })) as never,
+    make: () => new DinoTask(smallDino({ dropPath: 0.1 }), LOOP) as never,
     figure: 'train/cls',
     holds: (first, last) => last < 0.8 * first,
   },
@@ -79,22 +79,23 @@ const kinds: Readonly<Record<string, Kind>> = {
           patchHead: { headHidden: 32, bottleneck: 16, numPrototypes: 20 },
           freezePrototypes: 5,
         }),
+        LOOP,
       ) as never,
     figure: 'train/prototypes_used',
     holds: (first, last) => first < 0.5 && last > 0.8,
   },
   mae: {
-    make: () => new MaeTask(smallMae()) as never,
+    make: () => new MaeTask(smallMae(), LOOP) as never,
     figure: 'train/loss',
     holds: (first, last) => last < 0.9 * first,
   },
   deit: {
-    make: () => new DeitTask(smallDeit()) as never,
+    make: () => new DeitTask(smallDeit(), LOOP) as never,
     figure: 'train/loss',
     holds: (first, last) => last < 0.5 * first,
   },
   lm: {
-    make: () => new LmTask(smallLm(tiny, 1088)) as never,
+    make: () => new LmTask(smallLm(tiny, 1088), LOOP) as never,
     figure: 'train/loss',
     holds: (first, last) => last < 0.9 * first,
   },

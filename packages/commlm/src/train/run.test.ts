@@ -22,7 +22,7 @@ test('a run that goes on without its settings is told of them before files that 
   await assert.rejects(resume([`stage.data.sets.own.file=${join(folder, 'other.json')}`]), {
     code: 'train/recipe',
     message: /belongs to another recipe \(stage\.data\.sets\.own\.file was .*mine\.json" and is .*other\.json"\)/,
-    fix: /every --set .* again \(.*recipe\.json has them all\)/,
+    fix: /every --set \(.*recipe\.json has them all\)/,
   });
   // With the settings of the run it is the file that is missing.
   await assert.rejects(resume([`stage.data.sets.own.file=${file}`]), { code: 'file/missing', message: /mine\.json/ });

@@ -1,37 +1,20 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
+import type { LoopRecipe, Recipe } from '../config/recipe.js';
+import { kindOf } from './kinds.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './loop/data-identity.js';
-import { anotherRecipe, differenceFromRun } from './loop/fingerprint.js';
+import { anotherRecipe, differencesFromRun } from './loop/fingerprint.js';
 import { exportCheckpoint, type RunOptions, type RunResult, runTraining, type TrainingTask } from './loop/loop.js';
 import type { RunData } from './loop/run-facts.js';
 import { inTheWay, refuseRun, requireRun } from './loop/run-folder.js';
-import type { Recipe } from './recipe.js';
 
-type LoopRecipe = Exclude<Recipe, { kind: 'tokenizer' }>;
-type UseTask = <Batch>(task: TrainingTask<Batch>) => Promise<RunResult>;
-
-/** Builds the task of a recipe and hands it on. */
-async function withTask(recipe: LoopRecipe, log: (line: string) => void, use: UseTask): Promise<RunResult> {
-  const { manualSeed } = await import('@commlm/torch');
+/** Builds the task of a recipe, its weights drawn from the recipe's seed. */
+async function openTask(recipe: LoopRecipe, log: (line: string) => void): Promise<TrainingTask<unknown>> {
+  const [{ manualSeed }, kind] = await Promise.all([import('@commlm/torch'), kindOf(recipe)]);
   manualSeed(recipe.loop.seed);
-  switch (recipe.kind) {
-    case 'clip':
-      return use(new (await import('./tasks/clip-task.js')).ClipTask(recipe.clip, log));
-    case 'dinov2':
-      return use(new (await import('./tasks/dino-task.js')).DinoTask(recipe.dinov2, log));
-    case 'mae':
-      return use(new (await import('./tasks/mae-task.js')).MaeTask(recipe.mae, log));
-    case 'deit':
-      return use(new (await import('./tasks/deit-task.js')).DeitTask(recipe.deit, log));
-    case 'lm':
-      return use(new (await import('./tasks/lm-task.js')).LmTask(recipe.lm));
-    case 'comm':
-      return use((await import('./tasks/comm-task.js')).CommTask.open(recipe.comm));
-    case 'stage':
-      return use((await import('./tasks/stage-task.js')).StageTask.open(recipe.stage, recipe.loop.batchSize, log));
-  }
+  return kind.open(recipe, log);
 }
 
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
@@ -50,7 +33,7 @@ export async function runRecipe(
   if (options.resume) requireRun(options.out, recipe.loop.saveEvery);
   else refuseRun(options.out);
   const data = await dataOfRun(recipe, options);
-  return withTask(recipe, options.log, (task) => runTraining(task, recipe.loop, { ...options, data }));
+  return runTraining(await openTask(recipe, options.log), recipe.loop, { ...options, data });
 }
 
 const isMissing = (error: unknown): boolean => error instanceof CommError && /^(?:file|data)\//.test(error.code);
@@ -63,7 +46,7 @@ async function dataOfRun(recipe: LoopRecipe, options: Parameters<typeof runRecip
   const identity = await identifyData(recipe, signal).catch((error: unknown) => {
     // Settings that were left out name other files, which need not be there.
     const settled = change?.before ?? options.recipe;
-    throw began && isMissing(error) && differenceFromRun(out, settled) !== undefined
+    throw began && isMissing(error) && differencesFromRun(out, settled).length > 0
       ? anotherRecipe(out, settled)
       : error;
   });
@@ -82,5 +65,5 @@ export async function exportRecipe(
   const isEmpty = listCheckpoints(options.out).length === 0 && !holdsDamaged(options.out);
   if (recipe.kind === 'tokenizer' || isEmpty) throw noCheckpoint(options.out);
   if (existsSync(options.to)) throw inTheWay(`${options.to} is there already.`, 'Name a folder that is not.');
-  return withTask(recipe, options.log, (task) => exportCheckpoint(task, recipe.loop, options));
+  return exportCheckpoint(await openTask(recipe, options.log), recipe.loop, options);
 }

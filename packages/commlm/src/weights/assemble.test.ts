@@ -4,20 +4,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { gunzipSync } from 'node:zlib';
-import { io, liveTensors, manualSeed, scope } from '@commlm/torch';
+import { io, liveTensors, scope } from '@commlm/torch';
 import { expectRounded, maxRelDiff } from '@commlm/torch/testing';
 import type { AssemblyRecipe } from '../config/assembly.js';
 import { CommError } from '../config/errors.js';
-import type { LlamaConfig } from '../config/model.js';
 import { comm7b } from '../config/presets.js';
-import { Llama } from '../models/llama.js';
-import { smallLlama } from '../models/sample-configs.fixture.js';
 import { recipe as paper } from '../recipes/comm-7b.js';
 import { Tokenizer } from '../text/tokenizer.js';
 import { assembleComm } from './assemble.js';
 import { loadCommFolder } from './comm-folder.js';
 import { encoderToHf } from './hf-folder.js';
+import { languageModel } from './language-model.fixture.js';
 
 const golden = fileURLToPath(new URL('../../../../tests/golden', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'assemble-'));
@@ -35,37 +32,6 @@ const recipe: AssemblyRecipe = {
     levels: i === 0 ? { from: 1, to: 2 } : { from: -1, to: -1 },
   })),
 };
-
-/** A language model in transformers' layout with a SentencePiece tokenizer of 420 tokens, as Vicuna has it. */
-function languageModel(changes: Partial<LlamaConfig> = {}): string {
-  const folder = mkdtempSync(join(root, 'llm-'));
-  const config = smallLlama({ vocabSize: 420, tieWordEmbeddings: false, ...changes });
-  scope(() => {
-    manualSeed(3);
-    const model = new Llama(config);
-    io.writeSafetensors(join(folder, 'model.safetensors'), model.stateDict());
-    model.dispose();
-  });
-  const json = {
-    model_type: 'llama',
-    vocab_size: config.vocabSize,
-    hidden_size: config.hiddenSize,
-    intermediate_size: config.intermediateSize,
-    num_hidden_layers: config.numLayers,
-    num_attention_heads: config.numHeads,
-    num_key_value_heads: config.numKvHeads,
-    head_dim: config.headDim,
-    max_position_embeddings: config.maxPositions,
-    rms_norm_eps: config.rmsNormEps,
-    tie_word_embeddings: config.tieWordEmbeddings,
-  };
-  writeFileSync(join(folder, 'config.json'), JSON.stringify(json));
-  writeFileSync(
-    join(folder, 'tokenizer.model'),
-    gunzipSync(readFileSync(join(golden, 'sentencepiece/bpe-llama.model.gz'))),
-  );
-  return folder;
-}
 
 /** Gives a language model the golden tokenizer.json without its picture tokens. */
 function withTokenizerJson(folder: string): string {
@@ -88,7 +54,7 @@ const outFolder = (): string => join(mkdtempSync(join(root, 'out-')), 'comm');
 
 test('parts keep their weights, the fusion is fresh and marked', async () => {
   const before = liveTensors().length;
-  const llm = languageModel();
+  const llm = languageModel(root);
   const out = outFolder();
   const notes: string[] = [];
   const result = await assembleComm(recipe, { encoders: [folders.clip, folders.dinov2], languageModel: llm }, out, {
@@ -136,7 +102,7 @@ test('parts keep their weights, the fusion is fresh and marked', async () => {
 });
 
 test('picture tokens take spare rows of a larger embedding first', async () => {
-  const llm = withTokenizerJson(languageModel({ vocabSize: 500 }));
+  const llm = withTokenizerJson(languageModel(root, { vocabSize: 500 }));
   const out = outFolder();
   const { newRows, config } = await assembleComm(
     recipe,
@@ -154,6 +120,46 @@ test('picture tokens take spare rows of a larger embedding first', async () => {
   assert.ok(String(newRows[0]) in json['added_tokens_decoder']!, 'for Python too');
 });
 
+test('any encoders are put together, one or several, of any kind', async () => {
+  const siglip = join(golden, 'encoders/siglip');
+  const lone: AssemblyRecipe = {
+    ...recipe,
+    encoders: [
+      {
+        ...recipe.encoders[0]!,
+        name: 'siglip',
+        from: siglip,
+        imageSize: null,
+        levels: [1, -1],
+        merge: { kind: 'concat' },
+      },
+    ],
+    projector: { kind: 'mlp', layers: 2, act: 'gelu' },
+  };
+  const llm = languageModel(root);
+  const one = await assembleComm(lone, { encoders: [siglip], languageModel: llm }, outFolder());
+  assert.deepEqual(one.untrained, ['projector']);
+  assert.deepEqual(
+    one.config.vision.encoders.map(({ type }) => type),
+    ['siglip'],
+  );
+  const three: AssemblyRecipe = {
+    ...recipe,
+    encoders: [...recipe.encoders, { ...recipe.encoders[0]!, name: 'again' }],
+  };
+  const out = outFolder();
+  const { config } = await assembleComm(
+    three,
+    { encoders: [folders.clip, folders.dinov2, folders.clip], languageModel: llm },
+    out,
+  );
+  assert.deepEqual(
+    config.vision.encoders.map(({ type }) => type),
+    ['clip', 'dinov2', 'clip'],
+  );
+  loadCommFolder(out).model.dispose();
+});
+
 test('the shipped recipe for the paper gives the preset of the paper', async () => {
   const { clip, dinov2 } = { clip: paper.encoders[0]!, dinov2: paper.encoders[1]! };
   const [a, b] = comm7b().vision.encoders;
@@ -166,13 +172,13 @@ test('the shipped recipe for the paper gives the preset of the paper', async () 
 });
 
 test('parts that do not fit leave nothing behind', async () => {
-  const llm = languageModel();
+  const llm = languageModel(root);
   const encoders = [folders.clip, folders.dinov2];
   const cases: [AssemblyRecipe, string, RegExp][] = [
     [paper, llm, /image_size|levels/],
     [{ ...recipe, encoders: recipe.encoders.map((e) => ({ ...e, levels: [9] })) }, llm, /Level 9 does not exist/],
     [{ ...recipe, encoders: recipe.encoders.map((e, i) => ({ ...e, imageSize: 32 * (i + 1) })) }, llm, /token counts/],
-    [recipe, languageModel({ vocabSize: 400 }), /420 tokens.*400/],
+    [recipe, languageModel(root, { vocabSize: 400 }), /420 tokens.*400/],
   ];
   for (const [changed, languageModelFolder, message] of cases) {
     const out = outFolder();
@@ -194,7 +200,7 @@ test('parts that do not fit leave nothing behind', async () => {
 
 test('a config that marks a part that does not exist is refused', async () => {
   const out = outFolder();
-  await assembleComm(recipe, { encoders: [folders.clip, folders.dinov2], languageModel: languageModel() }, out);
+  await assembleComm(recipe, { encoders: [folders.clip, folders.dinov2], languageModel: languageModel(root) }, out);
   const path = join(out, 'config.json');
   const json = JSON.parse(readFileSync(path, 'utf8')) as { untrained: string[] };
   writeFileSync(path, JSON.stringify({ ...json, untrained: ['vision.fusion'] }));

@@ -93,11 +93,12 @@ const newIds = ({ imageTokens, numKnown }: ExtendedTokenizer): number[] =>
 
 /** An encoder as the recipe wants it: its own arithmetic and normalisation, the recipe's size, levels and merge. */
 function encoderConfig(part: AssemblyEncoder, { type, vit, image }: LoadedEncoder): EncoderConfig {
-  // Two encoders in each other's place would fit without a word.
-  if (type !== part.name && (type === 'clip' || type === 'dinov2')) {
+  // The two of the paper in each other's place would fit without a word.
+  const ofPaper = ['clip', 'dinov2'];
+  if (type !== part.name && ofPaper.includes(type) && ofPaper.includes(part.name)) {
     throw new CommError(`${part.from} holds a ${type} encoder, where the recipe has its ${part.name}.`, {
       code: 'assemble/encoder',
-      fix: `Name it with --${type}.`,
+      fix: `Name it with --${type}, or call that encoder "${type}" in the recipe.`,
       exitCode: 2,
     });
   }

@@ -3,10 +3,11 @@
  * picture (brightness, contrast, colour, grey, posterise, blur, noise). Meant to carry over to unseen drawing styles.
  */
 
+import type { AugmentLevel } from '../../config/world.js';
 import { Random } from './random.js';
 import type { SceneObject } from './scene.js';
 
-export type AugmentLevel = 'none' | 'light' | 'strong';
+export type { AugmentLevel };
 
 /** How one drawing is repainted; shapes keep their hue because their colour is asked for. */
 export interface SpritePaint {

@@ -1,5 +1,6 @@
 /** Questions and answers about a scene, true by construction, in the frames of the COMM and Shikra papers. */
 
+import { TurnType } from '../../config/world.js';
 import {
   distinguishingPhrase,
   expressionsFor,
@@ -38,22 +39,8 @@ import {
   SHAPE_NOUNS,
 } from './vocabulary.js';
 
-export const TURN_TYPES = [
-  'existence',
-  'object',
-  'color',
-  'count',
-  'position',
-  'relation',
-  'rec',
-  'reg',
-  'name-at',
-  'caption',
-  'spot',
-  'exact',
-  'choice',
-] as const;
-export type TurnType = (typeof TURN_TYPES)[number];
+export const TURN_TYPES = TurnType.options;
+export type { TurnType };
 
 /** One question with its answer. */
 export interface Turn {

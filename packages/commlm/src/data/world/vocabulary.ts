@@ -22,8 +22,7 @@ export type IconStyle = (typeof ICON_STYLES)[number];
 /** How geometric shapes are drawn: filled (known) or with a dark outline (shift). */
 export type ShapeStyle = 'flat' | 'outlined';
 export type SpriteStyle = IconStyle | ShapeStyle;
-/** Style request for a scene: a group or one icon set. */
-export type StyleChoice = 'known' | 'shift' | IconStyle;
+export type { StyleChoice } from '../../config/world.js';
 
 /** A noun with its category, plural and icon names (first one found in a set wins). */
 export interface Noun {

@@ -14,12 +14,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import type { Recipe } from '../../config/recipe.js';
 import type { DataConfig } from '../../config/stage.js';
 import { recipe as clip } from '../../recipes/clip-vit-l14.js';
 import { recipe as dinov2 } from '../../recipes/dinov2-vit-l14.js';
 import { recipe as world } from '../../recipes/tiny-clip.js';
 import { recipe as own } from '../../recipes/tiny-own-data.js';
-import type { Recipe } from '../recipe.js';
 import { changesOf, type DataIdentity, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { dataOf } from './data-sources.js';
 

@@ -3,9 +3,9 @@ import type { PictureStoreConfig } from '../../config/data.js';
 import type { DataSetConfig } from '../../config/data-sets.js';
 import { setsOf } from '../../config/mixture.js';
 import type { ClassData, PictureData, TextData } from '../../config/pretrain.js';
+import type { Recipe } from '../../config/recipe.js';
 import type { DataConfig, StageConfig } from '../../config/stage.js';
 import { expandBraces } from '../../data/stores/tar.js';
-import type { Recipe } from '../recipe.js';
 
 /** What is looked at, and how closely. */
 export type DataSource =

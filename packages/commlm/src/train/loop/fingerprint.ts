@@ -25,38 +25,40 @@ export const fingerprintOf = (recipe: unknown): string =>
     .digest('hex')
     .slice(0, 16);
 
-/** Where two recipes differ first: the path of the field, and both values. */
-function firstDifference(before: unknown, now: unknown, path: readonly string[] = []): string | undefined {
-  if (JSON.stringify(before) === JSON.stringify(now)) return undefined;
-  if (isObject(before) && isObject(now)) {
-    for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
-      const found = firstDifference(before[key], now[key], [...path, key]);
-      if (found !== undefined) return found;
-    }
+/** Where two recipes differ: the path of each field, and both values. */
+function differences(before: unknown, now: unknown, path: readonly string[] = []): string[] {
+  if (JSON.stringify(before) === JSON.stringify(now)) return [];
+  if (isObject(before) && isObject(now) && Array.isArray(before) === Array.isArray(now)) {
+    const keys = [...new Set([...Object.keys(before), ...Object.keys(now)])];
+    return keys.flatMap((key) => differences(before[key], now[key], [...path, key]));
   }
   const shown = (value: unknown): string => (value === undefined ? 'absent' : JSON.stringify(value).slice(0, 80));
-  return `${path.join('.')} was ${shown(before)} and is ${shown(now)}`;
+  return [`${path.join('.')} was ${shown(before)} and is ${shown(now)}`];
 }
 
-/** Where a recipe differs first from the one that the run in `out` had, as far as `recipe.json` tells it. */
-export function differenceFromRun(out: string, recipe: unknown): string | undefined {
+/** Where a recipe differs from the one that the run in `out` had, as far as `recipe.json` tells it. */
+export function differencesFromRun(out: string, recipe: unknown): string[] {
   try {
     const before = readJson(join(out, 'recipe.json'), { what: 'the recipe of the run' });
     // As it is read back: what is undefined is absent.
     const now: unknown = JSON.parse(JSON.stringify(recipe));
-    return firstDifference(withoutBookkeeping(before), withoutBookkeeping(now));
+    return differences(withoutBookkeeping(before), withoutBookkeeping(now));
   } catch {
     // The file is gone or damaged: then it cannot tell.
-    return undefined;
+    return [];
   }
 }
 
-/** The error of a checkpoint in `out` that was made by another recipe; names the field where `recipe.json` tells it. */
+/** Differences that one sentence names. */
+const MOST_SHOWN = 8;
+
+/** The error of a checkpoint in `out` that was made by another recipe; names the fields where `recipe.json` tells them. */
 export function anotherRecipe(out: string, recipe: unknown): CommError {
-  const difference = differenceFromRun(out, recipe);
-  const where = difference === undefined ? '' : ` (${difference})`;
+  const found = differencesFromRun(out, recipe);
+  const more = found.length > MOST_SHOWN ? `; ${found.length - MOST_SHOWN} more` : '';
+  const where = found.length === 0 ? '' : ` (${found.slice(0, MOST_SHOWN).join('; ')}${more})`;
   return new CommError(`The checkpoint in ${out} belongs to another recipe${where}.`, {
     code: 'train/recipe',
-    fix: `Give the recipe and every --set that it was made with again (${join(out, 'recipe.json')} has them all), or another --out.`,
+    fix: `Leave out the recipe and every --set (${join(out, 'recipe.json')} has them all): --resume --out ${out}; or name another --out.`,
   });
 }

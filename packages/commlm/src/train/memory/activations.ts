@@ -20,6 +20,8 @@ export interface Rows {
   readonly tokens: number;
   readonly itemBytes: number;
   readonly device: string;
+  /** Blocks between two kept states where blocks are recomputed; 1 when absent. */
+  readonly every?: number | undefined;
 }
 
 /** Bytes a logit: in the model's format and in f32, its logarithm, and the gradients of both. */
@@ -35,10 +37,15 @@ export const sumActivations = (parts: readonly ActivationBytes[]): ActivationByt
   );
 
 /** Numbers a token that a stack of like blocks saves. */
-function stack(perToken: number, layers: number, width: number, { rows, tokens, itemBytes }: Rows): ActivationBytes {
+function stack(
+  perToken: number,
+  layers: number,
+  width: number,
+  { rows, tokens, itemBytes, every = 1 }: Rows,
+): ActivationBytes {
   const block = rows * tokens * perToken * itemBytes;
   const input = rows * tokens * width * itemBytes;
-  return { kept: layers * block, recomputed: layers * input + block };
+  return { kept: layers * block, recomputed: Math.ceil(layers / every) * input + every * block };
 }
 
 /** Attention that is written out keeps its scores and its weights. */
@@ -74,9 +81,9 @@ export interface CommPass extends Rows {
 
 /** A stage of COMM: language model and logits, merge of the levels, and towers that learn. Frozen towers keep nothing. */
 export function commActivations(model: CommConfig, pass: CommPass): ActivationBytes {
-  const { rows, pictures, learned, itemBytes, device } = pass;
+  const { rows, pictures, learned, itemBytes, device, every } = pass;
   const parts: ActivationBytes[] = model.vision.encoders.map((encoder, i) => {
-    const tower = { rows: pictures, tokens: numTokens(encoder.vit), itemBytes, device };
+    const tower = { rows: pictures, tokens: numTokens(encoder.vit), itemBytes, device, every };
     return sumActivations([
       mergeActivations(encoder, tower),
       pass.trainsEncoder(i) ? vitActivations(encoder.vit, tower) : NOTHING,

@@ -22,7 +22,8 @@ import { readCaptions } from './caption-file.js';
 import type { ClipBatch } from './clip-task.js';
 
 /** What the data thread needs to know. */
-export type ClipBatchOptions = Pick<ClipPretrainConfig, 'batchSize' | 'data'> & {
+export type ClipBatchOptions = Pick<ClipPretrainConfig, 'data'> & {
+  readonly batchSize: number;
   /** Side of the pictures and of a patch in pixels. */
   readonly side: number;
   readonly patchSize: number;

@@ -13,13 +13,16 @@ import { Tokenizer } from '../../text/tokenizer.js';
 import { readCaptions } from './caption-file.js';
 import { type ClipBatchOptions, createBatcher } from './clip-batches.js';
 import { type ClipBatch, ClipTask, contrast, pairLoss } from './clip-task.js';
-import { smallClip } from './pretrain-samples.fixture.js';
+import { SMALL_LOOP, smallClip } from './pretrain-samples.fixture.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-clip-'));
 after(() => rmSync(root, { recursive: true, force: true }));
 const tiny = fileURLToPath(new URL('../../../../../models/comm-tiny', import.meta.url));
 
-const optionsOf = ({ batchSize, data, regionWeight, text }: ClipPretrainConfig): ClipBatchOptions => ({
+const optionsOf = (
+  { data, regionWeight, text }: ClipPretrainConfig,
+  { batchSize }: { readonly batchSize: number },
+): ClipBatchOptions => ({
   ...{ side: 32, patchSize: 8, batchSize, regions: regionWeight > 0, vocabSize: text.vocabSize, data },
 });
 
@@ -50,9 +53,9 @@ test('logits are cosines over the temperature, and the loss is cross-entropy bot
 
 test('a batch is learned by heart, and the temperature stays above a hundredth', async () => {
   const config = smallClip();
-  const batch = (await (await createBatcher(optionsOf(config)))(0)) as ClipBatch;
+  const batch = (await (await createBatcher(optionsOf(config, SMALL_LOOP)))(0)) as ClipBatch;
   manualSeed(2);
-  const task = scope(() => new ClipTask(config));
+  const task = scope(() => new ClipTask(config, SMALL_LOOP));
   const parameters = [...task.parts.values()].flatMap((module) => module.parameters());
   using adam = new optim.AdamW(parameters, { lr: 4e-3 });
   const losses: number[] = [];
@@ -98,7 +101,6 @@ test('captions of a file: LLaVA records and lines, a broken picture replaced wit
   assert.deepEqual(await readCaptions(array), await readCaptions(lines));
 
   const config = smallClip({
-    batchSize: 6,
     regionWeight: 0,
     text: { ...smallClip().text, vocabSize: 1088 },
     data: {
@@ -106,7 +108,8 @@ test('captions of a file: LLaVA records and lines, a broken picture replaced wit
       ...{ maxTokens: 8, cutArea: [0.9, 1], seed: 1, workers: 1, maxBroken: 1 },
     },
   });
-  const batch = (await (await createBatcher(optionsOf(config)))(0)) as ClipBatch;
+  const loop = { batchSize: 6 };
+  const batch = (await (await createBatcher(optionsOf(config, loop)))(0)) as ClipBatch;
   const tokenizer = await Tokenizer.load(tiny);
   assert.equal(batch.regions, null);
   assert.equal(batch.broken.length, 2);
@@ -121,14 +124,14 @@ test('captions of a file: LLaVA records and lines, a broken picture replaced wit
     assert.equal(tokenizer.decode(ids.slice(0, -1)).trim(), isRed ? 'a red square' : 'a blue square');
   }
   scope(() => {
-    const task = new ClipTask(config);
+    const task = new ClipTask(config, loop);
     assert.deepEqual([...task.parts.keys()], ['encoder', 'text', 'pictureHead']);
     assert.ok(Number.isFinite(task.loss(batch).loss.item()));
   });
-  const batches = new ClipTask(config).openBatches(0);
+  const batches = new ClipTask(config, loop).openBatches(0);
   await batches.next();
   await batches.close();
-  const strict = new ClipTask({ ...config, data: { ...config.data, maxBroken: 0 } as never }).openBatches(0);
+  const strict = new ClipTask({ ...config, data: { ...config.data, maxBroken: 0 } as never }, loop).openBatches(0);
   await assert.rejects(strict.next(), /Broken pictures: 1, more than the 0/);
   await strict.close();
 });
@@ -156,6 +159,7 @@ test('records without a picture or a caption are refused by place', async () => 
             maxBroken: 0,
           },
         }),
+        SMALL_LOOP,
       ),
     /no loss over regions/,
   );

@@ -6,6 +6,7 @@ import { arange, F, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch
 import { CommError } from '../../config/errors.js';
 import { numTokens, parseConfig } from '../../config/model.js';
 import { ClipPretrainConfig } from '../../config/pretrain.js';
+import type { LoopConfig } from '../../config/train.js';
 import { ClipVision } from '../../models/clip.js';
 import { ClipText } from '../../models/clip-text.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
@@ -83,14 +84,20 @@ const share = (right: Tensor): Tensor => right.to('f32').mean();
 export class ClipTask implements TrainingTask<ClipBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly #config: ClipPretrainConfig;
+  readonly #batchSize: number;
   readonly #log: (line: string) => void;
   readonly #vision: ClipVision;
   readonly #text: ClipText;
   readonly #pictureHead: ContrastiveHead;
   readonly #regionHead: ContrastiveHead | null;
 
-  constructor(config: ClipPretrainConfig, log: (line: string) => void = () => {}) {
+  constructor(
+    config: ClipPretrainConfig,
+    { batchSize }: Pick<LoopConfig, 'batchSize'>,
+    log: (line: string) => void = () => {},
+  ) {
     this.#config = parseConfig(ClipPretrainConfig, config, 'The recipe');
+    this.#batchSize = batchSize;
     this.#log = log;
     const { encoder, text, sharedWidth, regionWeight, data } = config;
     if (data.kind === 'captions' && regionWeight > 0) {
@@ -118,7 +125,8 @@ export class ClipTask implements TrainingTask<ClipBatch> {
   }
 
   openBatches(start: number): BatchSource<ClipBatch> {
-    const { encoder, batchSize, data, regionWeight, text } = this.#config;
+    const { encoder, data, regionWeight, text } = this.#config;
+    const batchSize = this.#batchSize;
     const { imageSize: side, patchSize } = encoder.vit;
     const regions = regionWeight > 0;
     const options: ClipBatchOptions = { side, patchSize, batchSize, regions, vocabSize: text.vocabSize, data };
@@ -132,14 +140,14 @@ export class ClipTask implements TrainingTask<ClipBatch> {
   }
 
   loss(batch: ClipBatch): Losses {
-    const { encoder, batchSize, regionWeight, dtype, device } = this.#config;
+    const { encoder, regionWeight, dtype, device } = this.#config;
     const { imageSize } = encoder.vit;
-    const pixels = normalisePictures(batch.pictures, batchSize, imageSize, encoder.image, dtype, device);
+    const pixels = normalisePictures(batch.pictures, this.#batchSize, imageSize, encoder.image, dtype, device);
     const { cls, patches } = this.#vision.forwardTokens(pixels);
     const captions = this.#encodeTexts(batch.captions, batch.captionLengths);
     const pairs = this.#pictureHead.forward(cls as Tensor, captions);
     const picture = pairLoss(pairs);
-    const right = pairs.argmax(1).eq(arange(batchSize).to(device));
+    const right = pairs.argmax(1).eq(arange(this.#batchSize).to(device));
     const metrics = { picture, picture_accuracy: share(right), logit_scale: this.#pictureHead.logitScale.exp().mean() };
     if (this.#regionHead === null || batch.regions === null) return { loss: picture, metrics };
     const { loss: region, accuracy } = this.#regionLoss(this.#regionHead, patches, batch.regions);

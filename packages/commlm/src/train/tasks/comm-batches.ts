@@ -1,6 +1,7 @@
 /** Data thread of COMM's stages: scenes with several questions each, packed behind one picture, digits weighed by what they decide. */
+import type { TaskMix } from '../../config/comm-train.js';
+import type { WorldLook } from '../../config/world.js';
 import {
-  type AugmentLevel,
   boxInSquare,
   COLOR_NAMES,
   isPresent,
@@ -12,7 +13,6 @@ import {
   type Scene,
   type SceneObject,
   type SpriteBank,
-  type StyleChoice,
   squareOf,
   type TurnType,
   turnsFor,
@@ -22,37 +22,7 @@ import { writeTurn } from '../../data/world-turns.js';
 import { questionWithPictures, renderConversation, renderPacked } from '../../text/conversation.js';
 import { Tokenizer } from '../../text/tokenizer.js';
 import type { CreateBatcher } from '../loop/batch-pool.js';
-import type { CommRawBatch, CommTrainConfig } from './comm-task.js';
-
-/** How often each kind of question is asked (relative), and the share of pictures that come with one long conversation. */
-export interface TaskMix {
-  readonly types: Readonly<Partial<Record<TurnType, number>>>;
-  readonly conversationShare: number;
-  /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
-  readonly yesNoWeight: number;
-  /**
-   * Weight of naming what a patch shows from its visual token alone, 0 for not at all. The visual tokens then lie in the
-   * space of the (tied) word embeddings, so that a word of a question finds the patches it means by likeness.
-   */
-  readonly patchNameWeight: number;
-  /**
-   * Weight of telling from a visual token alone where its patch lies and where the thing on it ends, 0 for not at all. The
-   * last levels of the towers hardly know their place (a linear probe finds the column of one patch in four); the first ones do.
-   */
-  readonly patchPlaceWeight: number;
-  /**
-   * Words asked for alone, a picture: nouns right behind it, each of which is to say yes or no at its own place, and the
-   * nouns of existence questions likewise. An answer gets to know of a thing over two steps of attention, from the patch
-   * to the word and from the word to the answer, and neither is worth learning without the other; this teaches the first.
-   */
-  readonly wordProbes: number;
-  /** Like `wordProbes`, for where a thing is: `left`, `top`, `right` or `bottom` and a noun, to answer with the first two digits of that edge. */
-  readonly edgeProbes: number;
-  /** Nats that a digit counts for each step that it is expected to be off (`NumberLoss`), 0 for cross-entropy alone. */
-  readonly numberWeight: number;
-  /** Rows a batch beside those of its pictures, each about two of them shown together. */
-  readonly pairRows: number;
-}
+import type { CommRawBatch } from './comm-task.js';
 
 /** What the data thread needs to know. */
 export interface CommBatchOptions {
@@ -62,7 +32,7 @@ export interface CommBatchOptions {
   readonly questions: number;
   readonly mix: TaskMix;
   readonly tokenizer: string;
-  readonly world: CommTrainConfig['world'];
+  readonly world: WorldLook;
 }
 
 /** How much the first, second and third digit behind the point of a coordinate count: the third is all but noise. */
@@ -299,8 +269,8 @@ export const createBatcher: CreateBatcher<CommBatchOptions> = async (options) =>
         bank,
         seed: world.seed,
         side,
-        style: world.style as StyleChoice,
-        augment: world.augment as AugmentLevel,
+        style: world.style,
+        augment: world.augment,
       });
       pictures.set(pixels, i * side * side * 3);
       scenes.push(scene);

@@ -22,7 +22,7 @@ test('a stage takes the model of its folder and clears the mark of what it train
     model.dispose();
     const stage = await loadRecipe('tiny-stage1');
     assert.ok(stage.kind === 'comm');
-    const task = CommTask.open({ ...stage.comm, from: join(root, 'from'), tokenizer: root });
+    const task = CommTask.open({ ...stage.comm, from: join(root, 'from'), tokenizer: root }, stage.loop);
     task.export(join(root, 'to'));
     const trained = readCommConfig(join(root, 'to'));
     assert.deepEqual(trained.untrained, ['vision.encoders.1.vit']);
@@ -77,7 +77,7 @@ test('an edge asked for alone has two digits, each labelled where the next token
     assert.match(label(at + 1), /^\d$/);
     assert.equal(WATCHED[batch.watched[at + 1]! - 1], 'edge_probe2');
   }
-  const task = CommTask.outline({ ...stage.comm, batchSize: 4 });
+  const task = CommTask.outline(stage.comm, { batchSize: 4 });
   const { tokens, samples } = task.describe(batch);
   assert.deepEqual(samples, ['scene 0', 'scene 1', 'scene 2', 'scene 3']);
   assert.equal(tokens, batch.segments.filter((segment) => segment >= 0).length);

@@ -13,8 +13,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { cat, F, nn, noGrad, scope, type Tensor, tensor, where, zeros } from '@commlm/torch';
+import type { CommTrainConfig } from '../../config/comm-train.js';
 import { CommError } from '../../config/errors.js';
-import type { CommConfig } from '../../config/model.js';
+import type { LoopConfig } from '../../config/train.js';
 import { Comm, IGNORE_LABEL } from '../../models/comm.js';
 import { loadCommFolder, saveCommFolder } from '../../weights/comm-folder.js';
 import { isOwnEncoder, loadEncoder } from '../../weights/encoder-folder.js';
@@ -22,30 +23,9 @@ import { loadHfEncoder } from '../../weights/hf-folder.js';
 import { BatchPool, type RawBatch } from '../loop/batch-pool.js';
 import type { BatchFacts, BatchSource, TrainingTask } from '../loop/loop.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import { type PatchWords, type TaskMix, WATCHED } from './comm-batches.js';
+import { type PatchWords, WATCHED } from './comm-batches.js';
 
 // Shapes: B pictures, R rows (one a picture and one a pair), T tokens of a packed row, N visual tokens.
-
-/** What of a model can learn: a tower by its type, what lies between towers and language model, the language model. */
-export type TrainedPart = 'clip' | 'dinov2' | 'fusion' | 'projector' | 'languageModel';
-
-/** Settings of a stage. */
-export interface CommTrainConfig {
-  readonly model: CommConfig;
-  /** What learns; all else is frozen, and towers among it run without a graph. */
-  readonly trains: readonly TrainedPart[];
-  readonly batchSize: number;
-  /** Folders of the finished towers, in the order of the encoders; not read when `from` is given. */
-  readonly encoders: readonly string[];
-  /** Model folder that the stage starts from, or null for fresh weights. */
-  readonly from: string | null;
-  readonly tokenizer: string;
-  /** Questions packed behind one picture; with 0 only the patches are named, without the blocks of the language model. */
-  readonly questions: number;
-  /** How often each kind of question is asked, and how many turns a conversation has. */
-  readonly mix: TaskMix;
-  readonly world: { readonly seed: number; readonly style: string; readonly augment: string };
-}
 
 /** A packed batch of the data thread. */
 export interface CommRawBatch extends RawBatch {
@@ -131,12 +111,14 @@ function towerWeights(folder: string): ReadonlyMap<string, Tensor> {
 export class CommTask implements TrainingTask<CommRawBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly #config: CommTrainConfig;
+  readonly #batchSize: number;
   readonly #model: Comm;
   /** Reads row, column, box and the digits of its edges from a visual token; dropped after training. */
   readonly #placeHead: nn.Linear;
 
-  private constructor(config: CommTrainConfig, model: Comm) {
+  private constructor(config: CommTrainConfig, { batchSize }: Pick<LoopConfig, 'batchSize'>, model: Comm) {
     this.#config = config;
+    this.#batchSize = batchSize;
     this.#model = model;
     this.#placeHead = new nn.Linear(
       model.config.textConfig.hiddenSize,
@@ -160,10 +142,10 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   /** Build the model from its towers, or from the stage before. */
-  static open(config: CommTrainConfig): CommTask {
+  static open(config: CommTrainConfig, loop: Pick<LoopConfig, 'batchSize'>): CommTask {
     if (config.from !== null) {
       const { model, config: own } = loadCommFolder(config.from);
-      return new CommTask({ ...config, model: own }, model);
+      return new CommTask({ ...config, model: own }, loop, model);
     }
     const model = new Comm(config.model);
     if (config.encoders.length !== model.vision.encoders.length) {
@@ -178,20 +160,20 @@ export class CommTask implements TrainingTask<CommRawBatch> {
     for (const [i, folder] of config.encoders.entries()) {
       scope(() => model.vision.encoders[i]!.vit.loadStateDict(towerWeights(folder)));
     }
-    return new CommTask(config, model);
+    return new CommTask(config, loop, model);
   }
 
   /** The task without any file, for a plan: on the meta device it has shapes and no weights. */
-  static outline(config: CommTrainConfig): CommTask {
-    return new CommTask(config, new Comm(config.model));
+  static outline(config: CommTrainConfig, loop: Pick<LoopConfig, 'batchSize'>): CommTask {
+    return new CommTask(config, loop, new Comm(config.model));
   }
 
   openBatches(start: number): BatchSource<CommRawBatch> {
-    const { batchSize, questions, mix, tokenizer, world, model } = this.#config;
+    const { questions, mix, tokenizer, world, model } = this.#config;
     const options = {
       side: model.vision.encoders[0]!.image.size,
       tokensPerImage: this.#model.tokensPerImage,
-      batchSize,
+      batchSize: this.#batchSize,
       questions,
       mix,
       tokenizer,
@@ -201,8 +183,8 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   }
 
   describe({ first, segments, patchNouns }: CommRawBatch): BatchFacts {
-    const { batchSize, questions } = this.#config;
-    const samples = Array.from({ length: batchSize }, (_, i) => `scene ${first + i}`);
+    const { questions } = this.#config;
+    const samples = Array.from({ length: this.#batchSize }, (_, i) => `scene ${first + i}`);
     // Without questions the language model reads nothing: what is left are the visual tokens.
     return { samples, tokens: questions === 0 ? patchNouns.length : segments.filter((segment) => segment >= 0).length };
   }
@@ -328,7 +310,7 @@ export class CommTask implements TrainingTask<CommRawBatch> {
   #encode(batch: CommRawBatch): Tensor {
     const { encoders } = this.#config.model.vision;
     const pixels = encoders.map(({ image }) =>
-      normalisePictures(batch.pictures, this.#config.batchSize, image.size, image, 'bf16'),
+      normalisePictures(batch.pictures, this.#batchSize, image.size, image, 'bf16'),
     );
     const levels = this.#model.vision.encoders.map((branch, i) => {
       const encode = (): Tensor[] => branch.encode(pixels[i]!);

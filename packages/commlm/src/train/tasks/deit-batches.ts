@@ -11,8 +11,9 @@ import type { DeitBatch } from './deit-task.js';
 /** What the data thread needs to know. */
 export type DeitBatchOptions = Pick<
   DeitConfig,
-  'batchSize' | 'numClasses' | 'cut' | 'jitter' | 'mixup' | 'cutmix' | 'repeats' | 'data'
+  'numClasses' | 'cut' | 'jitter' | 'mixup' | 'cutmix' | 'repeats' | 'data'
 > & {
+  readonly batchSize: number;
   readonly side: number;
   /** Changed at random for training, or as they are for measuring. */
   readonly augment: boolean;

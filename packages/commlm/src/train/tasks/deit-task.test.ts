@@ -17,9 +17,10 @@ after(() => rmSync(root, { recursive: true, force: true }));
 
 const table = (rows: number[][]): Tensor =>
   tensor(Float32Array.from(rows.flat()), { shape: [rows.length, rows[0]!.length] });
+const LOOP = { batchSize: 4 };
 const optionsOf = (changes: Partial<DeitBatchOptions> = {}): DeitBatchOptions => {
-  const { batchSize, numClasses, cut, jitter, mixup, cutmix, repeats, data } = smallDeit({ batchSize: 4 });
-  return { batchSize, numClasses, cut, jitter, mixup, cutmix, repeats, data, side: 32, augment: true, ...changes };
+  const { numClasses, cut, jitter, mixup, cutmix, repeats, data } = smallDeit();
+  return { ...LOOP, numClasses, cut, jitter, mixup, cutmix, repeats, data, side: 32, augment: true, ...changes };
 };
 const batchOf = async (changes: Partial<DeitBatchOptions> = {}, index = 0): Promise<DeitBatch> =>
   (await (
@@ -150,10 +151,10 @@ test('draws of the beta distribution have its mean and variance', () => {
 });
 
 test('the classifier and the whole encoder learn, and the encoder is exported as it is', async () => {
-  const config = smallDeit({ batchSize: 4 });
+  const config = smallDeit();
   const batch = await batchOf();
   scope(() => {
-    const task = new DeitTask(config);
+    const task = new DeitTask(config, LOOP);
     task.loss(batch).loss.backward();
     for (const [part, module] of task.parts) {
       for (const [key, { grad }] of module.namedParameters()) assert.ok(grad !== null, `${part}.${key}`);
@@ -171,7 +172,7 @@ test('the classifier and the whole encoder learn, and the encoder is exported as
 
 test('unseen pictures are measured as they are, the same each time', async () => {
   const { data } = smallDeit();
-  const task = new DeitTask(smallDeit({ batchSize: 4, held: { data: { ...data, seed: 8 } as never, batches: 2 } }));
+  const task = new DeitTask(smallDeit({ held: { data: { ...data, seed: 8 } as never, batches: 2 } }), LOOP);
   const [first, second] = [await task.evaluate!(0), await task.evaluate!(1)];
   assert.deepEqual(first, second);
   assert.ok((first['loss'] as number) > 0.5 && (first['loss'] as number) < 0.9);

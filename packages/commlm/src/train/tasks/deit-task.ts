@@ -6,6 +6,7 @@ import { nn, noGrad, op, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../../config/errors.js';
 import { numTokens, parseConfig } from '../../config/model.js';
 import { type ClassData, DeitConfig } from '../../config/pretrain.js';
+import type { LoopConfig } from '../../config/train.js';
 import { buildEncoder } from '../../models/encoders.js';
 import type { ViT } from '../../models/vit.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
@@ -51,12 +52,18 @@ export class DeitTask implements TrainingTask<DeitBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly evaluate?: (step: number, signal?: AbortSignal) => Promise<Readonly<Record<string, number>>>;
   readonly #config: DeitConfig;
+  readonly #batchSize: number;
   readonly #log: (line: string) => void;
   readonly #encoder: ViT;
   readonly #head: nn.Linear;
 
-  constructor(config: DeitConfig, log: (line: string) => void = () => {}) {
+  constructor(
+    config: DeitConfig,
+    { batchSize }: Pick<LoopConfig, 'batchSize'>,
+    log: (line: string) => void = () => {},
+  ) {
     this.#config = parseConfig(DeitConfig, config, 'The recipe');
+    this.#batchSize = batchSize;
     this.#log = log;
     const { encoder, numClasses, dropPath, held } = config;
     if (!encoder.vit.clsToken) {
@@ -106,9 +113,9 @@ export class DeitTask implements TrainingTask<DeitBatch> {
   }
 
   #open(data: ClassData, start: number, augment: boolean): CheckedBatches<DeitBatch> {
-    const { encoder, batchSize, numClasses, cut, jitter, mixup, cutmix, repeats } = this.#config;
+    const { encoder, numClasses, cut, jitter, mixup, cutmix, repeats } = this.#config;
     const options: DeitBatchOptions = {
-      ...{ batchSize, numClasses, cut, jitter, mixup, cutmix, repeats, data, augment },
+      ...{ batchSize: this.#batchSize, numClasses, cut, jitter, mixup, cutmix, repeats, data, augment },
       side: encoder.vit.imageSize,
     };
     const checked = { start, ...threadsOf(data), log: this.#log };
@@ -116,7 +123,8 @@ export class DeitTask implements TrainingTask<DeitBatch> {
   }
 
   #forward(batch: DeitBatch): { logits: Tensor; labels: Tensor; known: Tensor } {
-    const { encoder, batchSize, numClasses, dtype, device } = this.#config;
+    const { encoder, numClasses, dtype, device } = this.#config;
+    const batchSize = this.#batchSize;
     const { imageSize } = encoder.vit;
     const pixels = normalisePictures(batch.pictures, batchSize, imageSize, encoder.image, dtype, device);
     const table = (values: Float32Array): Tensor => tensor(values, { shape: [batchSize, numClasses] }).to(device);

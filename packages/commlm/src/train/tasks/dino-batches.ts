@@ -12,8 +12,9 @@ import { drawHidden } from './hidden-patches.js';
 /** What the data thread needs to know. */
 export type DinoBatchOptions = Pick<
   DinoConfig,
-  'batchSize' | 'smallViews' | 'smallSide' | 'largeArea' | 'smallArea' | 'colours' | 'hidden' | 'data'
+  'smallViews' | 'smallSide' | 'largeArea' | 'smallArea' | 'colours' | 'hidden' | 'data'
 > & {
+  readonly batchSize: number;
   /** Side of the large views in pixels, and of their grid in patches. */
   readonly side: number;
   readonly grid: number;

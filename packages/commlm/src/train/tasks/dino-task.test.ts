@@ -18,7 +18,7 @@ import {
   teacherTemperature,
 } from './dino-task.js';
 import { drawHidden, hideBlocks } from './hidden-patches.js';
-import { smallDino } from './pretrain-samples.fixture.js';
+import { SMALL_LOOP, smallDino } from './pretrain-samples.fixture.js';
 
 type Matrix = number[][];
 const listed = (x: Tensor): Matrix => x.tolist() as Matrix;
@@ -35,7 +35,8 @@ const softmax = (row: readonly number[]): number[] => {
 
 /** Pictures of noise with the hidden places given by view. */
 function noise(
-  { encoder, batchSize, smallViews, smallSide }: DinoConfig,
+  { encoder, smallViews, smallSide }: DinoConfig,
+  { batchSize }: { readonly batchSize: number },
   hidden: readonly (readonly number[])[],
 ): DinoBatch {
   const side = encoder.vit.imageSize;
@@ -170,11 +171,12 @@ test('hidden blocks hang together', () => {
 });
 
 test('the hidden-patch loss is a mean over views of means over their hidden patches', () => {
-  const config = smallDino({ batchSize: 2, smallViews: 0, koleoWeight: 0, balance: { kind: 'centre', momentum: 1 } });
+  const config = smallDino({ smallViews: 0, koleoWeight: 0, balance: { kind: 'centre', momentum: 1 } });
+  const loop = { ...SMALL_LOOP, batchSize: 2 };
   const of = (hidden: number[][]): number =>
     scope(() => {
       manualSeed(4);
-      return new DinoTask(config).loss(noise(config, hidden), 0).metrics['patch']!.item();
+      return new DinoTask(config, loop).loss(noise(config, loop, hidden), 0).metrics['patch']!.item();
     });
   // The mask itself changes what a view says, so the same mask is asked for with both views and with one.
   const [first, second] = [of([[0, 1, 2], [], [], []]), of([[], [5], [], []])];
@@ -184,10 +186,11 @@ test('the hidden-patch loss is a mean over views of means over their hidden patc
 
 test('gradients reach the student and its heads, never the teacher, which follows by its momentum', () => {
   const heads = { headHidden: 16, bottleneck: 8, numPrototypes: 12 };
-  const config = smallDino({ batchSize: 3, patchHead: heads, freezePrototypes: 1, teacherMomentum: [0.9, 1] });
-  const batch = noise(config, [[0, 3], [], [7], [], [], [1, 2, 5]]);
+  const config = smallDino({ patchHead: heads, freezePrototypes: 1, teacherMomentum: [0.9, 1] });
+  const loop = { ...SMALL_LOOP, batchSize: 3 };
+  const batch = noise(config, loop, [[0, 3], [], [7], [], [], [1, 2, 5]]);
   scope(() => {
-    const task = new DinoTask(config);
+    const task = new DinoTask(config, loop);
     const average = task.extraState();
     task.loss(batch, 0).loss.backward();
     const parameters = [...task.parts].flatMap(([part, module]) =>
@@ -215,10 +218,11 @@ test('gradients reach the student and its heads, never the teacher, which follow
 test('a centre is the running mean of what the teacher said', () => {
   const config = smallDino({ balance: { kind: 'centre', momentum: 0.75 } });
   scope(() => {
-    const task = new DinoTask(config);
+    const task = new DinoTask(config, SMALL_LOOP);
     const centre = task.extraState().get('centre.cls') as Tensor;
     const batch = noise(
       config,
+      SMALL_LOOP,
       Array.from({ length: 16 }, () => [1]),
     );
     assert.equal(centre.abs().max().item(), 0);
@@ -232,9 +236,10 @@ test('a centre is the running mean of what the teacher said', () => {
 });
 
 test('a step keeps no tensor alive', () => {
-  const config = smallDino({ batchSize: 2, smallViews: 1 });
-  const batch = noise(config, [[0, 1], [], [3], []]);
-  const task = scope(() => new DinoTask(config));
+  const config = smallDino({ smallViews: 1 });
+  const loop = { ...SMALL_LOOP, batchSize: 2 };
+  const batch = noise(config, loop, [[0, 1], [], [3], []]);
+  const task = scope(() => new DinoTask(config, loop));
   expectNoLeak(() =>
     scope(() => {
       task.loss(batch, 0).loss.backward();

@@ -6,6 +6,7 @@
 import { cat, F, keep, type nn, noGrad, op, optim, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { numTokens, parseConfig } from '../../config/model.js';
 import { DinoConfig } from '../../config/pretrain.js';
+import type { LoopConfig } from '../../config/train.js';
 import { DinoHead } from '../../models/dino-head.js';
 import { Dinov2Vision } from '../../models/dinov2.js';
 import { saveEncoder } from '../../weights/encoder-folder.js';
@@ -124,6 +125,7 @@ export class DinoTask implements TrainingTask<DinoBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly frozen: ReadonlyMap<string, nn.Module>;
   readonly #config: DinoConfig;
+  readonly #loop: Pick<LoopConfig, 'batchSize' | 'steps'>;
   readonly #log: (line: string) => void;
   readonly #student: Network;
   readonly #teacher: Network;
@@ -132,8 +134,13 @@ export class DinoTask implements TrainingTask<DinoBatch> {
   /** Running means of the teacher's scores, f32[K], where it is balanced by centring. */
   readonly #centres: { readonly cls: Tensor; readonly patch: Tensor } | null;
 
-  constructor(config: DinoConfig, log: (line: string) => void = () => {}) {
+  constructor(
+    config: DinoConfig,
+    { batchSize, steps }: Pick<LoopConfig, 'batchSize' | 'steps'>,
+    log: (line: string) => void = () => {},
+  ) {
     this.#config = parseConfig(DinoConfig, config, 'The recipe');
+    this.#loop = { batchSize, steps };
     this.#log = log;
     const { dtype, device, dropPath, balance, numPrototypes, patchHead } = config;
     this.#student = new Network(config);
@@ -161,7 +168,8 @@ export class DinoTask implements TrainingTask<DinoBatch> {
   }
 
   openBatches(start: number): BatchSource<DinoBatch> {
-    const { encoder, batchSize, smallViews, smallSide, largeArea, smallArea, colours, hidden, data } = this.#config;
+    const { encoder, smallViews, smallSide, largeArea, smallArea, colours, hidden, data } = this.#config;
+    const { batchSize } = this.#loop;
     const { imageSize, patchSize } = encoder.vit;
     const options: DinoBatchOptions = {
       ...{ batchSize, smallViews, smallSide, largeArea, smallArea, colours, hidden, data },
@@ -179,7 +187,8 @@ export class DinoTask implements TrainingTask<DinoBatch> {
   }
 
   loss(batch: DinoBatch, step: number): Losses {
-    const { encoder, batchSize, smallViews, smallSide, studentTemperature, dtype, device } = this.#config;
+    const { encoder, smallViews, smallSide, studentTemperature, dtype, device } = this.#config;
+    const { batchSize } = this.#loop;
     const pictures = (bytes: Uint8Array, count: number, side: number): Tensor =>
       normalisePictures(bytes, count, side, encoder.image, dtype, device);
     const large = pictures(batch.large, LARGE_VIEWS * batchSize, encoder.vit.imageSize);
@@ -231,7 +240,7 @@ export class DinoTask implements TrainingTask<DinoBatch> {
   }
 
   afterStep(step: number): void {
-    const momentum = teacherMomentum(this.#config.teacherMomentum, step, this.#config.steps);
+    const momentum = teacherMomentum(this.#config.teacherMomentum, step, this.#loop.steps);
     const sources = [...this.#student.parameters().values()].map((p) => p.detach().to('f32'));
     optim.emaUpdate([...this.#average.values()], sources, momentum);
     this.#copyToTeacher();

@@ -7,7 +7,8 @@ import type { LmBatch } from './lm-task.js';
 import { openRows } from './token-rows.js';
 
 /** What the data thread needs to know. */
-export type LmBatchOptions = Pick<LmConfig, 'tokenizer' | 'batchSize' | 'rowLength' | 'data'> & {
+export type LmBatchOptions = Pick<LmConfig, 'tokenizer' | 'rowLength' | 'data'> & {
+  readonly batchSize: number;
   readonly split: Split;
 };
 

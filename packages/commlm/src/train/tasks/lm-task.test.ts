@@ -13,7 +13,7 @@ import { Tokenizer } from '../../text/tokenizer.js';
 import { loadHfLlama } from '../../weights/hf-folder.js';
 import { createBatcher } from './lm-batches.js';
 import { type LmBatch, LmTask, nextTokenLoss } from './lm-task.js';
-import { smallLm } from './pretrain-samples.fixture.js';
+import { SMALL_LOOP, smallLm } from './pretrain-samples.fixture.js';
 import { openRows } from './token-rows.js';
 
 const root = mkdtempSync(join(tmpdir(), 'commlm-lm-'));
@@ -47,7 +47,7 @@ test('the loss is the mean surprise at each token but the first', () => {
 });
 
 test('a row of the world holds conversations and captions, each with its end, the same at each asking', async () => {
-  const batcher = await createBatcher({ ...smallLm(tiny, 1088, { batchSize: 2, rowLength: 200 }), split: 'train' });
+  const batcher = await createBatcher({ ...smallLm(tiny, 1088, { rowLength: 200 }), batchSize: 2, split: 'train' });
   const { ids } = (await batcher(1)) as LmBatch;
   assert.equal(ids.length, 400);
   const text = tokenizer.decode([...ids.slice(0, 200)].map(Number));
@@ -94,7 +94,7 @@ test('the exported folder is read back equal, as a Llama of transformers', () =>
   const folder = join(root, 'export');
   scope(() =>
     noGrad(() => {
-      const task = new LmTask(smallLm(tiny, 1088));
+      const task = new LmTask(smallLm(tiny, 1088), SMALL_LOOP);
       task.export(folder);
       const own = task.parts.get('languageModel') as Llama;
       const read = loadHfLlama(folder);
@@ -111,11 +111,14 @@ test('the exported folder is read back equal, as a Llama of transformers', () =>
 
 test('unseen texts are measured, and what cannot work is refused at the start', async () => {
   const held = { data: { kind: 'world', seed: 9 }, batches: 2 } as const;
-  const task = new LmTask(smallLm(tiny, 1088, { batchSize: 2, held }));
+  const task = new LmTask(smallLm(tiny, 1088, { held }), { batchSize: 2 });
   const { loss, perplexity } = (await task.evaluate!(0)) as { loss: number; perplexity: number };
   assert.ok(Math.abs(loss - Math.log(1088)) < 0.3, `${loss} before training`);
   assert.equal(perplexity, Math.exp(loss));
   const { model } = smallLm(tiny, 1088);
-  assert.throws(() => new LmTask(smallLm(tiny, 1088, { rowLength: 500 })), /at most 128/);
-  assert.throws(() => new LmTask(smallLm(tiny, 1088, { model: { ...model, qkNorm: true } })), /cannot say qkNorm/);
+  assert.throws(() => new LmTask(smallLm(tiny, 1088, { rowLength: 500 }), SMALL_LOOP), /at most 128/);
+  assert.throws(
+    () => new LmTask(smallLm(tiny, 1088, { model: { ...model, qkNorm: true } }), SMALL_LOOP),
+    /cannot say qkNorm/,
+  );
 });

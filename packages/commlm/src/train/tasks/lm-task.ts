@@ -3,6 +3,7 @@ import { F, type nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../../config/errors.js';
 import { parseConfig } from '../../config/model.js';
 import { LmConfig, type TextData } from '../../config/pretrain.js';
+import type { LoopConfig } from '../../config/train.js';
 import { Llama } from '../../models/llama.js';
 import { llamaToHf } from '../../weights/layouts/hf-llama.js';
 import { saveHfLlama } from '../../weights/layouts/hf-llama-folder.js';
@@ -32,10 +33,12 @@ export class LmTask implements TrainingTask<LmBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly evaluate?: (step: number, signal?: AbortSignal) => Promise<Readonly<Record<string, number>>>;
   readonly #config: LmConfig;
+  readonly #batchSize: number;
   readonly #model: Llama;
 
-  constructor(config: LmConfig) {
+  constructor(config: LmConfig, { batchSize }: Pick<LoopConfig, 'batchSize'>) {
     this.#config = parseConfig(LmConfig, config, 'The recipe');
+    this.#batchSize = batchSize;
     const { model, rowLength, held } = config;
     // What cannot be written at the end is refused at the start.
     llamaToHf(model);
@@ -69,14 +72,14 @@ export class LmTask implements TrainingTask<LmBatch> {
   }
 
   #open(data: TextData, start: number, split: LmBatchOptions['split']): BatchPool<LmBatch> {
-    const { tokenizer, batchSize, rowLength } = this.#config;
-    const options: LmBatchOptions = { tokenizer, batchSize, rowLength, data, split };
+    const { tokenizer, rowLength } = this.#config;
+    const options: LmBatchOptions = { tokenizer, batchSize: this.#batchSize, rowLength, data, split };
     return new BatchPool<LmBatch>(new URL('./lm-batches.js', import.meta.url), options, { start });
   }
 
   #lossOf({ ids }: LmBatch): Tensor {
-    const { batchSize, rowLength, device } = this.#config;
-    const ids_BT = tensor(ids, { shape: [batchSize, rowLength] }).to(device);
+    const { rowLength, device } = this.#config;
+    const ids_BT = tensor(ids, { shape: [this.#batchSize, rowLength] }).to(device);
     return nextTokenLoss(this.#model.forward(ids_BT), ids_BT);
   }
 

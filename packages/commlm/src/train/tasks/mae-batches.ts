@@ -7,7 +7,8 @@ import { openPictures } from '../pictures/picture-source.js';
 import type { MaeBatch } from './mae-task.js';
 
 /** What the data thread needs to know. */
-export type MaeBatchOptions = Pick<MaeConfig, 'batchSize' | 'cutArea' | 'data'> & {
+export type MaeBatchOptions = Pick<MaeConfig, 'cutArea' | 'data'> & {
+  readonly batchSize: number;
   /** Side of the pictures in pixels, patches in them, and how many of these are seen. */
   readonly side: number;
   readonly patches: number;

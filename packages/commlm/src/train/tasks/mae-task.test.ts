@@ -19,7 +19,8 @@ import { smallMae } from './pretrain-samples.fixture.js';
 const root = mkdtempSync(join(tmpdir(), 'commlm-mae-'));
 after(() => rmSync(root, { recursive: true, force: true }));
 
-const config = smallMae({ batchSize: 2 });
+const config = smallMae();
+const LOOP = { batchSize: 2 };
 
 function noise(): MaeBatch {
   const random = new Random(1, 'noise');
@@ -117,7 +118,7 @@ test('the encoder sees the visible patches only, and with all of them it is the 
 
 test('everything learns but the positions', () => {
   scope(() => {
-    const task = new MaeTask(config);
+    const task = new MaeTask(config, LOOP);
     task.loss(noise()).loss.backward();
     const without = [...task.parts].flatMap(([part, module]) =>
       [...module.namedParameters()].flatMap(([key, { grad }]) => (grad === null ? [`${part}.${key}`] : [])),
@@ -129,7 +130,7 @@ test('everything learns but the positions', () => {
 
 test('a batch hides three quarters of each picture, and is the same whenever it is asked for', async () => {
   assert.equal(numVisible(config.encoder.vit, 0.75), 4);
-  const batcher = await createBatcher({ ...config, side: 32, patches: 16, numVisible: 4 });
+  const batcher = await createBatcher({ ...config, ...LOOP, side: 32, patches: 16, numVisible: 4 });
   const batch = (await batcher(3)) as MaeBatch;
   assert.equal(batch.pictures.length, 2 * 32 * 32 * 3);
   for (let i = 0; i < 2; i++) {
@@ -147,7 +148,7 @@ test('the exported encoder is that of the task, in our folder and as vit_mae of 
   const [own, hf] = [join(root, 'own'), mkdtempSync(join(root, 'hf-'))];
   scope(() =>
     noGrad(() => {
-      const task = new MaeTask(config);
+      const task = new MaeTask(config, LOOP);
       task.export(own);
       const { config: read, weights } = loadEncoder(own);
       assert.deepEqual(read, config.encoder);
@@ -177,7 +178,7 @@ test('the exported encoder is that of the task, in our folder and as vit_mae of 
 test('an encoder without its own table of positions is refused', () => {
   const { vit } = config.encoder;
   const wrong = { ...config, encoder: { ...config.encoder, vit: { ...vit, posEmbed: { kind: 'none' as const } } } };
-  assert.throws(() => new MaeTask(wrong), /table of positions/);
-  assert.throws(() => new MaeTask({ ...config, maskShare: 0.99 }), /leaves no patch/);
-  assert.throws(() => new MaeTask({ ...config, maskshare: 0.5 } as never), /unknown key/);
+  assert.throws(() => new MaeTask(wrong, LOOP), /table of positions/);
+  assert.throws(() => new MaeTask({ ...config, maskShare: 0.99 }, LOOP), /leaves no patch/);
+  assert.throws(() => new MaeTask({ ...config, maskshare: 0.5 } as never, LOOP), /unknown key/);
 });

@@ -6,6 +6,7 @@ import { cat, type nn, noGrad, scope, type Tensor, tensor, zeros } from '@commlm
 import { CommError } from '../../config/errors.js';
 import { numPatches, numTokens, parseConfig, type ViTConfig } from '../../config/model.js';
 import { MaeConfig } from '../../config/pretrain.js';
+import type { LoopConfig } from '../../config/train.js';
 import { buildEncoder } from '../../models/encoders.js';
 import { MaeDecoder, sincosPositions, xavierLinears } from '../../models/mae-decoder.js';
 import { patchRows, type ViT } from '../../models/vit.js';
@@ -51,12 +52,14 @@ export const numVisible = (vit: ViTConfig, maskShare: number): number => Math.fl
 export class MaeTask implements TrainingTask<MaeBatch> {
   readonly parts: ReadonlyMap<string, nn.Module>;
   readonly #config: MaeConfig;
+  readonly #batchSize: number;
   readonly #log: (line: string) => void;
   readonly #encoder: ViT;
   readonly #decoder: MaeDecoder;
 
-  constructor(config: MaeConfig, log: (line: string) => void = () => {}) {
+  constructor(config: MaeConfig, { batchSize }: Pick<LoopConfig, 'batchSize'>, log: (line: string) => void = () => {}) {
     this.#config = parseConfig(MaeConfig, config, 'The recipe');
+    this.#batchSize = batchSize;
     this.#log = log;
     const { encoder, decoder, maskShare } = config;
     checkEncoder(encoder.vit);
@@ -81,9 +84,9 @@ export class MaeTask implements TrainingTask<MaeBatch> {
   }
 
   openBatches(start: number): BatchSource<MaeBatch> {
-    const { encoder, batchSize, cutArea, maskShare, data } = this.#config;
+    const { encoder, cutArea, maskShare, data } = this.#config;
     const options: MaeBatchOptions = {
-      ...{ batchSize, cutArea, data, side: encoder.vit.imageSize },
+      ...{ batchSize: this.#batchSize, cutArea, data, side: encoder.vit.imageSize },
       ...{ patches: numPatches(encoder.vit), numVisible: numVisible(encoder.vit, maskShare) },
     };
     const checked = { start, ...threadsOf(data), log: this.#log };
@@ -96,7 +99,8 @@ export class MaeTask implements TrainingTask<MaeBatch> {
   }
 
   loss(batch: MaeBatch): Losses {
-    const { encoder, batchSize, normPixels, dtype, device } = this.#config;
+    const { encoder, normPixels, dtype, device } = this.#config;
+    const batchSize = this.#batchSize;
     const { imageSize, patchSize } = encoder.vit;
     const pixels = normalisePictures(batch.pictures, batchSize, imageSize, encoder.image, 'f32', device);
     const places = (flat: BigInt64Array): Tensor =>

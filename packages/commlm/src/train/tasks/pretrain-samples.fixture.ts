@@ -5,7 +5,8 @@ import type { ClipPretrainConfig, DeitConfig, DinoConfig, LmConfig, MaeConfig } 
 import type { EncoderConfig, ViTConfig } from '../../config/vision.js';
 import { smallLlama, smallViT } from '../../models/sample-configs.fixture.js';
 
-const BATCH = 8;
+/** The batch and the steps that tests take where they ask for no other. */
+export const SMALL_LOOP = { batchSize: 8, steps: 30 } as const;
 const here = { dtype: 'f32', device: 'cpu' } as const;
 const world = { kind: 'world', seed: 7, style: 'known', augment: 'none' } as const;
 
@@ -17,7 +18,6 @@ export const smallClip = (changes: Partial<ClipPretrainConfig> = {}): ClipPretra
   encoder: branch('clip', { preNorm: true, layerScale: null }),
   text: smallLlama({ vocabSize: 64 }),
   sharedWidth: 16,
-  batchSize: BATCH,
   regionWeight: 1,
   data: world,
   ...changes,
@@ -26,8 +26,6 @@ export const smallClip = (changes: Partial<ClipPretrainConfig> = {}): ClipPretra
 export const smallDino = (changes: Partial<DinoConfig> = {}): DinoConfig => ({
   ...here,
   encoder: branch('dinov2', { maskToken: true }),
-  batchSize: BATCH,
-  steps: 30,
   headHidden: 32,
   bottleneck: 16,
   numPrototypes: 24,
@@ -54,7 +52,6 @@ export const smallMae = (changes: Partial<MaeConfig> = {}): MaeConfig => ({
   ...here,
   encoder: branch('mae', { layerScale: null }),
   decoder: { hiddenSize: 16, numLayers: 1, numHeads: 2, intermediateSize: 32 },
-  batchSize: BATCH,
   maskShare: 0.75,
   normPixels: true,
   cutArea: [0.2, 1],
@@ -68,7 +65,6 @@ export const smallDeit = (changes: Partial<DeitConfig> = {}): DeitConfig => ({
     layerScale: 0.1,
     posEmbed: { kind: 'learned', grid: [4, 4], antialias: false, numSpecial: 0 },
   }),
-  batchSize: BATCH,
   numClasses: 58,
   dropPath: 0.1,
   cut: { kind: 'simple' },
@@ -86,7 +82,6 @@ export const smallLm = (tokenizer: string, vocabSize: number, changes: Partial<L
   ...here,
   model: smallLlama({ vocabSize, tieWordEmbeddings: true }),
   tokenizer,
-  batchSize: BATCH,
   rowLength: 64,
   data: { kind: 'world', seed: 7 },
   held: null,

@@ -1,21 +1,11 @@
 /** Trains the embedded model's tokenizer on the texts of the synthetic world. */
 import { join } from 'node:path';
+import type { TokenizerRecipeConfig } from '../../config/tokenizer-train.js';
 import { loadSpriteBank } from '../../data/world/index.js';
 import { writeDurably, writeJson } from '../../files/durable.js';
 import { writeFolder } from '../../files/whole-folder.js';
 import { trainTokenizer } from './tokenizer-trainer.js';
 import { worldTexts } from './world-texts.js';
-
-/** Settings of a tokenizer run. */
-export interface TokenizerRecipeConfig {
-  readonly vocabSize: number;
-  readonly specialTokens: readonly string[];
-  /** Scenes whose texts are read. */
-  readonly scenes: number;
-  readonly seed: number;
-  /** Longest answer of a model with this tokenizer, for its `generation_config.json`. */
-  readonly maxNewTokens: number;
-}
 
 /** Write `tokenizer.json`, `tokenizer_config.json` and `generation_config.json` into `out/result`. */
 export async function runTokenizer(

@@ -1,0 +1,131 @@
+/** What a run would do, printed before it is begun: what is in its way first, then what it takes, then the recipe. */
+import { existsSync, statfsSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { basename, dirname, resolve } from 'node:path';
+import type { Recipe } from '../config/recipe.js';
+import { resolveModelFolder } from '../hub/model-folder.js';
+import { RECIPES } from '../recipes/index.js';
+import { GPUS, gpusFor, UTILISATION } from '../train/memory/gpus.js';
+import type { Range } from '../train/memory/work.js';
+import type { RunPlan } from '../train/plan.js';
+import { formatBytes, formatCount, formatTable, note, print, printJson, styleOf } from './output.js';
+
+/** Prints the plan of `recipe`, whose run would lie in `out`; nothing is read or trained. */
+export async function showPlan(recipe: Recipe, out: string, json: boolean): Promise<void> {
+  const plan = recipe.kind === 'tokenizer' ? null : await (await import('../train/plan.js')).planRun(recipe);
+  const warnings = [...(await missing(recipe)), ...(plan === null ? [] : tooSmall(plan, out))];
+  const { yellow } = styleOf(process.stderr);
+  for (const warning of warnings) note(yellow(warning));
+  if (json) {
+    printJson({ out, warnings, plan, recipe });
+    return;
+  }
+  print(recipe.about);
+  print(`writes into ${out}`);
+  if (plan !== null) describePlan(plan);
+  print();
+  print(JSON.stringify(recipe, null, 2));
+}
+
+/** Files of a stage that are not there; a plan needs none of them. */
+async function missing(recipe: Recipe): Promise<string[]> {
+  if (recipe.kind !== 'stage') return [];
+  const { missingData } = await import('../train/tasks/stage-files.js');
+  const files = missingData(recipe.stage).map((path) => `missing: ${path}`);
+  const { model } = recipe.stage;
+  try {
+    resolveModelFolder(model);
+    return files;
+  } catch {
+    const maker = makerOf(recipe);
+    const how = maker === undefined ? '' : `; make it with: ${maker}`;
+    return [`missing: ${model}, the model that the stage starts from${how}`, ...files];
+  }
+}
+
+/** The command that makes the model a stage starts from: the run of another recipe, or the putting together of parts. */
+function makerOf({ stage, assembled }: Extract<Recipe, { kind: 'stage' }>): string | undefined {
+  const before = basename(dirname(stage.model));
+  if (basename(stage.model) === 'result' && Object.hasOwn(RECIPES, before)) return `commlm train ${before}`;
+  return assembled === undefined ? undefined : `commlm convert --recipe ${assembled} ${stage.model}`;
+}
+
+/** What of this machine is too small for the run, as far as it can be told from here. */
+function tooSmall({ memory }: RunPlan, out: string): string[] {
+  const found: string[] = [];
+  if (memory.device === 'cpu' && memory.total > totalmem()) {
+    found.push(
+      `too small: this machine has ${formatBytes(totalmem())} of memory, the run takes ${formatBytes(memory.total)}`,
+    );
+  }
+  const disk = statfsSync(nearestFolder(out));
+  const free = disk.bavail * disk.bsize;
+  // While a checkpoint is written those before it are still there.
+  const needed = memory.checkpoints + memory.checkpoint;
+  if (needed > free) {
+    found.push(`too small: ${formatBytes(free)} are free for ${out}, its checkpoints take ${formatBytes(needed)}`);
+  }
+  return found;
+}
+
+const nearestFolder = (path: string): string => (existsSync(path) ? path : nearestFolder(dirname(resolve(path))));
+
+function describePlan(plan: RunPlan): void {
+  const { batchSize, accumulate } = plan;
+  const passes = accumulate === 1 ? '' : ` (${accumulate} passes of ${batchSize})`;
+  print(`${plan.steps} steps of ${plan.effectiveBatch} samples${passes}, ${formatCount(plan.samples)} samples in all`);
+  if (plan.work !== null) print(`${formatRange(plan.work.tokens, formatCount)} tokens of the language model`);
+  print(`${plan.checkpoints} checkpoints, ${plan.evaluations} evaluations, ${plan.warmupSteps} steps of warm-up`);
+  print(`rate ${plan.learningRate.map(({ share, lr }) => `${lr.toPrecision(3)} at ${100 * share} %`).join(', ')}`);
+  if (plan.memory.device.startsWith('cuda')) describeHardware(plan);
+  print();
+  const rows = plan.parts.map(({ name, trained, total }) => [name, formatCount(trained), formatCount(total - trained)]);
+  const all = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
+  print(
+    formatTable(
+      [{ title: 'part' }, { title: 'trains', align: 'right' }, { title: 'frozen', align: 'right' }],
+      [...rows, all],
+    ),
+  );
+  print();
+  describeMemory(plan);
+}
+
+/** Which GPUs have room, and how long each would take: operations over those it does a second, at the usual utilisation. */
+function describeHardware({ memory, work }: RunPlan): void {
+  const room = (total: number, name: string): boolean => gpusFor(total).some((gpu) => gpu.name === name);
+  const rows = GPUS.map(({ name, gigabytes, teraflops }) => {
+    const smaller = memory.smaller.find(({ total }) => room(total, name));
+    const fits = room(memory.total, name) ? 'yes' : smaller === undefined ? 'no' : `with ${smaller.settings.join(' ')}`;
+    const time = (operations: number): string => formatHours(operations / (teraflops * 1e12 * UTILISATION) / 3600);
+    return [name, `${gigabytes} GB`, fits, fits === 'no' || work === null ? '' : formatRange(work.operations, time)];
+  });
+  const title = work === null ? '' : `time at ${100 * UTILISATION} % of its peak`;
+  print();
+  print(formatTable([{ title: 'one GPU' }, { title: 'memory', align: 'right' }, { title: 'fits' }, { title }], rows));
+}
+
+const formatHours = (hours: number): string =>
+  hours < 48 ? `${hours.toPrecision(2)} h` : `${Math.round(hours / 24)} days`;
+
+function describeMemory({ memory }: RunPlan): void {
+  print(
+    formatTable(
+      [{ title: `memory on ${memory.device}` }, { title: 'bytes', align: 'right' }],
+      [
+        ['weights', formatBytes(memory.weights)],
+        ['gradients', formatBytes(memory.gradients)],
+        ['optimiser and f32 masters', formatBytes(memory.optimizer)],
+        ['averages', formatBytes(memory.averages)],
+        ['activations (estimate)', formatBytes(memory.activations)],
+        ['sum', formatBytes(memory.total)],
+        ...memory.smaller.map(({ settings, total }) => [`sum with ${settings.join(' ')}`, formatBytes(total)]),
+        ['a checkpoint on disk', formatBytes(memory.checkpoint)],
+        ['all that are kept', formatBytes(memory.checkpoints)],
+      ],
+    ),
+  );
+}
+
+const formatRange = ({ least, most }: Range, format: (value: number) => string): string =>
+  least === most ? format(least) : `${format(least)} to ${format(most)}`;
