@@ -182,10 +182,7 @@ test('no two folders import each other, directly or in a circle', () => {
  * any name. One that closes no circle any more must leave the list.
  */
 const PENDING: readonly string[] = [
-  // A recipe is a value of a type of the trainer, which finds recipes by name.
-  'recipes/* -> train/recipe.ts',
-  'train/loop/data-identity.ts -> train/recipe.ts',
-  'train/loop/data-sources.ts -> train/recipe.ts',
+  // The thread that makes batches and what identifies its data.
   'train/loop/data-thread.ts -> train/loop/data-identity.ts',
   // The type of a trainer's settings stands beside the trainer, which opens its batches.
   'train/tasks/comm-batches.ts -> train/tasks/comm-task.ts',

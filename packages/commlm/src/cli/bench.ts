@@ -1,4 +1,4 @@
-// `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed.
+/** `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchRow, StackShape } from '../bench/suite.js';
 import { CommError } from '../config/errors.js';

@@ -1,4 +1,4 @@
-// `commlm convert <model> <out>`: a model of another layout as a folder of ours.
+/** `commlm convert <model> <out>`: a model of another layout as a folder of ours. */
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../weights/convert-model.js';

@@ -1,4 +1,4 @@
-// `commlm data bench`: how fast a recipe's data load when nothing else runs.
+/** `commlm data bench`: how fast a recipe's data load when nothing else runs. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';

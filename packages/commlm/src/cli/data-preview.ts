@@ -1,4 +1,6 @@
-// `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
+/**
+ * `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
+ */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';

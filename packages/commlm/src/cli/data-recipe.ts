@@ -1,4 +1,4 @@
-// The recipe argument of the `data` commands.
+/** The recipe argument of the `data` commands. */
 import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
 import type { Recipe } from '../config/recipe.js';

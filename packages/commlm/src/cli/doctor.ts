@@ -1,4 +1,4 @@
-// `commlm doctor`: what this installation is made of, what is missing, and the command that fixes it.
+/** `commlm doctor`: what this installation is made of, what is missing, and the command that fixes it. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';

@@ -1,4 +1,4 @@
-// `commlm eval report DIR`: writes the page of a folder of results again.
+/** `commlm eval report DIR`: writes the page of a folder of results again. */
 import type { Command } from 'commander';
 import { writeDurably } from '../files/durable.js';
 import { wholeNumber } from './options.js';

@@ -1,4 +1,4 @@
-// `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars.
+/** `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars. */
 import type { Command } from 'commander';
 import type { LevelWeights, ModelReport } from '../inspect/inspect.js';
 import { addFolderOptions, type FolderOptions } from './options.js';

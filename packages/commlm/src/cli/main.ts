@@ -1,4 +1,4 @@
-// Entry of the command line: picks the command, loads its module alone, turns errors into sentences and exit codes.
+/** Entry of the command line: picks the command, loads its module alone, turns errors into sentences and exit codes. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CommError } from '../config/errors.js';

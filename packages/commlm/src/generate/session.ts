@@ -1,5 +1,7 @@
-// A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
-// server stand on this; what runs the tokens is an Engine behind it.
+/**
+ * A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
+ * server stand on this; what runs the tokens is an Engine behind it.
+ */
 import type { Device, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';

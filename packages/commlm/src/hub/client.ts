@@ -1,4 +1,6 @@
-// Requests to one hub: redirects followed without handing the token to other hosts, silence noticed, failures tried again.
+/**
+ * Requests to one hub: redirects followed without handing the token to other hosts, silence noticed, failures tried again.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Asked, networkError, notAHub, statusError, TransientError } from './errors.js';
 import type { HubSettings } from './settings.js';

@@ -1,5 +1,7 @@
-// Which folder a model argument means: the embedded model by default, a folder that holds a config.json, or a hub id in the
-// cache. Nothing here asks the network.
+/**
+ * Which folder a model argument means: the embedded model by default, a folder that holds a config.json, or a hub id in the
+ * cache. Nothing here asks the network.
+ */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';

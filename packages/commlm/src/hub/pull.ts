@@ -1,4 +1,4 @@
-// Downloads a model from a hub into the shared cache: list, choose, download and check in parallel, link, remember.
+/** Downloads a model from a hub into the shared cache: list, choose, download and check in parallel, link, remember. */
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';

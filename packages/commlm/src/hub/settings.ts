@@ -1,4 +1,4 @@
-// Where the hub and its cache are: the environment variables of Python's hub client, read the way it reads them.
+/** Where the hub and its cache are: the environment variables of Python's hub client, read the way it reads them. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';

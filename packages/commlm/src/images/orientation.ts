@@ -1,5 +1,7 @@
-// Which way up a picture is: the orientation that a camera wrote beside the pixels, and turning the pixels by it. Read as
-// Pillow's `ImageOps.exif_transpose` does: EXIF first, else XMP; anything but 2 to 8 leaves the picture as it is stored.
+/**
+ * Which way up a picture is: the orientation that a camera wrote beside the pixels, and turning the pixels by it. Read as
+ * Pillow's `ImageOps.exif_transpose` does: EXIF first, else XMP; anything but 2 to 8 leaves the picture as it is stored.
+ */
 import { inflateSync } from 'node:zlib';
 import type { RgbImage } from './pixels.js';
 import { readTiffDirectory } from './tiff-directory.js';

@@ -1,5 +1,7 @@
-// What names a picture file, from a path to a Blob, to its bytes. Nothing is fetched from the web, and what can never be
-// read to its end (a pipe, a device) is refused at once.
+/**
+ * What names a picture file, from a path to a Blob, to its bytes. Nothing is fetched from the web, and what can never be
+ * read to its end (a pipe, a device) is refused at once.
+ */
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import { CommError } from '../config/errors.js';

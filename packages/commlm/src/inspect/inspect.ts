@@ -1,4 +1,6 @@
-// What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
+/**
+ * What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
+ */
 import { basename } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
 import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } from '../config/model.js';

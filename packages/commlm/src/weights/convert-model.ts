@@ -1,4 +1,4 @@
-// `commlm convert` as a function: which folders are meant, and what was written.
+/** `commlm convert` as a function: which folders are meant, and what was written. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';

@@ -1,3 +1,4 @@
+/** Training on the world: the model of a folder, rows of a batch, and labels. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
