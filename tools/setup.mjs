@@ -8,26 +8,19 @@
  * `npm run setup [-- --quiet]`; `start.mjs`, `test.mjs` and `check.mjs` call `setUp()`.
  */
 
-import { spawn, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { findCompiler } from '../packages/torch/native/build.mjs';
-import { interruptedError, readJson, runSteps } from '../packages/torch/native/steps.mjs';
+import { firstLine, runProgram, SetupError } from '../packages/torch/native/programs.mjs';
+import { readJson, runSteps } from '../packages/torch/native/steps.mjs';
 
 /** The repository's root folder. */
 export const ROOT = resolve(fileURLToPath(import.meta.url), '..', '..');
 const CACHE = join(ROOT, '.cache');
 const MIN_NODE = [20, 19];
-
-/** A failed step: what went wrong in one sentence, and what to do about it. */
-class SetupError extends Error {
-  constructor(message, fix, exitCode = 1) {
-    super(message);
-    this.fix = fix;
-    this.exitCode = exitCode;
-  }
-}
+// npm is a script there, which only a shell runs.
+const ON_WINDOWS = process.platform === 'win32';
 
 /** `[name, modification time, size]`, or `[name, null]` for a file that does not exist. */
 function fileStamp(path) {
@@ -47,41 +40,6 @@ function listFiles(dir, pattern) {
   });
 }
 
-/** The first line that a program prints, or undefined when it cannot be run. */
-function firstLine(program, args) {
-  const run = spawnSync(program, args, { encoding: 'utf8', shell: process.platform === 'win32' && program === 'npm' });
-  return run.status === 0 ? `${run.stdout}${run.stderr}`.split('\n')[0].trim() : undefined;
-}
-
-/**
- * Runs a program to its end. With `capture` resolves to its output, else the user sees it. An interrupt reaches the
- * child, and the promise settles only after it has gone, so that the step can clear away what it left.
- */
-function runProgram(program, args, { capture = false, signal, env = {}, shell = false } = {}) {
-  return new Promise((fulfil, reject) => {
-    const child = spawn(program, args, {
-      cwd: ROOT,
-      env: { ...process.env, ...env },
-      stdio: ['ignore', capture ? 'pipe' : 'inherit', capture ? 'pipe' : 'inherit'],
-      shell,
-    });
-    let output = '';
-    const collect = (chunk) => {
-      output += chunk;
-    };
-    child.stdout?.on('data', collect);
-    child.stderr?.on('data', collect);
-    const stop = () => child.kill('SIGTERM');
-    signal?.addEventListener('abort', stop, { once: true });
-    child.on('error', (error) => reject(new SetupError(`${program} could not be run: ${error.message}.`, '')));
-    child.on('close', (code) => {
-      signal?.removeEventListener('abort', stop);
-      if (signal?.aborted) reject(interruptedError());
-      else fulfil({ code, output: output.trim() });
-    });
-  });
-}
-
 // ---------------------------------------------------------------------------------------------------------- versions
 
 const versionsStep = {
@@ -94,7 +52,7 @@ const versionsStep = {
     }
     const npm = process.env.npm_execpath
       ? firstLine(process.execPath, [process.env.npm_execpath, '--version'])
-      : firstLine('npm', ['--version']);
+      : firstLine('npm', ['--version'], { shell: ON_WINDOWS });
     if (!npm) throw new SetupError('npm was not found.', 'Install npm; it comes with Node.');
     const compiler = findCompiler();
     return `Node ${process.versions.node}, npm ${npm}, ${compiler.version}`;
@@ -129,8 +87,8 @@ const packagesStep = {
     report(`npm ci: ${missing.length} packages are missing or old (about 200 MB on disk, no install scripts)`);
     const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund'];
     const { code } = process.env.npm_execpath
-      ? await runProgram(process.execPath, [process.env.npm_execpath, ...args], { signal })
-      : await runProgram('npm', args, { signal, shell: process.platform === 'win32' });
+      ? await runProgram(process.execPath, [process.env.npm_execpath, ...args], { cwd: ROOT, signal })
+      : await runProgram('npm', args, { cwd: ROOT, signal, shell: ON_WINDOWS });
     if (code !== 0) {
       throw new SetupError(
         `npm ci failed with exit code ${code}.`,
@@ -160,6 +118,7 @@ const buildStep = {
     const tsc = join(ROOT, 'node_modules', 'typescript', 'bin', 'tsc');
     const { code, output } = await runProgram(process.execPath, [tsc, '-b', '--pretty', 'false'], {
       capture: true,
+      cwd: ROOT,
       signal,
     });
     if (code !== 0)

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { io, scope } from '@commlm/torch';
-import type { TokenizerJson } from '../../packages/commlm/dist/text/tokenizer.js';
+import type { TokenizerJson } from '../../packages/commlm/dist/text/tokenizer-files.js';
 
 /** Inner modules of the product, which its public entry does not offer; found from the compiled test. */
 const inner = (path: string): string => new URL(`../../../packages/commlm/dist/${path}`, import.meta.url).href;

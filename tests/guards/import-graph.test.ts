@@ -1,13 +1,22 @@
 /**
  * Guard of the layers: walks every TypeScript import of the repository and fails with the offending line when an arrow
- * points upwards, two folders of the product import each other in a circle, a command is loaded eagerly, or a package
+ * points upwards, files or folders import each other in a circle, a command is loaded eagerly, or a package
  * is reached past its public entry. The rules are those of docs/architecture.md.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, normalize } from 'node:path';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import {
+  type Arrow,
+  findCircles,
+  type Import,
+  importsOf,
+  isTest,
+  listSources,
+  readImports,
+} from '../helpers/imports.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -47,76 +56,27 @@ const withoutTorch = ['config', 'files', 'text', 'images'];
 /** External packages that a model file may import: none. */
 const modelPackages = ['@commlm/torch'];
 
-interface Import {
-  readonly file: string;
-  readonly line: number;
-  /** The specifier as written. */
-  readonly target: string;
-  /** Repository path of a relative import. */
-  readonly resolved?: string;
-  readonly typeOnly: boolean;
-  readonly dynamic: boolean;
-}
-
-function listSources(dir: string): string[] {
-  const path = join(root, dir);
-  if (!existsSync(path)) return [];
-  return readdirSync(path, { withFileTypes: true }).flatMap((entry) => {
-    const name = `${dir}/${entry.name}`;
-    if (entry.isDirectory()) {
-      return ['node_modules', 'dist', 'build', 'native'].includes(entry.name) ? [] : listSources(name);
-    }
-    return /\.m?tsx?$/.test(entry.name) ? [name] : [];
-  });
-}
-
-/** Blanks comments, keeping strings and line numbers, so that an import in an example does not count. */
-function blankComments(text: string): string {
-  const pattern = /'(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*"|`(?:\\.|[^`\\])*`|\/\*[\s\S]*?\*\/|\/\/[^\n]*/g;
-  return text.replace(pattern, (part) => (part.startsWith('/') ? part.replace(/[^\n]/g, ' ') : part));
-}
-
-function importsOf(file: string, text = readFileSync(join(root, file), 'utf8')): Import[] {
-  const code = blankComments(text);
-  const pattern =
-    /(?:^|\n)\s*(?:import|export)\s+(type\s+)?(?:[\w*{}\s,$]+?\s+from\s+)?(['"])([^'"\n]+)\2|\bimport\(\s*(['"])([^'"\n]+)\4/g;
-  return [...code.matchAll(pattern)].map((match) => {
-    const target = match[3] ?? match[5] ?? '';
-    const line = code.slice(0, match.index + match[0].search(/\S/)).split('\n').length;
-    const relative = target.startsWith('.');
-    const resolved = normalize(join(dirname(file), target))
-      .replaceAll('\\', '/')
-      .replace(/\.js$/, '.ts');
-    return {
-      file,
-      line,
-      target,
-      typeOnly: match[1] !== undefined,
-      dynamic: match[5] !== undefined,
-      ...(relative ? { resolved } : {}),
-    };
-  });
-}
-
 /** Folder of the product that a path lies in, or undefined for its top-level files and everything else. */
 function layerOf(path: string): string | undefined {
   return /^packages\/commlm\/src\/([^/]+)\/./.exec(path)?.[1];
 }
 
-/** A test, or a fixture that only tests use. */
-const isTest = (file: string): boolean => /\.(test|fixture)\.ts$/.test(file);
 /** Whether an import can end in a tensor; the package's handling of files never does. */
 const isTorch = (target: string): boolean =>
   target === '@commlm/torch' ||
   (target.startsWith('@commlm/torch/') && !['@commlm/torch/files', '@commlm/torch/setup'].includes(target));
+/** The core of torch: a tensor has methods that are operators, and an operator gives tensors. */
+const TORCH_CORE = ['tensor', 'ops', 'ops.gen', 'random', 'autograd'].map((name) => `packages/torch/src/${name}.ts`);
+
 const where = ({ file, line, target }: Import): string => `  ${file}:${line} imports '${target}'`;
 
 function expectNone(offences: readonly Import[], rule: string): void {
   assert.equal(offences.length, 0, `${rule}\n${offences.map(where).join('\n')}`);
 }
 
-const sources = [...listSources('packages'), ...listSources('apps')];
-const imports = sources.flatMap((file) => importsOf(file));
+const folders = ['packages', 'apps'];
+const sources = folders.flatMap((folder) => listSources(root, folder));
+const imports = readImports(root, folders);
 
 test('the walk sees the repository', () => {
   assert.ok(sources.length > 20, `only ${sources.length} sources found below ${root}`);
@@ -215,6 +175,65 @@ test('no two folders import each other, directly or in a circle', () => {
     const circle = findCircle(folder, []);
     assert.equal(circle, undefined, `These folders import each other in a circle: ${circle?.join(' -> ')}`);
   }
+});
+
+/**
+ * Arrows that still close a circle and are being taken out, as `from -> to` below packages/commlm/src; a `*` stands for
+ * any name. One that closes no circle any more must leave the list.
+ */
+const PENDING: readonly string[] = [
+  // The thread that makes batches and what identifies its data.
+  'train/loop/data-thread.ts -> train/loop/data-identity.ts',
+  // The type of a trainer's settings stands beside the trainer, which opens its batches.
+  'train/tasks/comm-batches.ts -> train/tasks/comm-task.ts',
+  'train/tasks/clip-batches.ts -> train/tasks/clip-task.ts',
+  'train/tasks/dino-batches.ts -> train/tasks/dino-task.ts',
+  'train/tasks/mae-batches.ts -> train/tasks/mae-task.ts',
+  'train/tasks/deit-batches.ts -> train/tasks/deit-task.ts',
+  'train/tasks/lm-batches.ts -> train/tasks/lm-task.ts',
+  // A chat reaches into its session.
+  'generate/chat.ts -> generate/session.ts',
+  'generate/model-identity.ts -> generate/session.ts',
+  'generate/check-request.ts -> generate/answer.ts',
+];
+
+test('no files import each other in a circle, types and import() included', () => {
+  const arrows = imports.flatMap(({ file, resolved }) =>
+    resolved === undefined || isTest(file) || [file, resolved].every((name) => TORCH_CORE.includes(name))
+      ? []
+      : [{ from: file, to: resolved }],
+  );
+  const patterns = PENDING.map((entry) => {
+    const [from, to] = entry.split(' -> ').map((part) => {
+      const name = part.replaceAll('.', '\\.').replaceAll('*', '[^/]*');
+      return new RegExp(`^packages/commlm/src/${name}$`);
+    });
+    return { entry, matches: (arrow: Arrow): boolean => from!.test(arrow.from) && to!.test(arrow.to) };
+  });
+
+  const kept = arrows.filter((arrow) => !patterns.some(({ matches }) => matches(arrow)));
+  const circles = findCircles(kept).map((circle) => {
+    const inside = kept.filter(({ from, to }) => circle.includes(from) && circle.includes(to));
+    return inside.map(({ from, to }) => `  ${from} -> ${to}`).join('\n');
+  });
+  assert.deepEqual(circles, [], `These arrows make a circle:\n${circles.join('\n\n')}`);
+
+  const all = findCircles(arrows);
+  const inCircle = ({ from, to }: Arrow): boolean => all.some((files) => files.includes(from) && files.includes(to));
+  const idle = patterns.filter(({ matches }) => !arrows.some((arrow) => matches(arrow) && inCircle(arrow)));
+  assert.deepEqual(
+    idle.map(({ entry }) => entry),
+    [],
+    'These arrows close no circle any more: take them out of PENDING.',
+  );
+});
+
+test('circles are found by what imports what', () => {
+  const arrows = ['ab', 'bc', 'ca', 'cd', 'de', 'ed', 'ef', 'gf'].map((pair) => ({ from: pair[0]!, to: pair[1]! }));
+  assert.deepEqual(findCircles(arrows), [
+    ['a', 'b', 'c'],
+    ['d', 'e'],
+  ]);
 });
 
 test('models see only torch and the configuration', () => {

@@ -98,7 +98,7 @@ describe('set-up', { skip: posix ? false : 'the pretended compiler is a shell sc
     mkdirSync(native(), { recursive: true });
     mkdirSync(join(dir, 'bin'));
     cpSync(join(root, 'tools', 'setup.mjs'), join(dir, 'tools', 'setup.mjs'));
-    for (const name of ['build.mjs', 'steps.mjs', 'libtorch-wheels.txt']) {
+    for (const name of ['build.mjs', 'programs.mjs', 'steps.mjs', 'libtorch-wheels.txt']) {
       cpSync(join(root, 'packages', 'torch', 'native', name), join(native(), name));
     }
     for (const name of ['package.json', 'dist']) {

@@ -64,7 +64,6 @@ export type { BatchFacts, BatchSource, Losses, TrainingTask } from './train/loop
 export { type AssembleOptions, type Assembly, type AssemblyFolders, assembleComm } from './weights/assemble.js';
 export {
   type LoadCommOptions,
-  type LoadedComm,
   loadCommFolder,
   type SaveCommOptions,
   saveCommFolder,
@@ -81,4 +80,4 @@ export {
 } from './weights/layouts/hf-language.js';
 export { type MergeOptions, mergeLora } from './weights/lora.js';
 export { describeModel, openModel } from './weights/open-model.js';
-export type { OpenModelOptions, WholeModel } from './weights/whole-model.js';
+export type { LoadedComm, OpenModelOptions, WholeModel } from './weights/whole-model.js';

@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto';
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeJson } from './build.mjs';
+import { interrupted } from './programs.mjs';
 
 /** The value of a JSON file, or undefined where there is none to read. */
 export function readJson(path) {
@@ -19,11 +20,6 @@ export function readJson(path) {
 }
 
 const digest = (value) => createHash('sha256').update(JSON.stringify(value)).digest('hex');
-
-/** The error that an interrupted set-up ends with. */
-export function interruptedError() {
-  return Object.assign(new Error('Interrupted.'), { fix: 'Run the same command again to go on.', exitCode: 130 });
-}
 
 /** True while a process of that id lives. */
 export function isAlive(pid) {
@@ -95,7 +91,7 @@ async function takeLock(lock, log, signal) {
     told = true;
     await new Promise((fulfil) => setTimeout(fulfil, 500));
   }
-  throw interruptedError();
+  throw interrupted();
 }
 
 /** Whether a step `{name, stamp(), run({report, signal})}` has nothing to do; `run` resolves to one line for people. */
@@ -133,12 +129,12 @@ export async function runSteps({ steps, stampsFile, lockFile, log, quiet = false
       const since = performance.now();
       try {
         const detail = await step.run({ report: (text) => log(`${label}  ${text} ...`), signal });
-        if (signal?.aborted) throw interruptedError();
+        if (signal?.aborted) throw interrupted();
         const seconds = (performance.now() - since) / 1000;
         log(`${label}  ${detail} (${seconds.toFixed(1)} s)`);
         outcomes.push({ name: step.name, done: true, detail, seconds });
       } catch (error) {
-        throw signal?.aborted ? interruptedError() : Object.assign(error, { step: step.name });
+        throw signal?.aborted ? interrupted() : Object.assign(error, { step: step.name });
       }
       stamps[step.name] = digest(await step.stamp());
       writeJson(stampsFile, stamps);

@@ -1,5 +1,5 @@
-/// <reference lib="esnext.disposable" preserve="true" />
 /** @commlm/torch: libtorch for TypeScript. Importing it loads nothing native; the first tensor does. */
+/// <reference lib="esnext.disposable" preserve="true" />
 export * as autograd from './autograd.js';
 export { isGradEnabled, noGrad, withGrad } from './autograd.js';
 export * as cuda from './cuda.js';

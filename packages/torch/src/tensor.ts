@@ -21,9 +21,9 @@ export type TypedArray = Float32Array | Float64Array | Int32Array | Int16Array |
 export type Nested = number | boolean | readonly Nested[];
 /** Options of the functions that make tensors. */
 export interface TensorOptions {
-  readonly dtype?: DType;
-  readonly device?: Device;
-  readonly requiresGrad?: boolean;
+  readonly dtype?: DType | undefined;
+  readonly device?: Device | undefined;
+  readonly requiresGrad?: boolean | undefined;
 }
 /** A module or function of one tensor, as `pipe` takes it. */
 export type Pipeable = { forward(x: Tensor): Tensor } | ((x: Tensor) => Tensor);

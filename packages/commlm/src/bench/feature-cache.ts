@@ -7,7 +7,7 @@ import { comm7b } from '../config/presets.js';
 import { FeatureCache } from '../features/cache.js';
 import { VisionModel } from '../models/fusion.js';
 import { median } from './peer.js';
-import type { BenchOptions, BenchRow } from './suites.js';
+import type { BenchOptions, BenchRow } from './suite.js';
 
 /** COMM-7B's first branch: all 24 levels of CLIP ViT-L/14 at 336 px in bf16, random weights; what is written is in the kernel's cache. */
 export async function* featureCacheSuite({

@@ -1,4 +1,4 @@
-// One load and one answer in a process of its own, whose memory the suite `load` watches. Prints one line of JSON.
+/** One load and one answer in a process of its own, whose memory the suite `load` watches. Prints one line of JSON. */
 import { numThreads } from '@commlm/torch';
 import type { WantedFormat } from '../weights/formats.js';
 import { peakKiB } from './resident.js';

@@ -13,7 +13,7 @@ import { FORMATS, type WeightFormat } from '../weights/formats.js';
 import { describeModel } from '../weights/open-model.js';
 import { buildComm } from '../weights/quantise.js';
 import type { LoadReport } from './load-child.js';
-import type { BenchOptions, BenchRow } from './suites.js';
+import type { BenchOptions, BenchRow } from './suite.js';
 
 const CHILD = fileURLToPath(new URL('load-child.js', import.meta.url));
 const SAMPLE_MS = 50;
@@ -50,7 +50,7 @@ function measure(
   return new Promise((fulfil, reject) => {
     const child = spawn(process.execPath, [CHILD, model, dtype, String(ANSWER_TOKENS)], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      ...(signal === undefined ? {} : { signal }),
+      signal,
       env: { ...process.env, OMP_NUM_THREADS: String(numThreads()) },
     });
     let [out, errors] = ['', ''];
@@ -85,7 +85,7 @@ function childError(errors: string, status: number | null): CommError {
   const cause = /^\w*Error: (.+)$/m.exec(errors)?.[1];
   return new CommError(cause ?? `The measured process ended with ${status === null ? 'a signal' : `code ${status}`}.`, {
     code: 'bench/load',
-    ...(cause === undefined ? { fix: 'The machine may have too little memory for this model.' } : {}),
+    fix: cause === undefined ? 'The machine may have too little memory for this model.' : undefined,
   });
 }
 

@@ -1,4 +1,4 @@
-// A process that runs one side of a suite, a peer's or ours: it waits while the other measures.
+/** A process that runs one side of a suite, a peer's or ours: it waits while the other measures. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';

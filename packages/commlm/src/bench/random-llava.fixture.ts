@@ -1,5 +1,7 @@
-// A LLaVA of any size with random weights in transformers' layout, written file by file: what speed and memory are measured
-// on where published weights cannot be had. Its answers mean nothing.
+/**
+ * A LLaVA of any size with random weights in transformers' layout, written file by file: what speed and memory are measured
+ * on where published weights cannot be had. Its answers mean nothing.
+ */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { empty, io, manualSeed, nn, noGrad, ones, scope, type Tensor } from '@commlm/torch';

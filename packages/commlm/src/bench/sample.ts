@@ -1,4 +1,4 @@
-// What the suites ask about.
+/** What the suites ask about. */
 import type { RgbImage } from '../images/decode.js';
 
 /** A picture with some structure, so that nothing is special about its pixels. */

@@ -1,48 +1,14 @@
-// The benchmark suites: what each measures on this machine, beside a peer where one is installed.
+/** The benchmark suites: what each measures on this machine, beside a peer where one is installed. */
 import { memoryStats, noGrad, numThreads, ones, randn, scope } from '@commlm/torch';
 import { clipViTL14 } from '../config/presets.js';
 import type { Answer, AskRequest } from '../generate/answer.js';
 import { buildEncoder } from '../models/encoders.js';
-import type { WeightFormat } from '../weights/formats.js';
 import { featureCacheSuite } from './feature-cache.js';
 import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';
 import { BENCH_QUESTION, samplePicture } from './sample.js';
-import { type StackShape, trainSuite } from './train.js';
-
-/** One measured line. */
-export interface BenchRow {
-  readonly suite: string;
-  readonly what: string;
-  readonly unit: string;
-  readonly ours: number;
-  /** The peer's figure from the same run, or why there is none. */
-  readonly peer?: { readonly name: string; readonly value?: number; readonly note?: string };
-  /** ours / peer. */
-  readonly ratio?: number;
-}
-
-/** Settings of a run. */
-export interface BenchOptions {
-  /** Python that has the peers (torch, transformers). */
-  readonly python: string;
-  /** Measurements of each side in the suites with a peer. */
-  readonly rounds: number;
-  /** Generations of the suite `memory`. */
-  readonly generations: number;
-  /** Model folder of the suites `tiny`, `memory` and `load`; the embedded one by default. */
-  readonly model?: string;
-  /** The one number format of the suite `load`; int8 and bf16 by default. */
-  readonly dtype?: WeightFormat;
-  /** Size of the model of the suite `train`. */
-  readonly stack?: StackShape;
-  /** Called with lines to show while a suite runs. */
-  readonly onNote?: (line: string) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** A suite; gives each row when it is measured. */
-export type Suite = (options: BenchOptions) => AsyncGenerator<BenchRow, void, void>;
+import type { BenchOptions, BenchRow, Suite } from './suite.js';
+import { trainSuite } from './train.js';
 
 /** All suites in the order they run. */
 export const SUITES: Readonly<Record<string, { readonly summary: string; readonly run: Suite }>> = {
@@ -91,7 +57,7 @@ const scaled = (
 ): Pick<BenchRow, 'ours' | 'peer' | 'ratio'> => ({
   ...row,
   ours: row.ours * factor,
-  ...(row.peer?.value === undefined ? {} : { peer: { ...row.peer, value: row.peer.value * factor } }),
+  peer: row.peer?.value === undefined ? row.peer : { ...row.peer, value: row.peer.value * factor },
 });
 
 const seconds = (work: () => void): number => {

@@ -1,4 +1,6 @@
-// Our side of the suite `train`, in a process of its own: one training step for each line on stdin, answered as peer.py does.
+/**
+ * Our side of the suite `train`, in a process of its own: one training step for each line on stdin, answered as peer.py does.
+ */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';

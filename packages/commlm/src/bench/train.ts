@@ -12,7 +12,7 @@ import type { LlamaConfig } from '../config/model.js';
 import { vicuna7b } from '../config/presets.js';
 import { Llama } from '../models/llama.js';
 import { type Measurement, median, Peer, pause } from './peer.js';
-import type { BenchOptions, BenchRow } from './suites.js';
+import type { BenchOptions, BenchRow, StackShape } from './suite.js';
 
 const CHILD = fileURLToPath(new URL('train-child.js', import.meta.url));
 const randint = op('aten::randint');
@@ -21,14 +21,6 @@ const randint = op('aten::randint');
 const CURVE_STEPS = 50;
 const NUM_BATCHES = 8;
 const LR = 1e-4;
-
-/** Size of the stack; the rest follows from it as in Vicuna 7B. */
-export interface StackShape {
-  readonly hiddenSize: number;
-  readonly numLayers: number;
-  readonly batchSize: number;
-  readonly numTokens: number;
-}
 
 /** A quarter of Vicuna 7B's width and an eighth of its depth; a picture of 256 tokens with a conversation behind it. */
 export const STACK: StackShape = { hiddenSize: 1024, numLayers: 4, batchSize: 1, numTokens: 640 };

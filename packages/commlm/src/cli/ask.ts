@@ -1,4 +1,6 @@
-// `commlm ask <picture...> <question>`: one question about one picture, several pictures together, or a folder of them.
+/**
+ * `commlm ask <picture...> <question>`: one question about one picture, several pictures together, or a folder of them.
+ */
 import { basename, dirname, extname, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';

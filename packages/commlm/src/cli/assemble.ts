@@ -1,4 +1,4 @@
-// `commlm convert --recipe`: a COMM of published parts, which are downloaded when they are named by hub id.
+/** `commlm convert --recipe`: a COMM of published parts, which are downloaded when they are named by hub id. */
 import { AssemblyRecipe } from '../config/assembly.js';
 import { checkFields } from '../config/check-fields.js';
 import { CommError } from '../config/errors.js';

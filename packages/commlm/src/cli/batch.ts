@@ -1,4 +1,4 @@
-// `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order.
+/** `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order. */
 
 import type { Command } from 'commander';
 import type { Answerer } from '../generate/batch.js';

@@ -1,7 +1,6 @@
-// `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed.
+/** `commlm bench [suite...]`: speed and memory on this machine, peers side by side where they are installed. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
-import type { BenchRow } from '../bench/suites.js';
-import type { StackShape } from '../bench/train.js';
+import type { BenchRow, StackShape } from '../bench/suite.js';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
@@ -133,9 +132,9 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
       python,
       rounds: options.rounds,
       generations: options.generations,
-      ...(options.model === undefined ? {} : { model: options.model }),
-      ...(options.dtype === undefined ? {} : { dtype: options.dtype }),
-      ...(options.stack === undefined ? {} : { stack: options.stack }),
+      model: options.model,
+      dtype: options.dtype,
+      stack: options.stack,
       onNote: (line) => note(`  ${line}`),
       signal: interruptSignal(),
     });

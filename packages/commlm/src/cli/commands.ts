@@ -1,4 +1,6 @@
-// The table of commands: names and one-line summaries for the help, and where each lives. Nothing is loaded until asked.
+/**
+ * The table of commands: names and one-line summaries for the help, and where each lives. Nothing is loaded until asked.
+ */
 import type { Command } from 'commander';
 
 /** A module that adds its command to the program; it must not load libtorch before the command's action runs. */

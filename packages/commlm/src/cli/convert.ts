@@ -1,4 +1,4 @@
-// `commlm convert <model> <out>`: a model of another layout as a folder of ours.
+/** `commlm convert <model> <out>`: a model of another layout as a folder of ours. */
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { ConvertReport, ConvertRequest } from '../weights/convert-model.js';
@@ -109,10 +109,10 @@ function toRequest(first: string, second: string | undefined, options: ConvertCo
   return {
     model,
     out,
-    ...(dtype === undefined ? {} : { dtype }),
-    ...(visionTower === undefined ? {} : { visionTower }),
-    ...(base === undefined ? {} : { base }),
-    ...(lora === undefined ? {} : { lora }),
+    dtype,
+    visionTower,
+    base,
+    lora,
   };
 }
 

@@ -1,4 +1,4 @@
-// `commlm data bench`: how fast a recipe's data load when nothing else runs.
+/** `commlm data bench`: how fast a recipe's data load when nothing else runs. */
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
@@ -78,7 +78,7 @@ export async function bench(name: string, options: BenchOptions): Promise<void> 
       seconds,
       ...sums,
       ...rates,
-      ...(consumed === undefined ? {} : { consumedSamplesPerSecond: consumed }),
+      consumedSamplesPerSecond: consumed,
     });
     return;
   }

@@ -1,4 +1,6 @@
-// `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
+/**
+ * `commlm data preview`: samples of a recipe as the model sees them, in the terminal, as JSON, as pictures with a page.
+ */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { CommTrainConfig, WorldData } from '../config/comm-train.js';
@@ -33,13 +35,13 @@ interface PreviewedSample {
   readonly learned: number;
   /** Questions and answers with all coordinates written out. */
   readonly turns: readonly WrittenTurn[];
-  readonly cut?: { readonly turns: number; readonly tokens: number };
+  readonly cut?: { readonly turns: number; readonly tokens: number } | undefined;
   readonly pictures: readonly {
     readonly key: string;
     readonly width: number;
     readonly height: number;
     readonly marks: readonly LabelledBox[];
-    readonly file?: string;
+    readonly file?: string | undefined;
   }[];
   readonly spans: readonly Span[];
 }
@@ -125,7 +127,7 @@ async function describeSample(
     const file = `${set}-${index}${i === 0 ? '' : `-${i + 1}`}.png`.replaceAll(/[^\w.-]/g, '_');
     if (out !== undefined) writeDurably(join(out, file), await drawBoxes(image, marks));
     const { width, height } = image;
-    pictures.push({ key: `${ref.store}/${ref.key}`, width, height, marks, ...(out === undefined ? {} : { file }) });
+    pictures.push({ key: `${ref.store}/${ref.key}`, width, height, marks, file: out === undefined ? undefined : file });
   }
   return {
     id: sample.id,
@@ -134,7 +136,7 @@ async function describeSample(
     tokens: example.ids.length,
     learned: numLearned(example),
     turns: example.turns,
-    ...(example.cut === undefined ? {} : { cut: example.cut }),
+    cut: example.cut,
     pictures,
     spans: spansOf(example.ids, example.labels, tokenizer, batch.model.imageTokens.patchId),
   };
@@ -224,7 +226,7 @@ async function previewWorld(
 interface WorldRow {
   readonly title: string;
   readonly spans: readonly Span[];
-  readonly file?: string;
+  readonly file?: string | undefined;
 }
 
 /** The rows of a batch that show one picture each, in the order of the pictures. */
@@ -261,7 +263,7 @@ async function worldRows(
     rows.push({
       title,
       spans: spansOf(of(batch.ids), of(batch.labels), tokenizer, patchId),
-      ...(file === undefined ? {} : { file }),
+      file,
     });
   }
   return rows;

@@ -1,4 +1,4 @@
-// The recipe argument of the `data` commands.
+/** The recipe argument of the `data` commands. */
 import { existsSync } from 'node:fs';
 import type { MixtureData, MixtureTrainConfig } from '../config/comm-train.js';
 import { CommError } from '../config/errors.js';

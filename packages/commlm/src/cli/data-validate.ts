@@ -1,4 +1,4 @@
-// `commlm data validate`: goes through the data sets of a recipe and prints every fault with file and line.
+/** `commlm data validate`: goes through the data sets of a recipe and prints every fault with file and line. */
 import { setsOf } from '../config/mixture.js';
 import type { SkipConfig } from '../config/skip.js';
 import type { DataSet } from '../data/sample.js';

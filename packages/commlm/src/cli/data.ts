@@ -1,4 +1,6 @@
-// `commlm data preview | validate | bench`: what a recipe's data look like to the model, whether they are sound, how fast they load.
+/**
+ * `commlm data preview | validate | bench`: what a recipe's data look like to the model, whether they are sound, how fast they load.
+ */
 import type { Command } from 'commander';
 import { wholeNumber } from './options.js';
 

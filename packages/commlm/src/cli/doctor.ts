@@ -1,4 +1,4 @@
-// `commlm doctor`: what this installation is made of, what is missing, and the command that fixes it.
+/** `commlm doctor`: what this installation is made of, what is missing, and the command that fixes it. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, statSync } from 'node:fs';
 import { arch, availableParallelism, freemem, platform, release, totalmem } from 'node:os';
@@ -41,7 +41,7 @@ interface Finding {
   readonly name: string;
   readonly status: Status;
   readonly detail: string;
-  readonly fix?: string;
+  readonly fix?: string | undefined;
 }
 
 /** What the loaded libtorch says about itself. */
@@ -70,7 +70,7 @@ const SETUP = setupCommand();
 const IN_CLONE = cloneRoot() !== undefined;
 
 function finding(name: string, status: Status, detail: string, fix?: string): Finding {
-  return { name, status, detail, ...(fix === undefined ? {} : { fix }) };
+  return { name, status, detail, fix };
 }
 
 function checkNode(): Finding {
@@ -262,7 +262,7 @@ function incomplete({ findings }: Report): CommError {
   const fix = failed[0]?.fix;
   return new CommError(`This installation is not complete: ${names}.`, {
     code: 'doctor/incomplete',
-    ...(fix === undefined ? {} : { fix }),
+    fix,
   });
 }
 

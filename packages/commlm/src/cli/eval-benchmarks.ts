@@ -1,4 +1,4 @@
-// `commlm eval` of benchmarks and tasks that are files: options to a run, and one table of its results.
+/** `commlm eval` of benchmarks and tasks that are files: options to a run, and one table of its results. */
 import { CommError } from '../config/errors.js';
 import type { Benchmark } from '../eval/benchmarks/benchmark.js';
 import type { DataChoices } from '../eval/benchmarks/data-folder.js';

@@ -1,4 +1,4 @@
-// `commlm eval compare A B`: is the difference between two runs real, and which answers changed.
+/** `commlm eval compare A B`: is the difference between two runs real, and which answers changed. */
 import type { Command } from 'commander';
 import type { BenchmarkComparison, Change, Comparison } from '../eval/compare.js';
 import { shownFigure } from '../eval/shown-figure.js';

@@ -1,4 +1,4 @@
-// `commlm eval report DIR`: writes the page of a folder of results again.
+/** `commlm eval report DIR`: writes the page of a folder of results again. */
 import type { Command } from 'commander';
 import { writeDurably } from '../files/durable.js';
 import { wholeNumber } from './options.js';
@@ -25,7 +25,7 @@ export function addReport(command: Command): void {
       const path = await writeReport(folder, {
         cards,
         writeFile: writeDurably,
-        ...(data === undefined ? {} : { data }),
+        data,
       });
       print(printable(path));
     });

@@ -1,4 +1,4 @@
-// `commlm eval world`: whether a model looks at all.
+/** `commlm eval world`: whether a model looks at all. */
 import { join } from 'node:path';
 import type { WorldResults } from '../eval/world.js';
 import type { WorldFigures } from '../eval/world-figures.js';

@@ -1,4 +1,4 @@
-// `commlm eval <benchmark...>`: generate answers and score them, with our engine or any OpenAI-style endpoint.
+/** `commlm eval <benchmark...>`: generate answers and score them, with our engine or any OpenAI-style endpoint. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { BenchmarkOptions } from './eval-benchmarks.js';

@@ -1,4 +1,6 @@
-// `commlm features <picture>`: hidden states of an encoder to safetensors, and as a picture of principal components.
+/**
+ * `commlm features <picture>`: hidden states of an encoder to safetensors, and as a picture of principal components.
+ */
 import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
@@ -141,8 +143,8 @@ function report({ levels, grid, encoder }: Features, { out, draw, json }: Featur
       levels: [...levels.keys()],
       grid,
       shape,
-      ...(out === undefined ? {} : { out }),
-      ...(draw === undefined ? {} : { draw }),
+      out,
+      draw,
     });
     return;
   }

@@ -1,4 +1,4 @@
-// What is in the way of an output is said in a sentence, before the work.
+/** What is in the way of an output is said in a sentence, before the work. */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// Output files of commands: checked before work starts.
+/** Output files of commands: checked before work starts. */
 import { accessSync, constants, type Stats, statSync } from 'node:fs';
 import { dirname, extname, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';

@@ -1,4 +1,4 @@
-// `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars.
+/** `commlm inspect [model]`: architecture, parts, parameters, memory for each number format, level weights as bars. */
 import type { Command } from 'commander';
 import { partName } from '../config/parts.js';
 import type { LevelWeights, ModelReport } from '../inspect/inspect.js';

@@ -1,4 +1,6 @@
-// Ctrl-C and SIGTERM: the first one asks the running command to stop cleanly, the second one ends the process; exit code 130 or 143.
+/**
+ * Ctrl-C and SIGTERM: the first one asks the running command to stop cleanly, the second one ends the process; exit code 130 or 143.
+ */
 import { CommError } from '../config/errors.js';
 
 /** Code of the error that an interrupted command ends with. */

@@ -1,3 +1,4 @@
+/** What the embedded model says of itself, and the hint for a question about something else. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -3,10 +3,11 @@
  * confidence about what they never saw; a model without it says nothing.
  */
 import { existsSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
 import { parseConfig } from '../config/json.js';
 import { readJson } from '../files/read.js';
+import { modelName } from '../hub/model-folder.js';
 
 const FILE = 'commlm.json';
 
@@ -36,7 +37,7 @@ export const PHOTO_MODELS = [
 export function readKnownThings(folder: string): KnownThings | undefined {
   const path = join(folder, FILE);
   if (!existsSync(path)) return undefined;
-  return { name: basename(folder), ...parseConfig(KnownThings, readJson(path, { what: 'what a model knows' }), path) };
+  return { name: modelName(folder), ...parseConfig(KnownThings, readJson(path, { what: 'what a model knows' }), path) };
 }
 
 /** One line for the start: what the model knows, and where to get one for photographs. */

@@ -1,4 +1,4 @@
-// Entry of the command line: picks the command, loads its module alone, turns errors into sentences and exit codes.
+/** Entry of the command line: picks the command, loads its module alone, turns errors into sentences and exit codes. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CommError } from '../config/errors.js';
@@ -87,7 +87,7 @@ interface ErrorReport {
   readonly exitCode: number;
   readonly code: string;
   readonly message: string;
-  readonly fix?: string;
+  readonly fix?: string | undefined;
 }
 
 function systemMessage(error: NodeJS.ErrnoException): string | undefined {
@@ -137,7 +137,7 @@ function describe(error: unknown): ErrorReport {
   if (error instanceof CommanderError) return describe(usageMessage(error));
   if (error instanceof CommError) {
     const { exitCode, code, message, fix } = error;
-    return { exitCode, code, message, ...(fix === undefined ? {} : { fix }) };
+    return { exitCode, code, message, fix };
   }
   if (error instanceof Error) {
     const missing = missingDevice(error);
@@ -150,7 +150,7 @@ function describe(error: unknown): ErrorReport {
       exitCode: 1,
       code: errno.code ?? `internal/${error.name}`,
       message: message === '' ? error.name : message,
-      ...(known ? {} : { fix: 'This was not expected; run the command again with --debug to see where it happened.' }),
+      fix: known ? undefined : 'This was not expected; run the command again with --debug to see where it happened.',
     };
   }
   return { exitCode: 1, code: 'internal/unknown', message: String(error) };
@@ -163,7 +163,7 @@ function report(error: unknown, options: { debug: boolean; json: boolean }): num
   if (fix !== undefined) process.stderr.write(`${style.dim('fix:')}   ${printable(fix)}\n`);
   if (options.debug && error instanceof Error && error.stack) process.stderr.write(`${printable(error.stack)}\n`);
   if (options.json && !hasPrintedJson()) {
-    printJson({ error: { code, message, ...(fix === undefined ? {} : { fix }) } });
+    printJson({ error: { code, message, fix } });
   }
   return exitCode;
 }

@@ -1,4 +1,4 @@
-// Loading the model of a command, with progress on stderr where it takes long (converting a large model).
+/** Loading the model of a command, with progress on stderr where it takes long (converting a large model). */
 import type { CommSession } from '../generate/session.js';
 import type { ModelOptions } from './options.js';
 import { note } from './output.js';

@@ -1,4 +1,4 @@
-// The parsers of option values: ranges, levels, and what they refuse.
+/** The parsers of option values: ranges, levels, and what they refuse. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { levelList, realNumber, wholeNumber } from './options.js';

@@ -1,4 +1,4 @@
-// Options that several commands share, and the parsers that turn their text into checked values.
+/** Options that several commands share, and the parsers that turn their text into checked values. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
 /** A parser of a whole number in [min, max]; a bad value is a usage error that names the range. */

@@ -1,4 +1,4 @@
-// Figures for people and tables: units, alignment, styles that do not count as width.
+/** Figures for people and tables: units, alignment, styles that do not count as width. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { answerFor, formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';

@@ -1,4 +1,4 @@
-// What the commands print: results on stdout, everything else on stderr, colour only on a terminal that wants it.
+/** What the commands print: results on stdout, everything else on stderr, colour only on a terminal that wants it. */
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { printable } from './terminal-text.js';

@@ -1,4 +1,4 @@
-// Picture arguments of commands: files, `-` for stdin, and folders of pictures.
+/** Picture arguments of commands: files, `-` for stdin, and folders of pictures. */
 import { readdirSync, type Stats, statSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';

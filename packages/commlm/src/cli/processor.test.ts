@@ -1,3 +1,4 @@
+/** The instruction sets that `doctor` names, and the switches that forbid some. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// The processor as far as speed depends on it: its model, and the instruction sets that decide which kernels run.
+/** The processor as far as speed depends on it: its model, and the instruction sets that decide which kernels run. */
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, platform } from 'node:os';
 

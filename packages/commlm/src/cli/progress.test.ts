@@ -1,4 +1,4 @@
-// Progress on a pipe and on a terminal: how often, what it says, and never a division by zero.
+/** Progress on a pipe and on a terminal: how often, what it says, and never a division by zero. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Progress, type ProgressOptions } from './progress.js';

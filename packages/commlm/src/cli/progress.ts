@@ -1,4 +1,4 @@
-// Progress of a long command on stderr: a bar that redraws itself on a terminal, a line now and then otherwise.
+/** Progress of a long command on stderr: a bar that redraws itself on a terminal, a line now and then otherwise. */
 import { formatDuration, isInteractive } from './output.js';
 
 /** Settings of a progress display. */

@@ -1,4 +1,6 @@
-// `commlm pull <hub id>`: a model from a hub into the cache that Python shares; also what downloads a model named elsewhere.
+/**
+ * `commlm pull <hub id>`: a model from a hub into the cache that Python shares; also what downloads a model named elsewhere.
+ */
 import { existsSync } from 'node:fs';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
@@ -155,7 +157,7 @@ export async function ensureModel(model: string): Promise<void> {
     throw new CommError(`There is no model folder ${model}; as a hub id: ${message}`, {
       code,
       cause: error,
-      ...(fix ? { fix } : {}),
+      fix,
     });
   }
 }

@@ -1,4 +1,4 @@
-// `commlm score` as users run it: one JSON document, a table, and errors with their exit codes.
+/** `commlm score` as users run it: one JSON document, a table, and errors with their exit codes. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

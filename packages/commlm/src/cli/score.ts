@@ -1,4 +1,4 @@
-// `commlm score`: figures for prediction files made by anything, as the official tool of each benchmark gives them.
+/** `commlm score`: figures for prediction files made by anything, as the official tool of each benchmark gives them. */
 import { type Command, Option } from 'commander';
 import type { MetricValue, ScoreRequest, ScoreResult } from '../eval/score.js';
 import { type RateScale, shownFigure } from '../eval/shown-figure.js';

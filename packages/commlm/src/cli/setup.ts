@@ -1,4 +1,4 @@
-// `commlm setup`: libtorch and the addon for this installation; the set-up itself is @commlm/torch's.
+/** `commlm setup`: libtorch and the addon for this installation; the set-up itself is @commlm/torch's. */
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
@@ -54,6 +54,6 @@ async function run({ home, libtorch, dryRun, json }: SetupCommandOptions): Promi
       });
     }
     if (fix === undefined) throw error;
-    throw new CommError(message, { code: 'setup/failed', ...(fix === '' ? {} : { fix }), cause: error });
+    throw new CommError(message, { code: 'setup/failed', fix: fix || undefined, cause: error });
   }
 }

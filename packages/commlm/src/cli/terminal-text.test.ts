@@ -1,4 +1,4 @@
-// No byte that a terminal obeys comes out of text that somebody else wrote; what people write in any script stays.
+/** No byte that a terminal obeys comes out of text that somebody else wrote; what people write in any script stays. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { printable } from './terminal-text.js';

@@ -1,4 +1,6 @@
-// Text from outside (answers, file names, data, a server's words) on its way to a terminal: it may be read, never obeyed.
+/**
+ * Text from outside (answers, file names, data, a server's words) on its way to a terminal: it may be read, never obeyed.
+ */
 
 /**
  * What a terminal would obey rather than show: C0 controls but for line feed and tab, DEL, C1 controls, and the

@@ -1,4 +1,4 @@
-// `commlm train <recipe>`: run a recipe, or show what it would do.
+/** `commlm train <recipe>`: run a recipe, or show what it would do. */
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';

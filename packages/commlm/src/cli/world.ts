@@ -1,4 +1,4 @@
-// `commlm world`: synthetic scenes as pictures with annotations in the formats of the public data sets.
+/** `commlm world`: synthetic scenes as pictures with annotations in the formats of the public data sets. */
 import { type Command, Option } from 'commander';
 import type { Split } from '../data/world/scene.js';
 import type { StyleChoice } from '../data/world/vocabulary.js';

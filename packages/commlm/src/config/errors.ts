@@ -4,9 +4,9 @@ export interface CommErrorOptions {
   /** Stable machine-readable name, e.g. `image/truncated`. */
   readonly code: string;
   /** What the user can do about it, as a full sentence or a command. */
-  readonly fix?: string;
+  readonly fix?: string | undefined;
   /** Process exit code when the error ends a command: 1 failed (default), 2 wrong usage, 130 or 143 interrupted. */
-  readonly exitCode?: 1 | 2 | 130 | 143;
+  readonly exitCode?: 1 | 2 | 130 | 143 | undefined;
   readonly cause?: unknown;
 }
 

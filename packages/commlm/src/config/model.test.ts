@@ -1,3 +1,4 @@
+/** Configs of models: presets, the way to disk and back, and what is refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CommError } from './errors.js';

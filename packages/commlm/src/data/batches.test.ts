@@ -1,3 +1,4 @@
+/** Batches: in order from any start, padded or packed, grouped by length. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sharp from 'sharp';

@@ -1,3 +1,4 @@
+/** Data sets as they are opened: damaged files, missing ones, and pictures that are left out. */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

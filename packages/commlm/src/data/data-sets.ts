@@ -31,7 +31,7 @@ export async function openDataSet(config: DataSetConfig, { name }: DataSetContex
   const drafts = await openDrafts(config);
   const { store, picture = defaultPicture(config), excludeImages } = config;
   const excluded = excludeImages === undefined ? undefined : await readExcluded(excludeImages);
-  return dataSet(name, drafts, { store, picture, ...(excluded === undefined ? {} : { excluded }) });
+  return dataSet(name, drafts, { store, picture, excluded });
 }
 
 /** Form of the picture keys where the recipe says nothing: the name in the record, or the number that is all it has. */

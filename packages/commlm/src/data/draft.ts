@@ -59,7 +59,7 @@ export interface PictureRules {
   /** Form of a key: `{name}` as the file says, `{base}` without folders, `{id}`, `{id:12}` with zeros in front. */
   readonly picture: string;
   /** Names or ids of pictures that no sample may show. */
-  readonly excluded?: ReadonlySet<string>;
+  readonly excluded?: ReadonlySet<string> | undefined;
 }
 
 /** A data set of drafts. Samples of excluded pictures are left out; faulty records stay, to be told of when they are read. */

@@ -1,3 +1,4 @@
+/** Samples as tokens: coordinates, pictures, what is learned, and what is cut. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { ConversationConfig } from '../config/model.js';

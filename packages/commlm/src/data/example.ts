@@ -55,7 +55,7 @@ export interface Example {
   /** The turns that are left, with all coordinates written out. */
   readonly turns: readonly WrittenTurn[];
   /** What was cut to fit; absent when nothing was. */
-  readonly cut?: Cut;
+  readonly cut?: Cut | undefined;
 }
 
 /** A question and its answer as text, `<image>` where pictures are. */
@@ -86,8 +86,8 @@ export class SampleError extends CommError {
   constructor(kind: ProblemKind, where: string, message: string, fix?: string, cause?: unknown) {
     super(where === '' || message.includes(where) ? message : `${where}: ${message}`, {
       code: `data/${kind}`,
-      ...(fix === undefined ? {} : { fix }),
-      ...(cause === undefined ? {} : { cause }),
+      fix,
+      cause,
     });
     this.kind = kind;
   }
@@ -208,7 +208,7 @@ export function buildExample(
       'the sample has no token to learn: its answers are empty or not to be learned.',
     );
   }
-  return { id, where, ...rendered, turns: written, ...(cut.turns + cut.tokens > 0 ? { cut } : {}) };
+  return { id, where, ...rendered, turns: written, cut: cut.turns + cut.tokens > 0 ? cut : undefined };
 }
 
 interface Rendered {
@@ -256,7 +256,7 @@ export function renderTurns(
         imageTokens: lengths,
         imageStyle: bare ? 'llava-1.5' : 'shikra',
         patchId: imageTokens.patchId,
-        ...(system === undefined ? {} : { system }),
+        system,
       },
     );
     return { ids, labels, imageSlots };
@@ -281,7 +281,7 @@ export function renderTurns(
       addGenerationPrompt: false,
       learnAnswers: true,
       contents: form.contents,
-      ...(form.template === undefined ? {} : { template: form.template }),
+      template: form.template,
     },
   );
 }

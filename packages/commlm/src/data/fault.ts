@@ -3,7 +3,7 @@ import { CommError } from '../config/errors.js';
 
 /** A sample that is not as its format says; `problem` completes the sentence `<where>: ...`. */
 export function sampleError(where: string, problem: string, fix?: string): CommError {
-  return new CommError(`${where}: ${problem}`, { code: 'data/sample', ...(fix === undefined ? {} : { fix }) });
+  return new CommError(`${where}: ${problem}`, { code: 'data/sample', fix });
 }
 
 /** A picture that cannot be read. */

@@ -1,3 +1,4 @@
+/** Records of large JSON files, read in stretches: the same as JSON.parse, faults with their line. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** Mixtures of data sets: order, shares, and epochs. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseConfig } from '../config/json.js';

@@ -1,3 +1,4 @@
+/** Stores of pictures: folders, archives and tables, whole and damaged. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdir, mkdtemp, readFile, rm, truncate, writeFile } from 'node:fs/promises';

@@ -19,7 +19,7 @@ export async function openPictureStore(config: PictureStoreConfig): Promise<Pict
     case 'parquet':
       return await openParquet(config.files, {
         image: config.image,
-        ...(config.key === undefined ? {} : { key: config.key }),
+        key: config.key,
       });
     case 'tsv':
       return await openTable(config.file, config.columns);

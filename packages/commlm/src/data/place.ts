@@ -28,7 +28,7 @@ export class Place {
 
   /** An error about the value at this place; `problem` completes the sentence `<place>: ...`. */
   error(problem: string, fix?: string, code = this.code): CommError {
-    return new CommError(`${this}: ${problem}`, { code, ...(fix === undefined ? {} : { fix }) });
+    return new CommError(`${this}: ${problem}`, { code, fix });
   }
 }
 

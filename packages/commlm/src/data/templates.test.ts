@@ -1,3 +1,4 @@
+/** Sentences that questions are asked with: their number, their placeholders, lists of one's own. */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

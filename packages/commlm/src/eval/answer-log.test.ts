@@ -1,4 +1,4 @@
-// The record of answers: what a kill cuts off is dropped, what belongs to another run is refused.
+/** The record of answers: what a kill cuts off is dropped, what belongs to another run is refused. */
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

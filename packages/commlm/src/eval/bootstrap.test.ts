@@ -1,4 +1,4 @@
-// Intervals: seeded, of the width that theory gives, and over pictures rather than questions.
+/** Intervals: seeded, of the width that theory gives, and over pictures rather than questions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Random } from '../data/world/random.js';

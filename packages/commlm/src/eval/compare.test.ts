@@ -1,4 +1,6 @@
-// Two folders of results: what differs is found, what cannot be compared is refused with the reason, and the page shows it.
+/**
+ * Two folders of results: what differs is found, what cannot be compared is refused with the reason, and the page shows it.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

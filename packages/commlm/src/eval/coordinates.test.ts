@@ -1,4 +1,4 @@
-// Boxes of answers in the forms that models write, and what is said when their numbers do not fit the frame.
+/** Boxes of answers in the forms that models write, and what is said when their numbers do not fit the frame. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { frameNotes, rewriteBox } from './coordinates.js';

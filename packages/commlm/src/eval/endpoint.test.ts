@@ -1,4 +1,4 @@
-// An endpoint: what is sent, retries, and failures that end the run with a sentence.
+/** An endpoint: what is sent, retries, and failures that end the run with a sentence. */
 import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,6 @@
-// A run as a whole, with a respondent that knows the answers: nothing is asked twice, shards and limits, blind questions.
+/**
+ * A run as a whole, with a respondent that knows the answers: nothing is asked twice, shards and limits, blind questions.
+ */
 import assert from 'node:assert/strict';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';

@@ -1,8 +1,8 @@
 /** Which model a result is of: the hashes of every file that decides an answer. */
 import { readdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import type { LoadOptions } from '../generate/session.js';
-import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
+import { modelName, resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
 import { hashFile } from './benchmarks/data-folder.js';
 import { promptsFor } from './prompts.js';
@@ -37,7 +37,7 @@ export async function factsOfModel(
     promptFamily: promptsFor(config).name,
     model: {
       kind: 'folder',
-      name: basename(folder),
+      name: modelName(folder),
       files,
       dtype: options.dtype ?? 'auto',
       device: String(options.device ?? 'cpu'),

@@ -1,4 +1,4 @@
-// The paper's tables: every row has a value or null for every column, and its means are those of its own columns.
+/** The paper's tables: every row has a value or null for every column, and its means are those of its own columns. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findBenchmark } from './benchmarks/index.js';

@@ -1,4 +1,4 @@
-// Prompts: what is asked, and what is taken away from answers before they are scored.
+/** Prompts: what is asked, and what is taken away from answers before they are scored. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -60,7 +60,7 @@ const isScaled = (a: PictureSize, b: PictureSize): boolean =>
 export function aboutQuestion(id: Id, error: CommError): CommError {
   return new CommError(`Question ${JSON.stringify(id)} cannot be answered: ${error.message}`, {
     code: error.code,
-    ...(error.fix === undefined ? {} : { fix: error.fix }),
+    fix: error.fix,
     cause: error,
   });
 }

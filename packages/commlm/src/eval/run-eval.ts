@@ -1,6 +1,7 @@
 /** `commlm eval` as a function: names of benchmarks and files of tasks to a folder of results, with our engine or an endpoint. */
 import { dirname, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { codeVersion } from '../files/code-version.js';
 import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { Answerer } from '../generate/batch.js';
 import { type LoadOptions, loadModel } from '../generate/session.js';
@@ -8,7 +9,6 @@ import type { Benchmark } from './benchmarks/benchmark.js';
 import type { DataChoices } from './benchmarks/data-folder.js';
 import { BENCHMARKS, findBenchmark } from './benchmarks/index.js';
 import { isTaskFile, readTask } from './benchmarks/own-task.js';
-import { codeVersion } from './code-version.js';
 import type { Coordinates, FrameName } from './coordinates.js';
 import { type EndpointOptions, EndpointRespondent } from './endpoint.js';
 import { type EvalOutcome, type EvalRequest, evaluate, type Shard } from './evaluate.js';

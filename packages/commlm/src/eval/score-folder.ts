@@ -5,12 +5,12 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { codeVersion } from '../files/code-version.js';
 import { makeFolder } from '../files/durable.js';
 import { hashFile } from './benchmarks/data-folder.js';
 import { BENCHMARKS, findBenchmark } from './benchmarks/index.js';
 import type { FileSamples, ScoreRequest } from './benchmarks/score-file.js';
 import { BOOTSTRAP } from './bootstrap.js';
-import { codeVersion } from './code-version.js';
 import { readResults } from './read-results.js';
 import {
   type BenchmarkResult,

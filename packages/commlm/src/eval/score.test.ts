@@ -1,4 +1,4 @@
-// Files through `score`: every published layout is read, and every kind of damage is an error that names its place.
+/** Files through `score`: every published layout is read, and every kind of damage is an error that names its place. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';

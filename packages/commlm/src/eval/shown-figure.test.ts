@@ -1,4 +1,4 @@
-// One scale in all tables: rates in percent from fractions and from percent, and what is no rate as it is.
+/** One scale in all tables: rates in percent from fractions and from percent, and what is no rate as it is. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BENCHMARKS } from './benchmarks/index.js';

@@ -1,4 +1,4 @@
-// The tests of a difference against values known from elsewhere, and cases where the answer is plain.
+/** The tests of a difference against values known from elsewhere, and cases where the answer is plain. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { pairedBootstrap, signFlipTest } from './significance.js';

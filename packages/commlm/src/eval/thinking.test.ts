@@ -1,4 +1,4 @@
-// Thinking is taken away whole, and what remains is the answer; thinking that does not end leaves none.
+/** Thinking is taken away whole, and what remains is the answer; thinking that does not end leaves none. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cutThinking } from './thinking.js';

@@ -1,4 +1,6 @@
-// The columns of the world: what looking is worth against the highest of those that did not look, and what words alone give.
+/**
+ * The columns of the world: what looking is worth against the highest of those that did not look, and what words alone give.
+ */
 import assert from 'node:assert/strict';
 import { before, test } from 'node:test';
 import { loadSpriteBank, type SpriteBank } from '../data/world/index.js';

@@ -1,3 +1,4 @@
+/** The cache of features: its keys, shards that a killed run leaves, and its bound. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,5 +1,7 @@
-// Hidden states of a picture encoder, as the paper's study reads them: any levels, patches in rows of the grid.
-// Shapes: N patches (and special tokens where kept), D encoder width.
+/**
+ * Hidden states of a picture encoder, as the paper's study reads them: any levels, patches in rows of the grid.
+ * Shapes: N patches (and special tokens where kept), D encoder width.
+ */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Device, type DType, keep, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';

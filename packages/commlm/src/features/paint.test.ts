@@ -1,4 +1,4 @@
-// Principal components as colours: known directions, ranges, signs, and where the tiles lie.
+/** Principal components as colours: known directions, ranges, signs, and where the tiles lie. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { manualSeed, op, randn, scope, type Tensor, tensor } from '@commlm/torch';

@@ -1,5 +1,7 @@
-// Features as a picture: the first three principal components of each level's patches as red, green and blue.
-// Shapes: N patches, D encoder width.
+/**
+ * Features as a picture: the first three principal components of each level's patches as red, green and blue.
+ * Shapes: N patches, D encoder width.
+ */
 import { noGrad, op, scope, type Tensor } from '@commlm/torch';
 
 const svd = op('aten::linalg_svd');

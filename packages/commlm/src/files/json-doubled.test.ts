@@ -1,3 +1,4 @@
+/** Keys that stand twice in one JSON object. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { doubledKey } from './json-doubled.js';

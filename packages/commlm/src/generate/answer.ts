@@ -1,4 +1,4 @@
-// What goes into the model and what comes out, as users of the library and of `--json` see it.
+/** What goes into the model and what comes out, as users of the library and of `--json` see it. */
 import type { Picture, PictureSettings } from '../images/picture.js';
 import type { FinishReason } from './engine.js';
 

@@ -1,4 +1,4 @@
-// The input of a batch: one JSON object a line, each a question or a sentence about what is wrong with it.
+/** The input of a batch: one JSON object a line, each a question or a sentence about what is wrong with it. */
 import { closeSync, existsSync, readSync } from 'node:fs';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';

@@ -1,6 +1,8 @@
-// What a begun output belongs to: a file of JSON lines beside it (`answers.jsonl.run.jsonl`). The first line says who
-// answers and how, each further one which question about which pictures one line of the output answers. It is on the disk
-// before those answers are, so an answer without its record is none of ours.
+/**
+ * What a begun output belongs to: a file of JSON lines beside it (`answers.jsonl.run.jsonl`). The first line says who
+ * answers and how, each further one which question about which pictures one line of the output answers. It is on the disk
+ * before those answers are, so an answer without its record is none of ours.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, fsyncSync, ftruncateSync, openSync, statSync } from 'node:fs';
 import { basename } from 'node:path';

@@ -1,5 +1,7 @@
-// Asking again what failed: answers of an earlier run are kept by the lines that they answer, and the others asked anew.
-// In between, lines that failed may have been mended or removed in the input, and new ones added.
+/**
+ * Asking again what failed: answers of an earlier run are kept by the lines that they answer, and the others asked anew.
+ * In between, lines that failed may have been mended or removed in the input, and new ones added.
+ */
 import { existsSync } from 'node:fs';
 import { writeDurably } from '../files/durable.js';
 import { type BatchLine, linesOf } from './batch-lines.js';

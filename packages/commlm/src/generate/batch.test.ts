@@ -1,4 +1,4 @@
-// Files of questions: order, bad lines, resuming after a cut, and outputs that belong to something else.
+/** Files of questions: order, bad lines, resuming after a cut, and outputs that belong to something else. */
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import {

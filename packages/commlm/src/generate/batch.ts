@@ -1,10 +1,12 @@
-// A file of questions to a file of answers: in order, resumable after a kill, a bad line never stops the rest.
-//
-//   in.jsonl             {"id": 1, "image": "a.jpg", "question": "..."}; "images" for a list, neither for text alone
-//   out.jsonl            the object of `ask --json` plus "id" as it was written, or {"id", "error"}
-//   out.jsonl.run.jsonl  what the output belongs to, see batch-record.ts
-//
-// Line k of the output answers the k-th non-empty line of the input, so the output itself is the record of what is done.
+/**
+ * A file of questions to a file of answers: in order, resumable after a kill, a bad line never stops the rest.
+ *
+ * in.jsonl             {"id": 1, "image": "a.jpg", "question": "..."}; "images" for a list, neither for text alone
+ * out.jsonl            the object of `ask --json` plus "id" as it was written, or {"id", "error"}
+ * out.jsonl.run.jsonl  what the output belongs to, see batch-record.ts
+ *
+ * Line k of the output answers the k-th non-empty line of the input, so the output itself is the record of what is done.
+ */
 import {
   closeSync,
   existsSync,

@@ -1,4 +1,6 @@
-// A conversation: its turns, its pictures, and the keys and values of what was said, so that a turn pays for itself alone.
+/**
+ * A conversation: its turns, its pictures, and the keys and values of what was said, so that a turn pays for itself alone.
+ */
 import { CommError } from '../config/errors.js';
 import type { RgbImage } from '../images/decode.js';
 import { openPicture, type Picture, type PictureSettings } from '../images/picture.js';

@@ -1,5 +1,7 @@
-// What a JavaScript caller gives, checked before anything is done with it: what is wrong is one sentence. A key of a request
-// without effect is an error, since it may carry what was to be asked about (`image` for `images`).
+/**
+ * What a JavaScript caller gives, checked before anything is done with it: what is wrong is one sentence. A key of a request
+ * without effect is an error, since it may carry what was to be asked about (`image` for `images`).
+ */
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
 import { describe } from '../images/source.js';

@@ -1,5 +1,7 @@
-// What the engine asks of a language model, and how a Llama answers it.
-// Shapes: B sequences, T new positions, E model width, V vocabulary.
+/**
+ * What the engine asks of a language model, and how a Llama answers it.
+ * Shapes: B sequences, T new positions, E model width, V vocabulary.
+ */
 import { type Device, type DType, scope, type Tensor, tensor } from '@commlm/torch';
 import { KvCache } from '../models/kv-cache.js';
 import type { Llama } from '../models/llama.js';

@@ -1,4 +1,4 @@
-// The engine on a small random Llama: cached = uncached, a batch = its singles, seeds, stops, aborts, flat memory.
+/** The engine on a small random Llama: cached = uncached, a batch = its singles, seeds, stops, aborts, flat memory. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { manualSeed, memoryStats, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';

@@ -1,13 +1,15 @@
-// The engine: from prompts (token ids or embeddings) to tokens. It knows nothing of text, pictures or templates.
-// Shapes: B sequences, T positions, E width of the language model, V vocabulary.
-//
-// Prompts of a batch are padded behind for their one pass; from then on every sequence goes on at its own position:
-//
-//   column      0 1 2 3 4 5 6 7
-//   sequence 0  a b c d x x            prompt of 4, then x x
-//   sequence 1  p q r s t u y y        prompt of 6, then y y
-//
-// Only the ids that are drawn leave the device.
+/**
+ * The engine: from prompts (token ids or embeddings) to tokens. It knows nothing of text, pictures or templates.
+ * Shapes: B sequences, T positions, E width of the language model, V vocabulary.
+ *
+ * Prompts of a batch are padded behind for their one pass; from then on every sequence goes on at its own position:
+ *
+ * column      0 1 2 3 4 5 6 7
+ * sequence 0  a b c d x x            prompt of 4, then x x
+ * sequence 1  p q r s t u y y        prompt of 6, then y y
+ *
+ * Only the ids that are drawn leave the device.
+ */
 import { cat, noGrad, scope, stack, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { KvCache } from '../models/kv-cache.js';

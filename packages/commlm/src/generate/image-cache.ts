@@ -1,5 +1,7 @@
-// Pictures to visual tokens, each encoded once: a picture asked about again costs nothing but its lookup.
-// Shapes: N visual tokens of a picture, E width of the language model, P pictures.
+/**
+ * Pictures to visual tokens, each encoded once: a picture asked about again costs nothing but its lookup.
+ * Shapes: N visual tokens of a picture, E width of the language model, P pictures.
+ */
 import { createHash } from 'node:crypto';
 import { type Device, keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import type { RgbImage } from '../images/decode.js';

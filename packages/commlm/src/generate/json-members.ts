@@ -1,5 +1,7 @@
-// The members of a JSON object as they are written: a number that JavaScript cannot hold (12345678901234567890, 1e400,
-// 1.0) keeps its digits only in its source text.
+/**
+ * The members of a JSON object as they are written: a number that JavaScript cannot hold (12345678901234567890, 1e400,
+ * 1.0) keeps its digits only in its source text.
+ */
 
 /** The source text of each member of an object, in order; a name may come twice. */
 export type JsonMembers = readonly { readonly name: string; readonly source: string }[];

@@ -1,4 +1,6 @@
-// Which model it is, without reading all of it: for telling whether a run that goes on is still asked of the same one.
+/**
+ * Which model it is, without reading all of it: for telling whether a run that goes on is still asked of the same one.
+ */
 import { createHash, type Hash } from 'node:crypto';
 import { closeSync, fstatSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';

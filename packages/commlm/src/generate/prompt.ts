@@ -1,5 +1,7 @@
-// A conversation as the engine takes it: ids, the embeddings with the visual tokens in place, and keys to find a prefix again.
-// Shapes: T tokens, P pictures, N visual tokens of a picture, E width of the language model.
+/**
+ * A conversation as the engine takes it: ids, the embeddings with the visual tokens in place, and keys to find a prefix again.
+ * Shapes: T tokens, P pictures, N visual tokens of a picture, E width of the language model.
+ */
 import { noGrad, scope, stack, type Tensor, tensor } from '@commlm/torch';
 import { vicunaConversation } from '../config/conversation.js';
 import { CommError } from '../config/errors.js';

@@ -1,4 +1,6 @@
-// Sampling: greedy ties, seeds, the distribution drawn from, the nucleus, values that are not numbers, and many rows at once.
+/**
+ * Sampling: greedy ties, seeds, the distribution drawn from, the nucleus, values that are not numbers, and many rows at once.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scope, tensor } from '@commlm/torch';

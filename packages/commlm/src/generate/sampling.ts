@@ -1,5 +1,7 @@
-// From logits to token ids: greedy, temperature, top-p, all rows at once where the logits lie. The uniform numbers come from
-// a generator of our own, one a row and step, so that a seed gives the same tokens on every machine.
+/**
+ * From logits to token ids: greedy, temperature, top-p, all rows at once where the logits lie. The uniform numbers come from
+ * a generator of our own, one a row and step, so that a seed gives the same tokens on every machine.
+ */
 import { full, op, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 

@@ -1,10 +1,11 @@
-// A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
-// server stand on this; what runs the tokens is an Engine behind it.
-import { basename } from 'node:path';
+/**
+ * A loaded model that answers: pictures and a question in, text and boxes out. The command line, the library and a
+ * server stand on this; what runs the tokens is an Engine behind it.
+ */
 import type { Device, Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
-import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
+import { modelName, resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import type { RgbImage } from '../images/decode.js';
 import { clampPixelBox, normalizedToPixel } from '../images/frames.js';
 import { openPicture, type Picture } from '../images/picture.js';
@@ -12,11 +13,12 @@ import type { Comm } from '../models/comm.js';
 import type { KvCache } from '../models/kv-cache.js';
 import { findBoxes } from '../text/boxes.js';
 import { Tokenizer } from '../text/tokenizer.js';
-import { type LoadedComm, readCommConfig } from '../weights/comm-folder.js';
+import { readCommConfig } from '../weights/comm-folder.js';
 import { readGenerationConfig } from '../weights/files/generation-config.js';
 import { readFolderJson } from '../weights/files/hf-config.js';
 import type { WantedFormat } from '../weights/formats.js';
 import { openModel } from '../weights/open-model.js';
+import type { LoadedComm } from '../weights/whole-model.js';
 import type { Answer, AnswerBox, AnswerDelta, AskRequest, DecodingSettings } from './answer.js';
 import { ChatSession } from './chat.js';
 import { checkChatOptions, checkLoading, checkRequest, closedError } from './check-request.js';
@@ -82,9 +84,9 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   });
   try {
     const tokenizer = await Tokenizer.load(opened.tokenizer);
-    noteDtype(basename(folder), opened, options);
+    noteDtype(modelName(folder), opened, options);
     return new CommSession({
-      name: basename(folder),
+      name: modelName(folder),
       comm: opened.model,
       tokenizer,
       defaults: readDefaults(folder, tokenizer),
@@ -103,7 +105,7 @@ function refuseUntrained(folder: string): void {
   if (readFolderJson(folder, 'config.json')['model_type'] !== 'comm') return;
   const { untrained = [] } = readCommConfig(folder);
   if (untrained.length === 0) return;
-  const name = basename(folder);
+  const name = modelName(folder);
   throw new CommError(
     `${name} cannot answer yet: ${untrained.join(', ')} ${untrained.length === 1 ? 'is' : 'are'} untrained.`,
     {

@@ -1,4 +1,4 @@
-// Stop strings across token borders, held-back text, and nothing lost or doubled.
+/** Stop strings across token borders, held-back text, and nothing lost or doubled. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { TextStream, type TokenDecoder } from './text-stream.js';

@@ -1,4 +1,6 @@
-// Tokens to text while they come, and stop strings: what could become a stop string is held back until it is decided.
+/**
+ * Tokens to text while they come, and stop strings: what could become a stop string is held back until it is decided.
+ */
 
 /** Turns ids into text one at a time, giving text as soon as whole characters are there. */
 export interface TokenDecoder {

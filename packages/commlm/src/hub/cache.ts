@@ -1,4 +1,4 @@
-// The cache on disk, in the layout that Python's hub client shares: `models--org--name/{blobs,refs,snapshots}`.
+/** The cache on disk, in the layout that Python's hub client shares: `models--org--name/{blobs,refs,snapshots}`. */
 import { randomBytes } from 'node:crypto';
 import { constants, existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { copyFile, mkdir, readlink, rename, rm, rmdir, symlink } from 'node:fs/promises';

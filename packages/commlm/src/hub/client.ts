@@ -1,4 +1,6 @@
-// Requests to one hub: redirects followed without handing the token to other hosts, silence noticed, failures tried again.
+/**
+ * Requests to one hub: redirects followed without handing the token to other hosts, silence noticed, failures tried again.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type Asked, networkError, notAHub, statusError, TransientError } from './errors.js';
 import type { HubSettings } from './settings.js';
@@ -8,9 +10,9 @@ export type Note = (line: string) => void;
 
 /** What the client needs besides the settings. */
 export interface ClientOptions {
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Gets a line for each second try. */
-  readonly onNote?: Note;
+  readonly onNote?: Note | undefined;
 }
 
 /** An answer whose body is still to be read. */

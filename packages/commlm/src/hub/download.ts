@@ -1,4 +1,6 @@
-// One file of a repository into the cache: goes on where an earlier try stopped, is checked, and only then gets its name.
+/**
+ * One file of a repository into the cache: goes on where an earlier try stopped, is checked, and only then gets its name.
+ */
 import { createHash, type Hash } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -1,4 +1,4 @@
-// What can go wrong between here, the hub and the disk, each as one sentence with what fixes it.
+/** What can go wrong between here, the hub and the disk, each as one sentence with what fixes it. */
 import { CommError } from '../config/errors.js';
 import type { HubSettings } from './settings.js';
 

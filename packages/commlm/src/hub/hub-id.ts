@@ -1,4 +1,4 @@
-// What names a model on a hub: `org/name[@revision]`, and how the parts become folder names and addresses.
+/** What names a model on a hub: `org/name[@revision]`, and how the parts become folder names and addresses. */
 import { CommError } from '../config/errors.js';
 
 /** A model on a hub at one revision: a branch, a tag, a commit or a `refs/pr/...`. */

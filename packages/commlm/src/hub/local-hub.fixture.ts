@@ -1,4 +1,6 @@
-// For tests: a hub on 127.0.0.1 that speaks the real one's protocol, with a storage host of its own and faults on demand.
+/**
+ * For tests: a hub on 127.0.0.1 that speaks the real one's protocol, with a storage host of its own and faults on demand.
+ */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,5 +1,7 @@
-// One writer to a file among processes, which the others wait for. The cache may lie on a disk that machines share, where a
-// killed owner cannot be asked for: a heartbeat says that it lives. The lock itself is made as everywhere (files/lock.ts).
+/**
+ * One writer to a file among processes, which the others wait for. The cache may lie on a disk that machines share, where a
+ * killed owner cannot be asked for: a heartbeat says that it lives. The lock itself is made as everywhere (files/lock.ts).
+ */
 import { existsSync, readFileSync, statSync, utimesSync } from 'node:fs';
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';

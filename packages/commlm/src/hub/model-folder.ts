@@ -1,5 +1,7 @@
-// Which folder a model argument means: the embedded model by default, a folder that holds a config.json, or a hub id in the
-// cache. Nothing here asks the network.
+/**
+ * Which folder a model argument means: the embedded model by default, a folder that holds a config.json, or a hub id in the
+ * cache. Nothing here asks the network.
+ */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -27,6 +29,11 @@ export function embeddedModelFolder(): string {
     code: 'model/no-embedded',
     fix: 'Install it (npm install @commlm/tiny; in the clone: git checkout models), or name a model folder with --model.',
   });
+}
+
+/** What a model is called where its folder is all that is known: the embedded one has its name wherever it is installed. */
+export function modelName(folder: string): string {
+  return basename(folder) === 'tiny' && basename(dirname(folder)) === '@commlm' ? EMBEDDED : basename(folder);
 }
 
 /** A model argument (folder, or hub id in the cache) as a folder; throws CommError for what is none, with the nearest name. */
@@ -65,20 +72,28 @@ export function resolveModelFolder(model?: string): string {
   });
 }
 
-/** Folders beside a model's own, by path or hub id, and a look-up for those that a config.json names. */
+/** Folders beside a model's own. */
+export interface ModelFolders {
+  readonly visionTowers: string[] | undefined;
+  readonly base: string | undefined;
+  readonly lora: string | undefined;
+  readonly resolve: (name: string) => string | undefined;
+}
+
+/** Finds folders beside a model's own, by path or hub id, and a look-up for those that a config.json names. */
 export function resolveFolders({
   visionTower,
   base,
   lora,
 }: {
-  readonly visionTower?: readonly string[];
-  readonly base?: string;
-  readonly lora?: string;
-}): { visionTowers?: string[]; base?: string; lora?: string; resolve: (name: string) => string | undefined } {
+  readonly visionTower?: readonly string[] | undefined;
+  readonly base?: string | undefined;
+  readonly lora?: string | undefined;
+}): ModelFolders {
   return {
-    ...(visionTower === undefined ? {} : { visionTowers: visionTower.map((name) => resolveModelFolder(name)) }),
-    ...(base === undefined ? {} : { base: resolveModelFolder(base) }),
-    ...(lora === undefined ? {} : { lora: resolveAdapterFolder(lora) }),
+    visionTowers: visionTower?.map((name) => resolveModelFolder(name)),
+    base: base === undefined ? undefined : resolveModelFolder(base),
+    lora: lora === undefined ? undefined : resolveAdapterFolder(lora),
     resolve: (name) => {
       if (existsSync(join(name, 'config.json'))) return resolve(name);
       return cachedModelFolder(name);

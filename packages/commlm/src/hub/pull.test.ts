@@ -1,4 +1,4 @@
-// The hub client against a local hub: what is written, what is asked for, and every way in which it can go wrong.
+/** The hub client against a local hub: what is written, what is asked for, and every way in which it can go wrong. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,4 @@
-// Downloads a model from a hub into the shared cache: list, choose, download and check in parallel, link, remember.
+/** Downloads a model from a hub into the shared cache: list, choose, download and check in parallel, link, remember. */
 
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -15,19 +15,19 @@ import { type HubSettings, readHubSettings } from './settings.js';
 
 /** Settings of one download. */
 export interface PullOptions extends Patterns {
-  readonly revision?: string;
+  readonly revision?: string | undefined;
   /** Files downloaded at the same time; 4 by default. */
-  readonly parallel?: number;
+  readonly parallel?: number | undefined;
   /** Hash the files that are there already, and download damaged ones again. */
-  readonly verify?: boolean;
+  readonly verify?: boolean | undefined;
   /** List what would be downloaded; write nothing. */
-  readonly dryRun?: boolean;
-  readonly settings?: HubSettings;
-  readonly signal?: AbortSignal;
-  readonly onNote?: Note;
+  readonly dryRun?: boolean | undefined;
+  readonly settings?: HubSettings | undefined;
+  readonly signal?: AbortSignal | undefined;
+  readonly onNote?: Note | undefined;
   /** Bytes of the chosen files that are there, of all of them. */
-  readonly onProgress?: (done: number, total: number) => void;
-  readonly onFile?: (file: PulledFile) => void;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  readonly onFile?: ((file: PulledFile) => void) | undefined;
 }
 
 /** One file of a download. */
@@ -65,7 +65,7 @@ export async function pullModel(model: string, options: PullOptions = {}): Promi
   const settings = options.settings ?? readHubSettings();
   if (settings.offline) return fromCache(id, settings);
   const { signal, onNote = () => {} } = options;
-  const client = new HubClient(settings, { onNote, ...(signal ? { signal } : {}) });
+  const client = new HubClient(settings, { onNote, signal });
   const { commit, files: all } = await listRepository(client, id);
   const chosen = chooseFiles(all, id, options);
   const cache = new ModelCache(settings.cacheDir, id.model);

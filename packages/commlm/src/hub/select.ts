@@ -1,4 +1,4 @@
-// Which files of a repository are downloaded: what a model needs, or what --include and --exclude say.
+/** Which files of a repository are downloaded: what a model needs, or what --include and --exclude say. */
 
 /** Patterns as Python's hub client reads them: `*` matches `/` too, `?` one character, a `/` at the end means all below. */
 export interface Patterns {

@@ -1,4 +1,4 @@
-// Where the hub and its cache are: the environment variables of Python's hub client, read the way it reads them.
+/** Where the hub and its cache are: the environment variables of Python's hub client, read the way it reads them. */
 import { readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -25,7 +25,7 @@ export interface HubSettings {
   readonly cacheDir: string;
   /** Address of the hub without a slash at its end. */
   readonly endpoint: string;
-  readonly token?: HubToken;
+  readonly token?: HubToken | undefined;
   /** True when nothing may be asked of the network. */
   readonly offline: boolean;
   /** Longest silence of the hub before an answer about a model. */
@@ -48,7 +48,7 @@ export function readHubSettings(env: Environment = process.env): HubSettings {
   return {
     cacheDir: resolve(cacheDir === undefined ? join(home, 'hub') : expand(cacheDir, env)),
     endpoint: checkEndpoint(first(env, 'HF_ENDPOINT') ?? DEFAULT_ENDPOINT),
-    ...(token === undefined ? {} : { token }),
+    token,
     offline: isTrue(first(env, 'HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE')),
     metadataTimeoutMs: seconds(env, 'HF_HUB_ETAG_TIMEOUT') * 1000,
     downloadTimeoutMs: seconds(env, 'HF_HUB_DOWNLOAD_TIMEOUT') * 1000,

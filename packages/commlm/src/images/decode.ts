@@ -11,15 +11,10 @@ import { CommError } from '../config/errors.js';
 import { readGifFrame } from './gif-frame.js';
 import { notAPicture, notRead, pictureKind } from './kind.js';
 import { type Orientation, readOrientation, turnUpright, withValidOrientation } from './orientation.js';
+import type { RgbImage } from './pixels.js';
 import { type PictureFile, readPictureFile } from './source.js';
 
-/** Pixels of a picture: rows from the top, three bytes a pixel. */
-export interface RgbImage {
-  readonly width: number;
-  readonly height: number;
-  /** u8[height, width, 3] */
-  readonly data: Uint8Array;
-}
+export type { RgbImage } from './pixels.js';
 
 /** Pixels of a picture file, and how they lay in the file. */
 export interface DecodedImage extends RgbImage {

@@ -1,7 +1,7 @@
 /** Draws the boxes of an answer on its picture: coloured frames with the label on a chip of the same colour. */
 import type { Sharp } from 'sharp';
 import { CommError } from '../config/errors.js';
-import type { RgbImage } from './decode.js';
+import type { RgbImage } from './pixels.js';
 import { checkPixels } from './pixels.js';
 import { strokeText } from './stroke-font.js';
 

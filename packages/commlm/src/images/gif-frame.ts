@@ -1,6 +1,8 @@
-// The first frame of a GIF: where it lies on the canvas, and the colour behind its transparent pixels and around it. A
-// decoder gives those pixels no colour, but each is an entry of the palette, and that is what a reader without transparency
-// (Pillow's `convert('RGB')`) sees.
+/**
+ * The first frame of a GIF: where it lies on the canvas, and the colour behind its transparent pixels and around it. A
+ * decoder gives those pixels no colour, but each is an entry of the palette, and that is what a reader without transparency
+ * (Pillow's `convert('RGB')`) sees.
+ */
 
 /** Where the first frame lies, and the colour of what it does not paint. */
 export interface GifFrame {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ImageConfig } from '../config/model.js';
-import type { RgbImage } from './decode.js';
+import type { RgbImage } from './pixels.js';
 import type { Resample } from './resize.js';
 
 /** What Pillow made; written by tools/golden/pillow_resize.py. */

@@ -1,5 +1,7 @@
-// What kind of picture the bytes of a file are, by their first bytes and never by the name: only these reach a decoder, and
-// everything else is refused by its own name. A drawing (SVG) is a program: rendering one can take any time.
+/**
+ * What kind of picture the bytes of a file are, by their first bytes and never by the name: only these reach a decoder, and
+ * everything else is refused by its own name. A drawing (SVG) is a program: rendering one can take any time.
+ */
 import { CommError } from '../config/errors.js';
 import { standInOf } from '../files/read.js';
 import { readTiffDirectory } from './tiff-directory.js';

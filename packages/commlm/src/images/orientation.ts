@@ -1,7 +1,9 @@
-// Which way up a picture is: the orientation that a camera wrote beside the pixels, and turning the pixels by it. Read as
-// Pillow's `ImageOps.exif_transpose` does: EXIF first, else XMP; anything but 2 to 8 leaves the picture as it is stored.
+/**
+ * Which way up a picture is: the orientation that a camera wrote beside the pixels, and turning the pixels by it. Read as
+ * Pillow's `ImageOps.exif_transpose` does: EXIF first, else XMP; anything but 2 to 8 leaves the picture as it is stored.
+ */
 import { inflateSync } from 'node:zlib';
-import type { RgbImage } from './decode.js';
+import type { RgbImage } from './pixels.js';
 import { readTiffDirectory } from './tiff-directory.js';
 
 /** 1 upright; 2 mirrored; 3 upside down; 4 to 8 the others, as EXIF numbers them. From 5 on the sides are swapped. */

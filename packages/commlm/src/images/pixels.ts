@@ -1,8 +1,15 @@
-// Decoded pixels that come from outside: what is read as rows of three bytes must be rows of three bytes.
+/** Decoded pixels; those that come from outside are checked: what is read as rows of three bytes must be just that. */
 import { types } from 'node:util';
 import { CommError } from '../config/errors.js';
-import type { RgbImage } from './decode.js';
 import { describe } from './source.js';
+
+/** Pixels of a picture: rows from the top, three bytes a pixel. */
+export interface RgbImage {
+  readonly width: number;
+  readonly height: number;
+  /** u8[height, width, 3] */
+  readonly data: Uint8Array;
+}
 
 /** Whether a value is meant as decoded pixels (right or wrong), and not as a picture file. */
 export function isPixels(value: unknown): value is RgbImage {

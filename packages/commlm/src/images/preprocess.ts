@@ -1,8 +1,8 @@
 /** A decoded picture to the numbers an encoder takes: fit into its square, resize as Pillow does, normalise. */
 import { CommError } from '../config/errors.js';
 import type { ImageConfig } from '../config/model.js';
-import type { RgbImage } from './decode.js';
 import { croppedFrame, type Frame, paddedFrame, stretchedFrame } from './frames.js';
+import type { RgbImage } from './pixels.js';
 import { checkPixels } from './pixels.js';
 import { resize, resizeUnrounded } from './resize.js';
 

@@ -3,7 +3,7 @@
  * only similar shifts every feature. Pillow works in integers: weights with 22 fractional bits, across and down in two passes,
  * rounded to bytes in between. Two loops over typed arrays do the same here.
  */
-import type { RgbImage } from './decode.js';
+import type { RgbImage } from './pixels.js';
 
 /** Filters of `resize`, by Pillow's names. */
 export type Resample = 'nearest' | 'bilinear' | 'bicubic' | 'lanczos';

@@ -1,5 +1,7 @@
-// What names a picture file, from a path to a Blob, to its bytes. Nothing is fetched from the web, and what can never be
-// read to its end (a pipe, a device) is refused at once.
+/**
+ * What names a picture file, from a path to a Blob, to its bytes. Nothing is fetched from the web, and what can never be
+ * read to its end (a pipe, a device) is refused at once.
+ */
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
 import { CommError } from '../config/errors.js';
@@ -127,7 +129,7 @@ function asPictureError(error: CommError, name: string): CommError {
   const isFolder = /is a folder/.test(error.message);
   return new CommError(isFolder ? `${name} is a folder, not a picture.` : error.message, {
     code: isFolder ? 'image/is-directory' : (PICTURE_CODES[error.code] ?? error.code),
-    ...(isFolder ? { fix: 'Give the path of a file in it.' } : error.fix === undefined ? {} : { fix: error.fix }),
+    fix: isFolder ? 'Give the path of a file in it.' : error.fix,
     cause: error,
   });
 }

@@ -1,7 +1,7 @@
 /** The squares that a model's encoders look at, each made once: encoders that differ in mean and deviation alone share one. */
 import type { ImageConfig } from '../config/model.js';
-import type { RgbImage } from './decode.js';
 import type { Frame } from './frames.js';
+import type { RgbImage } from './pixels.js';
 import { fitSquare, preprocess } from './preprocess.js';
 
 /** Which squares there are, and which one each encoder reads. */

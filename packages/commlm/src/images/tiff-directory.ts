@@ -1,5 +1,7 @@
-// The first directory of a TIFF file; EXIF data is such a file too. Reads as far as the bytes reach: what is cut off or
-// malformed is left out, as viewers do, and never an error.
+/**
+ * The first directory of a TIFF file; EXIF data is such a file too. Reads as far as the bytes reach: what is cut off or
+ * malformed is left out, as viewers do, and never an error.
+ */
 
 /** One entry that holds whole numbers. */
 export interface TiffEntry {

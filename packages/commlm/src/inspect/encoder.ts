@@ -1,4 +1,4 @@
-// What `inspect` says of a folder that holds a picture encoder alone: transformers', timm's or open_clip's.
+/** What `inspect` says of a folder that holds a picture encoder alone: transformers', timm's or open_clip's. */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { planEncoder } from '../weights/encoder-reader.js';

@@ -1,4 +1,6 @@
-// What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
+/**
+ * What a model folder holds, from its config and the headers of its weight files; no weights but the few level scales.
+ */
 import { basename } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
 import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } from '../config/model.js';
@@ -55,7 +57,7 @@ export interface ModelReport {
   readonly levelWeights: readonly LevelWeights[];
   /** Tokens of one picture in the language model; only for models that look. */
   readonly tokensPerImage?: number;
-  readonly maxPositions?: number;
+  readonly maxPositions?: number | undefined;
   /** Parts with fresh weights, which have to be trained before the model can answer. */
   readonly untrained: readonly string[];
   /** Tensors on disk that loading passes over, because the model computes them or does not have them (a text tower). */
@@ -150,7 +152,7 @@ function report(
     parts,
     levelWeights:
       config === undefined ? [] : config.vision.encoders.flatMap((encoder, i) => levelWeights(encoder, i, files)),
-    ...(described?.maxPositions === undefined ? {} : { maxPositions: described.maxPositions }),
+    maxPositions: described?.maxPositions,
     untrained: config?.untrained ?? [],
     ...(config === undefined
       ? {}

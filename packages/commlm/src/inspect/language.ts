@@ -1,4 +1,6 @@
-// What `inspect` says of a folder that holds a language model alone, from its config and the headers of its weight files.
+/**
+ * What `inspect` says of a folder that holds a language model alone, from its config and the headers of its weight files.
+ */
 import { join } from 'node:path';
 import type { LlamaConfig } from '../config/model.js';
 import { checkedHfLanguageModel } from '../weights/layouts/hf-language.js';

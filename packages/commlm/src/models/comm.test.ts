@@ -1,3 +1,4 @@
+/** The whole model: pictures in the place of their tokens, and what is refused. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { F, manualSeed, noGrad, optim, randn, scope, type Tensor, tensor } from '@commlm/torch';

@@ -1,3 +1,4 @@
+/** Merging levels: the equations term by term. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { manualSeed, noGrad, optim, randn, scope, type Tensor } from '@commlm/torch';

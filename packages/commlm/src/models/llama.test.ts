@@ -1,3 +1,4 @@
+/** The language model: windows, masks and the cache of keys and values. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cat, F, manualSeed, noGrad, randint, randn, scope, type Tensor, tensor, zeros } from '@commlm/torch';

@@ -1,3 +1,4 @@
+/** Rotation by the place of a patch. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { manualSeed, noGrad, randn, scope } from '@commlm/torch';

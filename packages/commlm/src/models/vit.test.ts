@@ -1,3 +1,4 @@
+/** The vision transformer: levels, special tokens, and its norms. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { F, manualSeed, noGrad, randn, scope, type Tensor, tensor, zeros } from '@commlm/torch';

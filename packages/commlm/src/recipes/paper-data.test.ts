@@ -1,3 +1,4 @@
+/** The data of the paper's two stages: sets, shares and steps. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCommTraining } from '../config/comm-train.js';

@@ -1,14 +1,10 @@
 /** The losses of a run as a picture: `curve.svg` and `curve.png`. */
-import { join } from 'node:path';
-import type { TopLevelSpec } from 'vega-lite';
-import { writeDurably } from '../files/durable.js';
+import { type Chart, drawChart } from './chart.js';
 
 /** Weight of the past in the smoothed line. */
 const SMOOTHING = 0.7;
 /** Most points of a line; what lies between is passed over. */
 const MAX_POINTS = 1000;
-/** Pixels of the picture for each unit of the drawing. */
-const PNG_SCALE = 2;
 
 interface Point {
   readonly step: number;
@@ -43,7 +39,7 @@ export function curvePoints(lines: readonly MetricsLine[]): Point[] {
   });
 }
 
-function specOf(points: readonly Point[]): TopLevelSpec {
+function chartOf(points: readonly Point[]): Chart {
   const x = { field: 'step', type: 'quantitative', title: 'step', axis: { grid: false } } as const;
   const color = {
     field: 'loss',
@@ -59,12 +55,10 @@ function specOf(points: readonly Point[]): TopLevelSpec {
       encoding: { x, y: { field, type: 'quantitative', title: 'loss', scale, axis }, color },
     }) as const;
   return {
-    background: 'white',
     width: 640,
     height: 320,
     data: { values: [...points] },
     layer: [line('value', 0.3, 1), line('smooth', 1, 2)],
-    config: { view: { stroke: '#ccc' }, axis: { gridColor: '#eee' } },
   };
 }
 
@@ -72,21 +66,5 @@ function specOf(points: readonly Point[]): TopLevelSpec {
 export async function drawCurve(out: string, lines: readonly MetricsLine[]): Promise<void> {
   const points = curvePoints(lines);
   if (new Set(points.map(({ step }) => step)).size < 2) return;
-  // Loaded here, so that who trains nothing waits for no chart library.
-  const [{ parse, View }, { compile }, { default: sharp }] = await Promise.all([
-    import('vega'),
-    import('vega-lite'),
-    import('sharp'),
-  ]);
-  const view = new View(parse(compile(specOf(points)).spec), { renderer: 'none' });
-  try {
-    const svg = await view.toSVG();
-    writeDurably(join(out, 'curve.svg'), svg);
-    const png = await sharp(Buffer.from(svg), { density: 72 * PNG_SCALE })
-      .png()
-      .toBuffer();
-    writeDurably(join(out, 'curve.png'), png);
-  } finally {
-    view.finalize();
-  }
+  await drawChart(out, 'curve', chartOf(points));
 }

@@ -22,17 +22,17 @@ export interface ChatMessage {
 /** How a template is rendered. */
 export interface ChatTemplateOptions {
   /** End with the opening of the assistant's turn; true by default. */
-  readonly addGenerationPrompt?: boolean;
+  readonly addGenerationPrompt?: boolean | undefined;
   /** Further variables of the template. */
-  readonly variables?: Readonly<Record<string, unknown>>;
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
   /** The template; the tokenizer's own by default. */
-  readonly template?: string;
+  readonly template?: string | undefined;
   /** What a message's content is for the template: a list of `parts`, or one `text` with the pictures in it; as given by default. */
-  readonly contents?: 'parts' | 'text';
+  readonly contents?: 'parts' | 'text' | undefined;
   /** Puts the begin token in front where the tokenizer does so by itself and the template does not; false by default. */
-  readonly begin?: boolean;
+  readonly begin?: boolean | undefined;
   /** Labels the assistant's messages and the special token behind each, for training; nothing is labelled by default. */
-  readonly learnAnswers?: boolean;
+  readonly learnAnswers?: boolean | undefined;
 }
 
 /** Text of a chat; throws `text/no-chat-template` or `text/chat-template`. */

@@ -43,13 +43,13 @@ export interface RenderOptions {
   /** Visual tokens of each picture in order, or one number for all of them. */
   readonly imageTokens: number | readonly number[];
   /** `shikra` by default. */
-  readonly imageStyle?: ImageStyle;
+  readonly imageStyle?: ImageStyle | undefined;
   /** System text; the form's own by default, none if empty. */
-  readonly system?: string;
+  readonly system?: string | undefined;
   /** The form; Vicuna's with the separator of `imageStyle` by default. */
-  readonly form?: RolesConversation;
+  readonly form?: RolesConversation | undefined;
   /** Id that is repeated for a picture; by default that of `<im_patch>` or `<image>`, as `imageStyle` says. */
-  readonly patchId?: number;
+  readonly patchId?: number | undefined;
 }
 
 /** Where the visual tokens of one picture lie in the ids. */

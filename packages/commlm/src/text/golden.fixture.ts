@@ -1,6 +1,7 @@
 /** The golden files of `tests/golden/text`; for tests only. */
 import { readFileSync } from 'node:fs';
-import { Tokenizer, type TokenizerConfig, type TokenizerJson } from './tokenizer.js';
+import { Tokenizer } from './tokenizer.js';
+import type { TokenizerConfig, TokenizerJson } from './tokenizer-files.js';
 
 /** A conversation with its ids and labels, as the Python `tokenizers` library encodes it. */
 export interface GoldenConversation {

@@ -4,8 +4,8 @@
  */
 import type { AddedTokenJson } from './added-tokens.js';
 import type { SentencePieceModel } from './sentencepiece.js';
-import type { TokenizerConfig, TokenizerJson } from './tokenizer.js';
 import type { TokenizerEngine } from './tokenizer-engine.js';
+import type { TokenizerConfig, TokenizerJson } from './tokenizer-files.js';
 
 const SPACE = '\u2581';
 

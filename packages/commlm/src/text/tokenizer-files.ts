@@ -7,8 +7,28 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { readBytesAsync, readJsonAsync, readTextAsync } from '../files/read.js';
-import { type AddedTokenJson, type NamedToken, spellingOf } from './added-tokens.js';
-import type { TokenizerConfig } from './tokenizer.js';
+import { type AddedTokenJson, type NamedToken, type NamedTokens, spellingOf } from './added-tokens.js';
+import type { BpeJson } from './split/bpe.js';
+
+/** The fields of tokenizer.json. */
+export interface TokenizerJson {
+  readonly added_tokens?: readonly (AddedTokenJson & { readonly id: number })[];
+  readonly normalizer: unknown;
+  readonly pre_tokenizer: unknown;
+  readonly post_processor: unknown;
+  readonly decoder: unknown;
+  readonly model: BpeJson;
+  readonly [key: string]: unknown;
+}
+
+/** The fields of tokenizer_config.json that are read here. */
+export interface TokenizerConfig extends NamedTokens {
+  bos_token?: NamedToken;
+  eos_token?: NamedToken;
+  pad_token?: NamedToken;
+  unk_token?: NamedToken;
+  readonly chat_template?: string | readonly { readonly name: string; readonly template: string }[];
+}
 
 /** What the files of a folder say. */
 export interface TokenizerFiles {

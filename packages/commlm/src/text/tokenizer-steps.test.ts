@@ -6,7 +6,8 @@ import { gunzipSync } from 'node:zlib';
 import { blockHashes, goldenTexts } from './golden-texts.fixture.js';
 import { readNormalizer } from './split/normalizers.js';
 import { readPreTokenizer } from './split/pre-tokenizers.js';
-import { Tokenizer, type TokenizerJson } from './tokenizer.js';
+import { Tokenizer } from './tokenizer.js';
+import type { TokenizerJson } from './tokenizer-files.js';
 
 /** Written by tools/golden/tokenizer_steps.py. */
 interface Golden {

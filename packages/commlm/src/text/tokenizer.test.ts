@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type GoldenTokenizer, goldenTokenizer, readTextGolden } from './golden.fixture.js';
-import { Tokenizer, type TokenizerJson } from './tokenizer.js';
+import { Tokenizer } from './tokenizer.js';
+import type { TokenizerJson } from './tokenizer-files.js';
 
 const goldens = readTextGolden<GoldenTokenizer[]>('tokenizers');
 

@@ -6,23 +6,16 @@
  * text, and special tokens get into a sequence by id only (`encodeParts`).
  */
 import { CommError } from '../config/errors.js';
-import {
-  type AddedToken,
-  type AddedTokenJson,
-  addedTokensOf,
-  type NamedToken,
-  type NamedTokens,
-} from './added-tokens.js';
+import { type AddedToken, addedTokensOf, type NamedToken } from './added-tokens.js';
 import { fromByteLetters } from './byte-letters.js';
 import { type Decoding, readDecoding, type SpaceDrop } from './decoding.js';
 import { SentencePieceModel } from './sentencepiece.js';
 import { describeSentencePiece, sentencePieceEngine } from './sentencepiece-tokenizer.js';
-import type { BpeJson } from './split/bpe.js';
 import { readSteps, refuseTokenizer } from './split/json-step.js';
 import { leadingSpace, trailingSpace } from './split/normalizers.js';
 import { TokenFinder, type TokenSpan } from './token-finder.js';
 import { jsonEngine, type TokenizerEngine } from './tokenizer-engine.js';
-import { readTokenizerFiles } from './tokenizer-files.js';
+import { readTokenizerFiles, type TokenizerConfig, type TokenizerJson } from './tokenizer-files.js';
 
 /** A stretch of plain text, or the id of a special token that splits the text around it. */
 export type TokenPart = string | number;
@@ -40,26 +33,6 @@ export interface DecodeOptions {
   readonly skipSpecial?: boolean;
   /** Drop white space at the very start, such as the space between `ASSISTANT:` and the answer; false by default. */
   readonly trimStart?: boolean;
-}
-
-/** The fields of tokenizer.json. */
-export interface TokenizerJson {
-  readonly added_tokens?: readonly (AddedTokenJson & { readonly id: number })[];
-  readonly normalizer: unknown;
-  readonly pre_tokenizer: unknown;
-  readonly post_processor: unknown;
-  readonly decoder: unknown;
-  readonly model: BpeJson;
-  readonly [key: string]: unknown;
-}
-
-/** The fields of tokenizer_config.json that are read here. */
-export interface TokenizerConfig extends NamedTokens {
-  bos_token?: NamedToken;
-  eos_token?: NamedToken;
-  pad_token?: NamedToken;
-  unk_token?: NamedToken;
-  readonly chat_template?: string | readonly { readonly name: string; readonly template: string }[];
 }
 
 /** The bytes a token stands for. */

@@ -1,3 +1,4 @@
+/** Runs that begin or go on as a recipe says. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

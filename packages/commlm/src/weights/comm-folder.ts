@@ -1,40 +1,20 @@
 /** Our own model folder: `config.json`, `model.safetensors` or shards with an index, and the tokenizer's files beside them. */
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { BYTES_PER_ELEMENT, type Device, type DType, io, noGrad, scope, type Tensor } from '@commlm/torch';
+import { BYTES_PER_ELEMENT, type DType, io, noGrad, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { CommConfig, fromJson, toJson } from '../config/model.js';
 import { copyDurably, writeJson } from '../files/durable.js';
 import type { Comm } from '../models/comm.js';
 import { readFolderJson } from './files/hf-config.js';
 import { WeightFiles } from './files/weight-files.js';
-import type { WantedFormat } from './formats.js';
 import { same } from './key-rules.js';
-import { buildComm, fillModel } from './quantise.js';
+import { NO_LEFTOVERS } from './leftover.js';
+import { buildComm } from './quantise.js';
+import { type LoadedComm, type ReadOptions, readWhole, type WholeModel } from './whole-model.js';
 
 /** Options of `loadCommFolder`. */
-export interface LoadCommOptions {
-  /** By default the dtype that the weights are stored in. */
-  readonly dtype?: WantedFormat;
-  readonly device?: Device;
-  /**
-   * Reads every weight once to refuse NaN and infinity. By default up to 2 GiB: beyond that the pass over the disk would
-   * cost more than the start of the model, whose weights are mapped and read when they are first used.
-   */
-  readonly checkFinite?: boolean;
-  /** Told after each weight. */
-  readonly onWeight?: (done: number, total: number) => void;
-}
-
-/** A model read from a folder. */
-export interface LoadedComm {
-  readonly model: Comm;
-  readonly config: CommConfig;
-  /** Dtype of the files, which `options.dtype` may have changed. */
-  readonly storedDtype: DType;
-}
-
-const CHECKED_BYTES = 2 * 1024 ** 3;
+export type LoadCommOptions = ReadOptions;
 
 /** Reads and checks `config.json` of a folder without touching the weights. */
 export function readCommConfig(folder: string): CommConfig {
@@ -49,16 +29,27 @@ export function readCommConfig(folder: string): CommConfig {
   return fromJson(CommConfig, json, path);
 }
 
+const TABLE = 'language_model.model.embed_tokens.weight';
+const HEAD = 'language_model.lm_head.weight';
+
+/** What our own folder holds: its keys are ours. No weights are read. */
+export function describeComm(folder: string): WholeModel {
+  const config = readCommConfig(folder);
+  using model = buildComm(config);
+  return {
+    modelType: 'comm',
+    config,
+    tokenizer: folder,
+    openWeights: () => WeightFiles.open(folder),
+    rules: [...model.stateDict().keys()].map((key) => same(key, key)),
+    leftovers: NO_LEFTOVERS,
+    tiedHead: config.textConfig.tieWordEmbeddings ? { table: same(TABLE, TABLE), head: same(HEAD, HEAD) } : undefined,
+  };
+}
+
 /** Opens a model: config checked, module built without memory, weights mapped; missing, unexpected, misshaped or NaN tensors stop it. Gradients are off. */
 export function loadCommFolder(folder: string, options: LoadCommOptions = {}): LoadedComm {
-  const config = readCommConfig(folder);
-  using files = WeightFiles.open(folder);
-  const model = buildComm(config);
-  const rules = [...model.stateDict().keys()].map((key) => same(key, key));
-  const { dtype: format, device, onWeight, checkFinite = files.numBytes <= CHECKED_BYTES } = options;
-  fillModel(model, { source: files, rules }, { format, device, onWeight, checkFinite });
-  // The projector is always there, and never an integer as BatchNorm's counters are.
-  return { model, config, storedDtype: files.info('projector.layers.0.weight').dtype };
+  return readWhole(describeComm(folder), options);
 }
 
 /** Files of a tokenizer that travel with the model. */
@@ -76,15 +67,15 @@ export const TOKENIZER_FILES: readonly string[] = [
 /** Options of `saveCommFolder`. */
 export interface SaveCommOptions {
   /** Folder whose tokenizer files are copied. */
-  readonly tokenizer?: string;
+  readonly tokenizer?: string | undefined;
   /** Dtype of the stored floating-point weights; by default the model's own. */
-  readonly dtype?: DType;
+  readonly dtype?: DType | undefined;
   /** Largest file; beyond it the weights are split into shards with an index. */
-  readonly maxShardBytes?: number;
+  readonly maxShardBytes?: number | undefined;
   /** Parts that are marked as untrained, in place of those that the model's config marks. */
-  readonly untrained?: readonly string[];
+  readonly untrained?: readonly string[] | undefined;
   /** Written in place of the model's own tensors, e.g. with adapters merged in. */
-  readonly weights?: readonly StoredWeight[];
+  readonly weights?: readonly StoredWeight[] | undefined;
 }
 
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */

@@ -1,4 +1,4 @@
-// `commlm convert` as a function: which folders are meant, and what was written.
+/** `commlm convert` as a function: which folders are meant, and what was written. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
@@ -16,7 +16,7 @@ export interface ConvertRequest extends Omit<ConvertOptions, 'resolve' | 'vision
   /** Folder to write; new or empty. */
   readonly out: string;
   /** Folders or hub ids of picture encoders that the model's own files lack. */
-  readonly visionTower?: readonly string[];
+  readonly visionTower?: readonly string[] | undefined;
 }
 
 /** What was written. */
@@ -46,9 +46,11 @@ export function convertModel({ model, out, ...options }: ConvertRequest): Conver
 }
 
 /** The same options, unless they ask for a format that only a whole model can have. */
-export function floatsOnly<O extends { readonly dtype?: string }>(options: O): O & { readonly dtype?: FloatFormat } {
+export function floatsOnly<O extends { readonly dtype?: string | undefined }>(
+  options: O,
+): O & { readonly dtype?: FloatFormat | undefined } {
   const { dtype } = options;
-  if (dtype === undefined || isFloatFormat(dtype)) return options as O & { readonly dtype?: FloatFormat };
+  if (dtype === undefined || isFloatFormat(dtype)) return options as O & { readonly dtype?: FloatFormat | undefined };
   throw new CommError(`What is written here cannot be stored as ${dtype}.`, {
     code: 'weights/format',
     fix: 'Write it as bf16 first, and convert that folder with --dtype int8.',

@@ -36,10 +36,7 @@ export function loadHfEncoder(folder: string, { dtype, device }: LoadOptions = {
   const model = nn.onMeta(() => buildEncoder({ type, vit }));
   scope(() => {
     model.loadStateDict(toOurs(plan.source, rules, model.stateDict(), plan.leftovers), { assign: true });
-    model
-      .to({ ...(dtype === undefined ? {} : { dtype }), ...(device === undefined ? {} : { device }) })
-      .requiresGrad_(false)
-      .eval();
+    model.to({ dtype, device }).requiresGrad_(false).eval();
   });
   return { type, vit: model, image };
 }

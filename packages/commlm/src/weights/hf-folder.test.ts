@@ -1,3 +1,4 @@
+/** Encoders and language models in the layout of transformers, there and back. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -13,7 +13,7 @@ export interface KeyRule {
   /** Shape of each foreign tensor where it differs from ours by a reshape (a convolution's kernel as a matrix). */
   readonly theirShape?: readonly number[];
   /** One of `theirs` that the layout never stores because it is zero (the key's bias of DINOv3 and EVA-02). */
-  readonly zero?: string;
+  readonly zero?: string | undefined;
 }
 
 /** The same tensor under another name. */
@@ -43,7 +43,7 @@ export const prefixed = (rules: readonly KeyRule[], prefix: string): KeyRule[] =
   rules.map(({ theirs, zero, ...rule }) => ({
     ...rule,
     theirs: theirs.map((name) => prefix + name),
-    ...(zero === undefined ? {} : { zero: prefix + zero }),
+    zero: zero === undefined ? undefined : prefix + zero,
   }));
 
 /** A source of named tensors that tells shapes without reading. */

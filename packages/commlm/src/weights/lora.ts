@@ -264,9 +264,9 @@ function refuseUnused(base: TensorSource, merged: MergedSource, { isUsed = () =>
 
 /** Options of `mergeLora`. */
 export interface MergeOptions {
-  readonly dtype?: DType;
-  readonly maxShardBytes?: number;
-  readonly onWeight?: (done: number, total: number) => void;
+  readonly dtype?: DType | undefined;
+  readonly maxShardBytes?: number | undefined;
+  readonly onWeight?: ((done: number, total: number) => void) | undefined;
 }
 
 /** Files that describe a model and are not its weights. */
@@ -324,7 +324,7 @@ export function mergeLora(
       return { key, ...source.info(key), load };
     });
     const write = (part: string): void => {
-      writeWeights(part, weights, { maxShardBytes, ...(dtype === undefined ? {} : { dtype }) });
+      writeWeights(part, weights, { maxShardBytes, dtype });
       const names = readdirSync(folder).filter((name) => DESCRIPTION.test(name) && !name.endsWith('.index.json'));
       for (const name of names) copyDurably(join(folder, name), join(part, name));
       // Older versions of transformers tie what the config says is tied.

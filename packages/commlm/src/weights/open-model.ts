@@ -3,22 +3,18 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
-import { type LoadedComm, readCommConfig } from './comm-folder.js';
+import { describeComm } from './comm-folder.js';
 import { refuseQuantisedConfig } from './files/foreign-quantization.js';
 import { readFolderJson } from './files/hf-config.js';
 import { ADAPTER_CONFIG } from './files/lora-config.js';
-import { WeightFiles } from './files/weight-files.js';
-import { same } from './key-rules.js';
 import { llavaModel } from './layouts/llava.js';
 import { originalLlavaModel } from './layouts/llava-original.js';
 import { isNanoVlm, nanoVlmModel } from './layouts/nanovlm.js';
 import { isPrismatic, prismaticModel } from './layouts/prismatic.js';
 import { shikraModel } from './layouts/shikra.js';
 import { keysOf, settleHead } from './layouts/tied-head.js';
-import { NO_LEFTOVERS } from './leftover.js';
 import { withLora } from './lora.js';
-import { buildComm, fillModel } from './quantise.js';
-import type { OpenModelOptions, WholeModel } from './whole-model.js';
+import { type LoadedComm, type OpenModelOptions, readWhole, type WholeModel } from './whole-model.js';
 
 /** An adapter: reads the config of a folder, touches no weights. */
 type Adapter = (folder: string, json: Record<string, unknown>, options: OpenModelOptions) => WholeModel;
@@ -33,26 +29,6 @@ const adapters: Readonly<Record<string, Adapter>> = {
 /** The authors and the transformers library share the name; the authors keep the language model's fields at the top. */
 const isOriginalLlava = (json: Record<string, unknown>): boolean =>
   json['text_config'] === undefined && json['mm_vision_tower'] !== undefined;
-
-const TABLE = 'language_model.model.embed_tokens.weight';
-const HEAD = 'language_model.lm_head.weight';
-
-/** Our own folder, whose keys are ours. */
-function commModel(folder: string): WholeModel {
-  const config = readCommConfig(folder);
-  const model = buildComm(config);
-  const rules = [...model.stateDict().keys()].map((key) => same(key, key));
-  model.dispose();
-  return {
-    modelType: 'comm',
-    config,
-    tokenizer: folder,
-    openWeights: () => WeightFiles.open(folder),
-    rules,
-    leftovers: NO_LEFTOVERS,
-    tiedHead: config.textConfig.tieWordEmbeddings ? { table: same(TABLE, TABLE), head: same(HEAD, HEAD) } : undefined,
-  };
-}
 
 /** Whether a folder holds a whole model (encoders, projector and language model) of a known layout. */
 export function isWholeModel(json: Record<string, unknown>): boolean {
@@ -106,7 +82,7 @@ function refuseAdapterBeside(folder: string, { lora }: OpenModelOptions): void {
 
 function describeFolder(folder: string, options: OpenModelOptions): WholeModel {
   const json = readFolderJson(folder, 'config.json');
-  if (json['model_type'] === 'comm') return commModel(folder);
+  if (json['model_type'] === 'comm') return describeComm(folder);
   refuseQuantisedConfig(json, join(folder, 'config.json'));
   const adapter = adapterOf(json);
   if (adapter !== undefined) return adapter(folder, json, options);
@@ -125,24 +101,8 @@ function describeFolder(folder: string, options: OpenModelOptions): WholeModel {
   );
 }
 
-const CHECKED_BYTES = 2 * 1024 ** 3;
-
 /** Opens a model folder of any known layout: strict about keys and shapes, weights mapped, gradients off. */
 export function openModel(folder: string, options: OpenModelOptions = {}): LoadedComm & { readonly tokenizer: string } {
-  const { dtype: format, device, onWeight } = options;
   const whole = describeModel(folder, options);
-  const source = whole.openWeights();
-  try {
-    const model = buildComm(whole.config);
-    const checkFinite = options.checkFinite ?? source.numBytes <= CHECKED_BYTES;
-    fillModel(
-      model,
-      { source, rules: whole.rules, leftovers: whole.leftovers },
-      { format, device, onWeight, checkFinite },
-    );
-    const [first] = whole.rules.find(({ ours }) => ours.startsWith('projector.'))!.theirs;
-    return { model, config: whole.config, storedDtype: source.info(first!).dtype, tokenizer: whole.tokenizer };
-  } finally {
-    source.close();
-  }
+  return { ...readWhole(whole, options), tokenizer: whole.tokenizer };
 }

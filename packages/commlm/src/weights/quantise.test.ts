@@ -1,3 +1,4 @@
+/** Models in 8 bits: filled, saved, opened and refused. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,29 +1,38 @@
-/** What an adapter says about a whole model of another layout: our config, and where each of our tensors lies. */
-import type { Device } from '@commlm/torch';
+/** What is known of a whole model of any layout before its weights are read: our config, and where each of our tensors lies. */
+import type { Device, DType } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
+import type { Comm } from '../models/comm.js';
 import type { WantedFormat } from './formats.js';
 import { type KeyRule, type TensorSource, within } from './key-rules.js';
 import type { TiedHead } from './layouts/tied-head.js';
 import type { Leftovers } from './leftover.js';
+import { buildComm, fillModel } from './quantise.js';
+
+/** How the weights of a model are read. */
+export interface ReadOptions {
+  /** By default the dtype that the weights are stored in. */
+  readonly dtype?: WantedFormat | undefined;
+  readonly device?: Device | undefined;
+  /**
+   * Reads every weight once to refuse NaN and infinity. By default up to 2 GiB: beyond that the pass over the disk would
+   * cost more than the start of the model, whose weights are mapped and read when they are first used.
+   */
+  readonly checkFinite?: boolean | undefined;
+  /** Told after each weight. */
+  readonly onWeight?: ((done: number, total: number) => void) | undefined;
+}
 
 /** How a model is opened. */
-export interface OpenModelOptions {
-  /** By default the dtype that the weights are stored in. */
-  readonly dtype?: WantedFormat;
-  readonly device?: Device;
-  /** Reads every weight once to refuse NaN and infinity; by default up to 2 GiB. */
-  readonly checkFinite?: boolean;
-  /** Told after each weight. */
-  readonly onWeight?: (done: number, total: number) => void;
+export interface OpenModelOptions extends ReadOptions {
   /** Folders of the picture encoders where the model's own files lack them, in the order of its encoders. */
-  readonly visionTowers?: readonly string[];
+  readonly visionTowers?: readonly string[] | undefined;
   /** Folder of the language model that a model's files are a change of, or whose tokenizer they lack. */
-  readonly base?: string;
+  readonly base?: string | undefined;
   /** Folder of a LoRA adapter that is merged into the weights. */
-  readonly lora?: string;
+  readonly lora?: string | undefined;
   /** Finds the folder of a hub id that a config.json names; undefined for what is not there. */
-  readonly resolve?: (name: string) => string | undefined;
+  readonly resolve?: ((name: string) => string | undefined) | undefined;
 }
 
 /** Open weights under the names that an adapter's rules use. */
@@ -44,6 +53,32 @@ export interface WholeModel {
   readonly leftovers: Leftovers;
   /** Where the head would be that the config ties to the embedding; undefined where it does not. */
   readonly tiedHead: TiedHead | undefined;
+}
+
+/** A model read from a folder. */
+export interface LoadedComm {
+  readonly model: Comm;
+  readonly config: CommConfig;
+  /** Dtype of the files, which `dtype` of the options may have changed. */
+  readonly storedDtype: DType;
+}
+
+const CHECKED_BYTES = 2 * 1024 ** 3;
+
+/** Builds the model without memory and maps its weights; missing, unexpected, misshaped or NaN tensors stop it. Gradients are off. */
+export function readWhole({ config, rules, leftovers, openWeights }: WholeModel, options: ReadOptions): LoadedComm {
+  const { dtype: format, device, onWeight } = options;
+  const source = openWeights();
+  try {
+    const model = buildComm(config);
+    const checkFinite = options.checkFinite ?? source.numBytes <= CHECKED_BYTES;
+    fillModel(model, { source, rules, leftovers }, { format, device, onWeight, checkFinite });
+    // The projector is always there, and never an integer as BatchNorm's counters are.
+    const [first] = rules.find(({ ours }) => ours.startsWith('projector.'))!.theirs;
+    return { model, config, storedDtype: source.info(first!).dtype };
+  } finally {
+    source.close();
+  }
 }
 
 /** Most blocks of one tower: far above any published model, far below what would hang on a damaged config. */

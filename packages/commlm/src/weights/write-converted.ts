@@ -22,11 +22,11 @@ import type { OpenModelOptions } from './whole-model.js';
 /** How a model is converted. */
 export interface ConvertOptions extends Omit<OpenModelOptions, 'dtype' | 'device' | 'checkFinite' | 'onWeight'> {
   /** Format of the stored weights; by default the one they have. */
-  readonly dtype?: WeightFormat;
+  readonly dtype?: WeightFormat | undefined;
   /** Largest file of weights, and about the most memory that is taken; 1 GB by default. */
-  readonly maxShardBytes?: number;
+  readonly maxShardBytes?: number | undefined;
   /** Told after each weight. */
-  readonly onWeight?: (done: number, total: number) => void;
+  readonly onWeight?: ((done: number, total: number) => void) | undefined;
 }
 
 /** What was written. */
@@ -63,7 +63,7 @@ export function convertFolder(folder: string, out: string, options: ConvertOptio
       writeCommFolder(part, config as CommConfig, weights, {
         tokenizer: whole.tokenizer,
         maxShardBytes,
-        ...(floats === undefined || encodingOf(dtype) !== null ? {} : { dtype: floats }),
+        dtype: floats === undefined || encodingOf(dtype) !== null ? undefined : floats,
       });
     writeFolder(out, write, { replace: false });
     const numParameters = [...state.values()].reduce((sum, { numel }) => sum + numel, 0);

@@ -1,3 +1,4 @@
+/** Linear layers of 8-bit weights. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -14,7 +14,7 @@ export interface Layer {
 }
 
 /** Target of {@link Module.to}. */
-export type ModuleTarget = DType | Device | { dtype?: DType; device?: Device };
+export type ModuleTarget = DType | Device | { dtype?: DType | undefined; device?: Device | undefined };
 
 /** Something that a module holds, with its key relative to the module. */
 type Held = [key: string, value: Parameter | Buffer | Module];
@@ -268,7 +268,7 @@ function withoutRepeats<T>(named: ReadonlyMap<string, T>): Map<string, T> {
   return once;
 }
 
-function asTarget(target: ModuleTarget): { dtype?: DType; device?: Device } {
+function asTarget(target: ModuleTarget): { dtype?: DType | undefined; device?: Device | undefined } {
   if (typeof target === 'object') return target;
   const isDevice = /^(cpu|cuda(:\d+)?|mps|meta)$/.test(target);
   return isDevice ? { device: target as Device } : { dtype: target as DType };

@@ -28,7 +28,7 @@ export function onMeta<T>(build: () => T): T {
 /** Options for the factory of a parameter or buffer, with the device of `onMeta` where one is open. */
 export function factoryOptions({ dtype, device }: Placement): TensorOptions {
   const target = metaDepth > 0 ? 'meta' : device;
-  return { ...(dtype === undefined ? {} : { dtype }), ...(target === undefined ? {} : { device: target }) };
+  return { dtype, device: target };
 }
 
 /** The tensor itself, or inside `onMeta` its shape and dtype without memory. */

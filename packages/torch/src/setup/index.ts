@@ -2,8 +2,8 @@
  * The set-up of this package (`@commlm/torch/setup`): finds or fetches libtorch, makes the addon, and tries it. Nothing of
  * it runs while npm installs. What it makes lies in the home folder (see place.ts), outside of `node_modules`.
  */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { addonStamp, libtorchNeeds, makeAddon, prebuiltFor, trialStamp, tryAddon } from './addon.js';
 import { chooseLibtorch, describeFetch, findLibtorch, libtorchStamp, wantsCuda } from './libtorch.js';
 import { addonTools, type Step, type StepOutcome, stepTools } from './native-tools.js';
@@ -91,6 +91,7 @@ export async function setUp(options: SetupOptions = {}): Promise<SetupReport> {
   if (dryRun) return await outline(home, libtorch, log);
   const { runSteps } = await stepTools();
   const folder = versionFolder(home);
+  makeHome(home);
   const steps = await runSteps({
     steps: setupSteps({ home, libtorch }),
     stampsFile: join(folder, 'setup.json'),
@@ -98,14 +99,37 @@ export async function setUp(options: SetupOptions = {}): Promise<SetupReport> {
     log,
     signal,
   }).catch((error: NodeJS.ErrnoException) => {
-    if (!['EROFS', 'EACCES', 'EPERM'].includes(error.code ?? '')) throw error;
-    throw new SetupError(
-      `There is no permission to write ${error.path ?? home}.`,
-      'Name a folder that may be written in the variable COMMLM_HOME.',
-    );
+    throw isForbidden(error) ? noPermission(error.path ?? home) : error;
   });
   const chosen = chosenLibtorch(home)!;
   return { home, libtorch: chosen, addon: join(addonFolder(home, chosen.path), 'commtorch.node'), steps };
+}
+
+const isForbidden = ({ code = '' }: NodeJS.ErrnoException): boolean => ['EROFS', 'EACCES', 'EPERM'].includes(code);
+
+const noPermission = (path: string): SetupError =>
+  new SetupError(
+    `There is no permission to write ${path}.`,
+    'Name a folder that may be written in the variable COMMLM_HOME.',
+  );
+
+/** Makes the home level by level: where none can be made (/proc), the recursive mkdir of Node 20 never ends. */
+function makeHome(home: string): void {
+  const missing: string[] = [];
+  for (let folder = resolve(home); !existsSync(folder); folder = dirname(folder)) missing.unshift(folder);
+  for (const folder of missing) {
+    try {
+      mkdirSync(folder);
+    } catch (thrown) {
+      const error = thrown as NodeJS.ErrnoException;
+      if (error.code === 'EEXIST') continue; // another set-up was faster
+      if (isForbidden(error)) throw noPermission(folder);
+      throw new SetupError(
+        `The folder ${folder} cannot be made (${error.code}).`,
+        'Name a folder that may be written in the variable COMMLM_HOME.',
+      );
+    }
+  }
 }
 
 /** What the set-up would do, without doing it. */

@@ -1,70 +1,10 @@
 /** Other programs of the set-up: running them so that an interrupt reaches them, and the Python at hand. */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { firstLine } from '../../native/programs.mjs';
 
-/** A failed step: what went wrong in one sentence, and what to do about it. */
-export class SetupError extends Error {
-  override readonly name = 'SetupError';
-  readonly fix: string;
-  readonly exitCode: number;
-
-  constructor(message: string, fix: string, exitCode = 1) {
-    super(message);
-    this.fix = fix;
-    this.exitCode = exitCode;
-  }
-}
-
-/** The error of an interrupted set-up. */
-export const interrupted = (): SetupError =>
-  new SetupError('Interrupted.', 'Run the same command again to go on.', 130);
-
-/** The first line that a program prints, or undefined when it cannot be run. */
-export function firstLine(program: string, args: readonly string[]): string | undefined {
-  const run = spawnSync(program, args, { encoding: 'utf8' });
-  return run.status === 0 ? `${run.stdout}${run.stderr}`.split('\n')[0]?.trim() : undefined;
-}
-
-/** How a program runs; without `capture` the user sees what it prints, on stderr. */
-export interface RunSettings {
-  readonly capture?: boolean | undefined;
-  readonly signal?: AbortSignal | undefined;
-  readonly env?: NodeJS.ProcessEnv | undefined;
-  readonly cwd?: string | undefined;
-}
-
-/**
- * Runs a program to its end. An interrupt reaches it, and the promise settles only after it has gone, so that the step can
- * clear away what it left.
- */
-export function runProgram(
-  program: string,
-  args: readonly string[],
-  { capture = false, signal, env = {}, cwd }: RunSettings = {},
-): Promise<{ code: number | null; output: string }> {
-  return new Promise((fulfil, reject) => {
-    const stdio = capture ? 'pipe' : 2;
-    const child = spawn(program, args, { cwd, env: { ...process.env, ...env }, stdio: ['ignore', stdio, stdio] });
-    let output = '';
-    const collect = (chunk: Buffer): void => {
-      output += chunk;
-    };
-    child.stdout?.on('data', collect);
-    child.stderr?.on('data', collect);
-    const stop = (): void => void child.kill('SIGTERM');
-    if (signal?.aborted) stop();
-    signal?.addEventListener('abort', stop, { once: true });
-    child.on('error', (error) => {
-      reject(new SetupError(`${program} could not be run: ${error.message}.`, 'Check that it is installed.'));
-    });
-    child.on('close', (code) => {
-      signal?.removeEventListener('abort', stop);
-      if (signal?.aborted) reject(interrupted());
-      else fulfil({ code, output: output.trim() });
-    });
-  });
-}
+export { firstLine, interrupted, runProgram, SetupError } from '../../native/programs.mjs';
 
 /** A Python 3. */
 export interface Python {

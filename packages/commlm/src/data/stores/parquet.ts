@@ -28,7 +28,7 @@ const compressors = Object.fromEntries(
 /** Which column holds the pictures, and which the keys: `path` within the pictures if it is not said. */
 export interface ParquetColumns {
   readonly image: string;
-  readonly key?: string;
+  readonly key?: string | undefined;
 }
 
 /** Rows of a file that are stored together. */

@@ -1,3 +1,4 @@
+/** Questions about two pictures of the world. */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import {

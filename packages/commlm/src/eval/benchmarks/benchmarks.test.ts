@@ -1,4 +1,4 @@
-// Every benchmark from files laid out as they are published: what is asked, what is scored, and what is refused.
+/** Every benchmark from files laid out as they are published: what is asked, what is scored, and what is refused. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,4 @@
-// Tokens that tools disagree on, properties of the caption metrics, and the traps of their definitions.
+/** Tokens that tools disagree on, properties of the caption metrics, and the traps of their definitions. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { scoreCaptions } from './captions.js';

@@ -1,4 +1,4 @@
-// Every metric against the golden results of tools/golden/metrics.py: captions to 1e-9, everything else exactly.
+/** Every metric against the golden results of tools/golden/metrics.py: captions to 1e-9, everything else exactly. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';

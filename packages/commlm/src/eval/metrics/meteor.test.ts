@@ -1,4 +1,6 @@
-// METEOR against the jar: with the invented tables of the repository always, with those of its release where they are.
+/**
+ * METEOR against the jar: with the invented tables of the repository always, with those of its release where they are.
+ */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -15,9 +15,9 @@ export const DEFAULT_CARDS = 60;
 /** How a report is written. */
 export interface ReportOptions {
   /** Cards of one benchmark. */
-  readonly cards?: number;
+  readonly cards?: number | undefined;
   /** Where the pictures lie, when the data folder has moved since. */
-  readonly data?: string;
+  readonly data?: string | undefined;
   /** Writes a file whole or not at all. */
   readonly writeFile: (path: string, content: string) => void;
 }

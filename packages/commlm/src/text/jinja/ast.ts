@@ -6,8 +6,8 @@ export interface CallArguments {
   readonly positional: readonly Expression[];
   readonly named: readonly (readonly [string, Expression])[];
   /** Behind `*` and `**`. */
-  readonly list?: Expression;
-  readonly table?: Expression;
+  readonly list?: Expression | undefined;
+  readonly table?: Expression | undefined;
 }
 
 export type Operator = '+' | '-' | '*' | '/' | '//' | '%' | '**';
@@ -22,7 +22,7 @@ export type Expression =
       readonly type: 'condition';
       readonly test: Expression;
       readonly whenTrue: Expression;
-      readonly otherwise?: Expression;
+      readonly otherwise?: Expression | undefined;
     }
   | { readonly type: 'and' | 'or'; readonly left: Expression; readonly right: Expression }
   | { readonly type: 'not' | 'negative' | 'positive'; readonly operand: Expression }
@@ -38,7 +38,12 @@ export type Expression =
   | { readonly type: 'slice'; readonly object: Expression; readonly bounds: readonly (Expression | undefined)[] }
   | { readonly type: 'call'; readonly callee: Expression; readonly args: CallArguments }
   /** A filter without an input stands in a block, whose text it changes. */
-  | { readonly type: 'filter'; readonly input?: Expression; readonly name: string; readonly args: CallArguments }
+  | {
+      readonly type: 'filter';
+      readonly input?: Expression | undefined;
+      readonly name: string;
+      readonly args: CallArguments;
+    }
   | {
       readonly type: 'test';
       readonly input: Expression;
@@ -56,7 +61,7 @@ export type Target =
 /** Names of a macro or a call block, some with defaults. */
 export interface Signature {
   readonly name: string;
-  readonly parameters: readonly { readonly name: string; readonly fallback?: Expression }[];
+  readonly parameters: readonly { readonly name: string; readonly fallback?: Expression | undefined }[];
   readonly body: readonly Statement[];
   /** The names of its own that its text speaks of. */
   readonly uses: ReadonlySet<string>;
@@ -69,7 +74,7 @@ export type Statement =
       readonly type: 'for';
       readonly target: Target;
       readonly iterable: Expression;
-      readonly filter?: Expression;
+      readonly filter?: Expression | undefined;
       readonly recursive: boolean;
       readonly body: readonly Statement[];
       readonly otherwise: readonly Statement[];
@@ -84,7 +89,7 @@ export type Statement =
   | {
       readonly type: 'setBlock';
       readonly target: Target;
-      readonly filter?: Expression;
+      readonly filter?: Expression | undefined;
       readonly body: readonly Statement[];
     }
   | { readonly type: 'macro'; readonly macro: Signature }

@@ -152,7 +152,7 @@ class Parser {
       this.#expect('name', 'endfor');
       this.#expect('endBlock');
     }
-    return { type: 'for', target, iterable, recursive, body, otherwise, ...(filter === undefined ? {} : { filter }) };
+    return { type: 'for', target, iterable, recursive, body, otherwise, filter };
   }
 
   #if(): Statement {
@@ -177,7 +177,7 @@ class Parser {
       return { type: 'set', target, value };
     }
     const filter = this.#filters(undefined);
-    return { type: 'setBlock', target, body: this.#body('endset'), ...(filter === undefined ? {} : { filter }) };
+    return { type: 'setBlock', target, body: this.#body('endset'), filter };
   }
 
   #callBlock(): Statement {
@@ -291,7 +291,7 @@ class Parser {
           type: 'condition',
           test,
           whenTrue: expression,
-          ...(otherwise === undefined ? {} : { otherwise }),
+          otherwise,
         };
       }
       return expression;
@@ -493,7 +493,7 @@ class Parser {
         positional.push(this.#expression());
       }
     });
-    return { positional, named, ...(list === undefined ? {} : { list }), ...(table === undefined ? {} : { table }) };
+    return { positional, named, list, table };
   }
 
   #dottedName(): string {
@@ -511,7 +511,7 @@ class Parser {
       const name = this.#dottedName();
       if (!FILTERS.has(name)) this.#fail(`the filter ${name} is not known here`);
       const args = this.#is('operator', '(') ? this.#arguments() : { positional: [], named: [] };
-      expression = { type: 'filter', name, args, ...(expression === undefined ? {} : { input: expression }) };
+      expression = { type: 'filter', name, args, input: expression };
     }
     return expression;
   }

@@ -1,3 +1,4 @@
+/** Batches made by several threads: their order, their errors, and their end. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,11 +1,11 @@
 /** What a run was made with, beside it: `run.json` with one entry for each start. */
-import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
 import { versionInfo } from '@commlm/torch';
+import { cloneRoot } from '@commlm/torch/setup';
 import { CommError } from '../../config/errors.js';
+import { codeVersion } from '../../files/code-version.js';
 import { writeJson } from '../../files/durable.js';
 import { readJson } from '../../files/read.js';
 import type { DataIdentity } from './data-identity.js';
@@ -59,18 +59,13 @@ export interface Starting {
 /** Adds this start to `run.json`; a run that begins anew replaces it. */
 export function recordStart(out: string, { step, seed, changes, data }: Starting): void {
   const before = step > 0 ? readStarts(out) : null;
-  const root = findRoot();
+  const { commlm, commit } = codeVersion();
   const start: RunStart = {
     time: new Date().toISOString(),
     step,
-    commit: root === null ? null : commitOf(root),
-    lockHash:
-      root === null
-        ? null
-        : createHash('sha256')
-            .update(readFileSync(join(root, 'package-lock.json')))
-            .digest('hex'),
-    versions: { commlm: ownVersion(), node: process.versions.node, libtorch: versionInfo().torch },
+    commit,
+    lockHash: lockHash(),
+    versions: { commlm, node: process.versions.node, libtorch: versionInfo().torch },
     platform: `${process.platform} ${process.arch}`,
     ...(changes === undefined ? {} : { changes }),
     ...(data === undefined || data.changes.length === 0 ? {} : { changedData: data.changes }),
@@ -78,28 +73,9 @@ export function recordStart(out: string, { step, seed, changes, data }: Starting
   writeJson(join(out, FILE), { seed, data: data?.identity ?? {}, starts: [...(before ?? []), start] });
 }
 
-/** The clone that this code runs from; null when it was installed as a package. */
-function findRoot(): string | null {
-  let folder = dirname(fileURLToPath(import.meta.url));
-  while (!existsSync(join(folder, '.git')) || !existsSync(join(folder, 'package-lock.json'))) {
-    const above = dirname(folder);
-    if (above === folder) return null;
-    folder = above;
-  }
-  return folder;
-}
-
-function commitOf(root: string): string | null {
-  const git = (...args: string[]): string =>
-    execFileSync('git', args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  try {
-    return `${git('rev-parse', 'HEAD')}${git('status', '--porcelain', '--untracked-files=no') === '' ? '' : '+'}`;
-  } catch {
-    return null; // no git here, or no commit yet
-  }
-}
-
-function ownVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
+function lockHash(): string | null {
+  const root = cloneRoot();
+  if (root === undefined) return null;
+  const bytes = readFileSync(join(root, 'package-lock.json'));
+  return createHash('sha256').update(bytes).digest('hex');
 }

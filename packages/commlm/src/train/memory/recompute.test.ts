@@ -1,3 +1,4 @@
+/** Recomputed activations give the gradients that kept ones give. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { manualSeed, nn, randn, scope, type Tensor, tensor } from '@commlm/torch';

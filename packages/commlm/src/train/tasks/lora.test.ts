@@ -1,3 +1,4 @@
+/** Adapters in training: what learns, what is saved, and what is merged. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -7,7 +7,7 @@
  */
 import { BYTE_LETTERS, toByteLetters } from '../../text/byte-letters.js';
 import { VICUNA_SYSTEM } from '../../text/conversation.js';
-import type { TokenizerConfig, TokenizerJson } from '../../text/tokenizer.js';
+import type { TokenizerConfig, TokenizerJson } from '../../text/tokenizer-files.js';
 
 /** The special tokens of the embedded model, ids 0 to 5. */
 export const DEFAULT_SPECIAL_TOKENS = ['<unk>', '<s>', '</s>', '<im_start>', '<im_end>', '<im_patch>'] as const;

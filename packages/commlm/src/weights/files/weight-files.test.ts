@@ -1,3 +1,4 @@
+/** The files of weights in a folder: which are read, and in which order. */
 import assert from 'node:assert/strict';
 import { copyFileSync, cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -4,7 +4,7 @@
  */
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { type DType, io, type Tensor, TorchError } from '@commlm/torch';
+import { BYTES_PER_ELEMENT, type DType, io, type Tensor, TorchError } from '@commlm/torch';
 import { CommError } from '../../config/errors.js';
 import { readError, readJson } from '../../files/read.js';
 import { unreadDtype } from './foreign-quantization.js';
@@ -120,7 +120,7 @@ export class WeightFiles {
   get numBytes(): number {
     return this.keys.reduce((sum, key) => {
       const { dtype, shape } = this.info(key);
-      return sum + shape.reduce((a, b) => a * b, 1) * BYTES[dtype];
+      return sum + shape.reduce((a, b) => a * b, 1) * BYTES_PER_ELEMENT[dtype];
     }, 0);
   }
 
@@ -132,19 +132,6 @@ export class WeightFiles {
     this.close();
   }
 }
-
-const BYTES: Record<DType, number> = {
-  f64: 8,
-  f32: 4,
-  f16: 2,
-  bf16: 2,
-  i64: 8,
-  i32: 4,
-  i16: 2,
-  i8: 1,
-  u8: 1,
-  bool: 1,
-};
 
 /** The state dict within a torch file, under its own names. */
 class TorchWeights implements WeightFile {

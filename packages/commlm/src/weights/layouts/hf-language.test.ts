@@ -1,3 +1,4 @@
+/** Language models of many families: there and back, and refusals by name. */
 import assert from 'node:assert/strict';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -1,3 +1,4 @@
+/** A stage on a mixture: losses and gradients, features from disk, and what trains. */
 import assert from 'node:assert/strict';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
