@@ -182,15 +182,6 @@ test('no two folders import each other, directly or in a circle', () => {
  * any name. One that closes no circle any more must leave the list.
  */
 const PENDING: readonly string[] = [
-  // The thread that makes batches and what identifies its data.
-  'train/loop/data-thread.ts -> train/loop/data-identity.ts',
-  // The type of a trainer's settings stands beside the trainer, which opens its batches.
-  'train/tasks/comm-batches.ts -> train/tasks/comm-task.ts',
-  'train/tasks/clip-batches.ts -> train/tasks/clip-task.ts',
-  'train/tasks/dino-batches.ts -> train/tasks/dino-task.ts',
-  'train/tasks/mae-batches.ts -> train/tasks/mae-task.ts',
-  'train/tasks/deit-batches.ts -> train/tasks/deit-task.ts',
-  'train/tasks/lm-batches.ts -> train/tasks/lm-task.ts',
   // A chat reaches into its session.
   'generate/chat.ts -> generate/session.ts',
   'generate/model-identity.ts -> generate/session.ts',

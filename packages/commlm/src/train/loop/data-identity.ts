@@ -4,34 +4,13 @@
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { CommError } from '../../config/errors.js';
 import type { Recipe } from '../../config/recipe.js';
 import { readJson } from '../../files/read.js';
 import { BatchPool } from './batch-pool.js';
+import { type DataFacts, DataIdentity } from './data-facts.js';
 import { dataOf } from './data-sources.js';
 import type { IdentityBatch } from './data-thread.js';
-
-const Count = z.int().nonnegative();
-
-const Facts = z.object({
-  bytes: Count.optional(),
-  /** Files of a folder. */
-  files: Count.optional(),
-  /** Bytes that the digest is of, where it is not of all. */
-  read: Count.optional(),
-  sha256: z.string().optional(),
-  /** First digits of the SHA-256 of single pictures, by key. */
-  pictures: z.record(z.string(), z.string()).readonly().optional(),
-});
-
-/** What is known of a file, a folder, or the pictures that a set shows. */
-export type DataFacts = Readonly<z.infer<typeof Facts>>;
-
-/** Facts by path. */
-export type DataIdentity = Readonly<Record<string, DataFacts>>;
-
-const Identity = z.record(z.string(), Facts);
 
 /** Looks at the files of a recipe's data, in a thread; throws the signal's reason when it is aborted. */
 export async function identifyData(recipe: Recipe, signal?: AbortSignal): Promise<DataIdentity> {
@@ -64,7 +43,7 @@ export function recordedData(out: string): DataIdentity | undefined {
   }
   const data = (record as { data?: unknown } | null)?.data;
   if (data === undefined) return undefined;
-  const identity = Identity.safeParse(data);
+  const identity = DataIdentity.safeParse(data);
   if (identity.success) return identity.data;
   throw new CommError(`${path} does not say in a form of ours which data the run began with.`, {
     code: 'train/run-json',

@@ -8,7 +8,7 @@ import { openData } from '../../data/open-data.js';
 import type { DataSet, PictureStore } from '../../data/sample.js';
 import { openRegularFile } from '../../files/read.js';
 import type { CreateBatcher, RawBatch } from './batch-pool.js';
-import type { DataFacts, DataIdentity } from './data-identity.js';
+import type { DataFacts, DataIdentity } from './data-facts.js';
 import type { DataSource, RecipeData } from './data-sources.js';
 
 /** The answer of the thread. */

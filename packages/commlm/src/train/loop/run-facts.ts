@@ -8,7 +8,7 @@ import { CommError } from '../../config/errors.js';
 import { codeVersion } from '../../files/code-version.js';
 import { writeJson } from '../../files/durable.js';
 import { readJson } from '../../files/read.js';
-import type { DataIdentity } from './data-identity.js';
+import type { DataIdentity } from './data-facts.js';
 
 const FILE = 'run.json';
 

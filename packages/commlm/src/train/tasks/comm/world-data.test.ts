@@ -1,3 +1,4 @@
+/** The synthetic world as training data: recompute, adapters and cached features give what the plain way gives. */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
