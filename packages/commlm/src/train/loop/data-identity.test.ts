@@ -20,7 +20,8 @@ import { recipe as clip } from '../../recipes/clip-vit-l14.js';
 import { recipe as dinov2 } from '../../recipes/dinov2-vit-l14.js';
 import { recipe as world } from '../../recipes/tiny-clip.js';
 import { recipe as own } from '../../recipes/tiny-own-data.js';
-import { changesOf, type DataIdentity, identifyData, recordedData, refuseChanges } from './data-identity.js';
+import type { DataIdentity } from './data-facts.js';
+import { changesOf, identifyData, recordedData, refuseChanges } from './data-identity.js';
 import { dataOf } from './data-sources.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'comm-identity-'));
