@@ -86,7 +86,7 @@ test('a box that shows nothing of its picture is told apart, the others are cut 
   });
   assert.throws(() => fit(box(0, -904, 30, -880)), {
     message: /lies outside of the picture/,
-    fix: /stage\.skip\.empty-box/,
+    fix: /comm\.data\.skip\.empty-box/,
   });
   assert.throws(() => fit(box(-30, -30, -1, -1), null), { message: /lies outside of the picture\.$/ });
   // Thousandths of the sides: 86 of 490 by 44 of 580 pixels are on the picture.
