@@ -8,7 +8,13 @@
  * ```
  */
 
-export { FeatureCache, type FeatureCacheOptions, type FeatureCacheStats } from './features/cache.js';
+export {
+  type CachedPictures,
+  FeatureCache,
+  type FeatureCacheOptions,
+  type FeatureCacheStats,
+} from './features/cache.js';
+export { type CachedEncoder, pictureKeys } from './features/encoder-key.js';
 export { extractFeatures, type FeatureOptions, type Features } from './features/extract.js';
 export { LinearProbe } from './features/linear-probe.js';
 export { type Painting, paintLevels } from './features/paint.js';

@@ -6,6 +6,7 @@ import type { CommTrainConfig } from '../config/comm-train.js';
 import type { Recipe } from '../config/recipe.js';
 import { resolveModelFolder } from '../hub/model-folder.js';
 import { ASSEMBLIES, RECIPES } from '../recipes/index.js';
+import type { FeaturePlan } from '../train/memory/feature-plan.js';
 import { GPUS, gpusFor, UTILISATION } from '../train/memory/gpus.js';
 import type { Range } from '../train/memory/work.js';
 import type { RunPlan } from '../train/plan.js';
@@ -62,21 +63,42 @@ function makerOf(folder: string, { assembled }: CommTrainConfig): string | undef
 }
 
 /** What of this machine is too small for the run, as far as it can be told from here. */
-function tooSmall({ memory }: RunPlan, out: string): string[] {
+function tooSmall({ memory, features }: RunPlan, out: string): string[] {
   const found: string[] = [];
   if (memory.device === 'cpu' && memory.total > totalmem()) {
     found.push(
       `too small: this machine has ${formatBytes(totalmem())} of memory, the run takes ${formatBytes(memory.total)}`,
     );
   }
-  const disk = statfsSync(nearestFolder(out));
-  const free = disk.bavail * disk.bsize;
+  const free = freeBytes(out);
   // While a checkpoint is written those before it are still there.
   const needed = memory.checkpoints + memory.checkpoint;
   if (needed > free) {
     found.push(`too small: ${formatBytes(free)} are free for ${out}, its checkpoints take ${formatBytes(needed)}`);
   }
+  return features === null ? found : [...found, ...featuresTooSmall(features)];
+}
+
+/** What of the features will not be kept: nothing fails by it, and what is computed again takes its time. */
+function featuresTooSmall({ folder, bytes, maxBytes, pictures, room }: FeaturePlan): string[] {
+  const found: string[] = [];
+  if (room < pictures) {
+    found.push(
+      `too small: comm.features.maxGB has room for ${formatCount(room)} of at most ${formatCount(pictures)} pictures; those beyond it are encoded whenever they come`,
+    );
+  }
+  const [needed, free] = [Math.min(bytes, maxBytes), freeBytes(folder)];
+  if (needed > free) {
+    found.push(
+      `too small: ${formatBytes(free)} are free for ${folder}, its features take up to ${formatBytes(needed)}; what finds no room is encoded whenever it comes`,
+    );
+  }
   return found;
+}
+
+function freeBytes(path: string): number {
+  const disk = statfsSync(nearestFolder(path));
+  return disk.bavail * disk.bsize;
 }
 
 const nearestFolder = (path: string): string => (existsSync(path) ? path : nearestFolder(dirname(resolve(path))));
@@ -100,6 +122,7 @@ function describePlan(plan: RunPlan): void {
   );
   print();
   describeMemory(plan);
+  if (plan.features !== null) describeFeatures(plan.features);
 }
 
 /** Which GPUs have room, and how long each would take: operations over those it does a second, at the usual utilisation. */
@@ -133,6 +156,34 @@ function describeMemory({ memory }: RunPlan): void {
         ...memory.smaller.map(({ settings, total }) => [`sum with ${settings.join(' ')}`, formatBytes(total)]),
         ['a checkpoint on disk', formatBytes(memory.checkpoint)],
         ['all that are kept', formatBytes(memory.checkpoints)],
+      ],
+    ),
+  );
+}
+
+function describeFeatures({ folder, encoders, pictureBytes, pictures, bytes, maxBytes }: FeaturePlan): void {
+  const rows = encoders.map(({ encoder, levels, tokens, width, dtype, pictureBytes: each }) => [
+    encoder,
+    String(levels),
+    `${tokens} x ${width} ${dtype}`,
+    formatBytes(each),
+    formatBytes(each * pictures),
+  ]);
+  const number = { align: 'right' } as const;
+  print();
+  print(
+    formatTable(
+      [
+        { title: `features in ${folder}` },
+        { title: 'levels', ...number },
+        { title: 'a level', ...number },
+        { title: 'a picture', ...number },
+        { title: `at most ${formatCount(pictures)} pictures`, ...number },
+      ],
+      [
+        ...rows,
+        ['all', '', '', formatBytes(pictureBytes), formatBytes(bytes)],
+        ['limit', '', '', '', formatBytes(maxBytes)],
       ],
     ),
   );

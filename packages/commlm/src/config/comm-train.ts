@@ -86,8 +86,17 @@ export const LossConfig = z.discriminatedUnion('kind', [
 ]);
 export type LossConfig = z.infer<typeof LossConfig>;
 
-/** Where the features of frozen encoders are kept between epochs, and how much of the disk they may take (1e9 bytes). */
-export const FeatureConfig = z.strictObject({ folder: path, maxGB: z.number().positive() });
+/** Number formats that features can be kept in. */
+export const FeatureDtype = z.enum(['bf16', 'f16', 'f32']);
+export type FeatureDtype = z.infer<typeof FeatureDtype>;
+
+/** Where the features of frozen encoders are kept between epochs and runs, and how much of the disk they may take (1e9 bytes). */
+export const FeatureConfig = z.strictObject({
+  folder: path,
+  maxGB: z.number().positive(),
+  /** Number format on disk; absent: that of the computation, so that no number differs from a run without the cache. */
+  dtype: FeatureDtype.optional(),
+});
 export type FeatureConfig = z.infer<typeof FeatureConfig>;
 
 /** A fresh model around finished encoders, in the order of the config: folders of pre-training runs or of other libraries. */

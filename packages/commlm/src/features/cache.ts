@@ -1,284 +1,253 @@
 /**
- * Levels of frozen encoders on disk, so that a picture passes through the towers once in a training of many epochs.
+ * Hidden states of a frozen encoder on disk, so that a picture passes through it once in many epochs, runs and cells of a
+ * study. One cache an encoder; a row for each picture and level, so that a level that is asked for later is added.
  *
- *     <folder>/<set>/cache.json            what all entries have in common: encoders, levels, shapes
- *     <folder>/<set>/<random>.safetensors  a shard: one bf16 row a picture, named by the hash of its pixels
+ *     <folder>/<type>-<hash>/encoder.json            what the rows belong to, for people
+ *     <folder>/<type>-<hash>/<random>.safetensors    a shard of rows, see shard.ts
  *
- * A set belongs to one content hash of the encoders' weights and levels: other weights never find old features. Shards
- * appear whole under their name and are never changed, and their headers are the index, so that a killed run loses only
- * what it had not written yet, and several processes can fill one set.
+ *     encode(pictures, levels)
+ *       keys, levels -> rows in memory, else in a shard (shards.ts), else missing
+ *       missing      -> pixels of those pictures -> ViT.forward up to the deepest missing level -> rows in memory
+ *       rows         -> one copy a level out of the mapped files -> checksums (row-checks.ts)
+ *                       a wrong one: said, the row is taken for missing, once more from the top
+ *     flush (each checkpoint, and when a shard is full): rows in memory -> a new shard
+ *
+ * Keys (encoder-key.ts): the folder's hash covers config, weights, preparation of pictures and dtype; a picture's is of its
+ * prepared bytes. Bounded: what is there stays, and what finds no room is computed whenever it comes. A training reads its
+ * pictures in turn, so that whatever made room would throw out just what is asked for next; and no number depends on it.
+ * Shared: processes write shards of their own and take in those of others; one that is killed loses its rows in memory.
+ * Read through maps: a picture of 28.3 MB (24 levels of ViT-L/14@336 in bf16) takes 5 to 18 ms to copy and 3.4 ms to check
+ * where it lies; read by position, checked and copied into a tensor it took 51 ms, as JavaScript's buffers add a copy.
  */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
-import { cat, io, keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
-import { z } from 'zod';
+import { cat, noGrad, scope, type Tensor } from '@commlm/torch';
+import type { FeatureDtype } from '../config/comm-train.js';
 import { CommError } from '../config/errors.js';
-import { whyNoWrite, writeDurably } from '../files/durable.js';
-import { readJson } from '../files/read.js';
-import type { VisionModel } from '../models/fusion.js';
+import { resolveLevels } from '../config/model.js';
+import { makeFolder, writeJson } from '../files/durable.js';
+import { CACHE_VERSION, type CachedEncoder, encoderKey } from './encoder-key.js';
+import { pictureBytes, rowBytes, rowShape } from './feature-bytes.js';
+import { addRows, KeptRows, type Rows } from './kept-rows.js';
+import { type LevelName, RowChecks, saltOf } from './row-checks.js';
+import { Shards } from './shards.js';
 
-// Shapes: P pictures, N tokens and D width of a level, R numbers of all levels of one picture.
+// Shapes: P pictures, C channels, N tokens, D width, L levels.
 
-/** Features are kept in half the bytes of f32; so are those that are computed, so that both are the same bits. */
-const DTYPE = 'bf16';
-const BYTES = 2;
-/** Part of the layout; a cache of another one is not read. */
-const VERSION = 1;
-const FACTS = 'cache.json';
-const Facts = z.object({
-  version: z.literal(VERSION),
-  dtype: z.literal(DTYPE),
-  shapes: z.array(z.array(z.tuple([z.int().positive(), z.int().positive()]))),
-});
 const SHARD_BYTES = 2 ** 28;
-const HASH_BYTES = 2 ** 26;
 
 /** Where features are kept, and how much of the disk they may take. */
 export interface FeatureCacheOptions {
   readonly folder: string;
-  /** Of all sets in the folder together; a picture beyond it is an error. */
+  /** Of everything in the folder, other encoders included. */
   readonly maxBytes: number;
+  /** Number format on disk and of the result; by default that of the encoder, which changes no number. */
+  readonly dtype?: FeatureDtype | undefined;
   /** Size at which rows in memory become a file. */
-  readonly shardBytes?: number;
+  readonly shardBytes?: number | undefined;
+  /** Told of what is damaged, and when the cache is full. */
+  readonly log?: ((line: string) => void) | undefined;
 }
 
-/** Pictures found and computed so far. */
+/** Pictures to encode. */
+export interface CachedPictures {
+  /** One a picture, see `pictureKeys`. */
+  readonly keys: readonly string[];
+  /** Pixels of the pictures at those places, asked for only where something is missing: float[P, C, S, S]. */
+  readonly pixels: (places: readonly number[]) => Tensor;
+}
+
+/** Pictures found whole and pictures encoded so far, damaged rows, and bytes of everything in the folder. */
 export interface FeatureCacheStats {
   readonly hits: number;
   readonly misses: number;
+  readonly damaged: number;
   readonly bytes: number;
 }
 
-/** The cache of one model's frozen encoders; `close` writes what is in memory. */
-export class FeatureCache {
-  readonly #vision: VisionModel;
-  readonly #options: Required<FeatureCacheOptions>;
-  readonly #folder: string;
-  /** Rows on disk, mapped. */
-  readonly #stored = new Map<string, io.SafetensorsFile>();
-  readonly #files: io.SafetensorsFile[] = [];
-  /** Rows not written yet: bf16[R]. */
-  readonly #fresh = new Map<string, Tensor>();
-  /** Shapes [N, D] of the levels of each encoder; known after the first picture. */
-  #shapes: readonly (readonly (readonly [number, number])[])[] | null = null;
-  #bytes: number;
+/** The cache of one frozen encoder; `close` writes what is in memory. */
+export class FeatureCache implements Disposable {
+  readonly #encoder: CachedEncoder;
+  readonly #dtype: FeatureDtype;
+  readonly #shape: readonly [tokens: number, width: number];
+  readonly #shards: Shards;
+  readonly #checks: RowChecks;
+  readonly #kept: KeptRows;
   #hits = 0;
   #misses = 0;
+  #damaged = 0;
 
-  private constructor(vision: VisionModel, set: string, options: Required<FeatureCacheOptions>) {
-    this.#vision = vision;
-    this.#options = options;
-    this.#folder = join(options.folder, set);
-    this.#bytes = bytesBelow(options.folder);
+  private constructor(encoder: CachedEncoder, options: FeatureCacheOptions) {
+    const { folder: root, maxBytes, shardBytes = SHARD_BYTES, log = () => {} } = options;
+    const dtype = options.dtype ?? ownDtype(encoder);
+    const shape = rowShape(encoder);
+    const folder = join(root, encoderKey(encoder, dtype));
+    makeFolder(folder);
+    describeRows(join(folder, 'encoder.json'), encoder, dtype, shape);
+    const shards = new Shards(folder, { dtype, shape }, log);
+    const checks = new RowChecks(rowBytes(shape, dtype));
+    const bytesOf = (numLevels: number): number => pictureBytes(shape, numLevels, dtype);
+    this.#encoder = encoder;
+    this.#dtype = dtype;
+    this.#shape = shape;
+    this.#shards = shards;
+    this.#checks = checks;
+    this.#kept = new KeptRows({ folder, root, maxBytes, shardBytes, bytesOf, shards, checks, log });
   }
 
-  /** Opens (or begins) the set that belongs to the encoders' weights; throws a CommError for one that cannot be read. */
-  static open(vision: VisionModel, options: FeatureCacheOptions): FeatureCache {
-    const set = encoderHash(vision);
-    const cache = new FeatureCache(vision, set, { shardBytes: SHARD_BYTES, ...options });
-    mkdirSync(cache.#folder, { recursive: true });
-    cache.#readShards();
+  /** Opens (or begins) the rows of an encoder with its present weights, all of which are read. @throws CommError `file/output` */
+  static open(encoder: CachedEncoder, options: FeatureCacheOptions): FeatureCache {
+    const cache = new FeatureCache(encoder, options);
+    cache.#shards.refresh();
     return cache;
   }
 
   get stats(): FeatureCacheStats {
-    return { hits: this.#hits, misses: this.#misses, bytes: this.#bytes };
+    return { hits: this.#hits, misses: this.#misses, damaged: this.#damaged, bytes: this.#kept.bytesOnDisk };
   }
 
   /**
-   * `VisionModel.encode` without gradient, computing only pictures that are not there: float[P, C, H, W] an encoder ->
-   * bf16[P, N, D] x L an encoder. What is read has the bits of what was computed.
+   * `ViT.forward` without gradient, computing only what is not there: dtype[P, N, D] for each level, in the order asked. On
+   * the CPU, but for a batch of which nothing is there and nothing kept. What is read has the bits of what was computed.
+   * @throws CommError for unknown levels, for pictures of another size than the encoder's, and for values beyond f16.
    */
-  encode(pixels: readonly Tensor[]): Tensor[][] {
+  encode(
+    pictures: CachedPictures,
+    levels: readonly number[],
+    { applyFinalNorm = false }: { readonly applyFinalNorm?: boolean } = {},
+  ): Tensor[] {
+    const { numLayers } = this.#encoder.vit.config;
+    const names = resolveLevels([...levels], numLayers).map(
+      (level): LevelName => (applyFinalNorm && level === numLayers ? `${level}n` : `${level}`),
+    );
     return scope(() =>
       noGrad(() => {
-        const keys = pictureHashes(pixels);
-        const missing = [...new Set(keys)].filter((key) => !this.#fresh.has(key) && !this.#stored.has(key));
-        this.#hits += keys.length - missing.length;
-        this.#misses += missing.length;
-        // In memory until the batch is put together: a full shard is written behind it.
-        if (missing.length > 0) this.#compute(missing, keys, pixels);
-        const levels = this.#unpack(cat(keys.map((key) => this.#row(key).unsqueeze(0))));
-        if (this.#freshBytes >= this.#options.shardBytes) this.flush();
-        return levels;
+        // Computed for this batch and not kept.
+        const passing: Rows = new Map();
+        for (let round = 0; ; round++) {
+          const missing = this.#missing(pictures.keys, names, passing);
+          const count = [...missing.values()].reduce((sum, places) => sum + places.length, 0);
+          this.#misses += count;
+          this.#hits += round === 0 ? pictures.keys.length - count : -count;
+          const whole = missing.get(names.join(' '));
+          if (!this.#kept.keeps && whole?.length === pictures.keys.length) return this.#run(pictures, whole, names);
+          for (const [group, places] of missing) {
+            this.#compute(pictures, places, group.split(' ') as LevelName[], passing);
+          }
+          const maps = names.map((name) => this.#join(pictures.keys, name, passing));
+          if (maps.includes(null)) continue;
+          this.#kept.flushFull();
+          return maps as Tensor[];
+        }
       }),
     );
   }
 
-  /** Writes what is in memory as a shard; call it with each checkpoint. */
+  /** Writes what is in memory; call it with each checkpoint. */
   flush(): void {
-    if (this.#fresh.size === 0) return;
-    const path = join(this.#folder, `${randomBytes(8).toString('hex')}.safetensors`);
-    try {
-      io.writeSafetensors(path, [...this.#fresh]);
-    } catch (error) {
-      throw new CommError(`Features could not be written to ${this.#folder}: ${whyNoWrite(error)}.`, {
-        code: 'train/feature-cache',
-        fix: 'Make room there and go on with --resume; the folder of the features may be another one then (comm.features.folder).',
-        cause: error,
-      });
-    }
-    for (const row of this.#fresh.values()) row.dispose();
-    this.#fresh.clear();
-    this.#add(path);
+    this.#kept.flush();
   }
 
   /** Writes what is in memory and lets go of the files. */
   close(): void {
     this.flush();
-    for (const file of this.#files) file.close();
-    this.#files.length = 0;
-    this.#stored.clear();
+    this.#shards.close();
+    this.#checks[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
     this.close();
   }
 
-  get #freshBytes(): number {
-    return this.#fresh.size * this.#rowBytes;
+  /** Places of pictures by what they lack, level names joined; each picture once. */
+  #missing(keys: readonly string[], names: readonly LevelName[], passing: Rows): Map<string, number[]> {
+    const find = (): Map<string, number[]> => {
+      const groups = new Map<string, number[]>();
+      for (const [place, key] of keys.entries()) {
+        if (keys.indexOf(key) < place) continue;
+        const lacks = names.filter(
+          (name) => this.#inMemory(key, name, passing) === undefined && !this.#shards.has(key, name),
+        );
+        if (lacks.length > 0) groups.set(lacks.join(' '), [...(groups.get(lacks.join(' ')) ?? []), place]);
+      }
+      return groups;
+    };
+    const missing = find();
+    if (missing.size === 0) return missing;
+    this.#shards.refresh();
+    return find();
   }
 
-  get #rowBytes(): number {
-    return BYTES * (this.#shapes ?? []).flat().reduce((sum, [n, d]) => sum + n * d, 0);
+  #inMemory(key: string, name: LevelName, passing: Rows): Tensor | undefined {
+    return this.#kept.row(key, name) ?? passing.get(key)?.get(name);
   }
 
-  /** Encodes the pictures that are missing, all at once. */
-  #compute(missing: readonly string[], keys: readonly string[], pixels: readonly Tensor[]): void {
-    const places = tensor(BigInt64Array.from(missing, (key) => BigInt(keys.indexOf(key))));
-    const levels = this.#vision.encode(pixels.map((images) => images.indexSelect(0, places.to(images.device))));
-    const shapes = levels.map((maps) => maps.map(({ shape: [, n, d] }) => [n!, d!] as const));
-    this.#setShapes(shapes);
-    const added = missing.length * this.#rowBytes;
-    if (this.#bytes + added > this.#options.maxBytes) {
+  /** Encodes pictures at once: dtype[P, N, D] a level. */
+  #run({ pixels }: CachedPictures, places: readonly number[], names: readonly LevelName[]): Tensor[] {
+    const levels = names.map((name) => Number.parseInt(name, 10));
+    const applyFinalNorm = names.some((name) => name.endsWith('n'));
+    const maps = this.#encoder.vit.forward(pixels(places), levels, { applyFinalNorm });
+    const [, ...shape] = maps[0]!.shape;
+    if (shape.join() !== this.#shape.join()) {
       throw new CommError(
-        `The feature cache in ${this.#options.folder} is full: ${gigabytes(this.#bytes)} of ${gigabytes(this.#options.maxBytes)}, and a picture takes ${(this.#rowBytes / 1e6).toFixed(1)} MB.`,
+        `The encoder gives [${shape.join(', ')}] for these pictures, not [${this.#shape.join(', ')}].`,
         {
-          code: 'train/feature-cache-full',
-          fix: 'Raise it with --set comm.features.maxGB=N (a run goes on with it), or delete sets of other weights in that folder.',
+          code: 'features/size',
+          fix: `Prepare every picture with ${this.#encoder.image.size} pixels a side, as the encoder's config says.`,
         },
       );
     }
-    const rows_PR = cat(
-      levels.flat().map((map) => map.to(DTYPE).flatten(1)),
-      1,
-    ).to('cpu');
-    for (const [i, key] of missing.entries()) {
-      this.#fresh.set(
-        key,
-        scope(() => keep(rows_PR.select(0, i).clone())),
-      );
-    }
-    this.#bytes += added;
-  }
-
-  #row(key: string): Tensor {
-    return this.#fresh.get(key) ?? this.#stored.get(key)!.tensor(key);
-  }
-
-  /** bf16[P, R] -> the levels of each encoder. */
-  #unpack(rows_PR: Tensor): Tensor[][] {
-    let from = 0;
-    return this.#shapes!.map((maps) =>
-      maps.map(([n, d]) => {
-        const level = rows_PR.narrow(1, from, n * d).unflatten(1, [n, d]);
-        from += n * d;
-        return level.contiguous();
-      }),
-    );
-  }
-
-  /** Remembers the shapes, in the folder too; throws a CommError where the folder holds others. */
-  #setShapes(shapes: readonly (readonly (readonly [number, number])[])[]): void {
-    if (this.#shapes === null) {
-      this.#shapes = shapes;
-      writeDurably(join(this.#folder, FACTS), `${JSON.stringify({ version: VERSION, dtype: DTYPE, shapes })}\n`);
-    } else if (JSON.stringify(shapes) !== JSON.stringify(this.#shapes)) {
-      throw new CommError('Pictures of two sizes cannot share a feature cache.', {
-        code: 'train/feature-cache',
-        fix: 'Prepare every picture at the size of the encoder, or train without the cache: --set comm.features=null.',
+    const rows = maps.map((map) => map.to(this.#dtype));
+    if (this.#dtype === 'f16' && !rows.every((map) => map.isfinite().all().item())) {
+      throw new CommError('The features have values beyond the range of f16.', {
+        code: 'features/range',
+        fix: 'Keep them in bf16 or f32: comm.features.dtype.',
       });
     }
+    return rows;
   }
 
-  #readShards(): void {
-    const names = readdirSync(this.#folder);
-    if (names.includes(FACTS)) {
-      const facts = Facts.safeParse(readJson(join(this.#folder, FACTS), { what: 'the facts of the feature cache' }));
-      if (!facts.success) {
-        throw new CommError(`${this.#folder} holds features of another layout.`, {
-          code: 'train/feature-cache',
-          fix: 'Delete that folder; the features are computed again.',
-        });
-      }
-      this.#shapes = facts.data.shapes;
+  /** Encodes what is missing of pictures that lack the same, to be kept where there is room, else for this batch. */
+  #compute(pictures: CachedPictures, places: readonly number[], names: readonly LevelName[], passing: Rows): void {
+    const maps = this.#run(pictures, places, names).map((map) => map.to('cpu'));
+    for (const [i, place] of places.entries()) {
+      const key = pictures.keys[place]!;
+      const rows = names.map((name, l) => [name, maps[l]!.narrow(0, i, 1)] as const);
+      if (!this.#kept.add(key, rows)) addRows(passing, key, rows);
     }
-    for (const name of names) if (name.endsWith('.safetensors')) this.#add(join(this.#folder, name));
   }
 
-  #add(path: string): void {
-    const file = openShard(path);
-    this.#files.push(file);
-    for (const key of file.keys) this.#stored.set(key, file);
-  }
-}
-
-function openShard(path: string): io.SafetensorsFile {
-  try {
-    return io.openSafetensors(path);
-  } catch (error) {
-    throw new CommError(`The shard ${path} of the feature cache is damaged (${(error as Error).message}).`, {
-      code: 'train/feature-cache',
-      fix: 'Delete that file; its features are computed again.',
-      cause: error,
+  /** A level of all pictures: dtype[P, N, D]; null where rows were damaged, which are then missing. */
+  #join(keys: readonly string[], name: LevelName, passing: Rows): Tensor | null {
+    return scope(() => {
+      const found = keys.map((key) => {
+        const row = this.#inMemory(key, name, passing);
+        return row === undefined ? this.#shards.row(key, name)! : { row, check: null };
+      });
+      const map = cat(found.map(({ row }) => row));
+      if (found.every(({ check }) => check === null)) return map;
+      const salts = keys.map((key) => saltOf(key, name));
+      const sums = this.#checks.of(map, salts);
+      const wrong = new Set(keys.filter((_, i) => found[i]!.check !== null && found[i]!.check !== sums[i]));
+      for (const key of wrong) this.#shards.reject(key, name);
+      this.#damaged += wrong.size;
+      return wrong.size === 0 ? map : null;
     });
   }
 }
 
-const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`;
-
-function bytesBelow(folder: string): number {
-  mkdirSync(folder, { recursive: true });
-  return readdirSync(folder, { withFileTypes: true }).reduce((sum, entry) => {
-    const path = join(folder, entry.name);
-    return sum + (entry.isDirectory() ? bytesBelow(path) : statSync(path).size);
-  }, 0);
+/** Writes what the rows belong to, for people; nothing reads it. */
+function describeRows(
+  path: string,
+  { type, vit, image }: CachedEncoder,
+  dtype: FeatureDtype,
+  [tokens, width]: readonly [number, number],
+): void {
+  if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+  writeJson(path, { version: CACHE_VERSION, type, dtype, tokens, width, image, vit: vit.config });
 }
 
-/** What the features depend on besides the pixels: every encoder's config, levels and weights. */
-function encoderHash(vision: VisionModel): string {
-  const hash = createHash('sha256').update(`${VERSION} ${DTYPE}`);
-  for (const { config, vit } of vision.encoders) {
-    const { levels, applyFinalNorm } = config;
-    hash.update(JSON.stringify({ levels, applyFinalNorm, vit: vit.config }));
-    for (const [key, weight] of vit.stateDict()) {
-      hash.update(`${key} ${weight.dtype} ${weight.shape.join()}`);
-      updateWith(hash, weight);
-    }
-  }
-  return hash.digest('hex').slice(0, 32);
-}
-
-/** One hash a picture, over the pixels that every encoder is given. */
-function pictureHashes(pixels: readonly Tensor[]): string[] {
-  return Array.from({ length: pixels[0]!.shape[0]! }, (_, i) => {
-    const hash = createHash('sha256');
-    for (const images of pixels) {
-      hash.update(`${images.dtype} ${images.shape.slice(1).join()}`);
-      scope(() => updateWith(hash, images.select(0, i)));
-    }
-    return hash.digest('hex');
-  });
-}
-
-/** Feeds the bytes of a tensor, some at a time. */
-function updateWith(hash: ReturnType<typeof createHash>, values: Tensor): void {
-  scope(() => {
-    const bytes = values.detach().to('cpu').contiguous().flatten().viewDtype('u8');
-    for (let from = 0; from < bytes.numel; from += HASH_BYTES) {
-      const count = Math.min(HASH_BYTES, bytes.numel - from);
-      hash.update(scope(() => bytes.narrow(0, from, count).toArray()) as Uint8Array);
-    }
-  });
+/** The format that an encoder computes in. */
+function ownDtype({ vit: { dtype } }: CachedEncoder): FeatureDtype {
+  return dtype === 'bf16' || dtype === 'f16' ? dtype : 'f32';
 }

@@ -332,7 +332,7 @@ export class ViT extends nn.Module {
   /** Embeddings (level 0): patches with positions behind CLS and registers, pre-normalised where the model does. float[B, S, D]. */
   embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null): Tensor {
     const [rows, columns] = this.#gridOf(pixels_BCHW);
-    let patches_BND = this.patchEmbed.forward(this.#wholePatches(pixels_BCHW, [rows, columns]).to(this.#dtype));
+    let patches_BND = this.patchEmbed.forward(this.#wholePatches(pixels_BCHW, [rows, columns]).to(this.dtype));
     if (mask_BN !== null) patches_BND = this.#maskPatches(patches_BND, mask_BN);
     const numPlaced = numSpecialPositions(this.config);
     const { posEmbed: places } = this.config;
@@ -358,7 +358,7 @@ export class ViT extends nn.Module {
   }
 
   /** Dtype of the arithmetic, which pixels are converted to; norms keep it where linear layers are quantised. */
-  get #dtype(): Tensor['dtype'] {
+  get dtype(): Tensor['dtype'] {
     return this.blocks[0]!.norm1.weight!.dtype;
   }
 

@@ -51,3 +51,22 @@ test('tokens and operations lie between pictures with a little text and full row
   const frozen = await plan('comm.trains=["projector"]', `comm.lora=${JSON.stringify(adapter)}`);
   assert.ok(frozen.work!.operations.most < 0.8 * work!.operations.most);
 });
+
+test('the cache of features is planned by encoder, levels and pictures, and what its limit holds', async () => {
+  assert.equal((await plan()).features, null);
+  const { features, samples } = await plan('comm.features={"folder":"f","maxGB":100}');
+  const [clip, dino] = features!.encoders;
+  assert.deepEqual(
+    [clip!.encoder, clip!.levels, clip!.tokens, clip!.width, clip!.dtype],
+    ['clip', 24, 576, 1024, 'bf16'],
+  );
+  // Beside the values a checksum a level, and the name of the picture.
+  const values = 24 * 576 * 1024 * 2;
+  assert.ok(clip!.pictureBytes > values && clip!.pictureBytes < values + 1024);
+  assert.equal(features!.pictureBytes, clip!.pictureBytes + dino!.pictureBytes);
+  assert.equal(features!.pictures, samples);
+  assert.equal(features!.bytes, samples * features!.pictureBytes);
+  assert.equal(features!.room, Math.floor(100e9 / features!.pictureBytes));
+  const wide = await plan('comm.features={"folder":"f","maxGB":100,"dtype":"f32"}');
+  assert.ok(Math.abs(wide.features!.bytes / features!.bytes - 2) < 1e-3);
+});

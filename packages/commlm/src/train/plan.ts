@@ -15,6 +15,7 @@ import {
   sumActivations,
   vitActivations,
 } from './memory/activations.js';
+import { type FeaturePlan, featurePlan } from './memory/feature-plan.js';
 import { type Work, workOf } from './memory/work.js';
 import { shapeOfStart } from './tasks/comm/start.js';
 
@@ -56,6 +57,8 @@ export interface RunPlan {
   /** What is computed; null where rows have no known length. */
   readonly work: Work | null;
   readonly memory: MemoryPlan;
+  /** The cache of frozen encoders' features; null without one. */
+  readonly features: FeaturePlan | null;
 }
 
 const ITEM_BYTES: Partial<Record<DType, number>> = { f64: 8, f32: 4, bf16: 2, f16: 2, i64: 8, i32: 4, u8: 1, i8: 1 };
@@ -88,6 +91,7 @@ export async function planRun(recipe: LoopRecipe): Promise<RunPlan> {
     frozen: sum(parts.map((part) => part.total)) - trained,
     work: workOf(recipe, recipe.kind === 'comm' ? shapeOfStart(recipe.comm) : null),
     memory: memoryOf(recipe, task, modules),
+    features: recipe.kind === 'comm' ? featurePlan(recipe) : null,
   };
 }
 

@@ -1,6 +1,6 @@
 /** A stage on a mixture: losses and gradients, features from disk, and what trains. */
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,11 +9,13 @@ import { expectRounded, maxRelDiff, roundingBound } from '@commlm/torch/testing'
 import sharp from 'sharp';
 import { type CommTrainConfig, type MixtureData, parseCommTraining } from '../../../config/comm-train.js';
 import { type CommConfig, CommConfig as CommSchema, parseConfig } from '../../../config/model.js';
+import type { LoopConfig } from '../../../config/train.js';
 import { Comm } from '../../../models/comm.js';
 import { SMALL_COMM_ROUNDING, smallComm, smallLlama } from '../../../models/sample-configs.fixture.js';
 import { type GoldenTokenizer, readTextGolden } from '../../../text/golden.fixture.js';
 import { readCommConfig, saveCommFolder } from '../../../weights/comm-folder.js';
 import { runTraining } from '../../loop/loop.js';
+import { readMetrics } from '../../loop/run-log.js';
 import type { MixtureBatch } from './mixture-batches.js';
 import { CommTask } from './task.js';
 
@@ -71,7 +73,14 @@ before(async () => {
 type Changes = Partial<Omit<CommTrainConfig, 'data'>> & Partial<Omit<MixtureData, 'kind'>>;
 
 /** A training on the rows; fields of the data among the changes are told by their names. */
-function stageOf({ held = null, maxLength = 160, packing = 'pad', skip, ...changes }: Changes = {}): CommTrainConfig {
+function stageOf({
+  held = null,
+  maxLength = 160,
+  packing = 'pad',
+  skip,
+  sets,
+  ...changes
+}: Changes = {}): CommTrainConfig {
   return parseCommTraining({
     model: join(root, 'model'),
     dtype: 'f32',
@@ -83,7 +92,7 @@ function stageOf({ held = null, maxLength = 160, packing = 'pad', skip, ...chang
     data: {
       kind: 'mixture',
       stores: { images: { kind: 'folder', folder: join(root, 'images') } },
-      sets: { rows: { kind: 'llava', file: join(root, 'rows.json'), store: 'images' } },
+      sets: sets ?? { rows: { kind: 'llava', file: join(root, 'rows.json'), store: 'images' } },
       mix: { kind: 'set', set: 'rows' },
       seed: 1,
       held,
@@ -162,30 +171,97 @@ test('text alone, one picture, two: padded, packed and recomputed they give one 
   });
 });
 
-test('features from disk give the bits that were computed, and what an encoder gives to half precision', async () => {
-  const features = { folder: join(root, 'features'), maxGB: 0.1 };
+test('features from disk give the gradients that were computed, and in half precision theirs but for one rounding', async () => {
   const lines: string[] = [];
   const open = (changes: Changes): CommTask => CommTask.open(stageOf(changes), 6, (line) => lines.push(line));
   const batch = await firstBatch(open({}));
-  scope(() => {
-    const gradientsWith = (task: CommTask) => gradientsOf(task, () => task.loss(batch).loss.backward());
-    const gradientsOnce = (changes: Changes) => {
-      const task = open(changes);
-      const gradients = gradientsWith(task);
-      task.close();
-      return gradients;
-    };
-    const [cold, warm, wanted] = [gradientsOnce({ features }), gradientsOnce({ features }), gradientsOnce({})];
-    for (const [i, [key, grad]] of wanted.entries()) {
-      assert.equal(maxRelDiff(warm[i]![1], cold[i]![1]), 0, key);
-      // Features are kept in bf16: one rounding, which gradients are linear in, at two encoders.
-      expectRounded(cold[i]![1], grad, { dtype: 'bf16', steps: 2 }, key);
-    }
-  });
-  assert.match(lines.join('\n'), /features: [12] pictures encoded, \d+ read, [\s\S]*features: 0 pictures encoded/);
+  const gradientsOnce = (changes: Changes) => {
+    const task = open(changes);
+    const gradients = gradientsOf(task, () => task.loss(batch).loss.backward());
+    task.close();
+    return gradients;
+  };
+  const wanted = scope(() => gradientsOnce({}));
+  for (const dtype of [undefined, 'bf16'] as const) {
+    const features = { folder: join(root, 'features'), maxGB: 0.1, dtype };
+    scope(() => {
+      const [cold, warm] = [gradientsOnce({ features }), gradientsOnce({ features })];
+      for (const [i, [key, grad]] of wanted.entries()) {
+        assert.equal(maxRelDiff(warm[i]![1], cold[i]![1]), 0, key);
+        // Two pictures in place of six go through the encoders at once; bf16 is one rounding more, at two encoders.
+        if (dtype === 'bf16') expectRounded(cold[i]![1], grad, { dtype, steps: 2 }, key);
+        else expectRounded(cold[i]![1], grad, { ...SMALL_COMM_ROUNDING, steps: 2 * SMALL_COMM_ROUNDING.steps }, key);
+      }
+    });
+  }
+  for (const dtype of [undefined, 'f16'] as const) {
+    scope(() => gradientsOnce({ features: { folder: join(root, 'full'), maxGB: 1e-6, dtype } }));
+  }
+  const said = lines.filter((line) => line.startsWith('features')).join('\n');
+  assert.match(
+    said,
+    /features of clip: 2 pictures encoded, 4 read; [\s\S]*features of dinov2: 0 pictures encoded, 6 read/,
+  );
+  assert.match(said, /is full/);
+  const features = { folder: 'f', maxGB: 1 };
   assert.throws(() => stageOf({ features, trains: ['encoder'] }), { code: 'train/parts', fix: /features=null/ });
-  const full = CommTask.open(stageOf({ features: { folder: join(root, 'full'), maxGB: 1e-6 } }), 6, () => {});
-  assert.throws(() => full.loss(batch), { code: 'train/feature-cache-full' });
+});
+
+test('a seeded run has the same losses without a cache, with an empty one, a filled one and a damaged one', async () => {
+  const names = ['c', 'd', 'e', 'f', 'g', 'h'];
+  const rows = [];
+  for (const [id, name] of names.entries()) {
+    const background = { r: 40 * id, g: 250 - 30 * id, b: 90 };
+    const picture = sharp({ create: { width: 40, height: 30, channels: 3, background } });
+    await picture.png().toFile(join(root, 'images', `${name}.png`));
+    const conversations = [
+      { from: 'human', value: '<image>\nWhat is it?' },
+      { from: 'gpt', value: `Number ${id}.` },
+    ];
+    rows.push({ id, image: `${name}.png`, conversations });
+  }
+  writeFileSync(join(root, 'many.json'), JSON.stringify(rows));
+  const sets = { rows: { kind: 'llava', file: join(root, 'many.json'), store: 'images' } } as const;
+  const loop = {
+    ...{ steps: 6, batchSize: 3, lr: 1e-2, betas: [0.9, 0.95], weightDecay: 0, warmupRatio: 0, minLrRatio: 1 },
+    ...{ clipNorm: 1, seed: 1, saveEvery: 2, logEvery: 1, evalEvery: 10, keepLast: 1 },
+  } satisfies LoopConfig;
+  const folder = join(root, 'run-features');
+  const lines: string[] = [];
+  let runs = 0;
+  const lossesWith = async (features: CommTrainConfig['features']): Promise<number[]> => {
+    manualSeed(7);
+    const comm = stageOf({ features, sets });
+    const task = CommTask.open(comm, loop.batchSize, (line) => lines.push(line));
+    const out = join(root, `run-${runs++}`);
+    await runTraining(task, loop, { out, recipe: { loop, comm }, resume: false, log: () => {} });
+    return readMetrics(out).flatMap((line) => line['train/loss'] ?? []);
+  };
+  const wanted = await lossesWith(null);
+  assert.equal(wanted.length, loop.steps);
+  const features = { folder, maxGB: 0.1 };
+  const cold = await lossesWith(features);
+  // The first epoch has the batches of the run without a cache; later ones mix pictures that were encoded in other company.
+  assert.deepEqual(cold.slice(0, 2), wanted.slice(0, 2));
+  // There and back in every step.
+  const bound = roundingBound({ ...SMALL_COMM_ROUNDING, steps: 2 * loop.steps * SMALL_COMM_ROUNDING.steps });
+  const expectNear = (ours: readonly number[]): void => {
+    assert.equal(ours.length, wanted.length);
+    for (const [step, loss] of ours.entries()) {
+      assert.ok(Math.abs(loss - wanted[step]!) <= bound * wanted[step]!, `step ${step}: ${loss} and ${wanted[step]}`);
+    }
+  };
+  expectNear(cold);
+  assert.deepEqual(await lossesWith(features), cold);
+  assert.match(lines.at(-1)!, /0 pictures encoded, 18 read/);
+  const [set] = readdirSync(folder).filter((name) => name.startsWith('clip'));
+  const [shard] = readdirSync(join(folder, set!)).filter((name) => name.endsWith('.safetensors'));
+  const bytes = readFileSync(join(folder, set!, shard!));
+  bytes[bytes.length - 2]! ^= 4;
+  writeFileSync(join(folder, set!, shard!), bytes);
+  const mended = await lossesWith(features);
+  assert.match(lines.join('\n'), /features of clip: 1 pictures encoded, 17 read, 1 damaged rows computed again/);
+  expectNear(mended);
 });
 
 test('what is listed trains and nothing else; the rest is listed as frozen', () => {

@@ -7,9 +7,11 @@
  */
 import { join } from 'node:path';
 import { autograd, type nn, noGrad, scope, type Tensor, tensor, zeros } from '@commlm/torch';
-import { type CommTrainConfig, parseCommTraining } from '../../../config/comm-train.js';
+import { type CommTrainConfig, type FeatureConfig, parseCommTraining } from '../../../config/comm-train.js';
+import { resolveLevels } from '../../../config/model.js';
 import { trainsEncoders, trainsPart } from '../../../config/parts.js';
 import { FeatureCache } from '../../../features/cache.js';
+import { pictureKeys } from '../../../features/encoder-key.js';
 import { Comm, type CommBatch, type CommLoss, type LossOptions } from '../../../models/comm.js';
 import { saveCommFolder } from '../../../weights/comm-folder.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../../loop/training-task.js';
@@ -42,8 +44,8 @@ export class CommTask implements TrainingTask<TrainBatch> {
   readonly #data: TrainData;
   readonly #losses: readonly AuxiliaryLoss[];
   readonly #log: (line: string) => void;
-  /** Opened by the first batch: it reads every weight of the encoders. */
-  #features: FeatureCache | null = null;
+  /** One an encoder, opened by the first batch: it reads every weight of the encoders. */
+  #features: readonly FeatureCache[] = [];
 
   private constructor(config: CommTrainConfig, model: Comm, data: TrainData, log: (line: string) => void) {
     this.#config = config;
@@ -97,14 +99,20 @@ export class CommTask implements TrainingTask<TrainBatch> {
 
   /** Writes features that were computed since the last checkpoint. */
   flush(): void {
-    this.#features?.flush();
+    for (const cache of this.#features) cache.flush();
   }
 
   close(): void {
-    if (this.#features === null) return;
-    this.#features.close();
-    const { hits, misses, bytes } = this.#features.stats;
-    this.#log(`features: ${misses} pictures encoded, ${hits} read, ${(bytes / 1e9).toFixed(2)} GB on disk`);
+    for (const [i, cache] of this.#features.entries()) {
+      cache.close();
+      const { hits, misses, damaged, bytes } = cache.stats;
+      const mended = damaged === 0 ? '' : `, ${damaged} damaged rows computed again`;
+      const { type } = this.#model.config.vision.encoders[i]!;
+      this.#log(
+        `features of ${type}: ${misses} pictures encoded, ${hits} read${mended}; ${(bytes / 1e9).toFixed(2)} GB in the folder`,
+      );
+    }
+    this.#features = [];
   }
 
   /** Writes the model, an adapter merged into it; the adapter itself lies in `adapter/`, alone where the weights have 8 bits. */
@@ -219,34 +227,62 @@ export class CommTask implements TrainingTask<TrainBatch> {
   }
 
   /** Pictures to visual tokens float[P, N, E]; null when the batch shows none. Frozen encoders run without a graph. */
-  #encode({ numPictures, squares }: TrainBatch, recompute: Recompute | null = null): Tensor | null {
-    if (numPictures === 0) return null;
-    const { device } = this.#config;
-    const dtype = computeDtype(this.#config);
-    const pixels = this.#data.encoders.map(({ image, square }) => {
-      const bytes = squares[square]!;
-      return bytes instanceof Uint8Array
-        ? normalisePictures(bytes, numPictures, image.size, image, dtype).to({ device })
-        : tensor(bytes, { shape: [numPictures, 3, image.size, image.size] }).to({ device, dtype });
-    });
-    return this.#model.fuseLevels(this.#levels(pixels, recompute));
+  #encode(batch: TrainBatch, recompute: Recompute | null = null): Tensor | null {
+    if (batch.numPictures === 0) return null;
+    return this.#model.fuseLevels(this.#levels(batch, recompute));
   }
 
   /** Levels of each encoder, those of frozen ones from the cache where the training keeps one. */
-  #levels(pixels: readonly Tensor[], recompute: Recompute | null): readonly (readonly Tensor[])[] {
-    const { features, device, trains } = this.#config;
-    const { vision } = this.#model;
-    if (features !== null) {
-      this.#features ??= FeatureCache.open(vision, { folder: features.folder, maxBytes: features.maxGB * 1e9 });
-      const dtype = computeDtype(this.#config);
-      return this.#features.encode(pixels).map((levels) => levels.map((level) => level.to({ device, dtype })));
-    }
-    return vision.encoders.map((branch, i) =>
-      trainsPart(trains, 'encoder', i)
-        ? branch.encode(pixels[i]!, recompute ?? {})
-        : noGrad(() => branch.encode(pixels[i]!)),
-    );
+  #levels(batch: TrainBatch, recompute: Recompute | null): readonly (readonly Tensor[])[] {
+    const { features, trains } = this.#config;
+    if (features !== null) return this.#keptLevels(batch, features);
+    return this.#model.vision.encoders.map((branch, i) => {
+      const pixels = this.#pixels(batch, i);
+      return trainsPart(trains, 'encoder', i)
+        ? branch.encode(pixels, recompute ?? {})
+        : noGrad(() => branch.encode(pixels));
+    });
   }
+
+  #keptLevels(batch: TrainBatch, { folder, maxGB, dtype: stored }: FeatureConfig): Tensor[][] {
+    const { device } = this.#config;
+    const dtype = computeDtype(this.#config);
+    const { encoders } = this.#model.vision;
+    const options = { folder, maxBytes: maxGB * 1e9, dtype: stored, log: this.#log };
+    if (this.#features.length === 0) {
+      this.#features = encoders.map(({ config, vit }) => FeatureCache.open({ ...config, vit }, options));
+    }
+    const keys = batch.squares.map((square) => pictureKeys(square, batch.numPictures));
+    return encoders.map(({ config, vit }, i) => {
+      const pictures = {
+        keys: keys[this.#data.encoders[i]!.square]!,
+        pixels: (places: readonly number[]) => this.#pixels(batch, i, places),
+      };
+      const levels = resolveLevels(config.levels, vit.config.numLayers);
+      return this.#features[i]!.encode(pictures, levels, config).map((level) => level.to({ device, dtype }));
+    });
+  }
+
+  /** What an encoder reads of the pictures of a batch, or of those at some places: float[P, C, S, S]. */
+  #pixels({ numPictures, squares }: TrainBatch, encoder: number, places?: readonly number[]): Tensor {
+    const { device } = this.#config;
+    const dtype = computeDtype(this.#config);
+    const { image, square } = this.#data.encoders[encoder]!;
+    const all = squares[square]!;
+    const [values, count] =
+      places === undefined ? [all, numPictures] : [rowsOf(all, numPictures, places), places.length];
+    return values instanceof Uint8Array
+      ? normalisePictures(values, count, image.size, image, dtype).to({ device })
+      : tensor(values, { shape: [count, 3, image.size, image.size] }).to({ device, dtype });
+  }
+}
+
+/** The pictures at some places of squares behind one another. */
+function rowsOf<T extends Uint8Array | Float32Array>(squares: T, count: number, places: readonly number[]): T {
+  const each = squares.length / count;
+  const rows = squares.slice(0, places.length * each) as T;
+  for (const [i, place] of places.entries()) rows.set(squares.subarray(place * each, (place + 1) * each), i * each);
+  return rows;
 }
 
 /** Freezes the model but for what learns, with an adapter and the heads of losses where the recipe has them. */
