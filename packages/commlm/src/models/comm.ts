@@ -75,6 +75,11 @@ export class Comm extends nn.Module {
     this.languageModel = new Llama(config.textConfig);
   }
 
+  /** The model of a config without memory: names, shapes and counts. */
+  static outline(config: CommConfig): Comm {
+    return nn.onMeta(() => new Comm(config));
+  }
+
   /** Pictures to visual tokens: pixels float[P, 3, H, W], one tensor an encoder -> float[P, N, E]. */
   encodeImages(pixels: readonly Tensor[]): Tensor {
     return scope(() => this.projector.forward(this.vision.forward(pixels)));

@@ -65,7 +65,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
   /** What trains and what does not, for a plan: on the meta device a model has shapes and no weights. */
   static outline(value: CommTrainConfig): Pick<CommTask, 'parts' | 'frozen'> & { readonly evaluate?: unknown } {
     const config = parseCommTraining(value);
-    const model = new Comm(shapeOfStart(config)).to(computeDtype(config));
+    const model = Comm.outline(shapeOfStart(config)).to(computeDtype(config));
     const { trained, frozen } = prepare(config, model);
     const held = config.data.kind === 'mixture' ? config.data.held : null;
     return { parts: trained, frozen, evaluate: held ?? undefined };
