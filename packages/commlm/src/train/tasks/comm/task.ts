@@ -207,7 +207,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
       // A picture that several rows show is encoded once.
       visual: shown === undefined ? visual_PNE : visual_PNE!.indexSelect(0, tensor(shown, { device })),
       places: tensor(batch.places, { device }),
-      ...(weights === undefined ? {} : { weights: place(weights) }),
+      weights: weights && place(weights),
       // Padding stands behind everything, where a causal mask never looks.
       ...(this.#data.packed
         ? {
