@@ -2,7 +2,6 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { nn } from '@commlm/torch';
 import type { Reader } from './readers.js';
 
 const inner = (path: string): string => new URL(`../../../packages/commlm/dist/${path}`, import.meta.url).href;
@@ -133,7 +132,7 @@ export function listFolderReaders(): Reader[] {
         const path = prepared(folder, 'ours', () => {});
         writeFileSync(join(path, 'config.json'), bytes);
         const config = readCommConfig(path);
-        nn.onMeta(() => new Comm(config)).dispose();
+        Comm.outline(config).dispose();
       },
     },
   ];

@@ -24,6 +24,8 @@ export {
   VisionModel,
   VisualBranch,
 } from './models/fusion.js';
-export { Llama, LlamaLayer, LlamaModel } from './models/llama.js';
+export { LlamaLayer } from './models/llama/layer.js';
+export { Llama, LlamaModel } from './models/llama.js';
 export { Projector } from './models/projector.js';
-export { ViT, ViTBlock } from './models/vit.js';
+export { ViTBlock } from './models/vit/block.js';
+export { ViT } from './models/vit.js';

@@ -92,13 +92,13 @@ export function dropout(x: Tensor, p: number, training = true): Tensor {
 /** What {@link scaledDotProductAttention} takes besides queries, keys and values. */
 export interface AttentionOptions {
   /** `bool[*, Nq, Nk]`, true where a query may look, or `float[*, Nq, Nk]` added to the scores. */
-  mask?: Tensor | null;
+  mask?: Tensor | null | undefined;
   /** Query `i` sees keys `0..i` only; not together with `mask`. */
-  isCausal?: boolean;
+  isCausal?: boolean | undefined;
   /** Factor of the scores, `1 / sqrt(D)` by default. */
-  scale?: number;
+  scale?: number | undefined;
   /** Probability of dropping an attention weight. */
-  dropout?: number;
+  dropout?: number | undefined;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What a benchmark suite is: its settings, and the rows that it measures. */
-import type { WeightFormat } from '../weights/formats.js';
+import type { WeightFormat } from '../config/formats.js';
 
 /** One measured line. */
 export interface BenchRow {

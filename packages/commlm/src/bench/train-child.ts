@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { io, nn, numThreads, optim, reuseFreedMemory, scope, type Tensor, versionInfo } from '@commlm/torch';
+import type { TrainingFormat } from '../config/formats.js';
 import type { CommBatch } from '../models/comm.js';
 import { type DecodeOptions, Llama } from '../models/llama.js';
 import { recomputedBackward } from '../train/memory/recompute.js';
@@ -12,7 +13,7 @@ import { hfLanguageModel } from '../weights/layouts/hf-language.js';
 import type { Measurement } from './peer.js';
 import { peakKiB } from './resident.js';
 
-const [folder, dtype, lr] = process.argv.slice(2) as [string, 'f32' | 'bf16', string];
+const [folder, dtype, lr] = process.argv.slice(2) as [string, TrainingFormat, string];
 reuseFreedMemory();
 const { config } = hfLanguageModel(JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')), folder);
 // Without values: those of the file are copied, as training writes to them.

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { BenchRow, StackShape } from '../bench/suite.js';
 import { CommError } from '../config/errors.js';
+import { WEIGHT_FORMATS, type WeightFormat } from '../config/formats.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
@@ -16,7 +17,7 @@ interface BenchCommandOptions {
   readonly threads?: number;
   readonly rounds: number;
   readonly generations: number;
-  readonly dtype?: 'f32' | 'bf16' | 'f16' | 'int8';
+  readonly dtype?: WeightFormat;
   readonly stack?: StackShape;
   readonly json?: boolean;
 }
@@ -39,12 +40,9 @@ export function register(program: Command): void {
     .option('--rounds <n>', 'measurements of each side', wholeNumber(1, 10_000), 9)
     .option('--generations <n>', 'answers of the suite memory', wholeNumber(10), 2000)
     .addOption(
-      new Option('--dtype <name>', 'number format of the suite load (default: int8, then bf16)').choices([
-        'f32',
-        'bf16',
-        'f16',
-        'int8',
-      ]),
+      new Option('--dtype <name>', 'number format of the suite load (default: int8, then bf16)').choices(
+        WEIGHT_FORMATS,
+      ),
     )
     .option(
       '--stack <width,blocks,rows,tokens>',

@@ -1,9 +1,10 @@
 /** `commlm convert <model> <out>`: a model of another layout as a folder of ours. */
 import { type Command, Option } from 'commander';
 import { CommError } from '../config/errors.js';
+import { WEIGHT_FORMATS, type WeightFormat } from '../config/formats.js';
 import type { ConvertReport, ConvertRequest } from '../weights/convert-model.js';
 import { endAtOnce } from './interrupt.js';
-import { addFolderOptions, addLoraOption, FORMATS, type FolderOptions, type Format } from './options.js';
+import { addFolderOptions, addLoraOption, type FolderOptions } from './options.js';
 import { formatBytes, formatCount, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 
@@ -14,7 +15,7 @@ interface ConvertCommandOptions extends FolderOptions {
   readonly clip?: string;
   readonly dinov2?: string;
   readonly llm?: string;
-  readonly dtype?: Format;
+  readonly dtype?: WeightFormat;
   readonly json?: boolean;
 }
 
@@ -48,7 +49,9 @@ export function register(program: Command): void {
     .option('--clip <model>', "with --recipe: CLIP, in place of the recipe's")
     .option('--dinov2 <model>', "with --recipe: DINOv2, in place of the recipe's")
     .option('--llm <model>', "with --recipe: language model, in place of the recipe's")
-    .addOption(new Option('--dtype <name>', 'number format of the weights (default: as they are)').choices(FORMATS))
+    .addOption(
+      new Option('--dtype <name>', 'number format of the weights (default: as they are)').choices(WEIGHT_FORMATS),
+    )
     .option('--json', 'print what was written as one JSON document')
     .addHelpText('after', NOTES)
     .action(convert);

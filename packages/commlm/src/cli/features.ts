@@ -5,6 +5,7 @@ import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
+import { FLOAT_FORMATS, type FloatFormat } from '../config/formats.js';
 import type { Features } from '../features/extract.js';
 import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import { checkExtension, checkOutputFile, withOutputErrors } from './files.js';
@@ -12,7 +13,6 @@ import {
   addFolderOptions,
   addPictureOptions,
   addPlaceOptions,
-  FLOAT_FORMATS,
   levelList,
   type ModelOptions,
   type PictureOptions,
@@ -21,7 +21,7 @@ import { linkTo, note, printJson } from './output.js';
 import { checkPicturesExist, pathsOf } from './pictures.js';
 
 interface FeaturesOptions extends Omit<ModelOptions, 'model' | 'dtype'>, PictureOptions {
-  readonly dtype?: (typeof FLOAT_FORMATS)[number];
+  readonly dtype?: FloatFormat;
   readonly encoder?: string;
   readonly branch?: string;
   readonly levels?: number[];

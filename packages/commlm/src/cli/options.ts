@@ -1,5 +1,7 @@
 /** Options that several commands share, and the parsers that turn their text into checked values. */
+
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { WEIGHT_FORMATS, type WeightFormat } from '../config/formats.js';
 
 /** A parser of a whole number in [min, max]; a bad value is a usage error that names the range. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
@@ -69,24 +71,17 @@ export function addLoraOption(command: Command): Command {
   return command.option('--lora <adapter>', 'LoRA adapter (folder or hub id) that is merged into the weights');
 }
 
-/** Number formats of weights; int8 keeps the large matrices in 8 bits. */
-export const FORMATS = ['f32', 'bf16', 'f16', 'int8'] as const;
-export type Format = (typeof FORMATS)[number];
-
-/** Formats of an encoder alone. */
-export const FLOAT_FORMATS = ['f32', 'bf16', 'f16'] as const;
-
 /** Options that say which model runs, in which number format and where. */
 export interface ModelOptions extends FolderOptions {
   readonly model?: string;
-  readonly dtype?: Format;
+  readonly dtype?: WeightFormat;
   readonly device?: string;
   readonly allowUntrained?: boolean;
   readonly lora?: string;
 }
 
 /** Adds `--dtype` and `--device` to a command. */
-export function addPlaceOptions(command: Command, formats: readonly Format[] = FORMATS): Command {
+export function addPlaceOptions(command: Command, formats: readonly WeightFormat[] = WEIGHT_FORMATS): Command {
   return command
     .addOption(
       new Option(

@@ -140,7 +140,7 @@ async function train(name: string | undefined, options: TrainOptions): Promise<v
   const result = await runRecipe(await withFolders(recipe), {
     out,
     recipe,
-    ...(change === undefined ? {} : { change }),
+    change,
     resume: options.resume === true,
     changedData: options.changedData === true,
     log: (line) => bar.note(`${new Date().toISOString().slice(11, 19)} ${line}`),

@@ -1,7 +1,7 @@
 /** `commlm world`: synthetic scenes as pictures with annotations in the formats of the public data sets. */
 import { type Command, Option } from 'commander';
-import type { Split } from '../data/world/scene.js';
-import type { StyleChoice } from '../data/world/vocabulary.js';
+import { StyleChoice } from '../config/world.js';
+import { PICTURE_FORMATS, type PictureFormat, SPLITS, type Split } from '../data/world/vocabulary.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson } from './output.js';
@@ -13,11 +13,9 @@ interface WorldCommandOptions {
   readonly seed: number;
   readonly style: StyleChoice;
   readonly size: number;
-  readonly format: 'png' | 'jpg';
+  readonly format: PictureFormat;
   readonly json?: boolean;
 }
-
-const STYLES = ['known', 'shift', 'noto', 'fluent-emoji-flat', 'twemoji', 'openmoji'];
 
 const NOTES = `
 Train and test differ in seeds and in what stands together; "shift" draws with an icon set that training never sees.
@@ -33,12 +31,12 @@ export function register(program: Command): void {
     .command('world')
     .description('write synthetic scenes in the file formats of the real data sets')
     .argument('<out>', 'folder to write, new or begun with the same options')
-    .addOption(new Option('--split <name>', 'train or test').choices(['train', 'test']).default('train'))
+    .addOption(new Option('--split <name>', 'train or test').choices(SPLITS).default('train'))
     .option('--count <n>', 'number of pictures', wholeNumber(1, 1_000_000), 100)
     .option('--seed <n>', 'another seed gives other scenes', wholeNumber(0, 2 ** 20), 0)
-    .addOption(new Option('--style <name>', 'how things are drawn').choices(STYLES).default('known'))
+    .addOption(new Option('--style <name>', 'how things are drawn').choices(StyleChoice.options).default('known'))
     .option('--size <pixels>', 'long side of the pictures', wholeNumber(32, 4096), 320)
-    .addOption(new Option('--format <name>', 'png or jpg').choices(['png', 'jpg']).default('png'))
+    .addOption(new Option('--format <name>', 'png or jpg').choices(PICTURE_FORMATS).default('png'))
     .option('--json', 'print one JSON document')
     .addHelpText('after', NOTES)
     .action(run);

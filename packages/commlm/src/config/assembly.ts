@@ -1,5 +1,6 @@
 /** A COMM made of published parts: which encoders and language model, and the fusion that is put between them. */
 import { z } from 'zod';
+import { FLOAT_FORMATS } from './formats.js';
 import { ProjectorConfig } from './model.js';
 import { AlignConfig, Levels, MergeConfig, VisionConfig } from './vision.js';
 
@@ -41,7 +42,7 @@ export const AssemblyRecipe = z.strictObject({
   /** Model folder or hub id. */
   languageModel: path,
   /** Dtype of the written weights. */
-  dtype: z.enum(['f32', 'bf16', 'f16']),
+  dtype: z.enum(FLOAT_FORMATS),
   /** Seed of the fresh weights. */
   seed: z.int().nonnegative(),
 });

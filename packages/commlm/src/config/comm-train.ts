@@ -3,12 +3,13 @@ import { z } from 'zod';
 import { PictureStoreConfig } from './data.js';
 import { DataSetConfig } from './data-sets.js';
 import { CommError } from './errors.js';
+import { ENCODED_FORMATS, TRAINING_FORMATS } from './formats.js';
 import { parseConfig } from './json.js';
 import { LoraConfig } from './lora.js';
 import { MixtureConfig, setsOf } from './mixture.js';
 import { CommConfig } from './model.js';
 import { TrainedPart, trainsEncoders } from './parts.js';
-import { Device, Placement } from './placement.js';
+import { Device } from './placement.js';
 import { ASSEMBLED } from './presets.js';
 import { SkipConfig } from './skip.js';
 import { TurnType, WorldLook } from './world.js';
@@ -114,7 +115,7 @@ export const CommTrainConfig = z.strictObject({
   /** What the model folder is put together as: its shape, for a plan made before the folder is there. */
   assembled: z.enum(Object.keys(ASSEMBLED) as (keyof typeof ASSEMBLED)[]).optional(),
   /** Number format of the weights while training; int8 for a frozen language model with an adapter. */
-  dtype: z.enum([...Placement.shape.dtype.options, 'int8']),
+  dtype: z.enum([...TRAINING_FORMATS, ...ENCODED_FORMATS]),
   device: Device,
   /** What learns; everything else is frozen and runs without a graph. */
   trains: z.array(TrainedPart).readonly(),

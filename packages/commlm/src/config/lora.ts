@@ -1,5 +1,6 @@
 /** Low-rank adapters: which layers get one, and how large it is. */
 import { z } from 'zod';
+import { TRAINING_FORMATS } from './formats.js';
 
 /** What trains in place of a frozen language model (LoRA, 2106.09685); names and meanings are PEFT's. */
 export const LoraConfig = z.strictObject({
@@ -13,6 +14,6 @@ export const LoraConfig = z.strictObject({
    */
   targetModules: z.union([z.literal('all-linear'), z.string().min(1), z.array(z.string().min(1)).min(1)]),
   /** Dtype of the factors. bf16 ones have f32 masters in the optimiser. */
-  dtype: z.enum(['f32', 'bf16']),
+  dtype: z.enum(TRAINING_FORMATS),
 });
 export type LoraConfig = z.infer<typeof LoraConfig>;

@@ -1,6 +1,7 @@
 /** The whole model as a value: encoders x levels x merge x alignment x projector x language model. COMM, LLaVA-1.5 and Shikra are presets of it. */
 import { z } from 'zod';
 import { ConversationConfig } from './conversation.js';
+import { ENCODED_FORMATS } from './formats.js';
 import { LlamaConfig } from './language.js';
 import { Activation, fusedShape, VisionConfig } from './vision.js';
 
@@ -59,7 +60,7 @@ const partNames = (numEncoders: number): string[] => [
  * How the weights of a folder are stored where they are not floats. `int8`: every matrix of the vision towers' blocks and of
  * the language model is `i8[out, in]` with `scale: bf16[out]` beside it; the rest is bf16 (weights/quantise.ts).
  */
-export const QuantizationConfig = z.strictObject({ kind: z.literal('int8') });
+export const QuantizationConfig = z.strictObject({ kind: z.literal(ENCODED_FORMATS) });
 export type QuantizationConfig = z.infer<typeof QuantizationConfig>;
 
 /** `config.json` of a model folder. */

@@ -1,5 +1,6 @@
 /** Where a training computes, and in which number format. */
 import { z } from 'zod';
+import { TRAINING_FORMATS } from './formats.js';
 
 /** The processor, Apple's or NVIDIA's GPU, or one of several (`cuda:1`). */
 export const Device = z.union([z.enum(['cpu', 'mps', 'cuda']), z.templateLiteral(['cuda:', z.int().nonnegative()])], {
@@ -8,5 +9,5 @@ export const Device = z.union([z.enum(['cpu', 'mps', 'cuda']), z.templateLiteral
 export type Device = z.infer<typeof Device>;
 
 /** f32 masters of bf16 weights are the optimiser's. */
-export const Placement = z.strictObject({ dtype: z.enum(['f32', 'bf16']), device: Device });
+export const Placement = z.strictObject({ dtype: z.enum(TRAINING_FORMATS), device: Device });
 export type Placement = z.infer<typeof Placement>;

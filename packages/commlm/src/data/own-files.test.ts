@@ -309,7 +309,7 @@ test('crowds are left out and counted, whatever stands for yes', async () => {
 
 test('an annotation id that is there twice is refused where it is there again', async () => {
   const thing = (id: unknown, category: number): object => ({
-    ...(id === undefined ? {} : { id }),
+    id,
     image_id: 1,
     category_id: category,
     bbox: [1, 1, 5, 5],

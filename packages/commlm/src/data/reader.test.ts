@@ -57,7 +57,7 @@ const reader = new SampleReader(
 const sampleOf = (key: string, size?: Size, box: readonly [number, number, number, number] = [0, 0, 6, 6]): Sample => ({
   id: 'own/1',
   where: 'own.jsonl, line 1',
-  pictures: [{ store: 'images', key, ...(size === undefined ? {} : { size }) }],
+  pictures: [{ store: 'images', key, size }],
   turns: [{ question: '<image> Where?', answer: '<boxes>', marks: [{ kind: 'boxes', picture: 0, boxes: [box] }] }],
 });
 

@@ -17,7 +17,7 @@ export interface PictureRef {
   /** Path or key within the store. */
   readonly key: string;
   /** What the record says of its size, where coordinates lie on it: the frame that they are in. */
-  readonly size?: Size;
+  readonly size?: Size | undefined;
 }
 
 /** What one `<boxes>` or `<points>` stands for: coordinates in pixels of a picture of the sample. */
@@ -44,7 +44,7 @@ export interface Sample {
   /** In the order of their `<image>`. */
   readonly pictures: readonly PictureRef[];
   /** System text of the record, in the place of the model's own. */
-  readonly system?: string;
+  readonly system?: string | undefined;
   readonly turns: readonly SampleTurn[];
 }
 

@@ -235,7 +235,7 @@ export class HubClient {
         this.#note(
           `${what}: ${error.message}; trying again in ${seconds.toPrecision(2)} s (${failures} of ${attempts - 1})`,
         );
-        await sleep(waitMs, undefined, this.#signal === undefined ? {} : { signal: this.#signal }).catch((reason) => {
+        await sleep(waitMs, undefined, { signal: this.#signal }).catch((reason) => {
           throw this.#signal?.reason ?? reason;
         });
       }

@@ -19,7 +19,11 @@ export class TransientError extends Error {
   /** True when there was no contact at all. */
   readonly unreachable: boolean;
 
-  constructor(reason: string, final: CommError, options: { waitMs?: number; unreachable?: boolean } = {}) {
+  constructor(
+    reason: string,
+    final: CommError,
+    options: { waitMs?: number | undefined; unreachable?: boolean | undefined } = {},
+  ) {
     super(reason);
     this.final = final;
     this.waitMs = options.waitMs;
@@ -70,7 +74,7 @@ export function statusError(response: Response, asked: Asked, settings: HubSetti
       code: 'hub/rate-limit',
       fix: `Run the command again in a while${token === undefined ? '; with HF_TOKEN set the limit is higher' : ''}.`,
     });
-    return new TransientError('the hub asks to slow down', final, waitMs === undefined ? {} : { waitMs });
+    return new TransientError('the hub asks to slow down', final, { waitMs });
   }
   if (status === 408 || status >= 500) {
     const waitMs = askedWait(headers);
@@ -78,7 +82,7 @@ export function statusError(response: Response, asked: Asked, settings: HubSetti
       code: 'hub/server-error',
       fix: 'Run the command again later; what is downloaded stays and is not asked for again.',
     });
-    return new TransientError(`the hub failed with status ${status}`, final, waitMs === undefined ? {} : { waitMs });
+    return new TransientError(`the hub failed with status ${status}`, final, { waitMs });
   }
   if (code === 'GatedRepo') {
     return new CommError(

@@ -3,6 +3,7 @@
  */
 import { basename } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, noGrad, scope } from '@commlm/torch';
+import { type EncodedFormat, FLOAT_FORMATS, type FloatFormat } from '../config/formats.js';
 import { type CommConfig, type EncoderConfig, resolveLevels, tokensPerImage } from '../config/model.js';
 import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { isEncoderFolder } from '../weights/encoder-reader.js';
@@ -49,9 +50,9 @@ export interface ModelReport {
   readonly numParameters: number;
   readonly bytesOnDisk: number;
   /** Bytes of the weights in each number format that a model can run in. */
-  readonly memory: Readonly<Record<'f32' | 'bf16' | 'f16', number>> & {
-    /** Only for whole models: large matrices in 8 bits, the rest in bf16. */
-    readonly int8?: number;
+  readonly memory: Readonly<Record<FloatFormat, number>> & {
+    /** Only for whole models: large matrices in few bits, the rest in floats. */
+    readonly [format in EncodedFormat]?: number;
   };
   readonly parts: readonly ModelPart[];
   readonly levelWeights: readonly LevelWeights[];
@@ -144,9 +145,7 @@ function report(
     numParameters,
     bytesOnDisk: parts.reduce((sum, { bytes }) => sum + bytes, 0),
     memory: {
-      f32: numParameters * BYTES_PER_ELEMENT.f32,
-      bf16: numParameters * BYTES_PER_ELEMENT.bf16,
-      f16: numParameters * BYTES_PER_ELEMENT.f16,
+      ...floatBytes(numParameters),
       ...(config === undefined ? {} : { int8: int8Bytes(entries) }),
     },
     parts,
@@ -170,6 +169,12 @@ function entryOf(key: string, { dtype, shape }: { dtype: DType; shape: readonly 
     isScale: shape.length === 1 && FORMATS.int8.encoding.matches(key) && key.endsWith('.scale'),
   };
 }
+
+const floatBytes = (numParameters: number): Record<FloatFormat, number> =>
+  Object.fromEntries(FLOAT_FORMATS.map((format) => [format, numParameters * BYTES_PER_ELEMENT[format]])) as Record<
+    FloatFormat,
+    number
+  >;
 
 const countParameters = (entries: readonly Entry[]): number =>
   entries.reduce((sum, { numElements, isScale }) => sum + (isScale ? 0 : numElements), 0);

@@ -6,13 +6,13 @@ import { F, full, type Tensor } from '@commlm/torch';
 /** What `attend` may look at. */
 export interface AttendOptions {
   /** Additive `float` or boolean (true = look) mask, broadcastable to [B, 1, T, S]. */
-  readonly mask?: Tensor | null;
+  readonly mask?: Tensor | null | undefined;
   /** Query t sees keys 0..t; only for T = S and without `mask`. */
-  readonly causal?: boolean;
+  readonly causal?: boolean | undefined;
   /** Factor of the scores; 1 / sqrt(K) by default. */
-  readonly scale?: number;
+  readonly scale?: number | undefined;
   /** Scores go through cap * tanh(score / cap) before the mask (Gemma 2); absent: they do not. */
-  readonly cap?: number;
+  readonly cap?: number | undefined;
 }
 
 /** Longest row of keys for which the written-out softmax trains faster than the fused kernel on a CPU. */
@@ -33,16 +33,15 @@ export function attend(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, options: 
   if (cap !== undefined || usesExplicitAttention(q_BHTK, k_BGSK)) {
     return explicitAttention(q_BHTK, repeatHeads(k_BGSK, heads), repeatHeads(v_BGSK, heads), options);
   }
-  const scaling = scale === undefined ? {} : { scale };
   if (heads !== kvHeads && q_BHTK.shape[2] === 1 && (mask === null || mask.shape[2] === 1)) {
     // One new token: the queries of a group stand in a row and read their shared keys once.
     const q_BGqK = q_BHTK.reshape(q_BHTK.shape[0]!, kvHeads, heads / kvHeads, q_BHTK.shape[3]!);
-    return F.scaledDotProductAttention(q_BGqK, k_BGSK, v_BGSK, { mask, ...scaling }).reshape(...q_BHTK.shape);
+    return F.scaledDotProductAttention(q_BGqK, k_BGSK, v_BGSK, { mask, scale }).reshape(...q_BHTK.shape);
   }
   return F.scaledDotProductAttention(q_BHTK, repeatHeads(k_BGSK, heads), repeatHeads(v_BGSK, heads), {
     mask,
     isCausal: causal,
-    ...scaling,
+    scale,
   });
 }
 

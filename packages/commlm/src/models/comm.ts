@@ -22,10 +22,10 @@ export interface CommBatch {
   /** i64[P * N], flat places of the placeholders in [B * T]; left out, they are looked for in `ids`, which waits for the device. */
   readonly places?: Tensor | undefined;
   /** float[B, T], how much each label counts; all 1 when left out. */
-  readonly weights?: Tensor;
+  readonly weights?: Tensor | undefined;
   /** Passed on to the decoder, e.g. for packed conversations. */
-  readonly positions?: Tensor;
-  readonly mask?: Tensor;
+  readonly positions?: Tensor | undefined;
+  readonly mask?: Tensor | undefined;
 }
 
 /** Options of `Comm.loss`. */
@@ -73,6 +73,11 @@ export class Comm extends nn.Module {
     this.vision = new VisionModel(config.vision);
     this.projector = new Projector(fusedShape(config.vision).width, config.textConfig.hiddenSize, config.projector);
     this.languageModel = new Llama(config.textConfig);
+  }
+
+  /** The model of a config without memory: names, shapes and counts. */
+  static outline(config: CommConfig): Comm {
+    return nn.onMeta(() => new Comm(config));
   }
 
   /** Pictures to visual tokens: pixels float[P, 3, H, W], one tensor an encoder -> float[P, N, E]. */
@@ -124,9 +129,9 @@ export class Comm extends nn.Module {
   hidden({ ids, visual, places, positions, mask }: CommBatch, { run }: Pick<DecodeOptions, 'run'> = {}): Tensor {
     return scope(() =>
       this.languageModel.model.forward(this.embed(ids, visual, places), {
-        ...(positions === undefined ? {} : { positions }),
-        ...(mask === undefined ? {} : { mask }),
-        ...(run === undefined ? {} : { run }),
+        positions,
+        mask,
+        run,
       }),
     );
   }

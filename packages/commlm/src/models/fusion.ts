@@ -13,7 +13,8 @@ import {
 } from '../config/model.js';
 import { activate } from './activation.js';
 import { buildEncoder } from './encoders.js';
-import type { Grid, LevelOptions, ViT } from './vit.js';
+import type { Grid } from './vit/grid.js';
+import type { LevelOptions, ViT } from './vit.js';
 
 // Shapes: B images, N patches, D encoder width, M merged width, L levels.
 
@@ -236,7 +237,7 @@ export class VisualBranch extends nn.Module {
   /** The levels that the merge reads: float[B, C, H, W] -> float[B, N, D] x L. Frozen encoders leave no graph behind. */
   encode(pixels_BCHW: Tensor, { run }: EncodeOptions = {}): Tensor[] {
     const { applyFinalNorm } = this.config;
-    return this.vit.forward(pixels_BCHW, this.#levels, { applyFinalNorm, ...(run === undefined ? {} : { run }) });
+    return this.vit.forward(pixels_BCHW, this.#levels, { applyFinalNorm, run });
   }
 
   /** Merge, then alignment: float[B, N, D] x L -> float[B, N, M]; throws a CommError when the number of levels differs. */

@@ -1,210 +1,47 @@
-/** Llama-type decoder (2302.13971): norms, rotary positions, grouped-query attention, gated MLP, tied or untied head. */
-import { arange, type Device, F, full, nn, ones, scope, type Tensor, tensor, zeros } from '@commlm/torch';
+/**
+ * Llama-type decoder (2302.13971): norms, rotary positions, grouped-query attention, gated MLP, tied or untied head. The
+ * plain path is Llama's; where its relatives leave it, one field of `LlamaConfig` says so and one file does it:
+ *
+ *     what                          field              by whom                    where
+ *     norm with 1 + weight          norm: rms-offset   Gemma                      rms-norm.ts
+ *     LayerNorm                     norm: layer        Phi                        rms-norm.ts
+ *     part of a head turns          rotaryDim          Phi                        rope.ts
+ *     longer texts                  ropeScaling        Llama 3, Qwen and others   rope.ts
+ *     heads are normed              qkNorm             Qwen3                      llama/attention.ts
+ *     sliding window                slidingWindow      Mistral, Gemma 2           llama/attention.ts, llama/views.ts
+ *     factor and cap of scores      queryScalar, -Cap  Gemma 2                    llama/attention.ts, attention.ts
+ *     plain MLP                     mlp: plain         Phi                        llama/mlp.ts
+ *     other activations             act                Phi, Gemma                 activation.ts
+ *     branches side by side         block: parallel    Phi                        llama/layer.ts
+ *     norms around branches         block: sandwich    Gemma 2                    llama/layer.ts
+ *     factor of the embeddings      embedScale         Gemma                      here
+ *     bias and cap of the logits    headBias, logitCap Phi, Gemma 2               here
+ */
+import { F, nn, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
-import { activate } from './activation.js';
-import { attend } from './attention.js';
 import { type Block, type RunBlocks, runBlocks } from './blocks.js';
 import { isEven, type KeyValueCache, nextPositions } from './kv-cache.js';
+import type { LayerContext } from './llama/attention.js';
+import { buildLayer, type DecoderLayer } from './llama/layer.js';
+import { evenViews, unevenViews } from './llama/views.js';
 import { buildNorm, type Norm } from './rms-norm.js';
-import { Rope, type Rotation, rotate } from './rope.js';
+import { Rope } from './rope.js';
 
-// Shapes: B rows, T tokens, S keys, E model width, H heads, G key-value heads, K width of a head, V vocabulary.
-
-/** What every block of one forward pass shares. */
-export interface LayerContext {
-  readonly rotation: Rotation;
-  /** Null: causal when there is more than one token. */
-  readonly mask: Tensor | null;
-  readonly cache: KeyValueCache | null;
-  /** What layers with a sliding window look at; null while the window holds everything. */
-  readonly window: WindowView | null;
-}
-
-/** Keys from `start` on, and which of them a token sees; without a mask all of them. */
-export interface WindowView {
-  readonly start: number;
-  readonly mask: Tensor | null;
-}
-
-/** Causal self-attention with rotary positions and shared key-value heads (GQA, 2305.13245). */
-export class LlamaAttention extends nn.Module {
-  readonly qProj: nn.Linear;
-  readonly kProj: nn.Linear;
-  readonly vProj: nn.Linear;
-  readonly oProj: nn.Linear;
-  readonly qNorm: Norm | null;
-  readonly kNorm: Norm | null;
-  readonly #config: LlamaConfig;
-
-  constructor(config: LlamaConfig) {
-    super();
-    const { hiddenSize, numHeads, numKvHeads, headDim, qkvBias, outBias, qkNorm = false } = config;
-    this.#config = config;
-    this.qProj = new nn.Linear(hiddenSize, numHeads * headDim, { bias: qkvBias });
-    this.kProj = new nn.Linear(hiddenSize, numKvHeads * headDim, { bias: qkvBias });
-    this.vProj = new nn.Linear(hiddenSize, numKvHeads * headDim, { bias: qkvBias });
-    this.oProj = new nn.Linear(numHeads * headDim, hiddenSize, { bias: outBias });
-    this.qNorm = qkNorm ? buildNorm(headDim, config) : null;
-    this.kNorm = qkNorm ? buildNorm(headDim, config) : null;
-  }
-
-  /** float[B, T, E] -> float[B, T, E]; `layer` is the block's place in the cache. */
-  forward(x_BTE: Tensor, { rotation, mask, cache, window }: LayerContext, layer: number): Tensor {
-    const { headDim, queryScalar, scoreCap } = this.#config;
-    const heads = (projection: nn.Linear, norm: Norm | null = null): Tensor => {
-      const x_BTHK = projection.forward(x_BTE).unflatten(-1, [-1, headDim]);
-      return (norm === null ? x_BTHK : norm.forward(x_BTHK)).transpose(1, 2);
-    };
-    const q_BHTK = rotate(heads(this.qProj, this.qNorm), rotation);
-    let k_BGSK = rotate(heads(this.kProj, this.kNorm), rotation);
-    let v_BGSK = heads(this.vProj);
-    if (cache !== null) [k_BGSK, v_BGSK] = cache.append(layer, k_BGSK, v_BGSK);
-    const view = window !== null && isWindowed(this.#config, layer) ? window : null;
-    if (view !== null && view.start > 0) {
-      const numKeys = k_BGSK.shape[2]! - view.start;
-      [k_BGSK, v_BGSK] = [k_BGSK.narrow(2, view.start, numKeys), v_BGSK.narrow(2, view.start, numKeys)];
-    }
-    const seen = view === null ? mask : view.mask;
-    const out_BHTK = attend(q_BHTK, k_BGSK, v_BGSK, {
-      mask: seen,
-      causal: seen === null && q_BHTK.shape[2]! > 1,
-      ...(queryScalar === undefined ? {} : { scale: queryScalar ** -0.5 }),
-      ...(scoreCap === undefined ? {} : { cap: scoreCap }),
-    });
-    return this.oProj.forward(out_BHTK.transpose(1, 2).flatten(2));
-  }
-}
-
-/** Whether a layer looks at the window only. */
-const isWindowed = ({ slidingWindow }: LlamaConfig, layer: number): boolean =>
-  slidingWindow !== undefined && (slidingWindow.layers === 'all' || slidingWindow.layers.includes(layer));
-
-/** Gated MLP (SwiGLU, 2002.05202): down(act(gate(x)) * up(x)). */
-export class LlamaMlp extends nn.Module {
-  readonly gateProj: nn.Linear;
-  readonly upProj: nn.Linear;
-  readonly downProj: nn.Linear;
-  readonly #act: NonNullable<LlamaConfig['act']>;
-
-  constructor({ hiddenSize, intermediateSize, mlpBias: bias, act = 'silu' }: LlamaConfig) {
-    super();
-    this.#act = act;
-    this.gateProj = new nn.Linear(hiddenSize, intermediateSize, { bias });
-    this.upProj = new nn.Linear(hiddenSize, intermediateSize, { bias });
-    this.downProj = new nn.Linear(intermediateSize, hiddenSize, { bias });
-  }
-
-  /** float[B, T, E] -> float[B, T, E]. */
-  forward(x_BTE: Tensor): Tensor {
-    return this.downProj.forward(activate(this.gateProj.forward(x_BTE), this.#act).mul(this.upProj.forward(x_BTE)));
-  }
-}
-
-function buildMlp(config: LlamaConfig): nn.Module & nn.Layer {
-  const { hiddenSize, intermediateSize, mlpBias: bias, mlp = 'gated', act = 'silu' } = config;
-  if (mlp === 'gated') return new LlamaMlp(config);
-  return new nn.Mlp(hiddenSize, intermediateSize, { bias, activation: (x) => activate(x, act) });
-}
-
-/** One block; `forward` maps float[B, T, E] to float[B, T, E], `layer` is its place in the cache. */
-export interface DecoderLayer extends nn.Module {
-  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor;
-}
-
-/** x + attention(norm(x)), then x + mlp(norm(x)). */
-export class LlamaLayer extends nn.Module implements DecoderLayer {
-  readonly inputLayernorm: Norm;
-  readonly selfAttn: LlamaAttention;
-  readonly postAttentionLayernorm: Norm;
-  readonly mlp: nn.Module & nn.Layer;
-
-  constructor(config: LlamaConfig) {
-    super();
-    this.inputLayernorm = buildNorm(config.hiddenSize, config);
-    this.selfAttn = new LlamaAttention(config);
-    this.postAttentionLayernorm = buildNorm(config.hiddenSize, config);
-    this.mlp = buildMlp(config);
-  }
-
-  /** float[B, T, E] -> float[B, T, E]. */
-  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor {
-    // The branch's own output takes the sum in place: no extra tensor, and autograd does not need it.
-    const y_BTE = this.selfAttn.forward(this.inputLayernorm.forward(x_BTE), context, layer).add_(x_BTE);
-    return y_BTE.pipe(this.postAttentionLayernorm, this.mlp).add_(y_BTE);
-  }
-}
-
-/** x + attention(n) + mlp(n) with one norm n of x, as in Phi. */
-export class ParallelLayer extends nn.Module implements DecoderLayer {
-  readonly inputLayernorm: Norm;
-  readonly selfAttn: LlamaAttention;
-  readonly mlp: nn.Module & nn.Layer;
-
-  constructor(config: LlamaConfig) {
-    super();
-    this.inputLayernorm = buildNorm(config.hiddenSize, config);
-    this.selfAttn = new LlamaAttention(config);
-    this.mlp = buildMlp(config);
-  }
-
-  /** float[B, T, E] -> float[B, T, E]. */
-  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor {
-    const normed_BTE = this.inputLayernorm.forward(x_BTE);
-    return this.selfAttn.forward(normed_BTE, context, layer).add_(this.mlp.forward(normed_BTE)).add_(x_BTE);
-  }
-}
-
-/** x + norm(attention(norm(x))), then x + norm(mlp(norm(x))), as in Gemma 2 (2408.00118). */
-export class SandwichLayer extends nn.Module implements DecoderLayer {
-  readonly inputLayernorm: Norm;
-  readonly selfAttn: LlamaAttention;
-  readonly postAttentionLayernorm: Norm;
-  readonly preFeedforwardLayernorm: Norm;
-  readonly mlp: nn.Module & nn.Layer;
-  readonly postFeedforwardLayernorm: Norm;
-
-  constructor(config: LlamaConfig) {
-    super();
-    this.inputLayernorm = buildNorm(config.hiddenSize, config);
-    this.selfAttn = new LlamaAttention(config);
-    this.postAttentionLayernorm = buildNorm(config.hiddenSize, config);
-    this.preFeedforwardLayernorm = buildNorm(config.hiddenSize, config);
-    this.mlp = buildMlp(config);
-    this.postFeedforwardLayernorm = buildNorm(config.hiddenSize, config);
-  }
-
-  /** float[B, T, E] -> float[B, T, E]. */
-  forward(x_BTE: Tensor, context: LayerContext, layer: number): Tensor {
-    const attended_BTE = this.selfAttn.forward(this.inputLayernorm.forward(x_BTE), context, layer);
-    const y_BTE = x_BTE.add(this.postAttentionLayernorm.forward(attended_BTE));
-    return y_BTE.add(y_BTE.pipe(this.preFeedforwardLayernorm, this.mlp, this.postFeedforwardLayernorm));
-  }
-}
-
-function buildLayer(config: LlamaConfig): DecoderLayer {
-  switch (config.block ?? 'sequential') {
-    case 'sequential':
-      return new LlamaLayer(config);
-    case 'parallel':
-      return new ParallelLayer(config);
-    case 'sandwich':
-      return new SandwichLayer(config);
-  }
-}
+// Shapes: B rows, T tokens, S keys, E model width, V vocabulary.
 
 /** Options of a forward pass. */
 export interface DecodeOptions {
   /** i64[B, T], the place of each token, below stored + new tokens; by default it counts on from the cache, row by row. */
-  readonly positions?: Tensor;
+  readonly positions?: Tensor | undefined;
   /** bool (true = look) or additive float mask broadcastable to [B, 1, T, S]; by default causal in each row. */
-  readonly mask?: Tensor;
+  readonly mask?: Tensor | undefined;
   /** Past tokens; the new ones are added. */
-  readonly cache?: KeyValueCache;
+  readonly cache?: KeyValueCache | undefined;
   /** How many of the T tokens of each row are its own, where they differ: the rest is padding behind them. */
-  readonly counts?: readonly number[];
+  readonly counts?: readonly number[] | undefined;
   /** How the blocks are run; another way than the plain one recomputes them for gradients, without a cache. */
-  readonly run?: RunBlocks;
+  readonly run?: RunBlocks | undefined;
 }
 
 /** The decoder without its head; keys are those of transformers' `model.*`. */
@@ -251,95 +88,37 @@ export class LlamaModel extends nn.Module {
     });
   }
 
-  /** What the layers share in a forward pass over `float[B, T, E]`: rotation, mask, cache. */
+  /** What the layers share in a forward pass over `float[B, T, E]`: rotation, cache, what they look at. */
   context(x_BTE: Tensor, { positions, mask, cache }: DecodeOptions = {}): LayerContext {
     const { dtype, device } = x_BTE;
     const numTokens = x_BTE.shape[1]!;
     const past = cache?.length ?? 0;
     const end = past + numTokens;
-    if (end > this.config.maxPositions) {
-      throw new CommError(
-        `The model reads at most ${this.config.maxPositions} tokens, but the conversation has ${end}.`,
-        {
-          code: 'model/context-length',
-          fix: 'Shorten the conversation or use fewer pictures.',
-        },
-      );
+    this.#checkLength(end);
+    const pass = { past, numTokens, reach: this.config.slidingWindow?.size, mask, device };
+    if (cache !== undefined && !isEven(cache)) {
+      const columns_BT = nextPositions(cache.lengths, numTokens, device);
+      const rotation = this.#rope.at(positions ?? columns_BT, end, dtype);
+      return { rotation, cache, ...unevenViews(columns_BT, cache.lengths, pass) };
     }
-    if (cache !== undefined && !isEven(cache)) return this.#unevenContext(x_BTE, cache, positions, mask);
     const rotation =
       positions === undefined ? this.#rope.range(past, numTokens, dtype, device) : this.#rope.at(positions, end, dtype);
-    const own = mask ?? (past > 0 && numTokens > 1 ? pastMask(past, numTokens, device) : null);
-    const size = this.config.slidingWindow?.size ?? end;
-    const window = end > size ? windowView(size, past, numTokens, mask ?? null, device) : null;
-    return { rotation, mask: own, cache: cache ?? null, window };
+    return { rotation, cache: cache ?? null, ...evenViews(pass) };
   }
 
-  /** The same where the rows of the cache stand at positions of their own, so that each looks at columns of its own. */
-  #unevenContext(x_BTE: Tensor, cache: KeyValueCache, positions?: Tensor, mask?: Tensor): LayerContext {
-    const { dtype, device } = x_BTE;
-    const numTokens = x_BTE.shape[1]!;
-    const end = cache.length + numTokens;
-    const columns_BT = nextPositions(cache.lengths, numTokens, device);
-    const rotation = this.#rope.at(positions ?? columns_BT, end, dtype);
-    const { size = end } = this.config.slidingWindow ?? {};
-    const start = Math.max(0, Math.min(...cache.lengths) + 1 - size);
-    const look = (from: number, reach: number): Tensor => {
-      const seen = columnsSeen(columns_BT, from, end, reach);
-      return mask === undefined ? seen : narrowed(mask, from, end - from, seen);
-    };
-    const window = end > size ? { start, mask: look(start, size) } : null;
-    return { rotation, mask: look(0, end), cache, window };
+  #checkLength(end: number): void {
+    const { maxPositions } = this.config;
+    if (end <= maxPositions) return;
+    throw new CommError(`The model reads at most ${maxPositions} tokens, but the conversation has ${end}.`, {
+      code: 'model/context-length',
+      fix: 'Shorten the conversation or use fewer pictures.',
+    });
   }
 
   override dispose(): void {
     this.#rope.dispose();
     super.dispose();
   }
-}
-
-/** Which columns `start` to `end` the tokens at i64[B, T] see, themselves and `reach` - 1 before them: bool[B, 1, T, S]. */
-function columnsSeen(columns_BT: Tensor, start: number, end: number, reach: number): Tensor {
-  const key_S = arange(start, end, 1, { dtype: 'i64', device: columns_BT.device });
-  const query_B1T1 = columns_BT.unsqueeze(1).unsqueeze(3);
-  const behind = key_S.le(query_B1T1);
-  return reach >= end ? behind : behind.logicalAnd(key_S.gt(query_B1T1.sub(reach)));
-}
-
-/** True where new tokens behind `past` stored ones may look, all that is not ahead of them: bool[1, 1, T, S]. */
-const pastMask = (past: number, numTokens: number, device: Device): Tensor =>
-  ones([1, 1, numTokens, past + numTokens], { dtype: 'bool', device }).tril(past);
-
-/**
- * What a window of `size` leaves of `past` stored and `numTokens` new positions; `mask` is the caller's own. With size 3:
- *
- *     past 0, 5 new    x . . . .        past 4, 1 new    ( . . ) x x x        keys before `start` are cut off,
- *                      x x . . .                                              a single token needs no mask
- *                      x x x . .
- *                      . x x x .
- *                      . . x x x
- */
-function windowView(size: number, past: number, numTokens: number, mask: Tensor | null, device: Device): WindowView {
-  const start = Math.max(0, past + 1 - size);
-  const numKeys = past + numTokens - start;
-  if (numTokens === 1) return { start, mask: mask === null ? null : columnsOf(mask, start, numKeys) };
-  const band = ones([1, 1, numTokens, numKeys], { dtype: 'bool', device })
-    .tril(past - start)
-    .logicalAnd(ones([numTokens, numKeys], { dtype: 'bool', device }).triu(past - start + 1 - size));
-  return { start, mask: mask === null ? band : narrowed(mask, start, numKeys, band) };
-}
-
-/** The columns of a mask from `start` on, all of them where it has one for all. */
-const columnsOf = (mask: Tensor, start: number, numKeys: number): Tensor =>
-  mask.shape.at(-1) === 1 ? mask : mask.narrow(-1, start, numKeys);
-
-/** A caller's mask on the columns from `start` on, without what `seen` hides. */
-function narrowed(mask: Tensor, start: number, numKeys: number, seen: Tensor): Tensor {
-  const asked = columnsOf(mask, start, numKeys);
-  if (asked.dtype === 'bool') return asked.logicalAnd(seen);
-  const { dtype, device } = asked;
-  const hidden = full(seen.shape, Number.NEGATIVE_INFINITY, { dtype, device });
-  return asked.add(zeros(seen.shape, { dtype, device }).where(seen, hidden));
 }
 
 /** Decoder with its head; keys are those of transformers' LlamaForCausalLM (no `lm_head` when tied). */

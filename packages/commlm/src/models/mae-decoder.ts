@@ -1,7 +1,7 @@
 /** The decoder of a masked autoencoder (He et al., 2111.06377): visible tokens and mask tokens in, pixels of all patches out. Dropped after pre-training. */
 import { cat, nn, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import type { ViTConfig } from '../config/model.js';
-import { ViTBlock } from './vit.js';
+import { ViTBlock } from './vit/block.js';
 
 // Shapes: B pictures, N patches, K visible patches, D width of the encoder, E width of the decoder, P pixels of a patch.
 

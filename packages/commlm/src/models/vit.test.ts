@@ -9,7 +9,8 @@ import { attend, usesExplicitAttention } from './attention.js';
 import { ClipVision } from './clip.js';
 import { Dinov2Vision } from './dinov2.js';
 import { smallViT } from './sample-configs.fixture.js';
-import { resizePositions, ViT } from './vit.js';
+import { resizePositions } from './vit/positions.js';
+import { ViT } from './vit.js';
 
 /** Equal to the bit: the same operators on the same numbers, or copies of them. */
 const same = (actual: Tensor, expected: Tensor): void => assert.equal(maxRelDiff(actual, expected), 0);

@@ -39,7 +39,7 @@ export type NamedToken = string | { readonly content: string; readonly [key: str
 
 /** What tokenizer_config.json says about added tokens. */
 export interface NamedTokens {
-  readonly added_tokens_decoder?: Readonly<Record<string, AddedTokenJson>>;
+  readonly added_tokens_decoder?: Readonly<Record<string, AddedTokenJson>> | undefined;
   readonly additional_special_tokens?: readonly NamedToken[] | null;
   readonly extra_special_tokens?: readonly NamedToken[] | Readonly<Record<string, NamedToken>> | null;
   readonly [key: string]: unknown;

@@ -73,7 +73,7 @@ export function describeSentencePiece(
       unk_token: piece(model.unkId),
       pad_token: piece(model.padId),
       ...config,
-      ...(config.added_tokens_decoder === undefined ? {} : { added_tokens_decoder: foundInRawText(config) }),
+      added_tokens_decoder: config.added_tokens_decoder && foundInRawText(config),
     },
   };
 }

@@ -3,7 +3,7 @@
  * picture tokens in the tokenizer. The folder says in its config.json which parts are untrained.
  */
 import { join } from 'node:path';
-import { cat, type DType, manualSeed, nn, noGrad, scope, type Tensor } from '@commlm/torch';
+import { cat, type DType, manualSeed, type nn, noGrad, scope, type Tensor } from '@commlm/torch';
 import type { AssemblyEncoder, AssemblyRecipe } from '../config/assembly.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type EncoderConfig, fusedShape, type MergeConfig, parseConfig } from '../config/model.js';
@@ -167,7 +167,7 @@ function write(
       }
       // A part without weights of its own (no alignment, the mean of levels) has nothing to train.
       const untrained = [...fresh].filter(([, part]) => part.stateDict().size > 0).map(([name]) => name);
-      const model = nn.onMeta(() => new Comm({ ...config, untrained }));
+      const model = Comm.outline({ ...config, untrained });
       try {
         model.loadStateDict(weights, { assign: true });
         saveCommFolder(out, model, { dtype: recipe.dtype });

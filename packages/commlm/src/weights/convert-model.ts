@@ -2,6 +2,7 @@
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CommError } from '../config/errors.js';
+import { FLOAT_FORMATS, type FloatFormat } from '../config/formats.js';
 import { refuseInputAsOutput } from '../files/durable.js';
 import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { readFolderJson } from './files/hf-config.js';
@@ -58,9 +59,7 @@ export function floatsOnly<O extends { readonly dtype?: string | undefined }>(
   });
 }
 
-type FloatFormat = 'f32' | 'bf16' | 'f16';
-
-const isFloatFormat = (dtype: string): dtype is FloatFormat => ['f32', 'bf16', 'f16'].includes(dtype);
+const isFloatFormat = (dtype: string): dtype is FloatFormat => (FLOAT_FORMATS as readonly string[]).includes(dtype);
 
 /** A model of text alone keeps its layout; only the adapter goes into it. */
 function mergeAdapter(

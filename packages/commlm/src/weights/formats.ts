@@ -1,9 +1,11 @@
 /**
  * Number formats of a running or stored model, one row each. A format of floats is a dtype for every weight; one of few bits
- * has a layer and an encoding for the large matrices, and a float dtype for the rest. A new format is a new row.
+ * has a layer and an encoding for the large matrices, and a float dtype for the rest. A new format is a new row, and a name
+ * in config/formats.ts.
  */
 import { type DType, nn, type Tensor, TorchError } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
+import type { WeightFormat } from '../config/formats.js';
 import type { CommConfig } from '../config/model.js';
 import type { TensorSource } from './key-rules.js';
 
@@ -58,10 +60,7 @@ export const FORMATS = {
       matches: isLargeMatrix,
     },
   },
-} as const satisfies Readonly<Record<string, Format>>;
-
-/** Name of a format. */
-export type WeightFormat = keyof typeof FORMATS;
+} as const satisfies Readonly<Record<WeightFormat, Format>>;
 
 /** A format as it is asked for; `auto` is f32 on a CPU up to `F32_PARAMETERS`, else what is stored. */
 export type WantedFormat = WeightFormat | 'auto';

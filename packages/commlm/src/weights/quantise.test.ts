@@ -79,7 +79,7 @@ test('a model is filled in int8: large matrices in 8 bits, the rest bf16, logits
 test('an int8 folder opens as what was quantised while loading, by itself and by name', () => {
   const streamed = loadCommFolder(floats, { dtype: 'int8' }).model;
   for (const dtype of [undefined, 'auto', 'int8'] as const) {
-    const { model } = loadCommFolder(int8, dtype === undefined ? {} : { dtype });
+    const { model } = loadCommFolder(int8, { dtype });
     scope(() => {
       const other = model.stateDict();
       for (const [key, weight] of streamed.stateDict())

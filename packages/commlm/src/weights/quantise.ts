@@ -4,6 +4,7 @@
  */
 import { type Device, io, isFloating, nn, scope, type Tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
+import type { WeightFormat } from '../config/formats.js';
 import type { CommConfig } from '../config/model.js';
 import { Comm } from '../models/comm.js';
 import { checkFinite } from './files/finite.js';
@@ -16,7 +17,6 @@ import {
   refuseFormat,
   storedFormat,
   type WantedFormat,
-  type WeightFormat,
 } from './formats.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
 import type { Leftovers } from './leftover.js';
@@ -26,7 +26,7 @@ export const F32_PARAMETERS = 2e9;
 
 /** A model without memory, with the layers of the format that the config says its weights are stored in. */
 export function buildComm(config: CommConfig): Comm {
-  const model = nn.onMeta(() => new Comm(config));
+  const model = Comm.outline(config);
   const encoding = encodingOf(storedFormat(config));
   if (encoding !== null) encodeLayers(model, encoding);
   return model;

@@ -1,19 +1,11 @@
 /** Writes a model of another layout as a folder of ours, one file of weights at a time. */
 import { type DType, isFloating, keep, type Tensor } from '@commlm/torch';
+import type { WeightFormat } from '../config/formats.js';
 import type { CommConfig } from '../config/model.js';
 import { refuseFilled, writeFolder } from '../files/whole-folder.js';
 import { type StoredWeight, writeCommFolder } from './comm-folder.js';
 import { checkFinite } from './files/finite.js';
-import {
-  type Encoding,
-  encodingOf,
-  FORMATS,
-  partKey,
-  quantiseWeight,
-  refuseFormat,
-  storedFormat,
-  type WeightFormat,
-} from './formats.js';
+import { type Encoding, encodingOf, FORMATS, partKey, quantiseWeight, refuseFormat, storedFormat } from './formats.js';
 import { checkKeys, type KeyRule, ruleTensor, type TensorSource, theirShapes } from './key-rules.js';
 import { describeModel } from './open-model.js';
 import { buildComm, encodedKeys, forgetRule } from './quantise.js';

@@ -16,11 +16,12 @@ import {
   nounOf,
   SHAPE_NOUNS,
   SHIFT_STYLE,
+  type Split,
   type SpriteStyle,
   type StyleChoice,
 } from './vocabulary.js';
 
-export type Split = 'train' | 'test';
+export type { Split } from './vocabulary.js';
 /** `[x1, y1, x2, y2]` in pixels of the scene. */
 export type PixelBox = readonly [number, number, number, number];
 

@@ -24,6 +24,14 @@ export type ShapeStyle = 'flat' | 'outlined';
 export type SpriteStyle = IconStyle | ShapeStyle;
 export type { StyleChoice } from '../../config/world.js';
 
+/** Scenes to train on and to measure with; they differ in seeds and in what stands together. */
+export const SPLITS = ['train', 'test'] as const;
+export type Split = (typeof SPLITS)[number];
+
+/** Files that pictures of the world are written as. */
+export const PICTURE_FORMATS = ['png', 'jpg'] as const;
+export type PictureFormat = (typeof PICTURE_FORMATS)[number];
+
 /** A noun with its category, plural and icon names (first one found in a set wins). */
 export interface Noun {
   readonly name: string;

@@ -11,7 +11,7 @@ import { renderScene, type WorldPicture } from './render.js';
 import { makeScene, type Split } from './scene.js';
 import type { SpriteBank } from './sprites.js';
 import { sceneSeed } from './stream.js';
-import type { StyleChoice } from './vocabulary.js';
+import type { PictureFormat, StyleChoice } from './vocabulary.js';
 
 export interface WriteWorldOptions {
   readonly out: string;
@@ -22,7 +22,7 @@ export interface WriteWorldOptions {
   readonly style: StyleChoice;
   /** Long side in pixels. */
   readonly size: number;
-  readonly format: 'png' | 'jpg';
+  readonly format: PictureFormat;
   readonly signal?: AbortSignal;
   /** `fresh` counts what this run painted, `done` also what was there. */
   readonly onProgress?: (done: number, fresh: number) => void;
@@ -102,7 +102,7 @@ async function paintAll(pictures: readonly PictureRecord[], options: WriteWorldO
 }
 
 /** Compresses a picture. */
-export async function encode({ width, height, data }: WorldPicture, format: 'png' | 'jpg'): Promise<Uint8Array> {
+export async function encode({ width, height, data }: WorldPicture, format: PictureFormat): Promise<Uint8Array> {
   const { default: sharp } = await import('sharp');
   const picture = sharp(data, { raw: { width, height, channels: 3 } });
   return format === 'png'

@@ -1,12 +1,13 @@
 /** `report.html`: the results of a folder on one page that needs nothing beside itself. */
 import { join, resolve } from 'node:path';
 import { type Html, html } from '../../report/html.js';
-import { SCRIPT, STYLE } from '../../report/page.js';
+import { PAGE_STYLE } from '../../report/page.js';
 import { PictureReader } from '../benchmarks/pictures.js';
 import { readResults, readSamples } from '../read-results.js';
 import type { BenchmarkResult, EvalFigure, EvalResults, EvalSample, EvaluatedModel } from '../results.js';
 import { shownFigure } from '../shown-figure.js';
 import { scaleOf } from '../table.js';
+import { CARD_FILTER, CARD_STYLE } from './card-page.js';
 import { cardOf, chooseSamples, OUTCOMES, outcomeOf, ThumbnailMaker, typeOf } from './cards.js';
 
 /** Cards of one benchmark; all samples are in the samples file. */
@@ -44,13 +45,13 @@ function pageOf(results: EvalResults, sections: readonly Html[], types: readonly
   const { model } = results.run;
   return html`<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Evaluation of ${model.name}</title><style>${STYLE}</style></head><body>
+<title>Evaluation of ${model.name}</title><style>${PAGE_STYLE}${CARD_STYLE}</style></head><body>
 <h1>Evaluation of ${model.name}</h1>
 ${summaryOf(results)}
 ${settingsOf(results)}
 ${filtersOf(types)}
 <main>${sections}</main>
-<script>${SCRIPT}</script></body></html>
+<script>${CARD_FILTER}</script></body></html>
 `;
 }
 

@@ -15,9 +15,9 @@ export type CreateBatcher<Options> = (options: Options) => Promise<(index: numbe
 /** An error as it crosses the thread boundary; with a code it was a CommError. */
 export interface ReplyError {
   readonly message: string;
-  readonly stack?: string;
-  readonly code?: string;
-  readonly fix?: string;
+  readonly stack?: string | undefined;
+  readonly code?: string | undefined;
+  readonly fix?: string | undefined;
 }
 
 /** What a worker answers; without an index it could not even start. */
@@ -28,7 +28,7 @@ export interface Reply {
 }
 
 function toError({ message, stack, code, fix }: ReplyError): Error {
-  if (code !== undefined) return new CommError(message, { code, ...(fix === undefined ? {} : { fix }) });
+  if (code !== undefined) return new CommError(message, { code, fix });
   const error = new Error(message);
   if (stack !== undefined) error.stack = stack;
   return error;

@@ -16,9 +16,7 @@ function buffersOf(batch: RawBatch): ArrayBuffer[] {
 function describe(error: unknown): ReplyError {
   if (!(error instanceof Error)) return { message: String(error) };
   const { message, stack } = error;
-  const known =
-    error instanceof CommError ? { code: error.code, ...(error.fix === undefined ? {} : { fix: error.fix }) } : {};
-  return { message, ...(stack === undefined ? {} : { stack }), ...known };
+  return error instanceof CommError ? { message, stack, code: error.code, fix: error.fix } : { message, stack };
 }
 
 const post = (reply: Reply, transfer: ArrayBuffer[] = []): void => parentPort?.postMessage(reply, transfer);

@@ -18,10 +18,18 @@ function withoutBookkeeping(recipe: unknown): unknown {
   return rest;
 }
 
-/** The same for recipes that train the same. */
+/** The value with the keys of its objects in one order: what a file lists first means nothing. */
+function inOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inOrder);
+  if (!isObject(value)) return value;
+  const keys = Object.keys(value).sort();
+  return Object.fromEntries(keys.map((key) => [key, inOrder(value[key])]));
+}
+
+/** The same for recipes that train the same, in whatever order they list their fields. */
 export const fingerprintOf = (recipe: unknown): string =>
   createHash('sha256')
-    .update(JSON.stringify(withoutBookkeeping(recipe)))
+    .update(JSON.stringify(inOrder(withoutBookkeeping(recipe))))
     .digest('hex')
     .slice(0, 16);
 

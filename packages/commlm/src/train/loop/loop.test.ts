@@ -89,7 +89,7 @@ function run(
     recipe: { config },
     resume,
     log: () => {},
-    ...(signal === undefined ? {} : { signal }),
+    signal,
   });
   assert.equal(steps, config.steps);
   return { task, done };
@@ -160,7 +160,7 @@ test('a run goes on with a change that is named, which is recorded, and with non
       { ...recipe.loop, steps: change === undefined ? 20 : 30 },
       {
         ...{ out, recipe, resume: true, log: () => {} },
-        ...(change === undefined ? {} : { change }),
+        change,
       },
     );
   await go(before);

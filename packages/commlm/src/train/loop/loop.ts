@@ -34,7 +34,7 @@ export interface RunOptions extends RunIdentity {
   /** Told of the steps done: at the start and after each. */
   readonly onStep?: (step: number) => void;
   /** Stop after a checkpoint when aborted. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** How a run ended. */

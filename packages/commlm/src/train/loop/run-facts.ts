@@ -24,7 +24,7 @@ export interface RunStart {
   readonly versions: Readonly<Record<string, string>>;
   readonly platform: string;
   /** Fields of the recipe that are other ones from this start on. */
-  readonly changes?: Readonly<Record<string, unknown>>;
+  readonly changes?: Readonly<Record<string, unknown>> | undefined;
   /** What of the data was other than before, where the run went on all the same. */
   readonly changedData?: readonly string[];
 }
@@ -67,7 +67,7 @@ export function recordStart(out: string, { step, seed, changes, data }: Starting
     lockHash: lockHash(),
     versions: { commlm, node: process.versions.node, libtorch: versionInfo().torch },
     platform: `${process.platform} ${process.arch}`,
-    ...(changes === undefined ? {} : { changes }),
+    changes,
     ...(data === undefined || data.changes.length === 0 ? {} : { changedData: data.changes }),
   };
   writeJson(join(out, FILE), { seed, data: data?.identity ?? {}, starts: [...(before ?? []), start] });

@@ -26,7 +26,7 @@ export interface RunIdentity {
   /** The resolved recipe, written beside the run; another one cannot resume it. */
   readonly recipe: unknown;
   /** Fields of the recipe that are other ones from this start on. */
-  readonly change?: RecipeChange;
+  readonly change?: RecipeChange | undefined;
 }
 
 type StatefulTask = Pick<TrainingTask<never>, 'parts' | 'checkpointKey' | 'extraState' | 'restored' | 'flush'>;

@@ -155,6 +155,6 @@ function usualImage({ imageSize: size }: ViTConfig, { fit, resample, mean, std, 
     resample,
     mean: [...mean],
     std: [...std],
-    ...(rounding === undefined ? {} : { rounding }),
+    rounding,
   };
 }

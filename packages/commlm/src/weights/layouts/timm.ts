@@ -149,7 +149,7 @@ export function timmVit(
     numRegisters,
     maskToken: false,
     posEmbed: positionsOf(files, { clsToken, numRegisters, grid: Math.floor(imageSize / patchSize) }),
-    ...(rope === undefined ? {} : { rope }),
+    rope,
     ...(has('blocks.0.mlp.norm.weight')
       ? { subNorm: has('blocks.0.attn.norm.weight') ? ('attention-and-mlp' as const) : ('mlp' as const) }
       : {}),

@@ -25,7 +25,7 @@ export interface Problem {
   readonly kind: ProblemKind;
   readonly set: string;
   readonly message: string;
-  readonly fix?: string;
+  readonly fix?: string | undefined;
 }
 
 /** What was found in a stretch. */
@@ -74,7 +74,7 @@ export const createBatcher: CreateBatcher<CheckOptions> = async (options) => {
       } catch (error) {
         if (!(error instanceof SampleError)) throw error;
         const { kind, message, fix } = error;
-        problems.push({ kind, set, message, ...(fix === undefined ? {} : { fix }) });
+        problems.push({ kind, set, message, fix });
       }
     };
     for (let at = chunk.from; at < chunk.to; at++) await check(at);

@@ -7,10 +7,12 @@
  *     q1 a1      #       \            \ causal, # seen, . hidden
  *     q2 a2      #       .      \
  */
+
 import { scope, type Tensor, where, zeros } from '@commlm/torch';
+import type { TrainingFormat } from '../../../config/formats.js';
 
 /** Additive mask of packed rows: i32[B, T] segments (0 the prefix, -1 padding) -> float[B, 1, T, T]. */
-export function packedMask(segments_BT: Tensor, dtype: 'f32' | 'bf16'): Tensor {
+export function packedMask(segments_BT: Tensor, dtype: TrainingFormat): Tensor {
   return scope(() => {
     const [rows, length] = segments_BT.shape as [number, number];
     const asker = segments_BT.unsqueeze(2);

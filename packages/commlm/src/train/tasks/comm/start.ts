@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { scope, type Tensor } from '@commlm/torch';
 import type { CommTrainConfig, FreshModel } from '../../../config/comm-train.js';
 import { CommError } from '../../../config/errors.js';
+import type { TrainingFormat } from '../../../config/formats.js';
 import type { CommConfig } from '../../../config/model.js';
 import { ASSEMBLED } from '../../../config/presets.js';
 import { resolveModelFolder } from '../../../hub/model-folder.js';
@@ -21,7 +22,7 @@ export interface Start<Model> {
 type StartConfig = Pick<CommTrainConfig, 'model' | 'assembled' | 'dtype' | 'device'>;
 
 /** What is computed in. */
-export const computeDtype = ({ dtype }: Pick<CommTrainConfig, 'dtype'>): 'f32' | 'bf16' =>
+export const computeDtype = ({ dtype }: Pick<CommTrainConfig, 'dtype'>): TrainingFormat =>
   dtype === 'f32' ? 'f32' : 'bf16';
 
 /** Opens or builds the model; what it holds beside the trained parts stays mapped. */

@@ -61,7 +61,7 @@ before(async () => {
   }
   const rows = ROWS.map(([image, question, answer], id) => ({
     id,
-    ...(image === undefined ? {} : { image }),
+    image,
     conversations: [
       { from: 'human', value: question },
       { from: 'gpt', value: answer },

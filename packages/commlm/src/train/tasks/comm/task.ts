@@ -67,7 +67,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
   /** What trains and what does not, for a plan: on the meta device a model has shapes and no weights. */
   static outline(value: CommTrainConfig): Pick<CommTask, 'parts' | 'frozen'> & { readonly evaluate?: unknown } {
     const config = parseCommTraining(value);
-    const model = new Comm(shapeOfStart(config)).to(computeDtype(config));
+    const model = Comm.outline(shapeOfStart(config)).to(computeDtype(config));
     const { trained, frozen } = prepare(config, model);
     const held = config.data.kind === 'mixture' ? config.data.held : null;
     return { parts: trained, frozen, evaluate: held ?? undefined };
@@ -215,7 +215,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
       // A picture that several rows show is encoded once.
       visual: shown === undefined ? visual_PNE : visual_PNE!.indexSelect(0, tensor(shown, { device })),
       places: tensor(batch.places, { device }),
-      ...(weights === undefined ? {} : { weights: place(weights) }),
+      weights: weights && place(weights),
       // Padding stands behind everything, where a causal mask never looks.
       ...(this.#data.packed
         ? {

@@ -1,6 +1,7 @@
 /** Rows of tokens about scenes: several questions packed behind a picture, one long conversation, questions about two pictures. */
 import type { WorldData } from '../../../config/comm-train.js';
-import { pairTurnsFor, type Random, type Scene, type TurnType, turnsFor } from '../../../data/world/index.js';
+import { TurnType } from '../../../config/world.js';
+import { pairTurnsFor, type Random, type Scene, turnsFor } from '../../../data/world/index.js';
 import { writeTurn } from '../../../data/world-turns.js';
 import { type ImageSlot, questionWithPictures, renderConversation, renderPacked } from '../../../text/conversation.js';
 import type { Tokenizer } from '../../../text/tokenizer.js';
@@ -34,7 +35,8 @@ export class WorldRows {
   constructor(tokenizer: Tokenizer, settings: RowSettings, words: ProbeWords) {
     this.#tokenizer = tokenizer;
     this.#settings = settings;
-    this.#types = Object.keys(settings.types) as TurnType[];
+    // In the order of the schema: a draw must not depend on what a recipe lists first.
+    this.#types = TurnType.options.filter((type) => Object.hasOwn(settings.types, type));
     this.#probes = new WordProbes(words, settings.probes, tokenizer.eosId!);
   }
 
