@@ -10,6 +10,7 @@ import {
   type CommSession,
   decodeImage,
   loadModel,
+  type PastTurn,
   type RgbImage,
 } from 'commlm';
 import { makeTinyModel, TOKENS_PER_IMAGE } from '../helpers/tiny-model.js';
@@ -124,31 +125,36 @@ test('text that spells special tokens stays text', async () => {
 
 test('a conversation with kept keys and values answers as one without', async () => {
   using chat = session.chat({ system: 'Be brief.' });
-  const turns: { question: string; images: RgbImage[]; answer?: string }[] = [];
+  const history: PastTurn[] = [];
   const messages = ['What is this?', 'And now?', 'Compare them.', 'Bye.'];
   for (const [i, question] of messages.entries()) {
     const images = i === 0 || i === 2 ? [picture(i + 10)] : [];
     for (const image of images) chat.addImage(image);
     const settings = { maxNewTokens: 10, temperature: i % 2, seed: i };
     const before = chat.numCached;
-    const stream = chat.say(question, settings);
-    let step = await stream.next();
-    while (!step.done) step = await stream.next();
-    const fresh = session.answerPrompt(
-      session.prepareTurns([...turns, { question, images }], 'Be brief.', 0),
-      settings,
-    );
-    let expected = await fresh.next();
-    while (!expected.done) expected = await fresh.next();
-    assert.deepEqual(step.value.tokens, expected.value.tokens, `turn ${i}`);
-    assert.equal(step.value.usage.promptTokens, expected.value.usage.promptTokens);
+    const said = await finish(chat.say(question, settings));
+    const fresh = await session.ask({ ...settings, history, question, images, system: 'Be brief.' });
+    assert.deepEqual(said.tokens, fresh.tokens, `turn ${i}`);
+    assert.equal(said.usage.promptTokens, fresh.usage.promptTokens);
     assert.ok(chat.numCached > before);
-    turns.push({ question, images, answer: step.value.answer });
+    history.push({ question, images, answer: said.answer });
   }
   assert.equal(chat.turns.length, 4);
   chat.reset();
   assert.equal(chat.turns.length, 0);
   assert.equal(chat.numCached, 0);
+});
+
+test('pictures of a request belong to its first turn, unless turns bring their own', async () => {
+  const turn = { question: 'What is this?', answer: 'A thing.' };
+  const ask = (request: Omit<AskRequest, 'question'>): Promise<Answer> =>
+    session.ask({ ...request, question: 'And now?', maxNewTokens: 8 });
+  const one = [picture(1)];
+  const first = await ask({ images: one, history: [turn] });
+  assert.deepEqual(said(await ask({ history: [{ ...turn, images: one }] })), said(first));
+  const last = await ask({ images: one, history: [{ ...turn, images: [] }] });
+  assert.equal(last.usage.imageTokens, TOKENS_PER_IMAGE);
+  assert.notDeepEqual(last.tokens, first.tokens);
 });
 
 test('a stopped answer stays in the conversation and the next one comes out right', async () => {
@@ -162,17 +168,10 @@ test('a stopped answer stays in the conversation and the next one comes out righ
   assert.equal(chat.turns.length, 1);
   const partial = chat.turns[0]?.answer as string;
   assert.ok(partial.length > 0);
-  const stream = chat.say('Again?', { maxNewTokens: 10 });
-  let step = await stream.next();
-  while (!step.done) step = await stream.next();
-  const turns = [
-    { question: 'Talk.', images: [picture(1)], answer: partial },
-    { question: 'Again?', images: [] },
-  ];
-  const fresh = session.answerPrompt(session.prepareTurns(turns, undefined, 0), { maxNewTokens: 10 });
-  let expected = await fresh.next();
-  while (!expected.done) expected = await fresh.next();
-  assert.deepEqual(step.value.tokens, expected.value.tokens);
+  const next = await finish(chat.say('Again?', { maxNewTokens: 10 }));
+  const history = [{ question: 'Talk.', images: [picture(1)], answer: partial }];
+  const fresh = await session.ask({ history, question: 'Again?', maxNewTokens: 10 });
+  assert.deepEqual(next.tokens, fresh.tokens);
 });
 
 test('a message that cannot be answered leaves no trace, its picture waits for the next one', async () => {
@@ -195,7 +194,7 @@ test('aborting an answer rejects with the reason and frees what it used', async 
   const signal = AbortSignal.timeout(30);
   await assert.rejects(
     async () => {
-      for (;;) await session.ask({ images: [picture(1)], question: 'Talk on.', maxNewTokens: 600, signal });
+      for (;;) await session.ask({ images: [picture(1)], question: 'Talk on.', maxNewTokens: 600 }, { signal });
     },
     { name: 'TimeoutError' },
   );
@@ -323,6 +322,10 @@ test('what the types forbid is a CommError', async () => {
     [[picture(1), 'What?', { maxNewTokens: Number.NaN }], 'generate/max-new-tokens', /NaN/],
     [[picture(1), 'What?', { system: 5 }], 'generate/request', /system is 5/],
     [[picture(1), 'What?', { signal: {} }], 'generate/request', /signal/],
+    [[{ question: 'What?', signal: AbortSignal.abort() }], 'generate/request', /signal/],
+    [[{ question: 'What?' }, { sginal: 1 }], 'generate/request', /"sginal" that is not known/],
+    [[picture(1), 'What?', { maxTokens: 5 }], 'generate/request', /"maxTokens" that is not known/],
+    [[{ question: 'What?', history: [{ question: 'a', answer: 'b', image: 1 }] }], 'generate/request', /history/],
     [[null, 'What?'], 'image/source', /null/],
     [[[undefined], 'What?'], 'image/source', /undefined/],
     [[Promise.resolve('photo.jpg'), 'What?'], 'image/source', /await it/],
@@ -340,6 +343,7 @@ test('what the types forbid is a CommError', async () => {
     [folder, null],
     [folder, { dtype: 'f99' }],
     [folder, { device: 'moon' }],
+    [folder, { dtyp: 'f32' }],
   ]) {
     await assert.rejects(loadModel(model as string, options as never), { name: 'CommError', code: 'generate/request' });
   }

@@ -1,7 +1,7 @@
 /** `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order. */
 
 import type { Command } from 'commander';
-import type { Answerer } from '../generate/batch.js';
+import type { BatchAnswerer } from '../generate/answer.js';
 import type { CommSession } from '../generate/session.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
@@ -56,7 +56,7 @@ export function register(program: Command): void {
 }
 
 /** A model that is loaded with the first question; a run that has none to ask is done without it. */
-class LateModel implements Answerer, Disposable {
+class LateModel implements BatchAnswerer, Disposable {
   readonly identity: () => object;
   readonly #options: BatchCommandOptions;
   #session: CommSession | undefined;
@@ -66,7 +66,7 @@ class LateModel implements Answerer, Disposable {
     this.identity = () => identity;
   }
 
-  readonly askBatch: Answerer['askBatch'] = async (requests, options) => {
+  readonly askBatch: BatchAnswerer['askBatch'] = async (requests, options) => {
     this.#session ??= await openSession(this.#options);
     return this.#session.askBatch(requests, options);
   };

@@ -5,7 +5,7 @@
  */
 import { CommError } from '../config/errors.js';
 import { loadSpriteBank, renderScene, type StyleChoice } from '../data/world/index.js';
-import type { Answerer } from '../generate/batch.js';
+import type { BatchAnswerer } from '../generate/answer.js';
 import type { RgbImage } from '../images/decode.js';
 import type { Interval } from './bootstrap.js';
 import { greyPicture } from './grey-picture.js';
@@ -94,7 +94,7 @@ function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prio
 }
 
 /** Asks every question with each kind of picture, and scores all columns. */
-export async function evaluateWorld(model: Answerer, options: WorldEvalOptions): Promise<WorldResults> {
+export async function evaluateWorld(model: BatchAnswerer, options: WorldEvalOptions): Promise<WorldResults> {
   const { style, size, seed, count, batchSize, signal } = options;
   const bank = await loadSpriteBank();
   const stream: SceneStream = { bank, split: 'test', style, seed, size };
@@ -110,9 +110,9 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
       const requests = group.map((item) => ({
         images: picturesFor(item, column, painter),
         question: item.question,
-        ...(item.history === undefined ? {} : { history: item.history }),
+        history: item.history,
       }));
-      for (const result of await model.askBatch(requests, signal === undefined ? {} : { signal })) {
+      for (const result of await model.askBatch(requests, { signal })) {
         if (result instanceof CommError) throw result;
         asked[column].push(result.answer);
       }

@@ -23,7 +23,7 @@ export interface BatchQuestion {
   readonly question: string;
   /** Paths (looked for beside the input) and `data:` URLs. */
   readonly images: readonly string[];
-  readonly system?: string;
+  readonly system?: string | undefined;
 }
 
 const KEYS = ['id', 'image', 'images', 'question', 'system'];
@@ -146,7 +146,7 @@ function picturesOf({ image, images }: Record<string, unknown>): unknown[] {
 function toQuestion(value: Record<string, unknown>, input: string): BatchQuestion {
   const { question, system } = value as { question: string; system?: string };
   const images = picturesOf(value).map((path) => locate(path as string, input));
-  return { question, images, ...(system === undefined ? {} : { system }) };
+  return { question, images, system };
 }
 
 /** A relative picture lies beside the input file; failing that, it is looked for from the current folder. */

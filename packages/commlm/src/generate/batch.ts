@@ -24,7 +24,7 @@ import { isAboutRoom, refuseInputAsOutput, writeError } from '../files/durable.j
 import { lockFile } from '../files/lock.js';
 import { checkFile } from '../files/read.js';
 import type { PictureSettings } from '../images/picture.js';
-import type { Answer, AskRequest, DecodingSettings } from './answer.js';
+import type { Answer, BatchAnswerer, DecodingSettings, PlainRequest } from './answer.js';
 import { type BatchLine, linesOf, readBatchLines } from './batch-lines.js';
 import {
   type BatchHead,
@@ -37,30 +37,19 @@ import {
 } from './batch-record.js';
 import { planRedo, type RedoneLine, writeRedone } from './batch-redo.js';
 
-/** What answers a group of questions; the session of a model, or anything of its shape. */
-export interface Answerer {
-  /** One result for each request, in order: the answer, or the error that this request alone ended with. */
-  askBatch(
-    requests: readonly AskRequest[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<(Answer | CommError)[]>;
-  /** Which model it is: a run does not go on with answers of another one. */
-  identity?(): object;
-}
-
 /** Settings of a run over a file. */
 export interface BatchOptions extends DecodingSettings, PictureSettings {
   /** System prompt of lines that have none of their own. */
-  readonly system?: string;
+  readonly system?: string | undefined;
   /** Questions answered together; default 8. The answers do not depend on it. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** Adds the ids of each answer's tokens to its line. */
-  readonly tokens?: boolean;
+  readonly tokens?: boolean | undefined;
   /** Asks again what failed in an earlier run; its lines may have been mended or removed in between. */
   readonly redoFailed?: boolean | undefined;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called after every group with the number of lines written so far, those of earlier runs included. */
-  readonly onProgress?: (numDone: number, numTotal: number) => void;
+  readonly onProgress?: ((numDone: number, numTotal: number) => void) | undefined;
 }
 
 /** What a run over a file did. */
@@ -85,7 +74,7 @@ interface Done {
  * output holds answers other questions, pictures, settings or another model.
  */
 export async function answerFile(
-  model: Answerer,
+  model: BatchAnswerer,
   input: string,
   output: string,
   options: BatchOptions = {},
@@ -157,7 +146,7 @@ const REDO_WRITE_MS = 10_000;
  * error in each line that was not asked yet, so that a run which is stopped goes on with the same command.
  */
 async function redo(
-  model: Answerer,
+  model: BatchAnswerer,
   lines: readonly BatchLine[],
   output: string,
   head: BatchHead,
@@ -252,17 +241,21 @@ interface OutputLine {
   readonly failed: boolean;
 }
 
-async function answerGroup(model: Answerer, group: readonly BatchLine[], options: BatchOptions): Promise<OutputLine[]> {
+async function answerGroup(
+  model: BatchAnswerer,
+  group: readonly BatchLine[],
+  options: BatchOptions,
+): Promise<OutputLine[]> {
   const requests = group.flatMap(({ content }) => ('error' in content ? [] : [toRequest(content, options)]));
   const { signal } = options;
-  const answers = requests.length === 0 ? [] : await model.askBatch(requests, signal === undefined ? {} : { signal });
+  const answers = requests.length === 0 ? [] : await model.askBatch(requests, { signal });
   let next = 0;
   return group.map(({ id, content }) => {
     if ('error' in content) return toOutput(id, content);
     const answer = answers[next++] as Answer | CommError;
     if (answer instanceof CommError) return toOutput(id, { error: answer.message });
     const { tokens, ...rest } = answer;
-    return toOutput(id, { ...rest, ...(options.tokens ? { tokens } : {}) });
+    return toOutput(id, options.tokens ? { ...rest, tokens } : rest);
   });
 }
 
@@ -272,20 +265,11 @@ function toOutput(id: string, content: object): OutputLine {
 }
 
 function toRequest(
-  content: { readonly question: string; readonly images: readonly string[]; readonly system?: string },
+  content: { readonly question: string; readonly images: readonly string[]; readonly system?: string | undefined },
   options: BatchOptions,
-): AskRequest {
+): PlainRequest {
   const { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation } = options;
-  return {
-    ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topP === undefined ? {} : { topP }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(stop === undefined ? {} : { stop }),
-    ...(system === undefined ? {} : { system }),
-    ...(rawOrientation === undefined ? {} : { rawOrientation }),
-    ...content,
-  };
+  return { maxNewTokens, temperature, topP, seed, stop, rawOrientation, ...content, system: content.system ?? system };
 }
 
 /** Whole lines of an earlier run that answer the first lines of this input; an unfinished last line does not count. */

@@ -1,5 +1,5 @@
 /** Llama-type decoder (2302.13971): norms, rotary positions, grouped-query attention, gated MLP, tied or untied head. */
-import { arange, type Device, F, full, nn, ones, scope, type Tensor, tensor, zeros } from '@commlm/torch';
+import { arange, type Device, type DType, F, full, nn, ones, scope, type Tensor, tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { activate } from './activation.js';
@@ -202,7 +202,7 @@ export interface DecodeOptions {
   /** Past tokens; the new ones are added. */
   readonly cache?: KeyValueCache;
   /** How many of the T tokens of each row are its own, where they differ: the rest is padding behind them. */
-  readonly counts?: readonly number[];
+  readonly counts?: readonly number[] | undefined;
   /** How the blocks are run; another way than the plain one recomputes them for gradients, without a cache. */
   readonly run?: RunBlocks;
 }
@@ -355,6 +355,16 @@ export class Llama extends nn.Module {
     const { hiddenSize, vocabSize, tieWordEmbeddings, headBias: bias = false } = config;
     this.lmHead = tieWordEmbeddings ? null : new nn.Linear(hiddenSize, vocabSize, { bias });
     if (this.lmHead !== null) nn.init.normal_(this.lmHead.weight, 0, 0.02);
+  }
+
+  /** Number format that it computes in. */
+  get dtype(): DType {
+    return this.model.embedTokens.weight.dtype;
+  }
+
+  /** Where it runs. */
+  get device(): Device {
+    return this.model.embedTokens.weight.device;
   }
 
   /** Embeddings of token ids: i64[B, T] -> float[B, T, E]. */
