@@ -104,6 +104,55 @@ test('a batch gives the answers of its singles, and a bad request fails alone', 
   }
 });
 
+test('questions asked at the same time are answered together, as if each were alone', async () => {
+  const requests: AskRequest[] = Array.from({ length: 11 }, (_, i) => ({
+    images: i % 3 === 2 ? [] : [picture(i)],
+    question: `${'What is this? '.repeat(1 + (i % 4))}${i}`,
+    maxNewTokens: 4 + 3 * i,
+  }));
+  const alone: unknown[] = [];
+  for (const request of requests) alone.push(said(await session.ask(request)));
+  const together = await Promise.all(requests.map((request) => session.ask(request)));
+  assert.deepEqual(together.map(said), alone);
+  // One pass over the prompts of each batch: eight, then the rest.
+  const passes = together.map(({ timings }) => timings.prefillMs);
+  const sizes = [...new Set(passes)].map((ms) => passes.filter((other) => other === ms).length);
+  assert.deepEqual(sizes.sort(), [3, 8]);
+});
+
+test('a question that is broken, aborted or left does no harm to those beside it', async () => {
+  const request = (i: number): AskRequest => ({ images: [picture(i)], question: 'Go on.', maxNewTokens: 25 });
+  const alone = [await session.ask(request(1)), await session.ask(request(2))].map(said);
+  const before = memoryStats().liveTensors;
+  const abort = new AbortController();
+  const stopped = (async () => {
+    for await (const _ of session.askStream({ ...request(1), maxNewTokens: 200 }, { signal: abort.signal }))
+      abort.abort(new Error('enough'));
+  })();
+  const left = (async () => {
+    for await (const _ of session.askStream({ ...request(2), maxNewTokens: 200 })) break;
+    return 'left';
+  })();
+  const [first, missing, second, long, ended] = await Promise.allSettled([
+    session.ask(request(1)),
+    session.ask('no-such-file.png', 'What?'),
+    session.ask(request(2)),
+    session.ask([], 'x'.repeat(2000)),
+    stopped,
+  ]);
+  assert.deepEqual(ended, { status: 'rejected', reason: new Error('enough') });
+  assert.equal(await left, 'left');
+  assert.deepEqual(
+    [first, second].map((one) => said((one as PromiseFulfilledResult<Answer>).value)),
+    alone,
+  );
+  assert.deepEqual(
+    [missing, long].map((one) => ((one as PromiseRejectedResult).reason as CommError).code),
+    ['image/not-found', 'generate/too-long'],
+  );
+  assert.equal(memoryStats().liveTensors, before);
+});
+
 test('pictures stand in front, or where the question says <image>', async () => {
   const images = [picture(1), picture(2)];
   const front = await session.ask(images, 'Compare.', { maxNewTokens: 8 });

@@ -8,6 +8,7 @@ import type { CommConfig } from '../config/model.js';
 import { openPicture, type Picture } from '../images/picture.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Answer, AnswerDelta, Answerer, AnswerOptions, AskRequest } from './answer.js';
+import { AskQueue } from './ask-queue.js';
 import { ChatSession } from './chat.js';
 import { checkAnswerOptions, checkAskSettings, checkChatOptions, checkRequest } from './check-request.js';
 import type { ModelIdentity } from './model-identity.js';
@@ -19,11 +20,13 @@ export type AskSettings = Omit<AskRequest, 'images' | 'question'> & AnswerOption
 /** A model with its tokenizer, engine and caches. */
 export class CommSession implements Answerer {
   readonly #runtime: ModelRuntime;
+  readonly #queue: AskQueue;
   readonly #identify: () => ModelIdentity;
 
   /** @param runtime - goes over to the session, which disposes of it */
   constructor(runtime: ModelRuntime, identify: () => ModelIdentity) {
     this.#runtime = runtime;
+    this.#queue = new AskQueue(runtime);
     this.#identify = identify;
   }
 
@@ -66,18 +69,15 @@ export class CommSession implements Answerer {
     return step.value;
   }
 
-  /** Answers one question piece by piece; the pieces together are the answer's text, the return value the whole answer. */
+  /**
+   * Answers one question piece by piece; the pieces together are the answer's text, the return value the whole answer.
+   * Questions that are asked at the same time are answered together where temperature and topP agree.
+   */
   async *askStream(request: AskRequest, options: AnswerOptions = {}): AsyncGenerator<AnswerDelta, Answer, void> {
     checkRequest(request);
     checkAnswerOptions(options);
     this.#runtime.refuseClosed();
-    const question = await openQuestion(request);
-    const open = this.#runtime.open(question);
-    for await (const event of this.#runtime.answer([open], options)) {
-      if ('delta' in event) yield event.delta;
-      else if ('error' in event) throw event.error;
-    }
-    return open.builder.answer!;
+    return yield* this.#queue.ask(await openQuestion(request), options.signal);
   }
 
   /**
