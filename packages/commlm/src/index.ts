@@ -30,7 +30,7 @@ export type {
   Timings,
   Usage,
 } from './generate/answer.js';
-export { answerFile, type BatchOptions, type BatchSummary } from './generate/batch.js';
+export { type AnswerFileOptions, type AnswerFileSummary, answerFile } from './generate/answer-file.js';
 export { ChatSession, type ChatTurn, type SaySettings } from './generate/chat.js';
 export { type Decoder, LlamaDecoder } from './generate/decoder.js';
 export {
@@ -63,9 +63,9 @@ export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
 export { Tokenizer } from './text/tokenizer.js';
 export {
   exportCheckpoint,
-  type RunOptions as TrainingOptions,
-  type RunResult as TrainingResult,
   runTraining,
+  type TrainingOptions,
+  type TrainingResult,
 } from './train/loop/loop.js';
 export type { RecipeChange } from './train/loop/run-state.js';
 export type { BatchFacts, BatchSource, Losses, TrainingTask } from './train/loop/training-task.js';

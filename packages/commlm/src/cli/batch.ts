@@ -78,12 +78,12 @@ class LateModel implements BatchAnswerer, Disposable {
 
 async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
   checkOutputFile(output);
-  const [{ answerFile, planBatch }, { modelIdentity }] = await Promise.all([
-    import('../generate/batch.js'),
+  const [{ answerFile, planAnswerFile }, { modelIdentity }] = await Promise.all([
+    import('../generate/answer-file.js'),
     import('../generate/model-identity.js'),
   ]);
   const identity = modelIdentity(options.model, options);
-  const { numTotal, numDone } = await planBatch(input, output, identity, options);
+  const { numTotal, numDone } = await planAnswerFile(input, output, identity, options);
   if (numDone > 0) note(printable(`${output} holds ${numDone} of ${numTotal} answers already.`));
   // A redo may have lines to take out even where it has none to ask.
   if (numDone === numTotal && numTotal > 0 && !options.redoFailed) {

@@ -17,8 +17,8 @@ import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { CommError } from '../config/errors.js';
 import type { Answer, AskRequest, BatchAnswerer } from './answer.js';
-import { answerFile } from './batch.js';
-import { recordPath } from './batch-record.js';
+import { answerFile } from './answer-file.js';
+import { recordPath } from './answer-file-record.js';
 
 let folder = '';
 let input = '';
