@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import type { BatchAnswerer } from '../generate/answer.js';
+import type { AnswerFileOptions } from '../generate/answer-file.js';
 import type { CommSession } from '../generate/session.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
@@ -76,6 +77,12 @@ class LateModel implements BatchAnswerer, Disposable {
   }
 }
 
+function settingsOf(options: BatchCommandOptions): AnswerFileOptions {
+  const { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation, batchSize, tokens, redoFailed } =
+    options;
+  return { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation, batchSize, tokens, redoFailed };
+}
+
 async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
   checkOutputFile(output);
   const [{ answerFile, planAnswerFile }, { modelIdentity }] = await Promise.all([
@@ -83,7 +90,8 @@ async function batch(input: string, output: string, options: BatchCommandOptions
     import('../generate/model-identity.js'),
   ]);
   const identity = modelIdentity(options.model, options);
-  const { numTotal, numDone } = await planAnswerFile(input, output, identity, options);
+  const settings = settingsOf(options);
+  const { numTotal, numDone } = await planAnswerFile(input, output, identity, settings);
   if (numDone > 0) note(printable(`${output} holds ${numDone} of ${numTotal} answers already.`));
   // A redo may have lines to take out even where it has none to ask.
   if (numDone === numTotal && numTotal > 0 && !options.redoFailed) {
@@ -93,7 +101,7 @@ async function batch(input: string, output: string, options: BatchCommandOptions
   using model = new LateModel(options, identity);
   const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
   const summary = await answerFile(model, input, output, {
-    ...options,
+    ...settings,
     signal: interruptSignal(),
     onProgress: (done) => progress.update(done),
   });

@@ -3,6 +3,7 @@
  * picture of another scene and with a grey one; a fourth column is the best constant answer learnt from train scenes. What
  * the highest of those three scores is had without looking.
  */
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { loadSpriteBank, renderScene, type StyleChoice } from '../data/world/index.js';
 import type { BatchAnswerer } from '../generate/answer.js';
@@ -23,9 +24,19 @@ export interface WorldEvalOptions {
   /** Long side of the pictures in pixels. */
   readonly size: number;
   readonly batchSize: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+const OPTIONS: Checks<WorldEvalOptions> = {
+  count: anything,
+  style: anything,
+  seed: anything,
+  size: anything,
+  batchSize: anything,
+  signal: anything,
+  onProgress: anything,
+};
 
 /** One question with what was answered. */
 export interface WorldSample {
@@ -95,6 +106,7 @@ function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prio
 
 /** Asks every question with each kind of picture, and scores all columns. */
 export async function evaluateWorld(model: BatchAnswerer, options: WorldEvalOptions): Promise<WorldResults> {
+  checkOptions(options, OPTIONS, { what: 'The options of the evaluation' });
   const { style, size, seed, count, batchSize, signal } = options;
   const bank = await loadSpriteBank();
   const stream: SceneStream = { bank, split: 'test', style, seed, size };

@@ -19,6 +19,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { isAboutRoom, refuseInputAsOutput, writeError } from '../files/durable.js';
 import { lockFile } from '../files/lock.js';
@@ -52,6 +53,21 @@ export interface AnswerFileOptions extends DecodingSettings, PictureSettings {
   readonly onProgress?: ((numDone: number, numTotal: number) => void) | undefined;
 }
 
+const OPTIONS: Checks<AnswerFileOptions> = {
+  maxNewTokens: anything,
+  temperature: anything,
+  topP: anything,
+  seed: anything,
+  stop: anything,
+  rawOrientation: anything,
+  system: anything,
+  batchSize: anything,
+  tokens: anything,
+  redoFailed: anything,
+  signal: anything,
+  onProgress: anything,
+};
+
 /** What a run over a file did. */
 export interface AnswerFileSummary {
   /** Lines of the output. */
@@ -79,6 +95,7 @@ export async function answerFile(
   output: string,
   options: AnswerFileOptions = {},
 ): Promise<AnswerFileSummary> {
+  checkOptions(options, OPTIONS, { what: 'The options of a file of questions' });
   using _ = lockOutput(input, output);
   const head = headOf(model.identity?.() ?? {}, options);
   const lines = readQuestionLines(input);
