@@ -10,6 +10,7 @@ import {
   type CommSession,
   decodeImage,
   loadModel,
+  type PastTurn,
   type RgbImage,
 } from 'commlm';
 import { makeTinyModel, TOKENS_PER_IMAGE } from '../helpers/tiny-model.js';
@@ -103,6 +104,55 @@ test('a batch gives the answers of its singles, and a bad request fails alone', 
   }
 });
 
+test('questions asked at the same time are answered together, as if each were alone', async () => {
+  const requests: AskRequest[] = Array.from({ length: 11 }, (_, i) => ({
+    images: i % 3 === 2 ? [] : [picture(i)],
+    question: `${'What is this? '.repeat(1 + (i % 4))}${i}`,
+    maxNewTokens: 4 + 3 * i,
+  }));
+  const alone: unknown[] = [];
+  for (const request of requests) alone.push(said(await session.ask(request)));
+  const together = await Promise.all(requests.map((request) => session.ask(request)));
+  assert.deepEqual(together.map(said), alone);
+  // One pass over the prompts of each batch: eight, then the rest.
+  const passes = together.map(({ timings }) => timings.prefillMs);
+  const sizes = [...new Set(passes)].map((ms) => passes.filter((other) => other === ms).length);
+  assert.deepEqual(sizes.sort(), [3, 8]);
+});
+
+test('a question that is broken, aborted or left does no harm to those beside it', async () => {
+  const request = (i: number): AskRequest => ({ images: [picture(i)], question: 'Go on.', maxNewTokens: 25 });
+  const alone = [await session.ask(request(1)), await session.ask(request(2))].map(said);
+  const before = memoryStats().liveTensors;
+  const abort = new AbortController();
+  const stopped = (async () => {
+    for await (const _ of session.askStream({ ...request(1), maxNewTokens: 200 }, { signal: abort.signal }))
+      abort.abort(new Error('enough'));
+  })();
+  const left = (async () => {
+    for await (const _ of session.askStream({ ...request(2), maxNewTokens: 200 })) break;
+    return 'left';
+  })();
+  const [first, missing, second, long, ended] = await Promise.allSettled([
+    session.ask(request(1)),
+    session.ask('no-such-file.png', 'What?'),
+    session.ask(request(2)),
+    session.ask([], 'x'.repeat(2000)),
+    stopped,
+  ]);
+  assert.deepEqual(ended, { status: 'rejected', reason: new Error('enough') });
+  assert.equal(await left, 'left');
+  assert.deepEqual(
+    [first, second].map((one) => said((one as PromiseFulfilledResult<Answer>).value)),
+    alone,
+  );
+  assert.deepEqual(
+    [missing, long].map((one) => ((one as PromiseRejectedResult).reason as CommError).code),
+    ['image/not-found', 'generate/too-long'],
+  );
+  assert.equal(memoryStats().liveTensors, before);
+});
+
 test('pictures stand in front, or where the question says <image>', async () => {
   const images = [picture(1), picture(2)];
   const front = await session.ask(images, 'Compare.', { maxNewTokens: 8 });
@@ -124,31 +174,36 @@ test('text that spells special tokens stays text', async () => {
 
 test('a conversation with kept keys and values answers as one without', async () => {
   using chat = session.chat({ system: 'Be brief.' });
-  const turns: { question: string; images: RgbImage[]; answer?: string }[] = [];
+  const history: PastTurn[] = [];
   const messages = ['What is this?', 'And now?', 'Compare them.', 'Bye.'];
   for (const [i, question] of messages.entries()) {
     const images = i === 0 || i === 2 ? [picture(i + 10)] : [];
     for (const image of images) chat.addImage(image);
     const settings = { maxNewTokens: 10, temperature: i % 2, seed: i };
     const before = chat.numCached;
-    const stream = chat.say(question, settings);
-    let step = await stream.next();
-    while (!step.done) step = await stream.next();
-    const fresh = session.answerPrompt(
-      session.prepareTurns([...turns, { question, images }], 'Be brief.', 0),
-      settings,
-    );
-    let expected = await fresh.next();
-    while (!expected.done) expected = await fresh.next();
-    assert.deepEqual(step.value.tokens, expected.value.tokens, `turn ${i}`);
-    assert.equal(step.value.usage.promptTokens, expected.value.usage.promptTokens);
+    const said = await finish(chat.say(question, settings));
+    const fresh = await session.ask({ ...settings, history, question, images, system: 'Be brief.' });
+    assert.deepEqual(said.tokens, fresh.tokens, `turn ${i}`);
+    assert.equal(said.usage.promptTokens, fresh.usage.promptTokens);
     assert.ok(chat.numCached > before);
-    turns.push({ question, images, answer: step.value.answer });
+    history.push({ question, images, answer: said.answer });
   }
   assert.equal(chat.turns.length, 4);
   chat.reset();
   assert.equal(chat.turns.length, 0);
   assert.equal(chat.numCached, 0);
+});
+
+test('pictures of a request belong to its first turn, unless turns bring their own', async () => {
+  const turn = { question: 'What is this?', answer: 'A thing.' };
+  const ask = (request: Omit<AskRequest, 'question'>): Promise<Answer> =>
+    session.ask({ ...request, question: 'And now?', maxNewTokens: 8 });
+  const one = [picture(1)];
+  const first = await ask({ images: one, history: [turn] });
+  assert.deepEqual(said(await ask({ history: [{ ...turn, images: one }] })), said(first));
+  const last = await ask({ images: one, history: [{ ...turn, images: [] }] });
+  assert.equal(last.usage.imageTokens, TOKENS_PER_IMAGE);
+  assert.notDeepEqual(last.tokens, first.tokens);
 });
 
 test('a stopped answer stays in the conversation and the next one comes out right', async () => {
@@ -162,17 +217,10 @@ test('a stopped answer stays in the conversation and the next one comes out righ
   assert.equal(chat.turns.length, 1);
   const partial = chat.turns[0]?.answer as string;
   assert.ok(partial.length > 0);
-  const stream = chat.say('Again?', { maxNewTokens: 10 });
-  let step = await stream.next();
-  while (!step.done) step = await stream.next();
-  const turns = [
-    { question: 'Talk.', images: [picture(1)], answer: partial },
-    { question: 'Again?', images: [] },
-  ];
-  const fresh = session.answerPrompt(session.prepareTurns(turns, undefined, 0), { maxNewTokens: 10 });
-  let expected = await fresh.next();
-  while (!expected.done) expected = await fresh.next();
-  assert.deepEqual(step.value.tokens, expected.value.tokens);
+  const next = await finish(chat.say('Again?', { maxNewTokens: 10 }));
+  const history = [{ question: 'Talk.', images: [picture(1)], answer: partial }];
+  const fresh = await session.ask({ history, question: 'Again?', maxNewTokens: 10 });
+  assert.deepEqual(next.tokens, fresh.tokens);
 });
 
 test('a message that cannot be answered leaves no trace, its picture waits for the next one', async () => {
@@ -195,7 +243,7 @@ test('aborting an answer rejects with the reason and frees what it used', async 
   const signal = AbortSignal.timeout(30);
   await assert.rejects(
     async () => {
-      for (;;) await session.ask({ images: [picture(1)], question: 'Talk on.', maxNewTokens: 600, signal });
+      for (;;) await session.ask({ images: [picture(1)], question: 'Talk on.', maxNewTokens: 600 }, { signal });
     },
     { name: 'TimeoutError' },
   );
@@ -323,6 +371,10 @@ test('what the types forbid is a CommError', async () => {
     [[picture(1), 'What?', { maxNewTokens: Number.NaN }], 'generate/max-new-tokens', /NaN/],
     [[picture(1), 'What?', { system: 5 }], 'generate/request', /system is 5/],
     [[picture(1), 'What?', { signal: {} }], 'generate/request', /signal/],
+    [[{ question: 'What?', signal: AbortSignal.abort() }], 'generate/request', /signal/],
+    [[{ question: 'What?' }, { sginal: 1 }], 'generate/request', /"sginal" that is not known/],
+    [[picture(1), 'What?', { maxTokens: 5 }], 'generate/request', /"maxTokens" that is not known/],
+    [[{ question: 'What?', history: [{ question: 'a', answer: 'b', image: 1 }] }], 'generate/request', /history/],
     [[null, 'What?'], 'image/source', /null/],
     [[[undefined], 'What?'], 'image/source', /undefined/],
     [[Promise.resolve('photo.jpg'), 'What?'], 'image/source', /await it/],
@@ -340,6 +392,7 @@ test('what the types forbid is a CommError', async () => {
     [folder, null],
     [folder, { dtype: 'f99' }],
     [folder, { device: 'moon' }],
+    [folder, { dtyp: 'f32' }],
   ]) {
     await assert.rejects(loadModel(model as string, options as never), { name: 'CommError', code: 'generate/request' });
   }

@@ -8,15 +8,7 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import {
-  type Arrow,
-  findCircles,
-  type Import,
-  importsOf,
-  isTest,
-  listSources,
-  readImports,
-} from '../helpers/imports.js';
+import { findCircles, type Import, importsOf, isTest, listSources, readImports } from '../helpers/imports.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -177,46 +169,17 @@ test('no two folders import each other, directly or in a circle', () => {
   }
 });
 
-/**
- * Arrows that still close a circle and are being taken out, as `from -> to` below packages/commlm/src; a `*` stands for
- * any name. One that closes no circle any more must leave the list.
- */
-const PENDING: readonly string[] = [
-  // A chat reaches into its session.
-  'generate/chat.ts -> generate/session.ts',
-  'generate/model-identity.ts -> generate/session.ts',
-  'generate/check-request.ts -> generate/answer.ts',
-];
-
 test('no files import each other in a circle, types and import() included', () => {
   const arrows = imports.flatMap(({ file, resolved }) =>
     resolved === undefined || isTest(file) || [file, resolved].every((name) => TORCH_CORE.includes(name))
       ? []
       : [{ from: file, to: resolved }],
   );
-  const patterns = PENDING.map((entry) => {
-    const [from, to] = entry.split(' -> ').map((part) => {
-      const name = part.replaceAll('.', '\\.').replaceAll('*', '[^/]*');
-      return new RegExp(`^packages/commlm/src/${name}$`);
-    });
-    return { entry, matches: (arrow: Arrow): boolean => from!.test(arrow.from) && to!.test(arrow.to) };
-  });
-
-  const kept = arrows.filter((arrow) => !patterns.some(({ matches }) => matches(arrow)));
-  const circles = findCircles(kept).map((circle) => {
-    const inside = kept.filter(({ from, to }) => circle.includes(from) && circle.includes(to));
+  const circles = findCircles(arrows).map((circle) => {
+    const inside = arrows.filter(({ from, to }) => circle.includes(from) && circle.includes(to));
     return inside.map(({ from, to }) => `  ${from} -> ${to}`).join('\n');
   });
   assert.deepEqual(circles, [], `These arrows make a circle:\n${circles.join('\n\n')}`);
-
-  const all = findCircles(arrows);
-  const inCircle = ({ from, to }: Arrow): boolean => all.some((files) => files.includes(from) && files.includes(to));
-  const idle = patterns.filter(({ matches }) => !arrows.some((arrow) => matches(arrow) && inCircle(arrow)));
-  assert.deepEqual(
-    idle.map(({ entry }) => entry),
-    [],
-    'These arrows close no circle any more: take them out of PENDING.',
-  );
 });
 
 test('circles are found by what imports what', () => {

@@ -4,7 +4,8 @@
  * ```ts
  * import { loadSpriteBank, writeWorld } from 'commlm/data';
  *
- * await writeWorld({ out: 'world', split: 'test', count: 500, seed: 1 });
+ * const look = { style: 'known', size: 320, format: 'png' } as const;
+ * await writeWorld({ out: 'world', bank: await loadSpriteBank(), split: 'test', count: 500, seed: 1, ...look });
  * ```
  */
 export { type DataSetContext, openDataSet } from './data/data-sets.js';

@@ -20,32 +20,40 @@ export type {
   Answer,
   AnswerBox,
   AnswerDelta,
+  Answerer,
+  AnswerOptions,
   AskRequest,
+  BatchAnswerer,
   DecodingSettings,
+  PastTurn,
+  PlainRequest,
   Timings,
   Usage,
 } from './generate/answer.js';
-export { type Answerer, answerFile, type BatchOptions, type BatchSummary } from './generate/batch.js';
+export { type AnswerFileOptions, type AnswerFileSummary, answerFile } from './generate/answer-file.js';
 export { ChatSession, type ChatTurn, type SaySettings } from './generate/chat.js';
 export { type Decoder, LlamaDecoder } from './generate/decoder.js';
 export {
   BatchEngine,
   type Engine,
   type FinishReason,
+  type GenerateOptions,
   type GenerateRequest,
   type Prompt,
-  type RunOptions,
   type TokenEvent,
 } from './generate/engine.js';
+export { loadModel } from './generate/load.js';
+export type { LoadOptions } from './generate/load-options.js';
 export type { ModelIdentity } from './generate/model-identity.js';
+export { PrefixCache } from './generate/prefix-cache.js';
 export { type PictureTurn, type RenderedPrompt, renderPrompt } from './generate/prompt.js';
 export { GREEDY, type Sampling } from './generate/sampling.js';
-export { type AskSettings, CommSession, type LoadOptions, loadModel } from './generate/session.js';
+export { type AskSettings, CommSession } from './generate/session.js';
 export { embeddedModelFolder } from './hub/model-folder.js';
 export { type PullOptions, type PullResult, pullModel } from './hub/pull.js';
 export { type DecodedImage, type DecodeOptions, decodeImage, type RgbImage } from './images/decode.js';
 export { type DrawOptions, drawBoxes, encodePicture, type LabelledBox } from './images/draw.js';
-export type { Picture, PictureSettings } from './images/picture.js';
+export type { Picture, PictureSettings, PlainPicture } from './images/picture.js';
 export { type PreprocessedImage, preprocess } from './images/preprocess.js';
 export type { PictureFile } from './images/source.js';
 export { inspectModel, type LevelWeights, type ModelPart, type ModelReport } from './inspect/inspect.js';
@@ -55,9 +63,9 @@ export { type ChatMessage, renderChatTemplate } from './text/chat-template.js';
 export { Tokenizer } from './text/tokenizer.js';
 export {
   exportCheckpoint,
-  type RunOptions as TrainingOptions,
-  type RunResult as TrainingResult,
   runTraining,
+  type TrainingOptions,
+  type TrainingResult,
 } from './train/loop/loop.js';
 export type { RecipeChange } from './train/loop/run-state.js';
 export type { BatchFacts, BatchSource, Losses, TrainingTask } from './train/loop/training-task.js';

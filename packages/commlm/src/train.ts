@@ -15,9 +15,9 @@ export { RECIPES } from './recipes/index.js';
 export type { MetricsLine } from './report/curve.js';
 export {
   exportCheckpoint,
-  type RunOptions as TrainingOptions,
-  type RunResult as TrainingResult,
   runTraining,
+  type TrainingOptions,
+  type TrainingResult,
 } from './train/loop/loop.js';
 export { readMetrics } from './train/loop/run-log.js';
 export type { RecipeChange } from './train/loop/run-state.js';

@@ -27,7 +27,7 @@ const cpuMs = (): number => {
 };
 
 const [model, dtype, maxNewTokens] = process.argv.slice(2) as [string, WantedFormat, string];
-const { loadModel } = await import('../generate/session.js');
+const { loadModel } = await import('../generate/load.js');
 using session = await loadModel(model, { dtype });
 const [startMs, startCpuMs] = [performance.now(), cpuMs()];
 process.stderr.write('ready\n');

@@ -112,7 +112,7 @@ async function* vitSuite(options: BenchOptions): AsyncGenerator<BenchRow, void, 
 async function* tinySuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const request: AskRequest = { question: BENCH_QUESTION, maxNewTokens: 64 };
   const answers: Answer[] = [];
-  const { loadModel } = await import('../generate/session.js');
+  const { loadModel } = await import('../generate/load.js');
   using session = await loadModel(options.model);
   for (let round = -1; round < options.rounds; round++) {
     options.signal?.throwIfAborted();
@@ -156,7 +156,7 @@ const MEMORY_CACHE_BYTES = 2 ** 20;
 
 async function* memorySuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
   const { generations, onNote, signal } = options;
-  const { loadModel } = await import('../generate/session.js');
+  const { loadModel } = await import('../generate/load.js');
   using session = await loadModel(options.model, { imageCacheBytes: MEMORY_CACHE_BYTES });
   const every = Math.max(1, Math.floor(generations / 10));
   const samples: MemorySample[] = [];

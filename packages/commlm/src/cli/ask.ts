@@ -106,18 +106,9 @@ function splitArguments(args: readonly string[]): { pictures: string[]; question
   return { pictures, question };
 }
 
-function toRequest(question: string, options: AskOptions): AskRequest {
+function toRequest(question: string, images: readonly RgbImage[], options: AskOptions): AskRequest {
   const { maxNewTokens, temperature, topP, seed, stop, system } = options;
-  return {
-    question,
-    ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topP === undefined ? {} : { topP }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(stop === undefined ? {} : { stop }),
-    ...(system === undefined ? {} : { system }),
-    signal: interruptSignal(),
-  };
+  return { question, images, maxNewTokens, temperature, topP, seed, stop, system };
 }
 
 /** All pictures in one question; the answer streams to stdout. */
@@ -132,7 +123,7 @@ async function askTogether(paths: readonly string[], question: string, options: 
   const images = await Promise.all(paths.map((path) => decodeImage(path, toPictureOptions(options))));
   const hint = await introduce(question, options);
   using session = await openSession(options);
-  const stream = session.askStream({ ...toRequest(question, options), images });
+  const stream = session.askStream(toRequest(question, images, options), { signal: interruptSignal() });
   let step = await stream.next();
   for (; !step.done; step = await stream.next())
     if (!options.json) process.stdout.write(answerFor(process.stdout, step.value.text));
@@ -177,7 +168,7 @@ async function askEach(paths: readonly string[], question: string, options: AskO
   for (const [i, path] of paths.entries()) {
     try {
       const image = await decodeImage(path, toPictureOptions(options));
-      const answer = await session.ask({ ...toRequest(question, options), images: [image] });
+      const answer = await session.ask(toRequest(question, [image], options), { signal: interruptSignal() });
       if (!options.json) print(`${style.bold(`${printable(path)}:`)} ${answerFor(process.stdout, answer.answer)}`);
       const drawn = drawings === undefined ? undefined : await draw(image, answer, drawings[i]!, options);
       results.push({ picture: path, ...toJson(answer, options), drawn, hint });

@@ -1,7 +1,8 @@
 /** `commlm batch <in.jsonl> <out.jsonl>`: many questions, resumable, answers in order. */
 
 import type { Command } from 'commander';
-import type { Answerer } from '../generate/batch.js';
+import type { BatchAnswerer } from '../generate/answer.js';
+import type { AnswerFileOptions } from '../generate/answer-file.js';
 import type { CommSession } from '../generate/session.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
@@ -56,7 +57,7 @@ export function register(program: Command): void {
 }
 
 /** A model that is loaded with the first question; a run that has none to ask is done without it. */
-class LateModel implements Answerer, Disposable {
+class LateModel implements BatchAnswerer, Disposable {
   readonly identity: () => object;
   readonly #options: BatchCommandOptions;
   #session: CommSession | undefined;
@@ -66,7 +67,7 @@ class LateModel implements Answerer, Disposable {
     this.identity = () => identity;
   }
 
-  readonly askBatch: Answerer['askBatch'] = async (requests, options) => {
+  readonly askBatch: BatchAnswerer['askBatch'] = async (requests, options) => {
     this.#session ??= await openSession(this.#options);
     return this.#session.askBatch(requests, options);
   };
@@ -76,14 +77,21 @@ class LateModel implements Answerer, Disposable {
   }
 }
 
+function settingsOf(options: BatchCommandOptions): AnswerFileOptions {
+  const { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation, batchSize, tokens, redoFailed } =
+    options;
+  return { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation, batchSize, tokens, redoFailed };
+}
+
 async function batch(input: string, output: string, options: BatchCommandOptions): Promise<void> {
   checkOutputFile(output);
-  const [{ answerFile, planBatch }, { modelIdentity }] = await Promise.all([
-    import('../generate/batch.js'),
+  const [{ answerFile, planAnswerFile }, { modelIdentity }] = await Promise.all([
+    import('../generate/answer-file.js'),
     import('../generate/model-identity.js'),
   ]);
   const identity = modelIdentity(options.model, options);
-  const { numTotal, numDone } = await planBatch(input, output, identity, options);
+  const settings = settingsOf(options);
+  const { numTotal, numDone } = await planAnswerFile(input, output, identity, settings);
   if (numDone > 0) note(printable(`${output} holds ${numDone} of ${numTotal} answers already.`));
   // A redo may have lines to take out even where it has none to ask.
   if (numDone === numTotal && numTotal > 0 && !options.redoFailed) {
@@ -93,7 +101,7 @@ async function batch(input: string, output: string, options: BatchCommandOptions
   using model = new LateModel(options, identity);
   const progress = new Progress({ label: 'answering', total: numTotal, unit: 'questions', start: numDone });
   const summary = await answerFile(model, input, output, {
-    ...options,
+    ...settings,
     signal: interruptSignal(),
     onProgress: (done) => progress.update(done),
   });

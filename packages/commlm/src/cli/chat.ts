@@ -72,7 +72,7 @@ async function chat(picture: string | undefined, options: ChatOptions): Promise<
   const known = readKnownThings(resolveModelFolder(options.model));
   if (known !== undefined) note(styleOf(process.stderr).dim(printable(introduction(known))));
   using session = await openSession(options);
-  using conversation = session.chat(options.system === undefined ? {} : { system: options.system });
+  using conversation = session.chat({ system: options.system });
   const terminal = new Terminal(conversation, options, known);
   if (picture !== undefined && first !== undefined) terminal.addPicture(picture, first);
   note(styleOf(process.stderr).dim(`${printable(session.name)}. /help lists the commands, /quit leaves.`));
@@ -114,7 +114,7 @@ class Terminal {
     this.#isInteractive = interactive;
     this.#lines = createInterface({
       input: process.stdin,
-      ...(interactive ? { output: process.stdout } : {}),
+      output: interactive ? process.stdout : undefined,
       terminal: interactive,
       prompt: interactive ? this.#style.bold('> ') : '',
       completer: completeLine,
@@ -225,6 +225,11 @@ class Terminal {
     checkExtension(path, ['.png', '.jpg', '.jpeg', '.webp']);
     checkOutputFile(path);
     refuseInputAsOutput(path, pathsOf(this.#pictures));
+    if (this.#lastAnswer.boxes.length === 0) {
+      const ask = '"Find the dog in the image." asks for one';
+      note(styleOf(process.stderr).yellow(`nothing drawn: the last answer has no boxes (${ask})`));
+      return;
+    }
     const { drawBoxes } = await import('../images/draw.js');
     writeDurably(path, await drawBoxes(this.#picture, this.#lastAnswer.boxes, { format: extname(path).slice(1) }));
     note(`drawn: ${linkTo(process.stderr, path)}`);

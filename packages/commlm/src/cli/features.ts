@@ -95,7 +95,9 @@ async function features(path: string, options: FeaturesOptions): Promise<void> {
     if (file !== undefined)
       refuseInputAsOutput(file, [...pathsOf([path]), ...filesIn(resolveModelFolder(options.encoder))]);
   }
-  const result = await extractFeatures(path, options);
+  const { encoder, branch, levels, keepSpecial, dtype, device, visionTower, base, rawOrientation } = options;
+  const chosen = { encoder, branch, levels, keepSpecial, dtype, device, visionTower, base, rawOrientation };
+  const result = await extractFeatures(path, chosen);
   try {
     if (out !== undefined) await write(out, path === '-' ? 'stdin' : path, result);
     if (draw !== undefined) await paint(draw, result);

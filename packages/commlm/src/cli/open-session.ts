@@ -9,12 +9,25 @@ import { printable } from './terminal-text.js';
 const QUIET_MS = 2000;
 
 /** Loads the model that the options name; libtorch comes with it. */
-export async function openSession(options: ModelOptions): Promise<CommSession> {
-  const { loadModel } = await import('../generate/session.js');
+export async function openSession({
+  model,
+  dtype,
+  device,
+  visionTower,
+  base,
+  lora,
+  allowUntrained,
+}: ModelOptions): Promise<CommSession> {
+  const { loadModel } = await import('../generate/load.js');
   const started = Date.now();
   let progress: Progress | undefined;
-  const session = await loadModel(options.model, {
-    ...options,
+  const session = await loadModel(model, {
+    dtype,
+    device,
+    visionTower,
+    base,
+    lora,
+    allowUntrained,
     onNote: (line) => note(printable(line)),
     onWeight: (done, total) => {
       if (progress === undefined && Date.now() - started < QUIET_MS) return;

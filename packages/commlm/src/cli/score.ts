@@ -61,14 +61,12 @@ export function register(program: Command): void {
     .addHelpText('after', EXAMPLES)
     .action(async (benchmark: string, options: ScoreOptions) => {
       whenInterrupted('Interrupted; no figure was written. Give the same command again: it starts anew.');
-      const request = { ...options, notify: (line: string) => note(printable(line)) };
-      const result = await (options.out === undefined
-        ? score(benchmark, request)
-        : keep(benchmark, request, options.out));
-      if (options.json) printJson(toDocument(result, options.perItem === true));
+      const { out, perItem, json, ...asked } = options;
+      const request = { ...asked, notify: (line: string) => note(printable(line)) };
+      const result = await (out === undefined ? score(benchmark, request) : keep(benchmark, request, out));
+      if (json) printJson(toDocument(result, perItem === true));
       else await printResult(result);
-      if (options.out !== undefined)
-        note(printable(`Kept in ${options.out}; "commlm eval compare" compares two such folders.`));
+      if (out !== undefined) note(printable(`Kept in ${out}; "commlm eval compare" compares two such folders.`));
     });
 }
 

@@ -1,4 +1,5 @@
 /** Two folders of results over the same data: which differences are real, and which answers changed. */
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { baseOfResult } from './benchmarks/index.js';
 import { type Unit, unitsOf } from './benchmarks/item.js';
@@ -76,6 +77,15 @@ export interface CompareRequest extends PairedOptions {
   /** All that both folders have when left out. */
   readonly benchmarks?: readonly string[] | undefined;
 }
+
+const REQUEST: Checks<CompareRequest> = {
+  a: anything,
+  b: anything,
+  benchmarks: anything,
+  resamples: anything,
+  seed: anything,
+  level: anything,
+};
 
 function refusal(benchmark: string, why: string, fix: string): CommError {
   return new CommError(`The results of ${benchmark} cannot be compared: ${why}.`, { code: 'eval/not-comparable', fix });
@@ -270,6 +280,7 @@ function commonBenchmarks(a: EvalResults, b: EvalResults, request: CompareReques
  * @throws CommError when their data, readers or questions differ
  */
 export async function compareResults(request: CompareRequest): Promise<Comparison> {
+  checkOptions(request, REQUEST, { what: 'A comparison' });
   const [a, b] = [await readResults(request.a), await readResults(request.b)];
   const benchmarks: BenchmarkComparison[] = [];
   for (const name of commonBenchmarks(a, b, request)) {

@@ -1,7 +1,7 @@
 /** Which model a result is of: the hashes of every file that decides an answer. */
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LoadOptions } from '../generate/session.js';
+import type { LoadOptions } from '../generate/load-options.js';
 import { modelName, resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { describeModel } from '../weights/open-model.js';
 import { hashFile } from './benchmarks/data-folder.js';

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import sharp from 'sharp';
-import type { Answerer } from '../generate/batch.js';
+import type { BatchAnswerer } from '../generate/answer.js';
 import { ModelRespondent } from './respondent.js';
 
 type Shown = Uint8Array | { readonly width: number; readonly height: number; readonly data: Uint8Array };
@@ -29,7 +29,7 @@ async function shownFor(size: { width: number; height: number } | undefined, bli
       for (const { images } of requests) shown.push(...images);
       return Promise.resolve(requests.map(() => ({ answer: '', finishReason: 'stop' })));
     },
-  } as unknown as Answerer;
+  } as unknown as BatchAnswerer;
   const respondent = new ModelRespondent(model, 4, {} as never);
   const question = { id: 7, text: 'Where?', picture: sideways, size, blind };
   for await (const replies of respondent.answer([question])) assert.equal(replies.length, 1);

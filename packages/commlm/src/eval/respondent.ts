@@ -1,7 +1,6 @@
 /** Who answers: our engine, in batches. The other one is an endpoint (endpoint.ts). */
 import { CommError } from '../config/errors.js';
-import type { DecodingSettings } from '../generate/answer.js';
-import type { Answerer } from '../generate/batch.js';
+import type { BatchAnswerer, DecodingSettings } from '../generate/answer.js';
 import { decodeImage, decodeInFrame, type PictureSize, type RgbImage } from '../images/decode.js';
 import type { Id } from './formats/files.js';
 import { greyPicture } from './grey-picture.js';
@@ -67,11 +66,11 @@ export function aboutQuestion(id: Id, error: CommError): CommError {
 
 /** Answers with a loaded model. The answers do not depend on the batches. */
 export class ModelRespondent implements Respondent {
-  readonly #model: Answerer;
+  readonly #model: BatchAnswerer;
   readonly #batchSize: number;
   readonly #decoding: DecodingSettings;
 
-  constructor(model: Answerer, batchSize: number, decoding: DecodingSettings) {
+  constructor(model: BatchAnswerer, batchSize: number, decoding: DecodingSettings) {
     this.#model = model;
     this.#batchSize = batchSize;
     this.#decoding = decoding;
@@ -93,7 +92,7 @@ export class ModelRespondent implements Respondent {
           }
         }),
       );
-      const results = await this.#model.askBatch(requests, signal === undefined ? {} : { signal });
+      const results = await this.#model.askBatch(requests, { signal });
       yield results.map((result, i) => {
         if (result instanceof CommError) throw aboutQuestion(group[i]!.id, result);
         return { index: start + i, answer: result.answer, finishReason: result.finishReason };

@@ -3,8 +3,9 @@ import { dirname, resolve } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { codeVersion } from '../files/code-version.js';
 import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
-import type { Answerer } from '../generate/batch.js';
-import { type LoadOptions, loadModel } from '../generate/session.js';
+import type { BatchAnswerer } from '../generate/answer.js';
+import { loadModel } from '../generate/load.js';
+import type { LoadOptions } from '../generate/load-options.js';
 import type { Benchmark } from './benchmarks/benchmark.js';
 import type { DataChoices } from './benchmarks/data-folder.js';
 import { BENCHMARKS, findBenchmark } from './benchmarks/index.js';
@@ -35,7 +36,7 @@ export interface EvalOptions {
   /** How the model is loaded. */
   readonly load?: LoadOptions | undefined;
   /** Loads the model in another way, as with progress. */
-  readonly openModel?: (() => Promise<Answerer & { dispose(): void }>) | undefined;
+  readonly openModel?: (() => Promise<BatchAnswerer & { dispose(): void }>) | undefined;
   /** Asks this server in place of a model. */
   readonly endpoint?: EvalEndpoint | undefined;
   /** By benchmark: files by role, splits. */

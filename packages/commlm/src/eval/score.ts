@@ -1,4 +1,5 @@
 /** Scores prediction files made by anything against the published annotation files: each benchmark by its own `scoreFile`. */
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { BENCHMARKS, findBenchmark } from './benchmarks/index.js';
 import type { FileScores, ScoreRequest } from './benchmarks/score-file.js';
@@ -11,6 +12,22 @@ export interface ScoreResult extends Omit<FileScores, 'samples'> {
   readonly reader: string;
 }
 
+const REQUEST: Checks<ScoreRequest> = {
+  predictions: anything,
+  annotations: anything,
+  reader: anything,
+  split: anything,
+  subtasks: anything,
+  splitFile: anything,
+  subset: anything,
+  meteor: anything,
+  meteorData: anything,
+  spiceCommand: anything,
+  keepThinking: anything,
+  coordinates: anything,
+  notify: anything,
+};
+
 function usageError(message: string, fix: string): CommError {
   return new CommError(message, { code: 'score/usage', fix, exitCode: 2 });
 }
@@ -21,6 +38,7 @@ function usageError(message: string, fix: string): CommError {
  * @throws CommError for an unknown benchmark or reader, and for files that are not as they must be; it names file and line
  */
 export async function scoreFiles(name: string, request: ScoreRequest): Promise<ScoreResult> {
+  checkOptions(request, REQUEST, { what: 'A request to score' });
   return (await scoreWithSamples(name, request)).result;
 }
 

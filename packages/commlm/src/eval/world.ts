@@ -3,9 +3,10 @@
  * picture of another scene and with a grey one; a fourth column is the best constant answer learnt from train scenes. What
  * the highest of those three scores is had without looking.
  */
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { loadSpriteBank, renderScene, type StyleChoice } from '../data/world/index.js';
-import type { Answerer } from '../generate/batch.js';
+import type { BatchAnswerer } from '../generate/answer.js';
 import type { RgbImage } from '../images/decode.js';
 import type { Interval } from './bootstrap.js';
 import { greyPicture } from './grey-picture.js';
@@ -23,9 +24,19 @@ export interface WorldEvalOptions {
   /** Long side of the pictures in pixels. */
   readonly size: number;
   readonly batchSize: number;
-  readonly signal?: AbortSignal;
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal | undefined;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
+
+const OPTIONS: Checks<WorldEvalOptions> = {
+  count: anything,
+  style: anything,
+  seed: anything,
+  size: anything,
+  batchSize: anything,
+  signal: anything,
+  onProgress: anything,
+};
 
 /** One question with what was answered. */
 export interface WorldSample {
@@ -94,7 +105,8 @@ function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prio
 }
 
 /** Asks every question with each kind of picture, and scores all columns. */
-export async function evaluateWorld(model: Answerer, options: WorldEvalOptions): Promise<WorldResults> {
+export async function evaluateWorld(model: BatchAnswerer, options: WorldEvalOptions): Promise<WorldResults> {
+  checkOptions(options, OPTIONS, { what: 'The options of the evaluation' });
   const { style, size, seed, count, batchSize, signal } = options;
   const bank = await loadSpriteBank();
   const stream: SceneStream = { bank, split: 'test', style, seed, size };
@@ -110,9 +122,9 @@ export async function evaluateWorld(model: Answerer, options: WorldEvalOptions):
       const requests = group.map((item) => ({
         images: picturesFor(item, column, painter),
         question: item.question,
-        ...(item.history === undefined ? {} : { history: item.history }),
+        history: item.history,
       }));
-      for (const result of await model.askBatch(requests, signal === undefined ? {} : { signal })) {
+      for (const result of await model.askBatch(requests, { signal })) {
         if (result instanceof CommError) throw result;
         asked[column].push(result.answer);
       }

@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Device, type DType, keep, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { type EncoderConfig, type ImageConfig, resolveLevels } from '../config/model.js';
 import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
@@ -21,20 +22,32 @@ import { describeModel, isWholeModel } from '../weights/open-model.js';
 /** Which encoder, and how it runs. */
 export interface FeatureOptions extends PictureSettings {
   /** Folder of an encoder or of a whole model; the embedded model by default. */
-  readonly encoder?: string;
+  readonly encoder?: string | undefined;
   /** Which encoder of a whole model: its type (`clip`) or its number from 0; the first by default. */
-  readonly branch?: string;
+  readonly branch?: string | undefined;
   /** `hidden_states` indices: 0 the embeddings, i the output of block i, negative from the end; all blocks by default. */
-  readonly levels?: readonly number[];
+  readonly levels?: readonly number[] | undefined;
   /** Keeps CLS, distillation and register tokens in front of the patches. */
-  readonly keepSpecial?: boolean;
+  readonly keepSpecial?: boolean | undefined;
   /** Number format of the computation and of the result; f32 by default. */
-  readonly dtype?: DType;
-  readonly device?: Device | string;
+  readonly dtype?: DType | undefined;
+  readonly device?: Device | string | undefined;
   /** As in `loadModel`, for whole models whose own files lack an encoder. */
-  readonly visionTower?: readonly string[];
-  readonly base?: string;
+  readonly visionTower?: readonly string[] | undefined;
+  readonly base?: string | undefined;
 }
+
+const OPTIONS: Checks<FeatureOptions> = {
+  encoder: anything,
+  branch: anything,
+  levels: anything,
+  keepSpecial: anything,
+  dtype: anything,
+  device: anything,
+  visionTower: anything,
+  base: anything,
+  rawOrientation: anything,
+};
 
 /** Hidden states of one picture. The tensors are the caller's to dispose of. */
 export interface Features {
@@ -49,6 +62,7 @@ export interface Features {
 
 /** Runs an encoder over a picture prepared as the encoder's own folder says; throws CommError for unknown levels or folders. */
 export async function extractFeatures(picture: Picture, options: FeatureOptions = {}): Promise<Features> {
+  checkOptions(options, OPTIONS, { what: 'The options of features' });
   const image = await openPicture(picture, options);
   const { type, image: prepare, vit } = openEncoder(resolveModelFolder(options.encoder), options);
   try {

@@ -1,5 +1,9 @@
-/** What goes into the model and what comes out, as users of the library and of `--json` see it. */
-import type { Picture, PictureSettings } from '../images/picture.js';
+/**
+ * What goes into a model and what comes out, as users of the library and of `--json` see it, and the seam between those who ask
+ * and whoever answers. All of it is plain data, so that it can cross a MessagePort; aborting is no part of it.
+ */
+import type { CommError } from '../config/errors.js';
+import type { Picture, PictureSettings, PlainPicture } from '../images/picture.js';
 import type { FinishReason } from './engine.js';
 
 /** How answers are decoded. */
@@ -16,17 +20,32 @@ export interface DecodingSettings {
   readonly stop?: readonly string[] | undefined;
 }
 
-/** One question. */
-export interface AskRequest extends DecodingSettings, PictureSettings {
-  /** The pictures, in the order of their `<image>` marks; without marks they stand in front of the question. */
-  readonly images?: readonly Picture[];
+/** A question that was answered before. */
+export interface PastTurn<P extends Picture = Picture> {
   readonly question: string;
-  /** What was asked and answered before about these pictures, which then belong to the first of these questions. */
-  readonly history?: readonly { readonly question: string; readonly answer: string }[];
+  readonly answer: string;
+  /** Pictures that came with this question. Where turns bring their own, those of the request come with its question. */
+  readonly images?: readonly P[] | undefined;
+}
+
+/** One question. */
+export interface AskRequest<P extends Picture = Picture> extends DecodingSettings, PictureSettings {
+  /** The pictures, in the order of their `<image>` marks; without marks they stand in front of the question. */
+  readonly images?: readonly P[] | undefined;
+  readonly question: string;
+  /** What was asked and answered before. Unless its turns bring pictures, those of the request belong to the first of them. */
+  readonly history?: readonly PastTurn<P>[] | undefined;
   /** System prompt in place of the one the model was trained with. */
-  readonly system?: string;
+  readonly system?: string | undefined;
+}
+
+/** A question that can be cloned for another thread: pictures are paths, bytes or pixels. */
+export type PlainRequest = AskRequest<PlainPicture>;
+
+/** What stays on the asking side. */
+export interface AnswerOptions {
   /** Aborting ends the answer between two tokens; the call rejects with the signal's reason. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A box of an answer. */
@@ -55,7 +74,7 @@ export interface Timings {
   readonly loadMs: number;
   /** Decoding, resizing and encoding the pictures; 0 when they were encoded before. */
   readonly visionMs: number;
-  /** The first run over the prompt. */
+  /** The first run over the prompt, and over those that it is answered together with. */
   readonly prefillMs: number;
   /** All tokens after the first. */
   readonly decodeMs: number;
@@ -78,4 +97,24 @@ export interface Answer {
 /** A piece of an answer while it comes. */
 export interface AnswerDelta {
   readonly text: string;
+}
+
+/** What answers a group of questions: as much as batches and evaluations need. */
+export interface BatchAnswerer {
+  /**
+   * One result for each request, in order: the answer, or the error that this request alone ended with. Aborting rejects the
+   * whole call.
+   */
+  askBatch(requests: readonly PlainRequest[], options?: AnswerOptions): Promise<(Answer | CommError)[]>;
+  /** Which model it is: a run does not go on with answers of another one. */
+  identity?(): object;
+}
+
+/**
+ * Whoever answers questions: the session of a model, or a worker behind a port. Requests and results are plain data; a
+ * CommError crosses as its message, code and fix, an abort as a message of its own.
+ */
+export interface Answerer extends BatchAnswerer {
+  /** Answers one question piece by piece; the pieces together are the answer's text, the return value the whole answer. */
+  askStream(request: PlainRequest, options?: AnswerOptions): AsyncGenerator<AnswerDelta, Answer, void>;
 }

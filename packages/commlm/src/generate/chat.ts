@@ -5,11 +5,11 @@ import { CommError } from '../config/errors.js';
 import type { RgbImage } from '../images/decode.js';
 import { openPicture, type Picture, type PictureSettings } from '../images/picture.js';
 import { checkPixels } from '../images/pixels.js';
-import type { KvCache } from '../models/kv-cache.js';
-import type { Answer, AnswerDelta, DecodingSettings } from './answer.js';
-import { checkQuestion, checkSaySettings, closedError } from './check-request.js';
-import { prefixKeys, sharedPrefix } from './prompt.js';
-import type { CommSession } from './session.js';
+import type { Answer, AnswerDelta, AnswerOptions, DecodingSettings } from './answer.js';
+import { checkQuestion, checkSaySettings } from './check-request.js';
+import { closedError } from './decoder.js';
+import { PrefixCache } from './prefix-cache.js';
+import type { ModelRuntime } from './runtime.js';
 
 /** One finished turn. */
 export interface ChatTurn {
@@ -18,27 +18,22 @@ export interface ChatTurn {
   readonly answer: string;
 }
 
-/** Settings of one message. */
-export interface SaySettings extends DecodingSettings {
-  /** Aborting ends the answer; what was said so far stays in the conversation. */
-  readonly signal?: AbortSignal;
-}
+/** Settings of one message. Aborting ends the answer; what was said so far stays in the conversation. */
+export type SaySettings = DecodingSettings & AnswerOptions;
 
 /** A conversation with a model; the session that made it must outlive it. */
 export class ChatSession {
-  readonly #session: CommSession;
+  readonly #runtime: ModelRuntime;
   readonly #system: string | undefined;
   readonly #turns: ChatTurn[] = [];
   #waiting: RgbImage[] = [];
-  #cache: KvCache | undefined;
-  /** One key for each position of the cache. */
-  #keys: number[] = [];
+  readonly #prefix = new PrefixCache();
   /** Ends the answer that is being given; absent at rest. */
   #answering: AbortController | undefined;
   #closed = false;
 
-  constructor(session: CommSession, system: string | undefined) {
-    this.#session = session;
+  constructor(runtime: ModelRuntime, system: string | undefined) {
+    this.#runtime = runtime;
     this.#system = system;
   }
 
@@ -49,7 +44,7 @@ export class ChatSession {
 
   /** Positions whose keys and values are kept. */
   get numCached(): number {
-    return this.#cache?.length ?? 0;
+    return this.#prefix.length;
   }
 
   /** Adds a decoded picture to the next message. */
@@ -67,7 +62,7 @@ export class ChatSession {
     this.#refuseBusy();
     this.#turns.length = 0;
     this.#waiting = [];
-    this.#forgetCache();
+    this.#prefix.dispose();
   }
 
   /**
@@ -97,27 +92,28 @@ export class ChatSession {
     let text = '';
     let whole = false;
     try {
-      const prepared = this.#session.prepareTurns([...this.#turns, open], this.#system, 0);
-      const keys = prefixKeys(prepared.rendered);
-      const cache = this.#reuse(keys);
-      this.#keys = keys;
-      const stream = this.#session.answerPrompt(prepared, { ...settings, signal: stop.signal }, cache, (token) =>
-        this.#keys.push(token),
-      );
-      let step = await stream.next();
-      for (; !step.done; step = await stream.next()) {
-        text += step.value.text;
-        yield step.value;
+      const turns = [...this.#turns, open];
+      const answer = this.#runtime.open({
+        turns,
+        system: this.#system,
+        settings,
+        decodeMs: 0,
+        prefix: this.#prefix,
+      });
+      for await (const event of this.#runtime.answer([answer], { signal: stop.signal })) {
+        if ('error' in event) throw event.error;
+        if (!('delta' in event)) continue;
+        text += event.delta.text;
+        yield event.delta;
       }
       whole = true;
-      this.#turns.push({ ...open, answer: step.value.answer });
-      return step.value;
+      const given = answer.builder.answer!;
+      this.#turns.push({ ...open, answer: given.answer });
+      return given;
     } finally {
       // A stopped answer stays as far as it came; a message that was not answered at all leaves no trace.
       if (!whole && text !== '') this.#turns.push({ ...open, answer: text });
       else if (!whole) this.#waiting = [...images, ...this.#waiting];
-      // The last token drawn has not been through the model.
-      this.#keys.length = Math.min(this.#keys.length, this.numCached);
       this.#answering = undefined;
       settings.signal?.removeEventListener('abort', passOn);
     }
@@ -127,18 +123,11 @@ export class ChatSession {
   dispose(): void {
     this.#closed = true;
     this.#answering?.abort(closedError());
-    this.#forgetCache();
+    this.#prefix.dispose();
   }
 
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** The cache cut back to what the new prompt shares with it; at least one position is left to run. */
-  #reuse(keys: readonly number[]): KvCache {
-    this.#cache ??= this.#session.createCache();
-    this.#cache.truncate(Math.min(sharedPrefix(this.#keys, keys), keys.length - 1, this.#cache.length));
-    return this.#cache;
   }
 
   #refuseBusy(): void {
@@ -147,11 +136,5 @@ export class ChatSession {
       code: 'generate/busy',
       fix: 'Wait for the answer or abort it.',
     });
-  }
-
-  #forgetCache(): void {
-    this.#cache?.dispose();
-    this.#cache = undefined;
-    this.#keys = [];
   }
 }

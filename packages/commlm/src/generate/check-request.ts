@@ -2,13 +2,10 @@
  * What a JavaScript caller gives, checked before anything is done with it: what is wrong is one sentence. A key of a request
  * without effect is an error, since it may carry what was to be asked about (`image` for `images`).
  */
+import { type Check, type CheckedAs, type Checks, checkOptions, describe } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
-import { nearestName } from '../config/json.js';
-import { describe } from '../images/source.js';
-import type { AskRequest } from './answer.js';
-
-/** What is wrong with a field, as the end of the sentence `<field> is ..., but it must be <this>.`; undefined when right. */
-type Check = (value: unknown) => string | undefined;
+import type { AnswerOptions, AskRequest, DecodingSettings, PastTurn } from './answer.js';
+import type { LoadOptions } from './load-options.js';
 
 const isText = (value: unknown): value is string => typeof value === 'string';
 const text: Check = (value) => (isText(value) ? undefined : 'a text');
@@ -24,31 +21,38 @@ const listOf =
   (value) =>
     Array.isArray(value) && value.every(isItem) ? undefined : words;
 
+const pictures = listOf(() => true, 'a list of pictures');
+const TURN: Checks<PastTurn> = { question: text, answer: text, images: pictures };
+
 function isTurn(turn: unknown): boolean {
   if (typeof turn !== 'object' || turn === null) return false;
-  const { question, answer } = turn as Record<string, unknown>;
-  return isText(question) && isText(answer);
+  const { question, answer, images, ...rest } = turn as Record<keyof typeof TURN, unknown>;
+  const isPictures = images === undefined || pictures(images) === undefined;
+  return isText(question) && isText(answer) && isPictures && Object.keys(rest).length === 0;
 }
 
-const DECODING: Readonly<Record<string, Check>> = {
+const DECODING: Checks<DecodingSettings> = {
   maxNewTokens: number,
   temperature: number,
   topP: number,
   seed: number,
   stop: listOf((item) => isText(item) && item !== '', 'a list of texts that are not empty'),
+};
+
+const ANSWERING: Checks<AnswerOptions> = {
   signal: (value) => (value instanceof AbortSignal ? undefined : 'an AbortSignal'),
 };
 
-const REQUEST: Readonly<Record<string, Check>> = {
+const ASKING: Checks<Omit<AskRequest, 'images' | 'question'>> = {
   ...DECODING,
-  images: listOf(() => true, 'a list of pictures'),
-  question: text,
-  history: listOf(isTurn, 'a list of {question, answer} texts'),
+  history: listOf(isTurn, 'a list of {question, answer} texts, with images where they brought some'),
   system: text,
   rawOrientation: yesOrNo,
 };
 
-const LOADING: Readonly<Record<string, Check>> = {
+const REQUEST: Checks<AskRequest> = { ...ASKING, images: pictures, question: text };
+
+const LOADING: Checks<LoadOptions> = {
   dtype: matching(/^(?:auto|f32|bf16|f16|int8)$/, 'auto, f32, bf16, f16 or int8'),
   device: matching(/^(?:cpu|mps|cuda(?::\d+)?)$/, 'cpu, cuda, cuda:<number> or mps'),
   imageCacheBytes: (value) => (typeof value === 'number' && value >= 0 ? undefined : 'a number of 0 or more'),
@@ -60,26 +64,41 @@ const LOADING: Readonly<Record<string, Check>> = {
   onNote: callable,
 };
 
+const code = 'generate/request';
+const asked = (what: string, fix?: string): CheckedAs => ({ what, code, fix });
+
 /** Throws CommError `generate/request` unless a model is named by a text, or not at all, with options as `loadModel` takes them. */
-export function checkLoading(model: unknown, options: object): void {
+export function checkLoading(model: unknown, options: LoadOptions): void {
   if (model !== undefined && !isText(model)) {
     throw badRequest(
       `A model was given as ${describe(model)}`,
       'Give its folder or hub id, or nothing for the embedded one.',
     );
   }
-  refuseOtherThanObject('The options of a model', options, 'Leave them out, or give an object.');
-  for (const [key, check] of Object.entries(LOADING)) checkField(key, (options as Record<string, unknown>)[key], check);
+  checkOptions(options, LOADING, asked('The options of a model'));
 }
 
 /** Throws CommError `generate/request` unless these are options of a conversation. */
-export function checkChatOptions(options: object): void {
-  checkFields('The options of a conversation', options, { system: text }, 'Leave them out, or give an object.');
+export function checkChatOptions(options: { readonly system?: string | undefined }): void {
+  checkOptions(options, { system: text }, asked('The options of a conversation'));
+}
+
+/** Throws CommError `generate/request` unless these are options beside a request. */
+export function checkAnswerOptions(options: AnswerOptions): void {
+  checkOptions(options, ANSWERING, asked('The options of a question'));
+}
+
+/** Throws CommError `generate/request` unless these are settings beside pictures and question. */
+export function checkAskSettings(settings: Omit<AskRequest, 'images' | 'question'> & AnswerOptions): void {
+  checkOptions(settings, { ...ASKING, ...ANSWERING }, asked('The settings of a question'));
 }
 
 /** Throws CommError `generate/request` or `generate/empty-question` for what is no request. */
 export function checkRequest(request: AskRequest): void {
-  checkFields('A request', request, REQUEST, 'Give {images: [picture], question}, or pictures and a question.');
+  if (typeof request === 'object' && request !== null && 'signal' in request) {
+    throw badRequest('A request holds a signal', 'Give it beside the request: ask(request, { signal }).');
+  }
+  checkOptions(request, REQUEST, asked('A request', 'Give {images: [picture], question}, or pictures and a question.'));
   if (request.question === undefined)
     throw badRequest('A request has no question', 'As in ask("a.jpg", "What is this?").');
   checkQuestion(request.question);
@@ -91,8 +110,8 @@ export function checkRequest(request: AskRequest): void {
 }
 
 /** Throws CommError unless these are settings of one message of a conversation. */
-export function checkSaySettings(settings: object): void {
-  checkFields('The settings of a message', settings, DECODING, 'Leave them out, or give an object.');
+export function checkSaySettings(settings: DecodingSettings & AnswerOptions): void {
+  checkOptions(settings, { ...DECODING, ...ANSWERING }, asked('The settings of a message'));
 }
 
 /** Beyond what any model reads, in characters: making tokens of it would hold the process for minutes. */
@@ -115,38 +134,6 @@ export function checkQuestion(question: unknown): void {
   }
 }
 
-function checkFields(what: string, given: object, checks: Readonly<Record<string, Check>>, fix: string): void {
-  refuseOtherThanObject(what, given, fix);
-  for (const [key, value] of Object.entries(given)) {
-    const check = Object.hasOwn(checks, key) ? checks[key] : undefined;
-    if (check === undefined) {
-      const guess = nearestName(key, Object.keys(checks));
-      throw badRequest(
-        `${what} has a key "${key}" that is not known`,
-        guess === undefined ? `Known are ${Object.keys(checks).join(', ')}.` : `Did you mean "${guess}"?`,
-      );
-    }
-    checkField(key, value, check);
-  }
-}
-
-function checkField(key: string, value: unknown, check: Check): void {
-  const wanted = value === undefined ? undefined : check(value);
-  if (wanted === undefined) return;
-  const given = isText(value) ? JSON.stringify(value) : typeof value === 'number' ? String(value) : describe(value);
-  throw badRequest(`${key} is ${given}`, `It must be ${wanted}.`);
-}
-
-function refuseOtherThanObject(what: string, given: unknown, fix: string): void {
-  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return;
-  throw badRequest(`${what} cannot be ${isText(given) ? 'a text alone' : describe(given)}`, fix);
-}
-
 function badRequest(sentence: string, fix: string): CommError {
-  return new CommError(`${sentence}.`, { code: 'generate/request', fix, exitCode: 2 });
-}
-
-/** The error of everything that is asked of a model that was closed. */
-export function closedError(): CommError {
-  return new CommError('This model was closed.', { code: 'generate/closed', fix: 'Load it again.' });
+  return new CommError(`${sentence}.`, { code, fix, exitCode: 2 });
 }

@@ -3,9 +3,9 @@
  * Shapes: B sequences, T new positions, E model width, V vocabulary.
  */
 import { type Device, type DType, scope, type Tensor, tensor } from '@commlm/torch';
+import { CommError } from '../config/errors.js';
 import { KvCache } from '../models/kv-cache.js';
 import type { Llama } from '../models/llama.js';
-import { closedError } from './check-request.js';
 
 /** A language model as the engine sees it: ids to embeddings, embeddings and a cache to the last logits. */
 export interface Decoder {
@@ -38,9 +38,8 @@ export class LlamaDecoder implements Decoder {
 
   constructor(llama: Llama) {
     this.#llama = llama;
-    const { dtype, device } = llama.model.embedTokens.weight;
-    this.dtype = dtype;
-    this.device = device;
+    this.dtype = llama.dtype;
+    this.device = llama.device;
     this.maxPositions = llama.config.maxPositions;
   }
 
@@ -65,6 +64,11 @@ export class LlamaDecoder implements Decoder {
     { counts, last = 1 }: { counts?: readonly number[] | undefined; last?: number | undefined } = {},
   ): Tensor {
     if (this.#closed) throw closedError();
-    return this.#llama.lastLogits(embeds_BTE, last, { cache, ...(counts === undefined ? {} : { counts }) });
+    return this.#llama.lastLogits(embeds_BTE, last, { cache, counts });
   }
+}
+
+/** The error of everything that is asked of a model that was closed. */
+export function closedError(): CommError {
+  return new CommError('This model was closed.', { code: 'generate/closed', fix: 'Load it again.' });
 }

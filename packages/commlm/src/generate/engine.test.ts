@@ -1,12 +1,13 @@
 /** The engine on a small random Llama: cached = uncached, a batch = its singles, seeds, stops, aborts, flat memory. */
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { manualSeed, memoryStats, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
+import { full, manualSeed, memoryStats, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { Llama } from '../models/llama.js';
 import { LlamaDecoder } from './decoder.js';
-import { BatchEngine, type GenerateRequest, type RunOptions } from './engine.js';
+import { BatchEngine, type GenerateOptions, type GenerateRequest, type TokenEvent } from './engine.js';
+import { PrefixCache } from './prefix-cache.js';
 import { GREEDY } from './sampling.js';
 
 const config: LlamaConfig = {
@@ -49,12 +50,13 @@ interface Result {
   reason: string;
 }
 
-async function run(requests: readonly GenerateRequest[], options: RunOptions = {}): Promise<Result[]> {
+async function run(requests: readonly GenerateRequest[], options: GenerateOptions = {}): Promise<Result[]> {
   const results = requests.map((): Result => ({ tokens: [], reason: '' }));
   for await (const event of engine.run(requests, options)) {
     if (event.type === 'prefill') continue;
     const result = results[event.request] as Result;
     assert.equal(result.reason, '', 'an event after finish');
+    if (event.type === 'error') throw event.error;
     if (event.type === 'token') result.tokens.push(event.token);
     else {
       result.reason = event.reason;
@@ -155,12 +157,49 @@ test('stopWhen ends the answer after its token', async () => {
   assert.deepEqual(result, { tokens: seen, reason: 'stop' });
 });
 
-test('a past is continued in place and can be cut back', async () => {
-  using past = decoder.createCache(1, 8);
-  const [whole] = await run([request([1, 5, 9, 22, 40, 41])]);
-  await run([request([1, 5, 9, 22], { maxNewTokens: 3 })], { past });
-  past.truncate(4);
-  assert.deepEqual(await run([request([40, 41])], { past }), [whole]);
+test('a prefix cache runs what is new alone, and gives the tokens of a whole run', async () => {
+  using prefix = new PrefixCache();
+  const ids = [1, 5, 9, 22, 40, 41];
+  const [whole] = await run([request(ids)]);
+  await run([request([1, 5, 9, 22], { maxNewTokens: 3, prefix })]);
+  // The last token drawn has not been through the model.
+  assert.equal(prefix.length, 6);
+  assert.deepEqual(await run([request(ids, { prefix })]), [whole]);
+  assert.equal(prefix.length, 6 + 23);
+  // The same again, a part of it, and something else.
+  for (const next of [ids, ids.slice(0, 3), [...ids, ...whole!.tokens.slice(0, 5), 3], [2]]) {
+    assert.deepEqual(await run([request(next, { prefix })]), await run([request(next)]));
+  }
+});
+
+test('a prefix cache runs as few positions as are new, and serves one run at a time', async () => {
+  using prefix = new PrefixCache();
+  const numRun: number[] = [];
+  const counting = Object.assign(Object.create(decoder) as LlamaDecoder, {
+    embed: (ids: readonly number[]) => decoder.embed(ids),
+    createCache: (rows: number, capacity: number) => decoder.createCache(rows, capacity),
+    dtype: decoder.dtype,
+    device: decoder.device,
+    maxPositions: decoder.maxPositions,
+    lastLogits: (...args: Parameters<LlamaDecoder['lastLogits']>) => {
+      numRun.push(args[0].shape[1]!);
+      return decoder.lastLogits(...args);
+    },
+  });
+  const counted = new BatchEngine(counting);
+  const ask = async (ids: readonly number[]): Promise<void> => {
+    for await (const _ of counted.run([request(ids, { maxNewTokens: 1, prefix })]));
+  };
+  await ask([1, 5, 9, 22]);
+  await ask([1, 5, 9, 22, 40, 41]);
+  await ask([1, 5, 9, 22, 40, 41]);
+  assert.deepEqual(numRun, [4, 2, 1]);
+  const first = counted.run([request([1, 5], { prefix })]);
+  await first.next();
+  await assert.rejects(counted.run([request([1, 5], { prefix })]).next(), TypeError);
+  await first.return();
+  await assert.rejects(counted.run([request([1], { prefix }), request([2])]).next(), TypeError);
+  await ask([1, 5]);
 });
 
 test('an abort ends the run between two tokens and lets timers in before', async () => {
@@ -206,12 +245,40 @@ test('weights that are not numbers are named as such', async () => {
   const broken = new Llama(config);
   broken.requiresGrad_(false);
   noGrad(() => broken.model.norm.weight!.fill_(Number.NaN));
-  const events = new BatchEngine(new LlamaDecoder(broken)).run([request([1])]);
-  await assert.rejects(
-    async () => {
-      for await (const _ of events);
-    },
-    (error) => error instanceof CommError && error.code === 'generate/not-finite',
-  );
+  const events: TokenEvent[] = [];
+  for await (const event of new BatchEngine(new LlamaDecoder(broken)).run([request([1])])) events.push(event);
+  const last = events.at(-1);
+  assert.ok(last?.type === 'error' && last.error instanceof CommError && last.error.code === 'generate/not-finite');
   broken.dispose();
+});
+
+test('a request that fails or is aborted leaves those beside it alone', async () => {
+  const good = [request([1, 5, 9, 22]), request([7], { sampling: { temperature: 1, topP: 0.9, seed: 2 } })];
+  const alone = (await Promise.all(good.map((one) => run([one])))).flat();
+  const abort = new AbortController();
+  using poison = full([3, config.hiddenSize], Number.NaN);
+  const before = memoryStats().liveTensors;
+  const requests = [
+    request([], { prompt: { embeds: poison } }),
+    good[0]!,
+    request([3, 4], { signal: abort.signal }),
+    good[1]!,
+  ];
+  const tokens: number[][] = requests.map(() => []);
+  const errors: unknown[] = [];
+  let liveAtEnd = 0;
+  for await (const event of engine.run(requests)) {
+    if (event.type === 'token') tokens[event.request]!.push(event.token);
+    if (event.type === 'error') errors[event.request] = event.error;
+    if (event.type === 'token' && event.request === 2 && tokens[2]!.length === 3) abort.abort(new Error('enough'));
+    liveAtEnd = memoryStats().liveTensors;
+  }
+  assert.deepEqual(
+    [tokens[1], tokens[3]],
+    alone.map((one) => one.tokens),
+  );
+  assert.equal((errors[0] as CommError).code, 'generate/not-finite');
+  assert.deepEqual([errors[1], errors[2], errors[3]], [undefined, new Error('enough'), undefined]);
+  assert.equal(tokens[2]!.length, 3);
+  assert.equal(liveAtEnd, before, 'the last event comes after the memory is given back');
 });

@@ -14,10 +14,25 @@ import { cat, noGrad, scope, stack, type Tensor, zeros } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { KvCache } from '../models/kv-cache.js';
 import type { Decoder } from './decoder.js';
-import { checkSampling, drawTokens, type Random, type Sampling, seededRandom } from './sampling.js';
+import type { PrefixCache } from './prefix-cache.js';
+import {
+  checkSampling,
+  drawTokens,
+  NOT_FINITE,
+  notFinite,
+  type Random,
+  type Sampling,
+  seededRandom,
+} from './sampling.js';
 
 /** What one sequence starts from: token ids, or embeddings where pictures are among them. */
-export type Prompt = { readonly ids: readonly number[] } | { readonly embeds: Tensor };
+export type Prompt =
+  | { readonly ids: readonly number[] }
+  | {
+      readonly embeds: Tensor;
+      /** One number a position, equal where the input is; a `prefix` finds its own again by them. */
+      readonly keys?: readonly number[] | undefined;
+    };
 
 /** One sequence to generate. */
 export interface GenerateRequest {
@@ -29,7 +44,14 @@ export interface GenerateRequest {
   /** Ids that end the answer; the id is reported as the stop, not as a token of the answer. */
   readonly stopIds: ReadonlySet<number>;
   /** Called with every token; `true` ends the answer after it (stop strings live here, outside the engine). */
-  readonly stopWhen?: (token: number) => boolean;
+  readonly stopWhen?: ((token: number) => boolean) | undefined;
+  /**
+   * Keys and values of what was run before: only what the prompt does not share with them is run, and they grow with the
+   * answer. For a run of one request.
+   */
+  readonly prefix?: PrefixCache | undefined;
+  /** Aborting ends this request between two tokens; those beside it go on. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Why a sequence ended: a stop id, `stopWhen`, the wanted length, or the end of the model's context. */
@@ -39,32 +61,30 @@ export type FinishReason = 'stop' | 'length';
 export type TokenEvent =
   | { readonly type: 'prefill'; readonly ms: number }
   | { readonly type: 'token'; readonly request: number; readonly token: number }
-  | { readonly type: 'finish'; readonly request: number; readonly reason: FinishReason; readonly numTokens: number };
+  | { readonly type: 'finish'; readonly request: number; readonly reason: FinishReason; readonly numTokens: number }
+  /** The request ended alone: its signal's reason, or a CommError. */
+  | { readonly type: 'error'; readonly request: number; readonly error: unknown };
 
 /** Settings of a run. */
-export interface RunOptions {
+export interface GenerateOptions {
   /** Aborting ends the run between two tokens: the iteration throws the signal's reason and everything is freed. */
-  readonly signal?: AbortSignal;
-  /**
-   * For a run of one request: keys and values of the positions before the prompt. The engine continues them in place;
-   * they stay the caller's, who truncates and disposes of them.
-   */
-  readonly past?: KvCache;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * What the rest of the product asks of a generator: a static batch here, a continuous one behind the same interface for
- * a server. Events of different requests interleave; each request ends with exactly one `finish`.
+ * What the rest of the product asks of a generator: a static batch here, a continuous one behind the same interface.
+ * Events of different requests interleave; each request ends with exactly one `finish` or `error`. When the last of them is
+ * told, the run holds no memory any more.
  */
 export interface Engine {
-  run(requests: readonly GenerateRequest[], options?: RunOptions): AsyncGenerator<TokenEvent, void, void>;
+  run(requests: readonly GenerateRequest[], options?: GenerateOptions): AsyncGenerator<TokenEvent, void, void>;
 }
 
 /** New tokens that the cache has room for from the start; it grows when an answer is longer. */
 const ROOM_FOR_ANSWER = 128;
 
 /** Gives other work of the process (timers, sockets, an abort) a turn. */
-const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+export const breathe = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Runs a fixed set of requests together from prefill to the last token. */
 export class BatchEngine implements Engine {
@@ -74,10 +94,12 @@ export class BatchEngine implements Engine {
     this.#decoder = decoder;
   }
 
-  async *run(requests: readonly GenerateRequest[], options: RunOptions = {}): AsyncGenerator<TokenEvent, void, void> {
+  async *run(
+    requests: readonly GenerateRequest[],
+    { signal }: GenerateOptions = {},
+  ): AsyncGenerator<TokenEvent, void, void> {
     if (requests.length === 0) return;
-    const { signal, past } = options;
-    const batch = new Batch(this.#decoder, requests, past);
+    const batch = new Batch(this.#decoder, requests);
     try {
       signal?.throwIfAborted();
       const started = performance.now();
@@ -85,6 +107,7 @@ export class BatchEngine implements Engine {
       yield { type: 'prefill', ms: performance.now() - started };
       while (true) {
         const { events, numActive } = batch.accept(drawn);
+        if (numActive === 0) batch.dispose();
         for (const event of events) yield event;
         if (numActive === 0) return;
         await breathe();
@@ -102,7 +125,7 @@ interface Row {
   readonly request: number;
   readonly settings: GenerateRequest;
   readonly random: Random;
-  /** Positions before the tokens: the past and the prompt. */
+  /** Positions before the tokens: the prompt. */
   readonly promptEnd: number;
   readonly tokens: number[];
   active: boolean;
@@ -111,36 +134,41 @@ interface Row {
 /** The rows of one run with their cache. */
 class Batch {
   readonly #decoder: Decoder;
-  readonly #past: KvCache | undefined;
+  readonly #prefix: PrefixCache | undefined;
   #rows: Row[];
   readonly #cache: KvCache;
+  #isDisposed = false;
 
-  constructor(decoder: Decoder, requests: readonly GenerateRequest[], past: KvCache | undefined) {
-    if (past && requests.length !== 1) throw new TypeError('a run with a past has exactly one request');
-    const numPast = past?.length ?? 0;
-    for (const request of requests) checkRequest(request, numPast, decoder);
+  constructor(decoder: Decoder, requests: readonly GenerateRequest[]) {
+    for (const request of requests) checkGenerate(request, decoder);
     this.#decoder = decoder;
-    this.#past = past;
     this.#rows = requests.map((settings, request) => ({
       request,
       settings,
       random: seededRandom(settings.sampling.seed),
-      promptEnd: numPast + promptLength(settings.prompt),
+      promptEnd: promptLength(settings.prompt),
       tokens: [],
       active: true,
     }));
     const longest = Math.max(...this.#rows.map((row) => row.promptEnd));
     const wanted = Math.max(...requests.map((request) => request.maxNewTokens));
-    this.#cache = past ?? decoder.createCache(requests.length, longest + Math.min(wanted, ROOM_FOR_ANSWER));
+    const create = (): KvCache => decoder.createCache(requests.length, longest + Math.min(wanted, ROOM_FOR_ANSWER));
+    this.#prefix = requests.find(({ prefix }) => prefix !== undefined)?.prefix;
+    if (this.#prefix && requests.length > 1) throw new TypeError('a request with a prefix cache runs alone');
+    this.#cache = this.#prefix?.begin(keysOf(requests[0]!.prompt), create) ?? create();
   }
 
-  /** Runs all prompts through the model; the next token of each row. */
+  /** Runs all prompts through the model, from what the cache holds on; the next token of each row. */
   prefill(): number[] {
-    const lengths = this.#rows.map((row) => promptLength(row.settings.prompt));
+    const start = this.#cache.length;
+    const lengths = this.#rows.map(({ promptEnd }) => promptEnd - start);
     const longest = Math.max(...lengths);
     const embed = ({ settings: { prompt } }: Row): Tensor =>
       'ids' in prompt ? this.#decoder.embed(prompt.ids) : prompt.embeds.to(this.#decoder.dtype);
-    return this.#forward(() => stack(this.#rows.map((row) => padBehind(embed(row), longest))), lengths);
+    return this.#forward(
+      () => stack(this.#rows.map((row) => padBehind(withoutFirst(embed(row), start), longest))),
+      lengths,
+    );
   }
 
   /** Runs the last token of every row; the next token of each. */
@@ -163,12 +191,25 @@ class Batch {
         row.active = false;
         events.push({ type: 'finish', request, reason, numTokens: tokens.length });
       };
+      const fail = (error: unknown): void => {
+        row.active = false;
+        events.push({ type: 'error', request, error });
+      };
       const token = drawn[i]!;
+      if (settings.signal?.aborted) {
+        fail(settings.signal.reason);
+        continue;
+      }
+      if (token === NOT_FINITE) {
+        fail(notFinite());
+        continue;
+      }
       if (settings.stopIds.has(token)) {
         finish('stop');
         continue;
       }
       tokens.push(token);
+      this.#prefix?.push(token);
       events.push({ type: 'token', request, token });
       // The last token needs a position of its own only if another one is drawn after it.
       const full = row.promptEnd + tokens.length > this.#decoder.maxPositions;
@@ -180,7 +221,10 @@ class Batch {
   }
 
   dispose(): void {
-    if (this.#cache !== this.#past) this.#cache.dispose();
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    if (this.#prefix === undefined) this.#cache.dispose();
+    else this.#prefix.end();
   }
 
   /** One pass, and what is drawn from it: a token for each row, without meaning for rows that have ended. */
@@ -214,7 +258,14 @@ function promptLength(prompt: Prompt): number {
   return 'ids' in prompt ? prompt.ids.length : (prompt.embeds.shape[0] ?? 0);
 }
 
-function checkRequest({ sampling, prompt, maxNewTokens }: GenerateRequest, numPast: number, decoder: Decoder): void {
+function keysOf(prompt: Prompt): readonly number[] {
+  const keys = 'ids' in prompt ? prompt.ids : prompt.keys;
+  if (keys === undefined) throw new TypeError('a prompt of embeddings needs keys for its prefix cache');
+  return keys;
+}
+
+/** Throws CommError for what the engine would refuse, so that one request can be refused before it joins others. */
+export function checkGenerate({ sampling, prompt, maxNewTokens }: GenerateRequest, decoder: Decoder): void {
   checkSampling(sampling);
   const numTokens = promptLength(prompt);
   if (numTokens === 0) throw new CommError('The prompt is empty.', { code: 'generate/empty-prompt' });
@@ -224,12 +275,17 @@ function checkRequest({ sampling, prompt, maxNewTokens }: GenerateRequest, numPa
       exitCode: 2,
     });
   }
-  if (numPast + numTokens > decoder.maxPositions) {
+  if (numTokens > decoder.maxPositions) {
     throw new CommError(
-      `The prompt is ${numPast + numTokens} tokens long, but the model reads at most ${decoder.maxPositions}.`,
+      `The prompt is ${numTokens} tokens long, but the model reads at most ${decoder.maxPositions}.`,
       { code: 'generate/too-long', fix: 'Use fewer pictures, a shorter question, or start a new conversation.' },
     );
   }
+}
+
+/** The rows from `start` on: float[T, E] -> float[T - start, E]. */
+function withoutFirst(embeds_TE: Tensor, start: number): Tensor {
+  return start === 0 ? embeds_TE : embeds_TE.narrow(0, start, embeds_TE.shape[0]! - start).contiguous();
 }
 
 /** Zero rows behind: float[T, E] -> float[length, E]. */

@@ -3,7 +3,7 @@
  * Shapes: N visual tokens of a picture, E width of the language model, P pictures.
  */
 import { createHash } from 'node:crypto';
-import { type Device, keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
+import { keep, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import type { RgbImage } from '../images/decode.js';
 import type { Frame } from '../images/frames.js';
 import { preprocess } from '../images/preprocess.js';
@@ -58,12 +58,12 @@ export class ImageCache {
   #add(image: RgbImage): { image: EncodedImage; bytes: number } {
     const { encoders } = this.#comm.config.vision;
     const inputs = encoders.map((encoder) => preprocess(image, encoder.image));
-    const { dtype, device } = this.#comm.languageModel.model.embedTokens.weight;
+    const { dtype, device } = this.#comm;
     const visual = scope(() =>
       noGrad(() => {
         const pixels = inputs.map(({ pixels }, i) => {
           const side = (encoders[i] as (typeof encoders)[number]).image.size;
-          return tensor(pixels, { shape: [1, 3, side, side] }).to({ dtype, device: device as Device });
+          return tensor(pixels, { shape: [1, 3, side, side] }).to({ dtype, device });
         });
         return keep(this.#comm.encodeImages(pixels).select(0, 0).contiguous());
       }),

@@ -6,7 +6,7 @@ import { closeSync, fstatSync, readdirSync, readSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { openRegularFile } from '../files/read.js';
 import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
-import type { LoadOptions } from './session.js';
+import type { LoadOptions } from './load-options.js';
 
 /** Values that change a model's answers. */
 export interface ModelIdentity {

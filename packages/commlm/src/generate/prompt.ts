@@ -23,7 +23,7 @@ export interface PictureTurn {
   readonly question: string;
   readonly images: readonly EncodedImage[];
   /** Absent in the turn to be answered. */
-  readonly answer?: string;
+  readonly answer?: string | undefined;
 }
 
 /** A rendered prompt. */
@@ -59,7 +59,7 @@ export function renderPrompt(
           toMessages(turns, system),
           tokenizer,
           { imageId: imageTokens.patchId, imageTokens: lengths },
-          { begin: true, contents: form.contents, ...(form.template === undefined ? {} : { template: form.template }) },
+          { begin: true, contents: form.contents, template: form.template },
         )
       : renderConversation(
           turns.map(({ question, images: own, answer }) => ({
@@ -67,7 +67,7 @@ export function renderPrompt(
               form.pictures === 'front'
                 ? question.replaceAll('<image>', '').trim()
                 : placePictures(question, own.length, form.pictureEnd),
-            ...(answer === undefined ? {} : { answer }),
+            answer,
           })),
           {
             tokenizer,
@@ -75,7 +75,7 @@ export function renderPrompt(
             imageTokens: lengths,
             imageStyle: imageTokens.kind === 'wrapped' ? 'shikra' : 'llava-1.5',
             patchId: imageTokens.patchId,
-            ...(system === undefined ? {} : { system }),
+            system,
           },
         );
   if (ids.length > textConfig.maxPositions) {
@@ -109,16 +109,15 @@ function toMessages(turns: readonly PictureTurn[], system: string | undefined): 
   ];
 }
 
-/** Embeddings of the prompt from token `start` on: float[T - start, E]; the caller's to dispose of. */
-export function embedPrompt(comm: Comm, { ids, images, slots }: RenderedPrompt, start = 0): Tensor {
+/** Embeddings of the prompt: float[T, E]; the caller's to dispose of. */
+export function embedPrompt(comm: Comm, { ids, images, slots }: RenderedPrompt): Tensor {
   return scope(() =>
     noGrad(() => {
-      const { device } = comm.languageModel.model.embedTokens.weight;
+      const { device } = comm;
       const ids_1T = tensor(BigInt64Array.from(ids, BigInt), { shape: [1, ids.length], device });
       const visual_PNE = images.length === 0 ? null : stack(images.map(({ visual }) => visual));
       const places = tensor(BigInt64Array.from(placesOf(slots), BigInt), { device });
-      const embeds_TE = comm.embed(ids_1T, visual_PNE, places).select(0, 0);
-      return start === 0 ? embeds_TE : embeds_TE.narrow(0, start, ids.length - start).contiguous();
+      return comm.embed(ids_1T, visual_PNE, places).select(0, 0);
     }),
   );
 }
@@ -129,12 +128,4 @@ export function prefixKeys({ ids, images, slots }: RenderedPrompt): number[] {
   for (const [i, { start, length }] of slots.entries())
     keys.fill(-1 - (images[i] as EncodedImage).key, start, start + length);
   return keys;
-}
-
-/** How many keys two sequences share from the start. */
-export function sharedPrefix(a: readonly number[], b: readonly number[]): number {
-  const end = Math.min(a.length, b.length);
-  let length = 0;
-  while (length < end && a[length] === b[length]) length++;
-  return length;
 }

@@ -73,9 +73,12 @@ export interface Draw extends Pick<Sampling, 'temperature' | 'topP'> {
   readonly uniform: number;
 }
 
+/** In place of the token of a row that holds NaN, +Infinity, or -Infinity alone. */
+export const NOT_FINITE = -1;
+
 /**
  * Draws one token id a row from logits float[B, V], on their device; only the ids are copied to the host. Temperature 0
- * takes the largest logit, the first one on a tie. Throws CommError where a row holds NaN, +Infinity, or -Infinity alone.
+ * takes the largest logit, the first one on a tie. A row without a choice gives `NOT_FINITE`, the others their tokens.
  */
 export function drawTokens(logits_BV: Tensor, draws: readonly Draw[]): number[] {
   return scope(() => {
@@ -85,16 +88,13 @@ export function drawTokens(logits_BV: Tensor, draws: readonly Draw[]): number[] 
     const sampled = draws.flatMap(({ temperature }, row) => (temperature > 0 ? [row] : []));
     const finite_B = max_B1.squeeze(1).isfinite();
     const chosen_B = sampled.length === 0 ? greedy_B : drawRows(x_BV, max_B1, greedy_B, draws, sampled);
-    const ids = Array.from(
-      chosen_B.where(finite_B, full([1], -1, { dtype: 'i64', device: x_BV.device })).toArray(),
-      Number,
-    );
-    if (ids.includes(-1)) throw notFinite();
-    return ids;
+    const none = full([1], NOT_FINITE, { dtype: 'i64', device: x_BV.device });
+    return Array.from(chosen_B.where(finite_B, none).toArray(), Number);
   });
 }
 
-function notFinite(): CommError {
+/** The error of an answer whose row holds no number to choose. */
+export function notFinite(): CommError {
   return new CommError('The model computed values that are not numbers (NaN or infinity) in place of an answer.', {
     code: 'generate/not-finite',
     fix: 'The weights may be damaged, or too large for the number format: try --dtype f32, or get the model again.',

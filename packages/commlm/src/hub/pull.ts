@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm, statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { findCachedModel, ModelCache, type RemoteFile } from './cache.js';
 import { HubClient, type Note } from './client.js';
@@ -29,6 +30,20 @@ export interface PullOptions extends Patterns {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   readonly onFile?: ((file: PulledFile) => void) | undefined;
 }
+
+const OPTIONS: Checks<PullOptions> = {
+  include: anything,
+  exclude: anything,
+  revision: anything,
+  parallel: anything,
+  verify: anything,
+  dryRun: anything,
+  settings: anything,
+  signal: anything,
+  onNote: anything,
+  onProgress: anything,
+  onFile: anything,
+};
 
 /** One file of a download. */
 export interface PulledFile extends RemoteFile {
@@ -61,6 +76,7 @@ const DEFAULT_PARALLEL = 4;
  * sizes and hashes, and makes the snapshot appear only when every file is there. Throws CommError.
  */
 export async function pullModel(model: string, options: PullOptions = {}): Promise<PullResult> {
+  checkOptions(options, OPTIONS, { what: 'The options of a download' });
   const id = parseHubId(model, options.revision);
   const settings = options.settings ?? readHubSettings();
   if (settings.offline) return fromCache(id, settings);

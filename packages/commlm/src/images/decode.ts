@@ -7,6 +7,7 @@
  * decoders spread colour differently. What would come out wrong is refused by name, see kind.ts.
  */
 import type { Metadata, Sharp } from 'sharp';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { readGifFrame } from './gif-frame.js';
 import { notAPicture, notRead, pictureKind } from './kind.js';
@@ -28,15 +29,21 @@ export interface DecodedImage extends RgbImage {
 /** How a picture is decoded. */
 export interface DecodeOptions {
   /** Most pixels accepted, checked before anything is decoded; 2^28 (16,384 x 16,384) by default. */
-  readonly maxPixels?: number;
+  readonly maxPixels?: number | undefined;
   /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says. */
-  readonly rawOrientation?: boolean;
+  readonly rawOrientation?: boolean | undefined;
   /** `white` (default) puts a picture with transparent parts on white; `drop` takes its stored colours, as Pillow does. */
   readonly transparency?: Transparency | undefined;
 }
 
 /** What becomes of alpha. */
 export type Transparency = 'white' | 'drop';
+
+const OPTIONS: Checks<DecodeOptions> = {
+  maxPixels: anything,
+  rawOrientation: anything,
+  transparency: anything,
+};
 
 const DEFAULT_MAX_PIXELS = 2 ** 28;
 
@@ -47,6 +54,7 @@ const DEFAULT_MAX_PIXELS = 2 ** 28;
  * `image/truncated`, `image/damaged`, `image/too-large`.
  */
 export async function decodeImage(source: PictureFile, options: DecodeOptions = {}): Promise<DecodedImage> {
+  checkOptions(options, OPTIONS, { what: 'The options of a picture' });
   const { name, bytes: file } = await readPictureFile(source);
   if (file.length === 0) throw new CommError(`${name} is empty (zero bytes).`, { code: 'image/empty' });
   const kind = pictureKind(file, name);

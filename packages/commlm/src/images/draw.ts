@@ -1,5 +1,6 @@
 /** Draws the boxes of an answer on its picture: coloured frames with the label on a chip of the same colour. */
 import type { Sharp } from 'sharp';
+import { anything, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import type { RgbImage } from './pixels.js';
 import { checkPixels } from './pixels.js';
@@ -14,7 +15,7 @@ export interface LabelledBox {
 /** How the drawn picture is written. */
 export interface DrawOptions {
   /** `png` (default), `jpg`, `jpeg` or `webp`. */
-  readonly format?: string;
+  readonly format?: string | undefined;
 }
 
 /** The colours of boxes, one after the other and again from the start. */
@@ -41,8 +42,9 @@ interface Rect {
 export async function drawBoxes(
   image: RgbImage,
   boxes: readonly LabelledBox[],
-  { format = 'png' }: DrawOptions = {},
+  options: DrawOptions = {},
 ): Promise<Uint8Array> {
+  checkOptions(options, { format: anything }, { what: 'The options of a drawing' });
   checkPixels(image);
   const raw = { width: image.width, height: image.height, channels: 3 } as const;
   const overlay = Buffer.from(boxesAsSvg(image.width, image.height, boxes));
@@ -52,7 +54,7 @@ export async function drawBoxes(
     .removeAlpha()
     .raw()
     .toBuffer();
-  return encodePicture({ width: image.width, height: image.height, data: drawn }, format);
+  return encodePicture({ width: image.width, height: image.height, data: drawn }, options.format);
 }
 
 /** Pixels as the bytes of a PNG, JPEG or WebP file; throws `image/format` for any other format. */

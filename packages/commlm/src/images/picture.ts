@@ -6,6 +6,9 @@ import type { PictureFile } from './source.js';
 /** A picture: a file (path, `file:` or `data:` URL, bytes, Blob), or decoded pixels. */
 export type Picture = PictureFile | RgbImage;
 
+/** A picture as data that another thread can be handed: the path of a file or a URL as text, its bytes, or decoded pixels. */
+export type PlainPicture = Extract<PictureFile, string | Uint8Array | ArrayBuffer> | RgbImage;
+
 /** How picture files are opened. */
 export interface PictureSettings {
   /** Leaves the pixels as they are stored; by default they are turned upright as EXIF says, and so are the boxes. */

@@ -1,7 +1,7 @@
 /** Decoded pixels; those that come from outside are checked: what is read as rows of three bytes must be just that. */
 import { types } from 'node:util';
+import { describe } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
-import { describe } from './source.js';
 
 /** Pixels of a picture: rows from the top, three bytes a pixel. */
 export interface RgbImage {

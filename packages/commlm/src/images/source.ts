@@ -4,6 +4,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { types } from 'node:util';
+import { describe } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { readBytesAsync } from '../files/read.js';
 
@@ -58,15 +59,6 @@ function copyOfBytes(given: unknown): Uint8Array | 'detached' | undefined {
     if (error instanceof TypeError) return 'detached';
     throw error;
   }
-}
-
-/** What a value is, for a sentence. */
-export function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value);
-  if (Array.isArray(value)) return 'a list';
-  if (types.isPromise(value)) return 'a Promise (await it first)';
-  if (typeof value !== 'object') return `a ${typeof value}`;
-  return `an object (${value.constructor?.name ?? 'without a class'})`;
 }
 
 async function readBlob(blob: Blob): Promise<PictureBytes> {

@@ -1,5 +1,5 @@
 /** COMM (2310.08825): encoders and fusion -> visual tokens, written over the picture placeholders -> language model. */
-import { arange, cat, F, full, nn, scope, type Tensor, tensor } from '@commlm/torch';
+import { arange, cat, type Device, type DType, F, full, nn, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import { type CommConfig, fusedShape, tokensPerImage } from '../config/model.js';
 import { VisionModel } from './fusion.js';
@@ -78,6 +78,16 @@ export class Comm extends nn.Module {
   /** The model of a config without memory: names, shapes and counts. */
   static outline(config: CommConfig): Comm {
     return nn.onMeta(() => new Comm(config));
+  }
+
+  /** Number format that the language model computes in; pixels are given in it. */
+  get dtype(): DType {
+    return this.languageModel.dtype;
+  }
+
+  /** Where the model runs. */
+  get device(): Device {
+    return this.languageModel.device;
   }
 
   /** Pictures to visual tokens: pixels float[P, 3, H, W], one tensor an encoder -> float[P, N, E]. */

@@ -17,7 +17,7 @@
  *     factor of the embeddings      embedScale         Gemma                      here
  *     bias and cap of the logits    headBias, logitCap Phi, Gemma 2               here
  */
-import { F, nn, scope, type Tensor, tensor } from '@commlm/torch';
+import { type Device, type DType, F, nn, scope, type Tensor, tensor } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { LlamaConfig } from '../config/model.js';
 import { type Block, type RunBlocks, runBlocks } from './blocks.js';
@@ -134,6 +134,16 @@ export class Llama extends nn.Module {
     const { hiddenSize, vocabSize, tieWordEmbeddings, headBias: bias = false } = config;
     this.lmHead = tieWordEmbeddings ? null : new nn.Linear(hiddenSize, vocabSize, { bias });
     if (this.lmHead !== null) nn.init.normal_(this.lmHead.weight, 0, 0.02);
+  }
+
+  /** Number format that it computes in. */
+  get dtype(): DType {
+    return this.model.embedTokens.weight.dtype;
+  }
+
+  /** Where it runs. */
+  get device(): Device {
+    return this.model.embedTokens.weight.device;
   }
 
   /** Embeddings of token ids: i64[B, T] -> float[B, T, E]. */

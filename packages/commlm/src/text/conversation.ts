@@ -29,7 +29,7 @@ export type Question = string | readonly (string | PicturePart)[];
 /** One question and its answer; only the last turn may lack the answer, which makes a prompt. */
 export interface Turn {
   readonly question: Question;
-  readonly answer?: string;
+  readonly answer?: string | undefined;
   /** Absent where the answer is learned. */
   readonly learned?: false;
 }

@@ -6,7 +6,7 @@ import { kindOf } from './kinds.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
 import { changesOf, identifyData, recordedData, refuseChanges } from './loop/data-identity.js';
 import { anotherRecipe, differencesFromRun } from './loop/fingerprint.js';
-import { exportCheckpoint, type RunOptions, type RunResult, runTraining } from './loop/loop.js';
+import { exportCheckpoint, runTraining, type TrainingOptions, type TrainingResult } from './loop/loop.js';
 import type { RunData } from './loop/run-facts.js';
 import { inTheWay, refuseRun, requireRun } from './loop/run-folder.js';
 import type { TrainingTask } from './loop/training-task.js';
@@ -21,8 +21,8 @@ async function openTask(recipe: LoopRecipe, log: (line: string) => void): Promis
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
 export async function runRecipe(
   recipe: Recipe,
-  options: RunOptions & { readonly changedData?: boolean },
-): Promise<RunResult> {
+  options: TrainingOptions & { readonly changedData?: boolean },
+): Promise<TrainingResult> {
   if (recipe.kind === 'tokenizer') {
     if (options.resume)
       throw inTheWay('A tokenizer is made in one go: there is nothing to resume.', 'Leave out --resume.');
@@ -61,8 +61,8 @@ async function dataOfRun(recipe: LoopRecipe, options: Parameters<typeof runRecip
 /** Writes what the newest checkpoint in `out` has learned to the folder `to`, as the end of the run would; trains nothing. */
 export async function exportRecipe(
   recipe: Recipe,
-  options: Pick<RunOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
-): Promise<RunResult> {
+  options: Pick<TrainingOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
+): Promise<TrainingResult> {
   const isEmpty = listCheckpoints(options.out).length === 0 && !holdsDamaged(options.out);
   if (recipe.kind === 'tokenizer' || isEmpty) throw noCheckpoint(options.out);
   if (existsSync(options.to)) throw inTheWay(`${options.to} is there already.`, 'Name a folder that is not.');

@@ -1,6 +1,7 @@
 /** `commlm convert` as a function: which folders are meant, and what was written. */
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { FLOAT_FORMATS, type FloatFormat } from '../config/formats.js';
 import { refuseInputAsOutput } from '../files/durable.js';
@@ -20,6 +21,17 @@ export interface ConvertRequest extends Omit<ConvertOptions, 'resolve' | 'vision
   readonly visionTower?: readonly string[] | undefined;
 }
 
+const REQUEST: Checks<ConvertRequest> = {
+  model: anything,
+  out: anything,
+  dtype: anything,
+  maxShardBytes: anything,
+  onWeight: anything,
+  base: anything,
+  lora: anything,
+  visionTower: anything,
+};
+
 /** What was written. */
 export interface ConvertReport extends Converted {
   readonly out: string;
@@ -28,7 +40,9 @@ export interface ConvertReport extends Converted {
 }
 
 /** Writes a model of another layout as a folder of ours; throws CommError for what is no known model. */
-export function convertModel({ model, out, ...options }: ConvertRequest): ConvertReport {
+export function convertModel(request: ConvertRequest): ConvertReport {
+  checkOptions(request, REQUEST, { what: 'A conversion' });
+  const { model, out, ...options } = request;
   const folder = resolveModelFolder(model);
   const places = resolveFolders(options);
   // Before the advice that a folder which is not empty could be removed.

@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { anything, type Checks, checkOptions } from '../../config/check-options.js';
 import { CommError } from '../../config/errors.js';
 import { makeFolder, writeDurablyAsync } from '../../files/durable.js';
 import type { PictureRecord } from './annotations.js';
@@ -23,9 +24,9 @@ export interface WriteWorldOptions {
   /** Long side in pixels. */
   readonly size: number;
   readonly format: PictureFormat;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** `fresh` counts what this run painted, `done` also what was there. */
-  readonly onProgress?: (done: number, fresh: number) => void;
+  readonly onProgress?: ((done: number, fresh: number) => void) | undefined;
 }
 
 export interface WorldSummary {
@@ -39,6 +40,19 @@ export interface WorldSummary {
   readonly files: Readonly<Record<string, number>>;
 }
 
+const OPTIONS: Checks<WriteWorldOptions> = {
+  out: anything,
+  bank: anything,
+  split: anything,
+  count: anything,
+  seed: anything,
+  style: anything,
+  size: anything,
+  format: anything,
+  signal: anything,
+  onProgress: anything,
+};
+
 /** Pictures that go into the MMBench table, which carries them in base64. */
 const MAX_MMBENCH = 200;
 const PARALLEL = 4;
@@ -49,6 +63,7 @@ const MANIFEST = 'world.json';
  * @throws CommError `world/other-set` when the folder holds a set made with other options, or other files.
  */
 export async function writeWorld(options: WriteWorldOptions): Promise<WorldSummary> {
+  checkOptions(options, OPTIONS, { what: 'The options of a world' });
   const { out, bank, count, seed, split, style, size, format } = options;
   await claimFolder(out, { split, style, count, seed, size, format, sprites: bank.version });
   await mkdir(join(out, 'images'), { recursive: true });

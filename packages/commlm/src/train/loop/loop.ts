@@ -25,7 +25,7 @@ import { Stepper } from './stepper.js';
 import type { TrainingTask } from './training-task.js';
 
 /** How a run is told to go on. */
-export interface RunOptions extends RunIdentity {
+export interface TrainingOptions extends RunIdentity {
   /** Go on from the newest checkpoint; where there is none yet, the run begins. */
   readonly resume: boolean;
   /** What the run learns from, for its record. */
@@ -38,7 +38,7 @@ export interface RunOptions extends RunIdentity {
 }
 
 /** How a run ended. */
-export interface RunResult {
+export interface TrainingResult {
   readonly step: number;
   readonly finished: boolean;
 }
@@ -47,8 +47,8 @@ export interface RunResult {
 export async function runTraining<Batch>(
   task: TrainingTask<Batch>,
   config: LoopConfig,
-  options: RunOptions,
-): Promise<RunResult> {
+  options: TrainingOptions,
+): Promise<TrainingResult> {
   const { out } = options;
   let training: Training<Batch> | undefined;
   try {
@@ -70,8 +70,8 @@ export async function runTraining<Batch>(
 export async function exportCheckpoint<Batch>(
   task: TrainingTask<Batch>,
   config: LoopConfig,
-  options: Pick<RunOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
-): Promise<RunResult> {
+  options: Pick<TrainingOptions, 'out' | 'recipe' | 'log'> & { readonly to: string },
+): Promise<TrainingResult> {
   const training = new Training(task, config, { ...options, resume: true });
   try {
     return await training.export(options.to);
@@ -85,11 +85,11 @@ export async function exportCheckpoint<Batch>(
 class Training<Batch> {
   readonly #task: TrainingTask<Batch>;
   readonly #config: LoopConfig;
-  readonly #options: RunOptions;
+  readonly #options: TrainingOptions;
   readonly #state: RunState;
   readonly #stepper: Stepper<Batch>;
 
-  constructor(task: TrainingTask<Batch>, config: LoopConfig, options: RunOptions) {
+  constructor(task: TrainingTask<Batch>, config: LoopConfig, options: TrainingOptions) {
     this.#task = task;
     this.#config = config;
     this.#options = options;
@@ -111,7 +111,7 @@ class Training<Batch> {
     return this.#state.step;
   }
 
-  async run(): Promise<RunResult> {
+  async run(): Promise<TrainingResult> {
     const { out, recipe, change, data, resume, log, onStep, signal } = this.#options;
     const { steps, seed, batchSize, accumulate = 1, logEvery, saveEvery, evalEvery } = this.#config;
     const state = this.#state;
@@ -154,7 +154,7 @@ class Training<Batch> {
   }
 
   /** Exports the newest sound checkpoint; what only training needs stays on disk. @throws CommError without one. */
-  async export(folder: string): Promise<RunResult> {
+  async export(folder: string): Promise<TrainingResult> {
     const { out, log } = this.#options;
     const saved = readCheckpoint(out, log);
     this.#state.takeWeights(saved);

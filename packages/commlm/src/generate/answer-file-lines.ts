@@ -7,7 +7,7 @@ import { openRegularFile } from '../files/read.js';
 import { type JsonMembers, jsonMembers } from './json-members.js';
 
 /** A line of the input. */
-export interface BatchLine {
+export interface QuestionLine {
   /** Place in the file, from 1. */
   readonly number: number;
   /** The whole line, for telling whether it is still the same. */
@@ -15,15 +15,15 @@ export interface BatchLine {
   /** The id as it is written in JSON: `"a"`, `1.0`, `12345678901234567890`; `null` where there is none. */
   readonly id: string;
   /** What is asked, or why nothing can be. */
-  readonly content: BatchQuestion | { readonly error: string };
+  readonly content: FileQuestion | { readonly error: string };
 }
 
 /** A question of the input. */
-export interface BatchQuestion {
+export interface FileQuestion {
   readonly question: string;
   /** Paths (looked for beside the input) and `data:` URLs. */
   readonly images: readonly string[];
-  readonly system?: string;
+  readonly system?: string | undefined;
 }
 
 const KEYS = ['id', 'image', 'images', 'question', 'system'];
@@ -72,8 +72,8 @@ export function* linesOf(path: string, what: string): Generator<RawLine, void, v
 }
 
 /** Reads the whole input; empty lines are left out. */
-export function readBatchLines(input: string): BatchLine[] {
-  const lines: BatchLine[] = [];
+export function readQuestionLines(input: string): QuestionLine[] {
+  const lines: QuestionLine[] = [];
   let number = 0;
   for (const { bytes } of linesOf(input, 'the questions')) {
     number++;
@@ -83,8 +83,8 @@ export function readBatchLines(input: string): BatchLine[] {
   return lines;
 }
 
-function toLine(bytes: Buffer | undefined, number: number, input: string): BatchLine | undefined {
-  const faulty = (error: string, text = '', id = 'null'): BatchLine => ({ number, text, id, content: { error } });
+function toLine(bytes: Buffer | undefined, number: number, input: string): QuestionLine | undefined {
+  const faulty = (error: string, text = '', id = 'null'): QuestionLine => ({ number, text, id, content: { error } });
   if (bytes === undefined) return faulty(`Line ${number} has more than ${MAX_LINE_BYTES} bytes.`);
   if (number === 1 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff))) {
     throw new CommError(`${input} is text in UTF-16, not in UTF-8.`, {
@@ -143,10 +143,10 @@ function picturesOf({ image, images }: Record<string, unknown>): unknown[] {
   return given === undefined || given === null ? [] : Array.isArray(given) ? given : [given];
 }
 
-function toQuestion(value: Record<string, unknown>, input: string): BatchQuestion {
+function toQuestion(value: Record<string, unknown>, input: string): FileQuestion {
   const { question, system } = value as { question: string; system?: string };
   const images = picturesOf(value).map((path) => locate(path as string, input));
-  return { question, images, ...(system === undefined ? {} : { system }) };
+  return { question, images, system };
 }
 
 /** A relative picture lies beside the input file; failing that, it is looked for from the current folder. */

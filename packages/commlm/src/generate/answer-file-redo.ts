@@ -4,9 +4,9 @@
  */
 import { existsSync } from 'node:fs';
 import { writeDurably } from '../files/durable.js';
-import { type BatchLine, linesOf } from './batch-lines.js';
+import { linesOf, type QuestionLine } from './answer-file-lines.js';
 import {
-  type BatchHead,
+  type AnswerFileHead,
   changedInput,
   comparePictures,
   foreign,
@@ -15,7 +15,7 @@ import {
   readRecord,
   recordPath,
   recordText,
-} from './batch-record.js';
+} from './answer-file-record.js';
 
 /** An answer that is kept, as it stands in the output, with its record. */
 interface Kept {
@@ -36,7 +36,11 @@ export interface RedoPlan {
  * Finds the answers to keep. Throws CommError `batch/foreign-output` when one of them answers a line that the input has no
  * longer, or when settings, model or a picture of a kept answer are others.
  */
-export async function planRedo(output: string, head: BatchHead, lines: readonly BatchLine[]): Promise<RedoPlan> {
+export async function planRedo(
+  output: string,
+  head: AnswerFileHead,
+  lines: readonly QuestionLine[],
+): Promise<RedoPlan> {
   const answers = readAnswered(output, head);
   let next = 0;
   const kept = lines.map((line) => {
@@ -58,7 +62,7 @@ export async function planRedo(output: string, head: BatchHead, lines: readonly 
 }
 
 /** The answers of an output that are none of errors. */
-function readAnswered(output: string, head: BatchHead): readonly Kept[] {
+function readAnswered(output: string, head: AnswerFileHead): readonly Kept[] {
   if (!existsSync(output)) return [];
   const texts = [...linesOf(output, 'the answers')].flatMap(({ bytes, ended }) =>
     ended && bytes !== undefined ? [bytes.toString()] : [],
@@ -89,7 +93,7 @@ export interface RedoneLine {
 }
 
 /** Writes output and record, each whole or not at all. */
-export function writeRedone(output: string, head: BatchHead, lines: readonly RedoneLine[]): void {
+export function writeRedone(output: string, head: AnswerFileHead, lines: readonly RedoneLine[]): void {
   writeDurably(
     recordPath(output),
     recordText(

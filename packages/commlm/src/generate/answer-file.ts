@@ -3,7 +3,7 @@
  *
  * in.jsonl             {"id": 1, "image": "a.jpg", "question": "..."}; "images" for a list, neither for text alone
  * out.jsonl            the object of `ask --json` plus "id" as it was written, or {"id", "error"}
- * out.jsonl.run.jsonl  what the output belongs to, see batch-record.ts
+ * out.jsonl.run.jsonl  what the output belongs to, see answer-file-record.ts
  *
  * Line k of the output answers the k-th non-empty line of the input, so the output itself is the record of what is done.
  */
@@ -19,52 +19,57 @@ import {
   writeSync,
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { isAboutRoom, refuseInputAsOutput, writeError } from '../files/durable.js';
 import { lockFile } from '../files/lock.js';
 import { checkFile } from '../files/read.js';
 import type { PictureSettings } from '../images/picture.js';
-import type { Answer, AskRequest, DecodingSettings } from './answer.js';
-import { type BatchLine, linesOf, readBatchLines } from './batch-lines.js';
+import type { Answer, BatchAnswerer, DecodingSettings, PlainRequest } from './answer.js';
+import { linesOf, type QuestionLine, readQuestionLines } from './answer-file-lines.js';
 import {
-  type BatchHead,
-  BatchRecord,
+  type AnswerFileHead,
+  AnswerFileRecord,
   changedInput,
   checkRecord,
   foreign,
   recordOf,
   recordPath,
-} from './batch-record.js';
-import { planRedo, type RedoneLine, writeRedone } from './batch-redo.js';
-
-/** What answers a group of questions; the session of a model, or anything of its shape. */
-export interface Answerer {
-  /** One result for each request, in order: the answer, or the error that this request alone ended with. */
-  askBatch(
-    requests: readonly AskRequest[],
-    options?: { readonly signal?: AbortSignal },
-  ): Promise<(Answer | CommError)[]>;
-  /** Which model it is: a run does not go on with answers of another one. */
-  identity?(): object;
-}
+} from './answer-file-record.js';
+import { planRedo, type RedoneLine, writeRedone } from './answer-file-redo.js';
 
 /** Settings of a run over a file. */
-export interface BatchOptions extends DecodingSettings, PictureSettings {
+export interface AnswerFileOptions extends DecodingSettings, PictureSettings {
   /** System prompt of lines that have none of their own. */
-  readonly system?: string;
+  readonly system?: string | undefined;
   /** Questions answered together; default 8. The answers do not depend on it. */
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   /** Adds the ids of each answer's tokens to its line. */
-  readonly tokens?: boolean;
+  readonly tokens?: boolean | undefined;
   /** Asks again what failed in an earlier run; its lines may have been mended or removed in between. */
   readonly redoFailed?: boolean | undefined;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
   /** Called after every group with the number of lines written so far, those of earlier runs included. */
-  readonly onProgress?: (numDone: number, numTotal: number) => void;
+  readonly onProgress?: ((numDone: number, numTotal: number) => void) | undefined;
 }
 
+const OPTIONS: Checks<AnswerFileOptions> = {
+  maxNewTokens: anything,
+  temperature: anything,
+  topP: anything,
+  seed: anything,
+  stop: anything,
+  rawOrientation: anything,
+  system: anything,
+  batchSize: anything,
+  tokens: anything,
+  redoFailed: anything,
+  signal: anything,
+  onProgress: anything,
+};
+
 /** What a run over a file did. */
-export interface BatchSummary {
+export interface AnswerFileSummary {
   /** Lines of the output. */
   readonly numLines: number;
   /** Lines that an earlier run had written. */
@@ -85,21 +90,22 @@ interface Done {
  * output holds answers other questions, pictures, settings or another model.
  */
 export async function answerFile(
-  model: Answerer,
+  model: BatchAnswerer,
   input: string,
   output: string,
-  options: BatchOptions = {},
-): Promise<BatchSummary> {
+  options: AnswerFileOptions = {},
+): Promise<AnswerFileSummary> {
+  checkOptions(options, OPTIONS, { what: 'The options of a file of questions' });
   using _ = lockOutput(input, output);
   const head = headOf(model.identity?.() ?? {}, options);
-  const lines = readBatchLines(input);
+  const lines = readQuestionLines(input);
   if (options.redoFailed && existsSync(output) && !isDevice(output)) return redo(model, lines, output, head, options);
   const done = await readDone(output, lines, head);
   using record = isDevice(output)
     ? undefined
     : done.numLines > 0
-      ? BatchRecord.goOn(output, done.numLines)
-      : BatchRecord.begin(output, head);
+      ? AnswerFileRecord.goOn(output, done.numLines)
+      : AnswerFileRecord.begin(output, head);
   const file = openOutput(output);
   let numFailed = 0;
   try {
@@ -133,14 +139,14 @@ export async function answerFile(
  * Checks the files of a run before a model is loaded; gives the number of lines to do and already done. `identity` is that
  * of the model to be loaded. Throws as `answerFile`.
  */
-export async function planBatch(
+export async function planAnswerFile(
   input: string,
   output: string,
   identity: object,
-  options: BatchOptions,
+  options: AnswerFileOptions,
 ): Promise<{ numTotal: number; numDone: number }> {
   using _ = lockOutput(input, output);
-  const lines = readBatchLines(input);
+  const lines = readQuestionLines(input);
   const head = headOf(identity, options);
   const numTotal = lines.length;
   if (options.redoFailed && !isDevice(output)) {
@@ -157,12 +163,12 @@ const REDO_WRITE_MS = 10_000;
  * error in each line that was not asked yet, so that a run which is stopped goes on with the same command.
  */
 async function redo(
-  model: Answerer,
-  lines: readonly BatchLine[],
+  model: BatchAnswerer,
+  lines: readonly QuestionLine[],
   output: string,
-  head: BatchHead,
-  options: BatchOptions,
-): Promise<BatchSummary> {
+  head: AnswerFileHead,
+  options: AnswerFileOptions,
+): Promise<AnswerFileSummary> {
   const { kept, numKept } = await planRedo(output, head, lines);
   const open = lines.flatMap((line, i) => (kept[i] === undefined ? [{ line, i }] : []));
   const written: RedoneLine[] = [];
@@ -240,7 +246,7 @@ function lockOutput(input: string, output: string): Disposable | undefined {
 }
 
 /** What the answers depend on besides the questions; by the names that users know, since a change is told by them. */
-function headOf(identity: object, options: BatchOptions): BatchHead {
+function headOf(identity: object, options: AnswerFileOptions): AnswerFileHead {
   const { maxNewTokens, temperature = 0, topP = 1, seed = 0, stop, system, rawOrientation = false } = options;
   const { tokens = false } = options;
   return { ...identity, maxNewTokens, temperature, topP, seed, stop, system, rawOrientation, tokens };
@@ -252,17 +258,21 @@ interface OutputLine {
   readonly failed: boolean;
 }
 
-async function answerGroup(model: Answerer, group: readonly BatchLine[], options: BatchOptions): Promise<OutputLine[]> {
+async function answerGroup(
+  model: BatchAnswerer,
+  group: readonly QuestionLine[],
+  options: AnswerFileOptions,
+): Promise<OutputLine[]> {
   const requests = group.flatMap(({ content }) => ('error' in content ? [] : [toRequest(content, options)]));
   const { signal } = options;
-  const answers = requests.length === 0 ? [] : await model.askBatch(requests, signal === undefined ? {} : { signal });
+  const answers = requests.length === 0 ? [] : await model.askBatch(requests, { signal });
   let next = 0;
   return group.map(({ id, content }) => {
     if ('error' in content) return toOutput(id, content);
     const answer = answers[next++] as Answer | CommError;
     if (answer instanceof CommError) return toOutput(id, { error: answer.message });
     const { tokens, ...rest } = answer;
-    return toOutput(id, { ...rest, ...(options.tokens ? { tokens } : {}) });
+    return toOutput(id, options.tokens ? { ...rest, tokens } : rest);
   });
 }
 
@@ -272,24 +282,15 @@ function toOutput(id: string, content: object): OutputLine {
 }
 
 function toRequest(
-  content: { readonly question: string; readonly images: readonly string[]; readonly system?: string },
-  options: BatchOptions,
-): AskRequest {
+  content: { readonly question: string; readonly images: readonly string[]; readonly system?: string | undefined },
+  options: AnswerFileOptions,
+): PlainRequest {
   const { maxNewTokens, temperature, topP, seed, stop, system, rawOrientation } = options;
-  return {
-    ...(maxNewTokens === undefined ? {} : { maxNewTokens }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(topP === undefined ? {} : { topP }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(stop === undefined ? {} : { stop }),
-    ...(system === undefined ? {} : { system }),
-    ...(rawOrientation === undefined ? {} : { rawOrientation }),
-    ...content,
-  };
+  return { maxNewTokens, temperature, topP, seed, stop, rawOrientation, ...content, system: content.system ?? system };
 }
 
 /** Whole lines of an earlier run that answer the first lines of this input; an unfinished last line does not count. */
-async function readDone(output: string, lines: readonly BatchLine[], head: BatchHead): Promise<Done> {
+async function readDone(output: string, lines: readonly QuestionLine[], head: AnswerFileHead): Promise<Done> {
   let numLines = 0;
   let numBytes = 0;
   if (!existsSync(output) || isDevice(output)) return { numLines, numBytes };
@@ -337,13 +338,13 @@ function writeLines(file: number, output: string, position: number, lines: reado
       written += writeSync(file, bytes, written, bytes.length - written, position + written);
     }
   } catch (error) {
-    throw batchWriteError(error, output);
+    throw stoppedWriteError(error, output);
   }
   return bytes.length;
 }
 
 /** The error of a run that stops in the middle: what it wrote is kept. */
-function batchWriteError(error: unknown, output: string): CommError {
+function stoppedWriteError(error: unknown, output: string): CommError {
   const { message } = writeError(error, output);
   const mend = isAboutRoom(error) ? 'Make room' : 'Mend that';
   return new CommError(message, {

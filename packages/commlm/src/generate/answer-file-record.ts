@@ -9,10 +9,10 @@ import { basename } from 'node:path';
 import { CommError } from '../config/errors.js';
 import { closeDurably, writeAll, writeDurably, writeError } from '../files/durable.js';
 import { readBytesAsync } from '../files/read.js';
-import { type BatchLine, isUrl, linesOf } from './batch-lines.js';
+import { isUrl, linesOf, type QuestionLine } from './answer-file-lines.js';
 
 /** Who answers and how: values that change the answers, by the names that users give them. */
-export type BatchHead = Readonly<Record<string, unknown>>;
+export type AnswerFileHead = Readonly<Record<string, unknown>>;
 
 /** A picture when it was asked about; null when it could not be read. */
 type PictureFacts = { readonly size: number; readonly modified: number; readonly sha256: string } | null;
@@ -30,19 +30,19 @@ const MAX_PICTURE_BYTES = 2 ** 29;
 export const recordPath = (output: string): string => `${output}.run.jsonl`;
 
 /** The record of a line that is about to be answered. */
-export async function recordOf(line: BatchLine): Promise<LineRecord> {
+export async function recordOf(line: QuestionLine): Promise<LineRecord> {
   return { line: lineDigest(line), pictures: await Promise.all(picturePaths(line.content).map(factsOf)) };
 }
 
 /** What a line is known by. */
-export const lineDigest = ({ text }: BatchLine): string => digest(text);
+export const lineDigest = ({ text }: QuestionLine): string => digest(text);
 
 /** The whole text of a record. */
-export function recordText(head: BatchHead, records: readonly LineRecord[]): string {
+export function recordText(head: AnswerFileHead, records: readonly LineRecord[]): string {
   return [{ format: FORMAT, ...head }, ...records].map((line) => `${JSON.stringify(line)}\n`).join('');
 }
 
-const picturePaths = (content: BatchLine['content']): readonly string[] =>
+const picturePaths = (content: QuestionLine['content']): readonly string[] =>
   'error' in content ? [] : content.images.filter((path) => !isUrl(path));
 
 async function factsOf(path: string): Promise<PictureFacts> {
@@ -58,7 +58,7 @@ async function factsOf(path: string): Promise<PictureFacts> {
 const digest = (content: string | Uint8Array): string => createHash('sha256').update(content).digest('hex');
 
 /** A record that is open for further lines. */
-export class BatchRecord implements Disposable {
+export class AnswerFileRecord implements Disposable {
   readonly #fd: number;
   readonly #path: string;
 
@@ -68,15 +68,15 @@ export class BatchRecord implements Disposable {
   }
 
   /** Begins the record of a new output. Throws CommError where another kind of file lies. */
-  static begin(output: string, head: BatchHead): BatchRecord {
+  static begin(output: string, head: AnswerFileHead): AnswerFileRecord {
     const path = recordPath(output);
     if (existsSync(path)) readHead(path, output);
     writeDurably(path, recordText(head, []));
-    return new BatchRecord(path);
+    return new AnswerFileRecord(path);
   }
 
   /** Goes on with a record behind its first `numLines` lines. */
-  static goOn(output: string, numLines: number): BatchRecord {
+  static goOn(output: string, numLines: number): AnswerFileRecord {
     const path = recordPath(output);
     let numBytes = 0;
     let number = 0;
@@ -84,7 +84,7 @@ export class BatchRecord implements Disposable {
       if (number++ > numLines) break;
       numBytes += (bytes as Buffer).length + 1;
     }
-    const record = new BatchRecord(path);
+    const record = new AnswerFileRecord(path);
     ftruncateSync(record.#fd, numBytes);
     return record;
   }
@@ -111,8 +111,8 @@ export class BatchRecord implements Disposable {
 export async function checkRecord(
   output: string,
   numDone: number,
-  head: BatchHead,
-  lines: readonly BatchLine[],
+  head: AnswerFileHead,
+  lines: readonly QuestionLine[],
 ): Promise<void> {
   const path = checkHead(output, head);
   let number = -2;
@@ -120,7 +120,7 @@ export async function checkRecord(
     number++;
     if (number < 0) continue;
     if (number >= numDone || !ended) break;
-    const line = lines[number] as BatchLine;
+    const line = lines[number] as QuestionLine;
     const record = parse(bytes) as unknown as LineRecord | undefined;
     if (record?.line !== lineDigest(line)) {
       throw changedInput(
@@ -135,14 +135,14 @@ export async function checkRecord(
 }
 
 /** The records of the answers of an output. Throws CommError where they are of another run. */
-export function readRecord(output: string, head: BatchHead): readonly LineRecord[] {
+export function readRecord(output: string, head: AnswerFileHead): readonly LineRecord[] {
   const path = checkHead(output, head);
   const [, ...lines] = linesOf(path, 'the record of the run');
   return lines.flatMap(({ bytes, ended }) => (ended ? [parse(bytes) as unknown as LineRecord] : []));
 }
 
 /** The path of the record. Throws CommError where it is not there, or of another model or other settings. */
-function checkHead(output: string, head: BatchHead): string {
+function checkHead(output: string, head: AnswerFileHead): string {
   const path = recordPath(output);
   if (!existsSync(path)) throw foreign(output, `${basename(path)}, which says what it answers, is not beside it`);
   compareHeads(readHead(path, output), head, output);
@@ -152,7 +152,7 @@ function checkHead(output: string, head: BatchHead): string {
 /** Throws CommError where a picture is another one than it was when it was asked about. */
 export async function comparePictures(
   record: LineRecord,
-  { content, number }: BatchLine,
+  { content, number }: QuestionLine,
   output: string,
 ): Promise<void> {
   for (const [i, path] of picturePaths(content).entries()) {
@@ -166,7 +166,7 @@ export async function comparePictures(
   }
 }
 
-function compareHeads(before: BatchHead, now: BatchHead, output: string): void {
+function compareHeads(before: AnswerFileHead, now: AnswerFileHead, output: string): void {
   for (const key of new Set([...Object.keys(before), ...Object.keys(now)])) {
     const [was, is] = [before[key], now[key]].map((value) => JSON.stringify(value ?? null));
     if (key === 'format' || was === is) continue;
@@ -175,7 +175,7 @@ function compareHeads(before: BatchHead, now: BatchHead, output: string): void {
   }
 }
 
-function readHead(path: string, output: string): BatchHead {
+function readHead(path: string, output: string): AnswerFileHead {
   const [first] = linesOf(path, 'the record of the run');
   const head = parse(first?.bytes);
   if (head?.['format'] === FORMAT) return head;

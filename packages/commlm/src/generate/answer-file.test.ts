@@ -16,9 +16,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { CommError } from '../config/errors.js';
-import type { Answer, AskRequest } from './answer.js';
-import { type Answerer, answerFile } from './batch.js';
-import { recordPath } from './batch-record.js';
+import type { Answer, AskRequest, BatchAnswerer } from './answer.js';
+import { answerFile } from './answer-file.js';
+import { recordPath } from './answer-file-record.js';
 
 let folder = '';
 let input = '';
@@ -31,7 +31,7 @@ beforeEach(() => {
 });
 
 /** Answers with the question in capitals; a question "fail" fails alone. Counts what it was asked. */
-function shouter(): Answerer & { asked: string[]; groups: number[] } {
+function shouter(): BatchAnswerer & { asked: string[]; groups: number[] } {
   const asked: string[] = [];
   const groups: number[] = [];
   const answer = ({ question }: AskRequest): Answer | CommError => {
@@ -291,7 +291,7 @@ test('ids come back as they were written, byte for byte', async () => {
 test('images is read as image is, and keys that are not read are errors of their lines', async () => {
   const seen: AskRequest[] = [];
   const model = shouter();
-  const spy: Answerer = {
+  const spy: BatchAnswerer = {
     askBatch: (requests) => {
       seen.push(...requests);
       return model.askBatch(requests);
@@ -337,7 +337,7 @@ test('images is read as image is, and keys that are not read are errors of their
 
 test('a begun output is not gone on with when anything that its answers depend on has changed', async () => {
   const picture = join(folder, 'a.png');
-  const model = (files: string): Answerer => ({ ...shouter(), identity: () => ({ model: 'm', files }) });
+  const model = (files: string): BatchAnswerer => ({ ...shouter(), identity: () => ({ model: 'm', files }) });
   const start = (): void => {
     writeFileSync(picture, 'one picture');
     write(...Array.from({ length: 6 }, (_, id) => ({ id, image: 'a.png', question: `question ${id}` })));
