@@ -98,10 +98,10 @@ function boxesOf(text: string, { frame, boxesInSquare }: AnswerFacts): AnswerBox
     const { box: pixels, clamped } = clampPixelBox(normalizedToPixel(box, frame), frame);
     const [x1, y1, x2, y2] = pixels;
     return {
-      ...(label === undefined ? {} : { label }),
+      label,
       box: [hundredths(x1), hundredths(y1), hundredths(x2), hundredths(y2)],
       normalized: box,
-      ...(clamped ? { clamped: true as const } : {}),
+      clamped: clamped ? true : undefined,
     };
   });
 }

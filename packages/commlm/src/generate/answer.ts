@@ -51,13 +51,13 @@ export interface AnswerOptions {
 /** A box of an answer. */
 export interface AnswerBox {
   /** The phrase that the answer puts before the box, if any. */
-  readonly label?: string;
+  readonly label?: string | undefined;
   /** x1, y1, x2, y2 in pixels of the picture as a viewer shows it (see `rawOrientation`), clamped to it. */
   readonly box: readonly [number, number, number, number];
   /** x1, y1, x2, y2 in the frame the model writes in (for COMM the padded square), as the model wrote it. */
   readonly normalized: readonly [number, number, number, number];
   /** True when the box reached outside of the picture and was cut. */
-  readonly clamped?: true;
+  readonly clamped?: true | undefined;
 }
 
 /** Counts of one answer. */

@@ -8,7 +8,7 @@ import { strokeText } from './stroke-font.js';
 
 /** A box to draw, in pixels of the picture. */
 export interface LabelledBox {
-  readonly label?: string;
+  readonly label?: string | undefined;
   readonly box: readonly [x1: number, y1: number, x2: number, y2: number];
 }
 
