@@ -14,10 +14,11 @@ const inside = (path) => import(pathToFileURL(join(PACKAGE, 'dist', path)).href)
 /** The folder that they are published in. */
 export const SCHEMA_FOLDER = join(PACKAGE, 'schemas');
 
+const SCHEMA_KEY = { type: 'string', description: 'Place of this schema, for editors.' };
+
 /** Lets an object name its schema, as editors want it. */
 function withSchemaKey(schema) {
-  for (const option of schema.oneOf ?? [schema])
-    option.properties = { $schema: { type: 'string' }, ...option.properties };
+  for (const option of schema.oneOf ?? [schema]) option.properties = { $schema: SCHEMA_KEY, ...option.properties };
   return schema;
 }
 

@@ -20,30 +20,35 @@ const AssemblyMerge = z.discriminatedUnion('kind', [
 
 /** One encoder of an assembly. */
 export const AssemblyEncoder = z.strictObject({
-  /** What notes call it; the command line takes another one in place of `clip` and `dinov2`. */
-  name: z.string().regex(/^[\w-]+$/, 'letters, digits, - and _'),
-  /** Model folder or hub id. */
-  from: path,
-  /** Side of the square picture in pixels; null for the encoder's own. Position tables are resized to it. */
-  imageSize: z.int().positive().nullable(),
-  levels: Levels,
-  merge: AssemblyMerge,
-  align: AlignConfig,
+  name: z
+    .string()
+    .regex(/^[\w-]+$/, 'letters, digits, - and _')
+    .describe('What notes call it; the command line takes another one in place of `clip` and `dinov2`.'),
+  from: path.describe('Model folder or hub id.'),
+  imageSize: z
+    .int()
+    .positive()
+    .nullable()
+    .describe("Side of the square picture in pixels; null for the encoder's own. Position tables are resized to it."),
+  levels: Levels.describe(
+    'Hidden states that are read: 0 the embeddings, i the output of block i, -1 the last one; a list or a range.',
+  ),
+  merge: AssemblyMerge.describe("How the levels become one map; where a kind has a width it is the encoder's own."),
+  align: AlignConfig.describe('What follows the merge.'),
 });
 export type AssemblyEncoder = z.infer<typeof AssemblyEncoder>;
 
 /** A recipe that `commlm convert --recipe` follows. Merge, alignment and projector are fresh, everything else is as it was trained. */
 export const AssemblyRecipe = z.strictObject({
-  kind: z.literal('assembly'),
-  about: z.string(),
-  encoders: z.array(AssemblyEncoder).min(1),
-  fuse: VisionConfig.shape.fuse,
-  projector: ProjectorConfig,
-  /** Model folder or hub id. */
-  languageModel: path,
-  /** Dtype of the written weights. */
-  dtype: z.enum(FLOAT_FORMATS),
-  /** Seed of the fresh weights. */
-  seed: z.int().nonnegative(),
+  kind: z.literal('assembly').describe('A model put together from published parts.'),
+  about: z.string().describe('What comes of it, in one line.'),
+  encoders: z.array(AssemblyEncoder).min(1).describe('The encoders, in order.'),
+  fuse: VisionConfig.shape.fuse.describe(
+    'Axis on which the tokens of the encoders meet: `channels` keeps their number, `tokens` puts them in a row.',
+  ),
+  projector: ProjectorConfig.describe('From visual tokens to the width of the language model.'),
+  languageModel: path.describe('Model folder or hub id.'),
+  dtype: z.enum(FLOAT_FORMATS).describe('Dtype of the written weights.'),
+  seed: z.int().nonnegative().describe('Seed of the fresh weights.'),
 });
 export type AssemblyRecipe = Readonly<z.infer<typeof AssemblyRecipe>>;

@@ -17,73 +17,99 @@ import { TurnType, WorldLook } from './world.js';
 const path = z.string().min(1);
 const count = z.int().nonnegative();
 const weight = z.number().nonnegative();
+const lossWeight = weight.describe('How much the loss counts beside the cross-entropy of the next token.');
 
 /** Data sets by name, the stores of their pictures by name, and how they are mixed. */
 export const DataConfig = z.strictObject({
-  stores: z.record(z.string(), PictureStoreConfig),
-  sets: z.record(z.string(), DataSetConfig),
-  mix: MixtureConfig,
-  seed: count,
+  stores: z.record(z.string(), PictureStoreConfig).describe('Where pictures lie: stores by name.'),
+  sets: z.record(z.string(), DataSetConfig).describe('Data sets by name.'),
+  mix: MixtureConfig.describe('How the sets are mixed.'),
+  seed: count.describe('Seed of the order and of what is chosen.'),
 });
 export type DataConfig = z.infer<typeof DataConfig>;
 
 /** Samples of data sets, and how rows are made of them. */
 export const MixtureData = z.strictObject({
-  kind: z.literal('mixture'),
+  kind: z.literal('mixture').describe('Samples of data sets.'),
   ...DataConfig.shape,
-  /** What the loss is measured on during training; null for nothing. */
-  held: z.strictObject({ mix: MixtureConfig, samples: z.int().positive(), seed: count }).nullable(),
-  /** Tokens of a row at most. */
-  maxLength: z.int().positive(),
-  /** `pad`: a sample a row. `pack`: as many samples behind each other in a row as have room; none sees another. */
-  packing: z.enum(['pad', 'pack']),
-  /** Batches that are made together from samples of like length; 1 leaves the order of the mixture. */
-  groupBatches: z.int().positive(),
-  skip: SkipConfig,
+  held: z
+    .strictObject({
+      mix: MixtureConfig.describe('How the sets are mixed.'),
+      samples: z.int().positive().describe('Samples that are measured.'),
+      seed: count.describe('Seed of their choice.'),
+    })
+    .nullable()
+    .describe('What the loss is measured on during training; null for nothing.'),
+  maxLength: z.int().positive().describe('Tokens of a row at most.'),
+  packing: z
+    .enum(['pad', 'pack'])
+    .describe(
+      '`pad`: a sample a row. `pack`: as many samples behind each other in a row as have room; none sees another.',
+    ),
+  groupBatches: z
+    .int()
+    .positive()
+    .describe('Batches that are made together from samples of like length; 1 leaves the order of the mixture.'),
+  skip: SkipConfig.describe('What is done with samples that are not as they should be.'),
 });
 export type MixtureData = z.infer<typeof MixtureData>;
 
 /** Words asked for alone, a picture. */
 export const ProbeCounts = z.strictObject({
-  /** Nouns, each of which is to say yes or no at its own place, and the nouns of existence questions likewise. */
-  words: count,
-  /** `left`, `top`, `right` or `bottom` and a noun, to answer with the first two digits of that edge. */
-  edges: count,
+  words: count.describe(
+    'Nouns, each of which is to say yes or no at its own place, and the nouns of existence questions likewise.',
+  ),
+  edges: count.describe(
+    '`left`, `top`, `right` or `bottom` and a noun, to answer with the first two digits of that edge.',
+  ),
 });
 export type ProbeCounts = z.infer<typeof ProbeCounts>;
 
 /** Scenes of the synthetic world, and what is asked about them. */
 export const WorldData = z.strictObject({
-  kind: z.literal('world'),
+  kind: z.literal('world').describe('Scenes of the synthetic world, drawn on the fly.'),
   ...WorldLook.shape,
-  /** Questions packed behind one picture; with 0 nothing is asked and the language model's blocks do not run. */
-  questions: count,
-  /** How often each kind of question is asked (relative). */
-  types: z.partialRecord(TurnType, weight),
-  /** Share of pictures that come with one long conversation in place of single questions. */
-  conversationShare: z.number().min(0).max(1),
-  /** How much the one word of a yes or no counts; the other words of its sentence are the same in every answer. */
-  yesNoWeight: weight,
-  probes: ProbeCounts,
-  /** Rows a batch beside those of its pictures, each about two of them shown together. */
-  pairRows: count,
+  questions: count.describe(
+    "Questions packed behind one picture; with 0 nothing is asked and the language model's blocks do not run.",
+  ),
+  types: z.partialRecord(TurnType, weight).describe('How often each kind of question is asked (relative).'),
+  conversationShare: z
+    .number()
+    .min(0)
+    .max(1)
+    .describe('Share of pictures that come with one long conversation in place of single questions.'),
+  yesNoWeight: weight.describe(
+    'How much the one word of a yes or no counts; the other words of its sentence are the same in every answer.',
+  ),
+  probes: ProbeCounts.describe('Words asked for alone, a picture.'),
+  pairRows: count.describe('Rows a batch beside those of its pictures, each about two of them shown together.'),
 });
 export type WorldData = z.infer<typeof WorldData>;
 
 /** A loss beside the cross-entropy of the next token. */
 export const LossConfig = z.discriminatedUnion('kind', [
-  /** How far each digit is expected to be off (`NumberLoss`): nats a step. The world tells which tokens are digits. */
-  z.strictObject({ kind: z.literal('numbers'), weight }),
-  /**
-   * Naming what a patch of the world shows from its visual token alone. The visual tokens then lie in the space of the
-   * (tied) word embeddings, so that a word of a question finds the patches it means by likeness.
-   */
-  z.strictObject({ kind: z.literal('patch-names'), weight }),
-  /**
-   * Telling from a visual token alone where its patch of the world lies and where the thing on it ends. The last levels of
-   * the towers hardly know their place (a linear probe finds the column of one patch in four); the first ones do.
-   */
-  z.strictObject({ kind: z.literal('patch-places'), weight }),
+  z.strictObject({
+    kind: z
+      .literal('numbers')
+      .describe('How far each digit is expected to be off, in nats a step; the world tells which tokens are digits.'),
+    weight: lossWeight,
+  }),
+  z.strictObject({
+    kind: z
+      .literal('patch-names')
+      .describe(
+        'Naming what a patch of the world shows from its visual token alone. The visual tokens then lie in the space of the (tied) word embeddings, so that a word of a question finds the patches it means by likeness.',
+      ),
+    weight: lossWeight,
+  }),
+  z.strictObject({
+    kind: z
+      .literal('patch-places')
+      .describe(
+        'Telling from a visual token alone where its patch of the world lies and where the thing on it ends. The last levels of the towers hardly know their place (a linear probe finds the column of one patch in four); the first ones do.',
+      ),
+    weight: lossWeight,
+  }),
 ]);
 export type LossConfig = z.infer<typeof LossConfig>;
 
@@ -93,44 +119,51 @@ export type FeatureDtype = z.infer<typeof FeatureDtype>;
 
 /** Where the features of frozen encoders are kept between epochs and runs, and how much of the disk they may take (1e9 bytes). */
 export const FeatureConfig = z.strictObject({
-  folder: path,
-  maxGB: z.number().positive(),
+  folder: path.describe('Folder of the cache.'),
+  maxGB: z.number().positive().describe('Most that it may take of the disk, in 1e9 bytes.'),
   /** Number format on disk; absent: that of the computation, so that no number differs from a run without the cache. */
-  dtype: FeatureDtype.optional(),
+  dtype: FeatureDtype.optional().describe('Number format on disk; absent: that of the computation, so that no loss changes.'),
 });
 export type FeatureConfig = z.infer<typeof FeatureConfig>;
 
 /** A fresh model around finished encoders, in the order of the config: folders of pre-training runs or of other libraries. */
 export const FreshModel = z.strictObject({
-  config: CommConfig,
-  encoders: z.array(path).readonly(),
-  tokenizer: path,
+  config: CommConfig.describe('Shape of the model, as in a config.json in camelCase.'),
+  encoders: z.array(path).readonly().describe('Folders of the encoders, in the order of the config.'),
+  tokenizer: path.describe('Folder of the tokenizer.'),
 });
 export type FreshModel = z.infer<typeof FreshModel>;
 
 /** A training of COMM. */
 export const CommTrainConfig = z.strictObject({
-  /** Model folder or hub id, or a fresh model. */
-  model: z.union([path, FreshModel]),
-  /** What the model folder is put together as: its shape, for a plan made before the folder is there. */
-  assembled: z.enum(Object.keys(ASSEMBLED) as (keyof typeof ASSEMBLED)[]).optional(),
-  /** Number format of the weights while training; int8 for a frozen language model with an adapter. */
-  dtype: z.enum([...TRAINING_FORMATS, ...ENCODED_FORMATS]),
-  device: Device,
-  /** What learns; everything else is frozen and runs without a graph. */
-  trains: z.array(TrainedPart).readonly(),
-  /** An adapter that learns in place of the language model; null for none. */
-  lora: LoraConfig.nullable(),
-  /** Blocks of the language model between two kept states, the others are computed again for the backward pass; null keeps all. */
-  recompute: z.int().positive().nullable(),
-  /** A cache on disk for frozen encoders: each picture is encoded once. Null encodes it whenever it comes. */
-  features: FeatureConfig.nullable(),
-  data: z.discriminatedUnion('kind', [WorldData, MixtureData]),
-  /** Beside the cross-entropy of the next token; each kind at most once. */
-  losses: z.array(LossConfig).readonly(),
-  /** Threads that read, decode and render, and batches that they are ahead. */
-  workers: z.int().positive().max(256),
-  ahead: z.int().positive().max(1024),
+  model: z.union([path, FreshModel]).describe('Model folder or hub id, or a fresh model.'),
+  assembled: z
+    .enum(Object.keys(ASSEMBLED) as (keyof typeof ASSEMBLED)[])
+    .optional()
+    .describe('What the model folder is put together as: its shape, for a plan made before the folder is there.'),
+  dtype: z
+    .enum([...TRAINING_FORMATS, ...ENCODED_FORMATS])
+    .describe('Number format of the weights while training; int8 for a frozen language model with an adapter.'),
+  device: Device.describe('Where it computes: `cpu`, `mps`, `cuda`, or one of several as `cuda:1`.'),
+  trains: z.array(TrainedPart).readonly().describe('What learns; everything else is frozen and runs without a graph.'),
+  lora: LoraConfig.nullable().describe('An adapter that learns in place of the language model; null for none.'),
+  recompute: z
+    .int()
+    .positive()
+    .nullable()
+    .describe(
+      'Blocks of the language model between two kept states, the others are computed again for the backward pass; null keeps all.',
+    ),
+  features: FeatureConfig.nullable().describe(
+    'A cache on disk for frozen encoders: each picture is encoded once. Null encodes it whenever it comes.',
+  ),
+  data: z.discriminatedUnion('kind', [WorldData, MixtureData]).describe('What is learned from.'),
+  losses: z
+    .array(LossConfig)
+    .readonly()
+    .describe('Beside the cross-entropy of the next token; each kind at most once.'),
+  workers: z.int().positive().max(256).describe('Threads that read, decode and render.'),
+  ahead: z.int().positive().max(1024).describe('Batches that the threads are ahead.'),
 });
 export type CommTrainConfig = z.infer<typeof CommTrainConfig>;
 

@@ -10,21 +10,25 @@ import { z } from 'zod';
  * `front` puts all of them behind the begin token, before any text (Prismatic).
  */
 const Roles = z.strictObject({
-  kind: z.literal('roles'),
-  /** Whether the begin token stands in front. */
-  begin: z.boolean(),
-  /** Default system text; none when empty. */
-  system: z.string(),
-  /** What parts the system text from what follows. */
-  systemEnd: z.string(),
-  user: z.string(),
-  assistant: z.string(),
-  /** Written by the model in front of its answer. */
-  answerStart: z.string(),
-  pictureEnd: z.string(),
-  pictures: z.enum(['inline', 'front']),
-  /** Whether a text behind a picture is tokenised as the start of one (the original LLaVA); false when absent. */
-  restart: z.boolean().optional(),
+  kind: z.literal('roles').describe('Fixed texts around question and answer.'),
+  begin: z.boolean().describe('Whether the begin token stands in front.'),
+  system: z.string().describe('Default system text; none when empty.'),
+  systemEnd: z.string().describe('What parts the system text from what follows.'),
+  user: z.string().describe('In front of a question.'),
+  assistant: z.string().describe('Behind a question.'),
+  answerStart: z.string().describe('Written by the model in front of its answer.'),
+  pictureEnd: z.string().describe('Behind a picture.'),
+  pictures: z
+    .enum(['inline', 'front'])
+    .describe(
+      '`inline`: where the question says so, by default in front of it; `front`: all behind the begin token (Prismatic).',
+    ),
+  restart: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether a text behind a picture is tokenised as the start of one (the original LLaVA); false when absent.',
+    ),
 });
 export type RolesConversation = z.infer<typeof Roles>;
 
@@ -33,9 +37,11 @@ export type RolesConversation = z.infer<typeof Roles>;
  * texts), or one `text` in which pictures stand as the image token.
  */
 const Template = z.strictObject({
-  kind: z.literal('template'),
-  contents: z.enum(['parts', 'text']),
-  template: z.string().min(1).optional(),
+  kind: z.literal('template').describe('A Jinja template.'),
+  contents: z
+    .enum(['parts', 'text'])
+    .describe('Content of a message: a list of pictures and texts, or one text with image tokens in it.'),
+  template: z.string().min(1).optional().describe("The template; the folder's own when absent."),
 });
 export type TemplateConversation = z.infer<typeof Template>;
 

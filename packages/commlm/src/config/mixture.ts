@@ -49,17 +49,41 @@ export type MixtureConfig = SetNode | ConcatNode | PortionNode | EpochsNode | In
 
 const MAX_TIMES = 1000;
 
+/** The mixture inside of a node; described once, since a lazy schema is made anew with each description. */
+const of: z.ZodType<MixtureConfig> = z.lazy(() => MixtureConfig).describe('The mixture that it takes from.');
+
 /** Schema of a mixture. */
 export const MixtureConfig: z.ZodType<MixtureConfig> = z.lazy(() =>
   z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('set'), set: z.string().min(1) }),
-    z.strictObject({ kind: z.literal('concat'), parts: z.array(MixtureConfig).min(1) }),
-    z.strictObject({ kind: z.literal('portion'), portion: z.number().positive().max(MAX_TIMES), of: MixtureConfig }),
-    z.strictObject({ kind: z.literal('epochs'), epochs: z.number().positive().max(MAX_TIMES), of: MixtureConfig }),
     z.strictObject({
-      kind: z.literal('interleave'),
-      parts: z.array(z.strictObject({ share: z.number().positive(), of: MixtureConfig })).min(2),
-      stop: z.enum(['first_exhausted', 'all_exhausted']),
+      kind: z.literal('set').describe('All samples of one set, in the order of its file.'),
+      set: z.string().min(1).describe('Name of the set.'),
+    }),
+    z.strictObject({
+      kind: z.literal('concat').describe('The parts one behind the other.'),
+      parts: z.array(MixtureConfig).min(1).describe('The parts.'),
+    }),
+    z.strictObject({
+      kind: z
+        .literal('portion')
+        .describe('A share of the samples, also more than all; the choice is the same in every epoch.'),
+      portion: z.number().positive().max(MAX_TIMES).describe('The share.'),
+      of,
+    }),
+    z.strictObject({
+      kind: z.literal('epochs').describe('The list gone through several times, each time in a new order.'),
+      epochs: z.number().positive().max(MAX_TIMES).describe('How often, also a fraction.'),
+      of,
+    }),
+    z.strictObject({
+      kind: z.literal('interleave').describe('One part is drawn for each place by its share.'),
+      parts: z
+        .array(z.strictObject({ share: z.number().positive().describe('Share of the part, relative.'), of }))
+        .min(2)
+        .describe('The parts.'),
+      stop: z
+        .enum(['first_exhausted', 'all_exhausted'])
+        .describe('The list ends when the first part is used up, or only when all are.'),
     }),
   ]),
 );

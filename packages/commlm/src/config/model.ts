@@ -18,15 +18,22 @@ const positiveInt = z.int().positive();
  * `factor` x `factor` neighbours become one wider token, then one map (nanoVLM). Maps have a bias unless `bias` is false.
  */
 export const ProjectorConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('linear'), bias: z.boolean().optional() }),
   z.strictObject({
-    kind: z.literal('mlp'),
-    layers: z.int().min(2).max(16),
-    act: Activation,
-    bias: z.boolean().optional(),
-    widths: z.array(positiveInt).optional(),
+    kind: z.literal('linear').describe('One linear map (eq. 6 of the paper).'),
+    bias: z.boolean().optional().describe('Whether the map has a bias; true when absent.'),
   }),
-  z.strictObject({ kind: z.literal('pixel-shuffle'), factor: z.int().min(2), bias: z.boolean().optional() }),
+  z.strictObject({
+    kind: z.literal('mlp').describe('Linear maps with an activation between (LLaVA-1.5).'),
+    layers: z.int().min(2).max(16).describe('Number of linear maps.'),
+    act: Activation.describe('Activation between them.'),
+    bias: z.boolean().optional().describe('Whether the maps have a bias; true when absent.'),
+    widths: z.array(positiveInt).optional().describe('Inner widths; that of the language model when absent.'),
+  }),
+  z.strictObject({
+    kind: z.literal('pixel-shuffle').describe('Neighbouring tokens become one wider token, then one map (nanoVLM).'),
+    factor: z.int().min(2).describe('Side of the square of neighbours.'),
+    bias: z.boolean().optional().describe('Whether the map has a bias; true when absent.'),
+  }),
 ]);
 export type ProjectorConfig = z.infer<typeof ProjectorConfig>;
 
@@ -38,12 +45,18 @@ export type ProjectorConfig = z.infer<typeof ProjectorConfig>;
  */
 export const ImageTokensConfig = z.discriminatedUnion('kind', [
   z.strictObject({
-    kind: z.literal('wrapped'),
-    patchId: z.int().nonnegative(),
-    startId: z.int().nonnegative(),
-    endId: z.int().nonnegative(),
+    kind: z.literal('wrapped').describe('Start, patch placeholders, end (Shikra).'),
+    patchId: z.int().nonnegative().describe('Token whose places the visual tokens are written over.'),
+    startId: z.int().nonnegative().describe('Token in front of a picture.'),
+    endId: z.int().nonnegative().describe('Token behind a picture.'),
   }),
-  z.strictObject({ kind: z.literal('bare'), patchId: z.int().nonnegative() }),
+  z.strictObject({
+    kind: z.literal('bare').describe('Patch placeholders only (LLaVA-1.5).'),
+    patchId: z
+      .int()
+      .nonnegative()
+      .describe('Token whose places the visual tokens are written over; it may lie outside the vocabulary.'),
+  }),
 ]);
 export type ImageTokensConfig = z.infer<typeof ImageTokensConfig>;
 
@@ -60,22 +73,29 @@ const partNames = (numEncoders: number): string[] => [
  * How the weights of a folder are stored where they are not floats. `int8`: every matrix of the vision towers' blocks and of
  * the language model is `i8[out, in]` with `scale: bf16[out]` beside it; the rest is bf16 (weights/quantise.ts).
  */
-export const QuantizationConfig = z.strictObject({ kind: z.literal(ENCODED_FORMATS) });
+export const QuantizationConfig = z.strictObject({
+  kind: z.literal(ENCODED_FORMATS).describe('Encoding of the large matrices.'),
+});
 export type QuantizationConfig = z.infer<typeof QuantizationConfig>;
 
 /** `config.json` of a model folder. */
 export const CommConfig = z
   .strictObject({
-    modelType: z.literal('comm'),
-    vision: VisionConfig,
-    projector: ProjectorConfig,
-    imageTokens: ImageTokensConfig,
-    textConfig: LlamaConfig,
-    /** Parts that still have their first random weights (`projector`, `vision.encoders.0.merge`); absent when none has. */
-    untrained: z.array(z.string()).optional(),
-    /** How questions are spelled; Vicuna's way, as Shikra and COMM have it, when absent. */
-    conversation: ConversationConfig.optional(),
-    quantization: QuantizationConfig.optional(),
+    modelType: z.literal('comm').describe('Always `comm`.'),
+    vision: VisionConfig.describe('Encoders, and how their tokens meet.'),
+    projector: ProjectorConfig.describe('From visual tokens to the width of the language model.'),
+    imageTokens: ImageTokensConfig.describe('Tokens that carry a picture.'),
+    textConfig: LlamaConfig.describe('The language model.'),
+    untrained: z
+      .array(z.string())
+      .optional()
+      .describe(
+        'Parts that still have their first random weights (`projector`, `vision.encoders.0.merge`); absent when none has.',
+      ),
+    conversation: ConversationConfig.optional().describe(
+      "How questions are spelled; Vicuna's way, as Shikra and COMM have it, when absent.",
+    ),
+    quantization: QuantizationConfig.optional().describe('How the weights are stored where they are not floats.'),
   })
   .superRefine((config, ctx) => {
     const fail = (path: string[], message: string): void => ctx.addIssue({ code: 'custom', path, message });

@@ -5,35 +5,47 @@ import type { SkipConfig } from './skip.js';
 
 /** Hyperparameters of a stage; an optional field that is absent switches its feature off. */
 export const LoopConfig = z.strictObject({
-  steps: z.int().positive(),
-  /** Samples of one forward pass. */
-  batchSize: z.int().positive(),
-  /** Forward passes whose gradients add up to one step; absent means 1. */
-  accumulate: z.int().min(2).optional(),
-  lr: z.number().positive(),
-  /** Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); the longest wins. */
-  lrFactors: z.record(z.string().min(1), z.number().positive()).optional(),
-  betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).readonly(),
-  weightDecay: z.number().nonnegative(),
-  /** Share of the steps over which the rate rises from zero. */
-  warmupRatio: z.number().min(0).max(1),
-  /** The cosine ends at this share of `lr`. */
-  minLrRatio: z.number().min(0).max(1),
-  /** Gradients are scaled so that their joint norm is at most this. */
-  clipNorm: z.number().positive(),
-  /** An update whose gradient norm is above this is left out; so many in a row end the run. */
-  skipNorm: z.strictObject({ above: z.number().positive(), inARow: z.int().positive() }).optional(),
-  /** A running average of the weights, which is then what is evaluated and exported. */
-  ema: z.strictObject({ decay: z.number().gt(0).lt(1) }).optional(),
-  seed: z.int().nonnegative(),
-  /** Steps between two checkpoints, log lines and evaluations. */
-  saveEvery: z.int().positive(),
-  logEvery: z.int().positive(),
-  evalEvery: z.int().positive(),
-  /** Newest checkpoints that are kept. */
-  keepLast: z.int().positive(),
-  /** The checkpoint with the best figure of an evaluation is kept as well, and its result in `best/`. */
-  keepBest: z.strictObject({ figure: z.string().min(1), better: z.enum(['higher', 'lower']) }).optional(),
+  steps: z.int().positive().describe('Updates of the weights.'),
+  batchSize: z.int().positive().describe('Samples of one forward pass.'),
+  accumulate: z.int().min(2).optional().describe('Forward passes whose gradients add up to one step; absent means 1.'),
+  lr: z.number().positive().describe('Highest learning rate.'),
+  lrFactors: z
+    .record(z.string().min(1), z.number().positive())
+    .optional()
+    .describe(
+      'Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); the longest wins.',
+    ),
+  betas: z
+    .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
+    .readonly()
+    .describe('Both betas of AdamW.'),
+  weightDecay: z.number().nonnegative().describe('Weight decay of matrices; vectors have none.'),
+  warmupRatio: z.number().min(0).max(1).describe('Share of the steps over which the rate rises from zero.'),
+  minLrRatio: z.number().min(0).max(1).describe('The cosine ends at this share of `lr`.'),
+  clipNorm: z.number().positive().describe('Gradients are scaled so that their joint norm is at most this.'),
+  skipNorm: z
+    .strictObject({
+      above: z.number().positive().describe('Largest norm that is taken.'),
+      inARow: z.int().positive().describe('So many left out in a row end the run.'),
+    })
+    .optional()
+    .describe('An update whose gradient norm is too large is left out; absent: none is.'),
+  ema: z
+    .strictObject({ decay: z.number().gt(0).lt(1).describe('Share of the average that stays at each step.') })
+    .optional()
+    .describe('A running average of the weights, which is then what is evaluated and exported.'),
+  seed: z.int().nonnegative().describe('Seed of the fresh weights and of what is drawn in training.'),
+  saveEvery: z.int().positive().describe('Steps between two checkpoints.'),
+  logEvery: z.int().positive().describe('Steps between two log lines.'),
+  evalEvery: z.int().positive().describe('Steps between two evaluations.'),
+  keepLast: z.int().positive().describe('Newest checkpoints that are kept.'),
+  keepBest: z
+    .strictObject({
+      figure: z.string().min(1).describe('Name of the figure.'),
+      better: z.enum(['higher', 'lower']).describe('Whether a higher or a lower one is better.'),
+    })
+    .optional()
+    .describe('The checkpoint with the best figure of an evaluation is kept as well, and its result in `best/`.'),
 });
 export type LoopConfig = Readonly<z.infer<typeof LoopConfig>>;
 

@@ -13,11 +13,16 @@ export type Activation = z.infer<typeof Activation>;
  * (`strides` multiply to the patch size; `channels` are the widths between them), normalisation and GELU between.
  */
 export const StemConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('patch'), bias: z.boolean() }),
   z.strictObject({
-    kind: z.literal('conv'),
-    strides: z.array(positiveInt).min(2),
-    channels: z.array(positiveInt).min(1),
+    kind: z.literal('patch').describe('One linear map of a whole patch.'),
+    bias: z.boolean().describe('Whether the map has a bias.'),
+  }),
+  z.strictObject({
+    kind: z
+      .literal('conv')
+      .describe('A pyramid of convolutions that do not overlap, with normalisation and GELU between.'),
+    strides: z.array(positiveInt).min(2).describe('Side of each convolution; they multiply to the patch size.'),
+    channels: z.array(positiveInt).min(1).describe('Widths between two convolutions.'),
   }),
 ]);
 export type StemConfig = z.infer<typeof StemConfig>;
@@ -31,13 +36,18 @@ const Grid = z.tuple([gridSide, gridSide]);
  */
 export const PositionConfig = z.discriminatedUnion('kind', [
   z.strictObject({
-    kind: z.literal('learned'),
-    grid: Grid,
-    antialias: z.boolean(),
-    /** Tokens in front of the patches that have a row in the table, e.g. 0 for DeiT III, 2 with DeiT's distillation token; absent: CLS alone. */
-    numSpecial: z.int().nonnegative().optional(),
+    kind: z.literal('learned').describe('A learned table, resized by bicubic interpolation to any other grid.'),
+    grid: Grid.describe('Rows and columns of patches that the table is for.'),
+    antialias: z.boolean().describe('Whether resizing smooths, as in DINOv2 with registers, timm and open_clip.'),
+    numSpecial: z
+      .int()
+      .nonnegative()
+      .optional()
+      .describe(
+        "Tokens in front of the patches that have a row in the table, e.g. 0 for DeiT III, 2 with DeiT's distillation token; absent: CLS alone.",
+      ),
   }),
-  z.strictObject({ kind: z.literal('none') }),
+  z.strictObject({ kind: z.literal('none').describe('No table (DINOv3).') }),
 ]);
 export type PositionConfig = z.infer<typeof PositionConfig>;
 
@@ -46,15 +56,23 @@ export type PositionConfig = z.infer<typeof PositionConfig>;
  * column; tokens in front of the patches do not turn.
  */
 export const PatchRopeConfig = z.strictObject({
-  theta: z.number().positive(),
-  coordinates: z.discriminatedUnion('kind', [
-    /** Centres of the patches, from -1 to 1 on each axis, times 2 pi (DINOv3). */
-    z.strictObject({ kind: z.literal('centred') }),
-    /** Rows and columns counted from 0, stretched to `grid` (EVA-02). */
-    z.strictObject({ kind: z.literal('index'), grid: Grid }),
-  ]),
-  /** Channels that turn together: i and i + half (DINOv3), or neighbours (EVA-02). */
-  pairs: z.enum(['halves', 'neighbours']),
+  theta: z.number().positive().describe('Base of the wavelengths.'),
+  coordinates: z
+    .discriminatedUnion('kind', [
+      /** Centres of the patches, from -1 to 1 on each axis, times 2 pi (DINOv3). */
+      z.strictObject({
+        kind: z.literal('centred').describe('Centres of the patches, from -1 to 1 on each axis, times 2 pi (DINOv3).'),
+      }),
+      /** Rows and columns counted from 0, stretched to `grid` (EVA-02). */
+      z.strictObject({
+        kind: z.literal('index').describe('Rows and columns counted from 0, stretched to `grid` (EVA-02).'),
+        grid: Grid.describe('Rows and columns that the counting is stretched to.'),
+      }),
+    ])
+    .describe('How places on the grid are counted.'),
+  pairs: z
+    .enum(['halves', 'neighbours'])
+    .describe('Channels that turn together: i and i + half (DINOv3), or neighbours (EVA-02).'),
 });
 export type PatchRopeConfig = z.infer<typeof PatchRopeConfig>;
 
@@ -66,40 +84,56 @@ const MAX_SIDE = 65_536;
 /** A vision transformer: everything that decides shapes and arithmetic, so that CLIP, DINOv2 and others are values of it. */
 export const ViTConfig = z
   .strictObject({
-    hiddenSize: positiveInt.max(MAX_WIDTH),
-    numLayers: positiveInt.max(MAX_LAYERS),
-    numHeads: positiveInt,
-    /** Hidden width of the MLP; with `swiglu` the width after gating. */
-    intermediateSize: positiveInt.max(8 * MAX_WIDTH),
-    numChannels: positiveInt.max(1024),
-    /** Side of the square picture it is fed, in pixels. */
-    imageSize: positiveInt.max(MAX_SIDE),
-    patchSize: positiveInt.max(MAX_SIDE),
-    /** Pixels on the right and at the bottom that fill no patch are dropped (SigLIP: 384 = 27 x 14 + 6); absent: there must be none. */
-    restPixels: z.literal('drop').optional(),
-    stem: StemConfig,
-    mlp: z.enum(['mlp', 'swiglu']),
-    act: Activation,
-    layerNormEps: z.number().positive(),
-    qkvBias: z.boolean(),
-    /** CLIP normalises the embeddings before the first block. */
-    preNorm: z.boolean(),
-    /** Whether a norm after the last block exists (CLIP's post_layernorm, DINOv2's layernorm). */
-    finalNorm: z.boolean(),
-    /** Start value of the per-channel scale behind attention and MLP (DINOv2); null: no such scale. */
-    layerScale: z.number().positive().nullable(),
-    clsToken: z.boolean(),
-    /** Learned tokens between CLS and the patches; DeiT's distillation token is one. */
-    numRegisters: z.int().nonnegative().max(4096),
-    /** Whether a learned token for masked patches exists (DINOv2; used in self-distillation only). */
-    maskToken: z.boolean(),
-    posEmbed: PositionConfig,
-    /** Rotary positions beside the table or in its place; absent: none. */
-    rope: PatchRopeConfig.optional(),
-    /** A further norm before the last linear map of the MLP, or of attention and MLP (sub-LN of EVA-02); absent: none. */
-    subNorm: z.enum(['mlp', 'attention-and-mlp']).optional(),
-    /** `post`: the norms of a block stand behind attention and MLP (EVA-02-E); absent: before them. */
-    blockNorm: z.literal('post').optional(),
+    hiddenSize: positiveInt.max(MAX_WIDTH).describe('Width of the tokens.'),
+    numLayers: positiveInt.max(MAX_LAYERS).describe('Number of blocks.'),
+    numHeads: positiveInt.describe('Heads of the attention; they divide the width.'),
+    intermediateSize: positiveInt
+      .max(8 * MAX_WIDTH)
+      .describe('Hidden width of the MLP; with `swiglu` the width after gating.'),
+    numChannels: positiveInt.max(1024).describe('Channels of a picture, 3 for colours.'),
+    imageSize: positiveInt.max(MAX_SIDE).describe('Side of the square picture it is fed, in pixels.'),
+    patchSize: positiveInt.max(MAX_SIDE).describe('Side of a patch in pixels.'),
+    restPixels: z
+      .literal('drop')
+      .optional()
+      .describe(
+        'Pixels on the right and at the bottom that fill no patch are dropped (SigLIP: 384 = 27 x 14 + 6); absent: there must be none.',
+      ),
+    stem: StemConfig.describe('How pixels become patch tokens.'),
+    mlp: z.enum(['mlp', 'swiglu']).describe('MLP of a block: `mlp` is plain, `swiglu` gated.'),
+    act: Activation.describe('Activation of the MLP; `quick_gelu` is x * sigmoid(1.702 x). A gated one has `silu`.'),
+    layerNormEps: z.number().positive().describe('Epsilon of every norm.'),
+    qkvBias: z.boolean().describe('Whether queries, keys and values have biases.'),
+    preNorm: z.boolean().describe('Whether the embeddings are normed before the first block (CLIP).'),
+    finalNorm: z
+      .boolean()
+      .describe("Whether a norm after the last block exists (CLIP's post_layernorm, DINOv2's layernorm)."),
+    layerScale: z
+      .number()
+      .positive()
+      .nullable()
+      .describe('Start value of the per-channel scale behind attention and MLP (DINOv2); null: no such scale.'),
+    clsToken: z.boolean().describe('Whether a class token stands in front.'),
+    numRegisters: z
+      .int()
+      .nonnegative()
+      .max(4096)
+      .describe("Learned tokens between CLS and the patches; DeiT's distillation token is one."),
+    maskToken: z
+      .boolean()
+      .describe('Whether a learned token for masked patches exists (DINOv2; used in self-distillation only).'),
+    posEmbed: PositionConfig.describe('Positions of the tokens.'),
+    rope: PatchRopeConfig.optional().describe('Rotary positions beside the table or in its place; absent: none.'),
+    subNorm: z
+      .enum(['mlp', 'attention-and-mlp'])
+      .optional()
+      .describe(
+        'A further norm before the last linear map of the MLP, or of attention and MLP (sub-LN of EVA-02); absent: none.',
+      ),
+    blockNorm: z
+      .literal('post')
+      .optional()
+      .describe('`post`: the norms of a block stand behind attention and MLP (EVA-02-E); absent: before them.'),
   })
   .superRefine((vit, ctx) => {
     const fail = (path: string, message: string): void => ctx.addIssue({ code: 'custom', path: [path], message });
@@ -138,29 +172,51 @@ export const numPositions = (vit: Pick<ViTConfig, 'posEmbed' | 'clsToken'>): num
 
 /** How a picture becomes an encoder's pixels: square padding or the processor's resize and centre crop, then (x / 255 - mean) / std. */
 export const ImageConfig = z.strictObject({
-  /** Side of the square that the encoder sees, in pixels. */
-  size: positiveInt,
-  /**
-   * `pad`: whole picture on a square canvas of `padColor`; `crop`: short side to `shortSide`, then the centre; `stretch`:
-   * both sides to `size`; `stretch-crop`: both sides to `shortSide`, then the centre (DeiT).
-   */
-  fit: z.enum(['pad', 'crop', 'stretch', 'stretch-crop']),
-  /** Side before the centre is cut out, for the two crops only (DINOv2 takes 224 of 256); null for the other fits. */
-  shortSide: positiveInt.nullable(),
-  /** Where the centre lies when the margin is odd: half to even, as torchvision does (timm, open_clip); absent: floored, as transformers does. */
-  cropOffset: z.literal('half-to-even').optional(),
-  /** Canvas colour for `pad`, RGB 0..255 (paper-notes 10); null for the other fits. */
-  padColor: z.tuple([z.int().min(0).max(255), z.int().min(0).max(255), z.int().min(0).max(255)]).nullable(),
-  resample: z.enum(['bicubic', 'bilinear', 'lanczos']),
-  /** `none`: resized in floating point, as DINOv3's processor does, for `stretch` only; absent: to bytes, as Pillow does. */
-  rounding: z.literal('none').optional(),
-  mean: z.tuple([z.number(), z.number(), z.number()]),
-  std: z.tuple([z.number().positive(), z.number().positive(), z.number().positive()]),
+  size: positiveInt.describe('Side of the square that the encoder sees, in pixels.'),
+  fit: z
+    .enum(['pad', 'crop', 'stretch', 'stretch-crop'])
+    .describe(
+      '`pad`: whole picture on a square canvas of `padColor`; `crop`: short side to `shortSide`, then the centre; `stretch`: both sides to `size`; `stretch-crop`: both sides to `shortSide`, then the centre (DeiT).',
+    ),
+  shortSide: positiveInt
+    .nullable()
+    .describe(
+      'Side before the centre is cut out, for the two crops only (DINOv2 takes 224 of 256); null for the other fits.',
+    ),
+  cropOffset: z
+    .literal('half-to-even')
+    .optional()
+    .describe(
+      'Where the centre lies when the margin is odd: half to even, as torchvision does (timm, open_clip); absent: floored, as transformers does.',
+    ),
+  padColor: z
+    .tuple([z.int().min(0).max(255), z.int().min(0).max(255), z.int().min(0).max(255)])
+    .nullable()
+    .describe('Canvas colour for `pad`, RGB 0..255 (paper-notes 10); null for the other fits.'),
+  resample: z.enum(['bicubic', 'bilinear', 'lanczos']).describe('Filter of the resizing.'),
+  rounding: z
+    .literal('none')
+    .optional()
+    .describe(
+      "`none`: resized in floating point, as DINOv3's processor does, for `stretch` only; absent: to bytes, as Pillow does.",
+    ),
+  mean: z
+    .tuple([z.number(), z.number(), z.number()])
+    .describe('Mean of each channel, taken off after scaling to 0..1.'),
+  std: z
+    .tuple([z.number().positive(), z.number().positive(), z.number().positive()])
+    .describe('Standard deviation of each channel, by which is divided.'),
 });
 export type ImageConfig = z.infer<typeof ImageConfig>;
 
 /** Which hidden states are read: `hidden_states[i]`, 0 the embeddings, i the output of block i, -1 the last one; a list or an inclusive range. */
-export const Levels = z.union([z.array(z.int()).min(1), z.strictObject({ from: z.int(), to: z.int() })]);
+export const Levels = z.union([
+  z.array(z.int()).min(1),
+  z.strictObject({
+    from: z.int().describe('First level of the range.'),
+    to: z.int().describe('Last level of the range, itself included.'),
+  }),
+]);
 export type Levels = z.infer<typeof Levels>;
 
 /** Resolves levels to indices 0..numLayers, order kept; throws a CommError for a level outside, a repeated one, or an empty range. */
@@ -195,47 +251,57 @@ export function resolveLevels(levels: Levels, numLayers: number): number[] {
 
 /** Constraint on alpha and beta (paper-notes 1): softmax over learned logits that start at 0, or a free vector starting at 1/n or at 1. */
 export const ScaleConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('softmax') }),
-  z.strictObject({ kind: z.literal('free'), init: z.enum(['uniform', 'ones']) }),
+  z.strictObject({ kind: z.literal('softmax').describe('The weights are a softmax: they are positive and sum to 1.') }),
+  z.strictObject({
+    kind: z.literal('free').describe('The weights are free numbers.'),
+    init: z.enum(['uniform', 'ones']).describe('What they start at: `uniform` 1 / number of levels, `ones` 1.'),
+  }),
 ]);
 export type ScaleConfig = z.infer<typeof ScaleConfig>;
 
 /** How the levels of one encoder become one map (paper-notes 17; section 3 of the paper). */
 export const MergeConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('single') }),
-  z.strictObject({ kind: z.literal('mean') }),
-  z.strictObject({ kind: z.literal('layerscale'), weights: ScaleConfig }),
+  z.strictObject({ kind: z.literal('single').describe('The one level as it is.') }),
+  z.strictObject({ kind: z.literal('mean').describe('The mean of the levels.') }),
   z.strictObject({
-    kind: z.literal('lln-layerscale'),
-    weights: ScaleConfig,
-    /** One linear-layernorm for all levels of the encoder instead of one each (paper-notes 2). */
-    shared: z.boolean(),
-    order: z.enum(['norm-linear', 'linear-norm']),
-    width: positiveInt.max(65_536),
+    kind: z.literal('layerscale').describe('A learned weighted sum of the levels.'),
+    weights: ScaleConfig.describe('What the weights of the levels may be.'),
   }),
   z.strictObject({
-    kind: z.literal('conv-layerscale'),
-    weights: ScaleConfig,
+    kind: z.literal('lln-layerscale').describe('A norm and a linear map for each level, then the weighted sum (COMM).'),
+    weights: ScaleConfig.describe('What the weights of the levels may be.'),
+    shared: z
+      .boolean()
+      .describe('One linear-layernorm for all levels of the encoder instead of one each (paper-notes 2).'),
+    order: z.enum(['norm-linear', 'linear-norm']).describe('Which of the two comes first.'),
+    width: positiveInt.max(65_536).describe('Width of the merged tokens.'),
+  }),
+  z.strictObject({
+    kind: z
+      .literal('conv-layerscale')
+      .describe('A convolution over the grid of patches for each level, then the weighted sum.'),
+    weights: ScaleConfig.describe('What the weights of the levels may be.'),
     kernelSize: z
       .int()
       .positive()
       .max(255)
-      .refine((size) => size % 2 === 1, 'the kernel size must be odd'),
-    width: positiveInt.max(65_536),
+      .refine((size) => size % 2 === 1, 'the kernel size must be odd')
+      .describe('Side of the kernel, odd.'),
+    width: positiveInt.max(65_536).describe('Width of the merged tokens.'),
   }),
-  z.strictObject({ kind: z.literal('concat') }),
+  z.strictObject({ kind: z.literal('concat').describe('The levels side by side, as wider tokens.') }),
 ]);
 export type MergeConfig = z.infer<typeof MergeConfig>;
 
 /** What follows the merge of one encoder: nothing, one linear map, or `blocks` MLP blocks D -> ratio D -> D (paper-notes 5). */
 export const AlignConfig = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('none') }),
-  z.strictObject({ kind: z.literal('linear') }),
+  z.strictObject({ kind: z.literal('none').describe('Nothing follows the merge.') }),
+  z.strictObject({ kind: z.literal('linear').describe('One linear map.') }),
   z.strictObject({
-    kind: z.literal('mlp'),
-    blocks: positiveInt.max(64),
-    ratio: z.number().positive().max(64),
-    act: Activation,
+    kind: z.literal('mlp').describe('MLP blocks D -> ratio D -> D.'),
+    blocks: positiveInt.max(64).describe('Number of blocks.'),
+    ratio: z.number().positive().max(64).describe('Inner width over outer width.'),
+    act: Activation.describe('Activation of the MLP.'),
   }),
 ]);
 export type AlignConfig = z.infer<typeof AlignConfig>;
@@ -243,14 +309,19 @@ export type AlignConfig = z.infer<typeof AlignConfig>;
 /** One visual branch: an encoder, the levels read from it, their merge and the alignment behind. */
 export const EncoderConfig = z
   .strictObject({
-    type: z.enum(['clip', 'dinov2', 'siglip', 'mae', 'vit', 'deit', 'eva', 'dinov3']),
-    vit: ViTConfig,
-    image: ImageConfig,
-    levels: Levels,
-    /** Applies the encoder's final norm to the level of the last block (paper-notes 7). */
-    applyFinalNorm: z.boolean(),
-    merge: MergeConfig,
-    align: AlignConfig,
+    type: z
+      .enum(['clip', 'dinov2', 'siglip', 'mae', 'vit', 'deit', 'eva', 'dinov3'])
+      .describe('Family of the encoder.'),
+    vit: ViTConfig.describe('The vision transformer.'),
+    image: ImageConfig.describe('How a picture is prepared for it.'),
+    levels: Levels.describe(
+      'Hidden states that are read: 0 the embeddings, i the output of block i, -1 the last one; a list or a range.',
+    ),
+    applyFinalNorm: z
+      .boolean()
+      .describe("Applies the encoder's final norm to the level of the last block (paper-notes 7)."),
+    merge: MergeConfig.describe('How the levels become one map.'),
+    align: AlignConfig.describe('What follows the merge.'),
   })
   .superRefine((encoder, ctx) => {
     const fail = (path: string, message: string): void => ctx.addIssue({ code: 'custom', path: [path], message });
@@ -304,7 +375,14 @@ export const numTokens = (vit: ViTConfig): number => numPatches(vit) + (vit.clsT
 
 /** All encoders and the axis on which their tokens meet (paper-notes 4): `channels` keeps N tokens, `tokens` puts them in a row. */
 export const VisionConfig = z
-  .strictObject({ encoders: z.array(EncoderConfig).min(1), fuse: z.enum(['channels', 'tokens']) })
+  .strictObject({
+    encoders: z.array(EncoderConfig).min(1).describe('The branches, in order.'),
+    fuse: z
+      .enum(['channels', 'tokens'])
+      .describe(
+        'Axis on which the tokens of the encoders meet: `channels` keeps their number, `tokens` puts them in a row.',
+      ),
+  })
   .superRefine((vision, ctx) => {
     const counts = vision.encoders.map((encoder) => numPatches(encoder.vit));
     const widths = vision.encoders.map(branchWidth);

@@ -31,8 +31,9 @@ export const WorldLook = z.strictObject({
   seed: z
     .int()
     .nonnegative()
-    .max(2 ** 20),
-  style: StyleChoice,
-  augment: AugmentLevel,
+    .max(2 ** 20)
+    .describe('Other scenes for another seed.'),
+  style: StyleChoice.describe('How things are drawn: `known` may be seen in training, `shift` never; or one icon set.'),
+  augment: AugmentLevel.describe('How much pictures are changed.'),
 });
 export type WorldLook = z.infer<typeof WorldLook>;

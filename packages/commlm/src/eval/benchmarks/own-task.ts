@@ -48,7 +48,7 @@ const FieldNames = z.strictObject({
 /** The file of a task. */
 export const EvalTaskFile = z
   .strictObject({
-    $schema: z.string().optional(),
+    $schema: z.string().optional().describe('Place of the schema, for editors.'),
     name: z
       .string()
       .regex(/^[a-z0-9][a-z0-9_-]{0,63}$/, 'small letters, digits, - and _, at most 64')
