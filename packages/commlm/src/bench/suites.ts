@@ -20,7 +20,10 @@ export const SUITES: Readonly<Record<string, { readonly summary: string; readonl
     summary: 'a model opened and asked once: start, resident memory, share of the memory bandwidth',
     run: loadSuite,
   },
-  cache: { summary: 'levels of a frozen encoder: computed, and read from the feature cache', run: featureCacheSuite },
+  cache: {
+    summary: 'pictures a second of a frozen encoder: computed, and read from the feature cache',
+    run: featureCacheSuite,
+  },
   train: { summary: 'training steps with recompute, beside transformers: time, memory, losses', run: trainSuite },
 };
 

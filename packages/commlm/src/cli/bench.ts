@@ -61,7 +61,7 @@ export function register(program: Command): void {
         '  memory   2,000 answers: resident memory and live tensors stay flat',
         '  load     a model opened and asked once in a process of its own: time to the first operator, peak resident',
         '           memory (anonymous and mapped), share of the memory bandwidth while decoding',
-        '  cache    levels of a frozen encoder for one picture: computed, and read from the feature cache',
+        '  cache    pictures a second of a frozen encoder: computed, kept, and read from the feature cache',
         '  train    50 steps in f32 and --rounds in bf16 of a Vicuna-shaped stack of blocks with recompute, beside',
         '           transformers: time, peak resident memory, losses',
         '',

@@ -6,7 +6,7 @@ import type { CommTrainConfig } from '../config/comm-train.js';
 import type { Recipe } from '../config/recipe.js';
 import { resolveModelFolder } from '../hub/model-folder.js';
 import { ASSEMBLIES, RECIPES } from '../recipes/index.js';
-import type { FeaturePlan } from '../train/memory/feature-plan.js';
+import type { FeaturePlan } from '../train/feature-plan.js';
 import { GPUS, gpusFor, UTILISATION } from '../train/memory/gpus.js';
 import type { Range } from '../train/memory/work.js';
 import type { RunPlan } from '../train/plan.js';

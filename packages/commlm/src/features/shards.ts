@@ -8,6 +8,9 @@ import { isShard, type RowKind, Shard, type StoredRow } from './shard.js';
 /** A shard is written in seconds: what is older and not whole was left by a process that was killed. */
 const PART_MS = 3_600_000;
 
+/** Clocks of file systems tick this coarsely at most: what was just changed may change again under the same time. */
+const TICK_MS = 2_000;
+
 /** The shards of a folder. */
 export class Shards {
   readonly #folder: string;
@@ -32,7 +35,7 @@ export class Shards {
   refresh(): void {
     const changed = statSync(this.#folder, { throwIfNoEntry: false })?.mtimeMs;
     if (changed === undefined || changed === this.#changed) return;
-    this.#changed = changed;
+    this.#changed = Date.now() - changed < TICK_MS ? Number.NaN : changed;
     const found: { readonly path: string; readonly written: number }[] = [];
     for (const name of readdirSync(this.#folder)) {
       const path = join(this.#folder, name);

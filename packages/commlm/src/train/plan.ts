@@ -5,6 +5,7 @@ import { trainsPart } from '../config/parts.js';
 import type { LoopRecipe } from '../config/recipe.js';
 import type { LoopConfig } from '../config/train.js';
 import { numPatches, numTokens } from '../config/vision.js';
+import { type FeaturePlan, featurePlan } from './feature-plan.js';
 import { kindOf, type Outline } from './kinds.js';
 import { countParts, type PartCount, trainedParameters } from './loop/parameter-groups.js';
 import {
@@ -15,7 +16,6 @@ import {
   sumActivations,
   vitActivations,
 } from './memory/activations.js';
-import { type FeaturePlan, featurePlan } from './memory/feature-plan.js';
 import { type Work, workOf } from './memory/work.js';
 import { shapeOfStart } from './tasks/comm/start.js';
 

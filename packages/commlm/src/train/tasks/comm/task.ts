@@ -7,17 +7,14 @@
  */
 import { join } from 'node:path';
 import { autograd, type nn, noGrad, scope, type Tensor, tensor, zeros } from '@commlm/torch';
-import { type CommTrainConfig, type FeatureConfig, parseCommTraining } from '../../../config/comm-train.js';
-import { resolveLevels } from '../../../config/model.js';
+import { type CommTrainConfig, parseCommTraining } from '../../../config/comm-train.js';
 import { trainsEncoders, trainsPart } from '../../../config/parts.js';
-import { FeatureCache } from '../../../features/cache.js';
-import { pictureKeys } from '../../../features/encoder-key.js';
 import { Comm, type CommBatch, type CommLoss, type LossOptions } from '../../../models/comm.js';
 import { saveCommFolder } from '../../../weights/comm-folder.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../../loop/training-task.js';
 import { Recompute, recomputedBackward } from '../../memory/recompute.js';
-import { normalisePictures } from '../../pictures/pixels.js';
 import { addLora, mergedWeights, saveAdapter } from '../lora.js';
+import { batchPixels, KeptFeatures, type PixelSettings } from './kept-features.js';
 import type { AuxiliaryLoss } from './losses/auxiliary.js';
 import { openLosses } from './losses/open-losses.js';
 import { MixtureData, mixtureBatchOptions } from './mixture-data.js';
@@ -44,8 +41,8 @@ export class CommTask implements TrainingTask<TrainBatch> {
   readonly #data: TrainData;
   readonly #losses: readonly AuxiliaryLoss[];
   readonly #log: (line: string) => void;
-  /** One an encoder, opened by the first batch: it reads every weight of the encoders. */
-  #features: readonly FeatureCache[] = [];
+  /** Opened by the first batch: it reads every weight of the encoders. */
+  #features: KeptFeatures | null = null;
 
   private constructor(config: CommTrainConfig, model: Comm, data: TrainData, log: (line: string) => void) {
     this.#config = config;
@@ -99,20 +96,12 @@ export class CommTask implements TrainingTask<TrainBatch> {
 
   /** Writes features that were computed since the last checkpoint. */
   flush(): void {
-    for (const cache of this.#features) cache.flush();
+    this.#features?.flush();
   }
 
   close(): void {
-    for (const [i, cache] of this.#features.entries()) {
-      cache.close();
-      const { hits, misses, damaged, bytes } = cache.stats;
-      const mended = damaged === 0 ? '' : `, ${damaged} damaged rows computed again`;
-      const { type } = this.#model.config.vision.encoders[i]!;
-      this.#log(
-        `features of ${type}: ${misses} pictures encoded, ${hits} read${mended}; ${(bytes / 1e9).toFixed(2)} GB in the folder`,
-      );
-    }
-    this.#features = [];
+    this.#features?.close();
+    this.#features = null;
   }
 
   /** Writes the model, an adapter merged into it; the adapter itself lies in `adapter/`, alone where the weights have 8 bits. */
@@ -234,55 +223,21 @@ export class CommTask implements TrainingTask<TrainBatch> {
 
   /** Levels of each encoder, those of frozen ones from the cache where the training keeps one. */
   #levels(batch: TrainBatch, recompute: Recompute | null): readonly (readonly Tensor[])[] {
-    const { features, trains } = this.#config;
-    if (features !== null) return this.#keptLevels(batch, features);
-    return this.#model.vision.encoders.map((branch, i) => {
-      const pixels = this.#pixels(batch, i);
+    const { features, trains, device } = this.#config;
+    const { vision } = this.#model;
+    const dtype = computeDtype(this.#config);
+    const settings = this.#data.encoders.map((encoder): PixelSettings => ({ encoder, device, dtype }));
+    if (features !== null) {
+      this.#features ??= new KeptFeatures(vision, settings, features, this.#log);
+      return this.#features.encode(batch);
+    }
+    return vision.encoders.map((branch, i) => {
+      const pixels = batchPixels(batch, settings[i]!);
       return trainsPart(trains, 'encoder', i)
         ? branch.encode(pixels, recompute ?? {})
         : noGrad(() => branch.encode(pixels));
     });
   }
-
-  #keptLevels(batch: TrainBatch, { folder, maxGB, dtype: stored }: FeatureConfig): Tensor[][] {
-    const { device } = this.#config;
-    const dtype = computeDtype(this.#config);
-    const { encoders } = this.#model.vision;
-    const options = { folder, maxBytes: maxGB * 1e9, dtype: stored, log: this.#log };
-    if (this.#features.length === 0) {
-      this.#features = encoders.map(({ config, vit }) => FeatureCache.open({ ...config, vit }, options));
-    }
-    const keys = batch.squares.map((square) => pictureKeys(square, batch.numPictures));
-    return encoders.map(({ config, vit }, i) => {
-      const pictures = {
-        keys: keys[this.#data.encoders[i]!.square]!,
-        pixels: (places: readonly number[]) => this.#pixels(batch, i, places),
-      };
-      const levels = resolveLevels(config.levels, vit.config.numLayers);
-      return this.#features[i]!.encode(pictures, levels, config).map((level) => level.to({ device, dtype }));
-    });
-  }
-
-  /** What an encoder reads of the pictures of a batch, or of those at some places: float[P, C, S, S]. */
-  #pixels({ numPictures, squares }: TrainBatch, encoder: number, places?: readonly number[]): Tensor {
-    const { device } = this.#config;
-    const dtype = computeDtype(this.#config);
-    const { image, square } = this.#data.encoders[encoder]!;
-    const all = squares[square]!;
-    const [values, count] =
-      places === undefined ? [all, numPictures] : [rowsOf(all, numPictures, places), places.length];
-    return values instanceof Uint8Array
-      ? normalisePictures(values, count, image.size, image, dtype).to({ device })
-      : tensor(values, { shape: [count, 3, image.size, image.size] }).to({ device, dtype });
-  }
-}
-
-/** The pictures at some places of squares behind one another. */
-function rowsOf<T extends Uint8Array | Float32Array>(squares: T, count: number, places: readonly number[]): T {
-  const each = squares.length / count;
-  const rows = squares.slice(0, places.length * each) as T;
-  for (const [i, place] of places.entries()) rows.set(squares.subarray(place * each, (place + 1) * each), i * each);
-  return rows;
 }
 
 /** Freezes the model but for what learns, with an adapter and the heads of losses where the recipe has them. */

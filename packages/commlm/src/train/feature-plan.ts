@@ -1,9 +1,9 @@
 /** What the cache of a training's features will take on disk, from shapes alone. */
-import type { CommTrainConfig, FeatureDtype } from '../../config/comm-train.js';
-import { resolveLevels } from '../../config/model.js';
-import type { LoopRecipe } from '../../config/recipe.js';
-import { pictureBytes, rowShape } from '../../features/feature-bytes.js';
-import { computeDtype, shapeOfStart } from '../tasks/comm/start.js';
+import type { CommTrainConfig, FeatureDtype } from '../config/comm-train.js';
+import { resolveLevels } from '../config/model.js';
+import type { LoopRecipe } from '../config/recipe.js';
+import { pictureBytes, rowShape } from '../features/feature-bytes.js';
+import { computeDtype, shapeOfStart } from './tasks/comm/start.js';
 
 /** One encoder's rows of a picture. */
 export interface EncoderFeatures {
