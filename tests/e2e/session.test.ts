@@ -247,7 +247,9 @@ test('aborting an answer rejects with the reason and frees what it used', async 
     },
     { name: 'TimeoutError' },
   );
-  await assert.rejects(session.askBatch([{ question: 'a' }], { signal: AbortSignal.abort(new Error('no')) }), /no/);
+  for (const reason of [new Error('no'), new CommError('no', { code: 'cli/interrupted', exitCode: 130 })]) {
+    await assert.rejects(session.askBatch([{ question: 'a' }], { signal: AbortSignal.abort(reason) }), reason);
+  }
   assert.equal(memoryStats().liveTensors, before);
 });
 
@@ -271,6 +273,7 @@ test('a picture that was seen before is not encoded again', async () => {
 
 test('bf16 answers too', async () => {
   using half = await loadModel(folder, { dtype: 'bf16' });
+  assert.deepEqual([half.dtype, half.device, session.dtype], ['bf16', 'cpu', 'f32']);
   const answer = await half.ask(picture(1), 'What is this?', { maxNewTokens: 5 });
   assert.equal(answer.tokens.length, answer.usage.completionTokens);
 });

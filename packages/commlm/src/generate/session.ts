@@ -35,10 +35,12 @@ export class CommSession implements Answerer {
     return this.#runtime.name;
   }
 
+  /** What the model is made of. */
   get config(): CommConfig {
     return this.#runtime.config;
   }
 
+  /** The model's tokenizer. */
   get tokenizer(): Tokenizer {
     return this.#runtime.tokenizer;
   }
@@ -103,6 +105,8 @@ export class CommSession implements Answerer {
           signal?.throwIfAborted();
           open.push({ place, answer: this.#runtime.open(question) });
         } catch (error) {
+          // The reason of an abort is no fault of this question, also where it is a CommError.
+          signal?.throwIfAborted();
           results[place] = ownError(error);
         }
       }
