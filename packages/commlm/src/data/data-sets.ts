@@ -1,8 +1,9 @@
 /** Opens a data set by its configuration. */
+
 import type { DataSetConfig } from '../config/data-sets.js';
 import { readTextAsync } from '../files/read.js';
 import { type Drafts, dataSet } from './draft.js';
-import { dataPlace, WHAT } from './json-records.js';
+import { dataPlace, WHAT } from './place.js';
 import type { DataSet } from './sample.js';
 import { openCaptionLines, openFlickrCaptions, openKarpathy } from './sets/captions.js';
 import { openChat } from './sets/chat.js';

@@ -127,7 +127,7 @@ function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sa
   const pictures = draft.pictures.map(({ size, ...named }) => ({
     store,
     key: pictureKey(picture, named, place),
-    size,
+    ...(size === undefined ? {} : { size }),
   }));
   const fitted = turns.map((turn) => ({
     ...turn,
@@ -136,7 +136,7 @@ function finish(draft: Draft, set: string, { store, picture }: PictureRules): Sa
     ),
   }));
   const identity = { id: `${set}/${draft.key}`, where: String(place) };
-  return { ...identity, pictures, system, turns: fitted };
+  return { ...identity, pictures, ...(system === undefined ? {} : { system }), turns: fitted };
 }
 
 const IMAGE = /<image>/g;

@@ -123,3 +123,11 @@ export class ById<Value> {
     return this.places.get(id);
   }
 }
+
+/** What the files of data sets are, in sentences about them. */
+export const WHAT = 'the data';
+
+/** Place of a data file, or of a part of it; its errors have the code `data/sample`. */
+export function dataPlace(file: string, detail = ''): Place {
+  return new Place(file, detail, 'data/sample');
+}

@@ -1,8 +1,8 @@
 /** Entries of the `refs(...).p` pickle of the refer tool, or of the same as JSON. */
 import { readPlainPickle } from '@commlm/torch/files';
 import { readBytes } from '../files/read.js';
-import { dataPlace, openJson, WHAT } from './json-records.js';
-import { asList, asObject, type JsonObject, type Place } from './place.js';
+import { openJson } from './json-records.js';
+import { asList, asObject, dataPlace, type JsonObject, type Place, WHAT } from './place.js';
 
 /** First bytes of a pickled list: protocol 2 and above, protocol 0, protocol 1. JSON starts with none of them. */
 const PICKLE_STARTS: ReadonlySet<number | undefined> = new Set([0x80, 0x28, 0x5d]);

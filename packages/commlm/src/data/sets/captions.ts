@@ -1,9 +1,9 @@
 /** Captions: Karpathy's splits, Flickr30k's token file, Shikra's lines. COCO's own files are in coco.ts. */
 import type { DataSetOf } from '../../config/data-sets.js';
 import { type Draft, type Drafts, eachRecord, textField } from '../draft.js';
-import { dataPlace, openJson, openJsonLines, openLines } from '../json-records.js';
+import { openJson, openJsonLines, openLines } from '../json-records.js';
 import { refuseContent } from '../keys.js';
-import { asObject, listField, stringField } from '../place.js';
+import { asObject, dataPlace, listField, stringField } from '../place.js';
 import type { Templates } from '../templates.js';
 import { loadTemplates } from '../templates.js';
 import type { Random } from '../world/random.js';

@@ -1,5 +1,4 @@
-/** Splits that a file names. */
-import { dataPlace } from '../json-records.js';
+/** Splits that a file names. */ import { dataPlace } from '../place.js';
 
 /** Refuses a choice of splits that leaves nothing, naming those that the file has. */
 export function requireSamples(

@@ -7,9 +7,9 @@ import type { PixelBox } from '../../images/frames.js';
 import { asBox, asSize, boxesField, boxesMark, boxGroups, sizeOf } from '../boxes.js';
 import { type Drafts, eachRecord, textField } from '../draft.js';
 import { reasonOf } from '../fault.js';
-import { dataPlace, openJsonLines, WHAT } from '../json-records.js';
+import { openJsonLines } from '../json-records.js';
 import { refuseContent } from '../keys.js';
-import { type Id, idField, listField, type Place } from '../place.js';
+import { dataPlace, type Id, idField, listField, type Place, WHAT } from '../place.js';
 import type { Mark, Size } from '../sample.js';
 import { loadTemplates } from '../templates.js';
 
