@@ -9,6 +9,7 @@ import { manualSeed, scope, type Tensor } from '@commlm/torch';
 import { maxRelDiff, roundingBound } from '@commlm/torch/testing';
 import type { CommTrainConfig, WorldData as WorldConfig } from '../../../config/comm-train.js';
 import { commTiny, TINY_VOCABULARY } from '../../../config/presets.js';
+import { pictureKeys } from '../../../features/encoder-key.js';
 import { Comm } from '../../../models/comm.js';
 import { smallComm } from '../../../models/sample-configs.fixture.js';
 import { renderConversation } from '../../../text/conversation.js';
@@ -176,6 +177,23 @@ test('the world learns an adapter, and reads the features of frozen towers from 
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+test('a scene is the same picture to the cache in every run that draws it alike, whatever its batch and its questions', async () => {
+  const keysOf = async (changes: Partial<WorldConfig>, batchSize: number): Promise<string[]> => {
+    const { batch } = await firstBatch(changes, batchSize);
+    return pictureKeys(batch.squares[0], batch.numPictures);
+  };
+  for (const augment of ['none', 'strong'] as const) {
+    const keys = await keysOf({ augment, seed: 4 }, 3);
+    assert.equal(new Set(keys).size, 3);
+    assert.deepEqual((await keysOf({ augment, seed: 4, questions: 1 }, 2)).slice(0, 2), keys.slice(0, 2));
+    assert.ok((await keysOf({ augment, seed: 5 }, 3)).every((key) => !keys.includes(key)));
+  }
+  assert.notEqual(
+    (await keysOf({ augment: 'none', seed: 4 }, 2))[0],
+    (await keysOf({ augment: 'strong', seed: 4 }, 2))[0],
+  );
 });
 
 test('parts are checked against the model, losses against the data', () => {
