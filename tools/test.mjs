@@ -11,13 +11,18 @@ import { listAllTests, runTests } from './test-runner.mjs';
 await setUp({ quiet: true });
 
 const words = process.argv.slice(2);
-const files = listAllTests().filter(
-  (file) => words.length === 0 || words.some((word) => relative(ROOT, file).replaceAll('\\', '/').includes(word)),
-);
-if (files.length === 0) {
-  console.error(`No test file's path holds ${words.map((word) => `"${word}"`).join(' or ')}.`);
+/** Path of the test's source, which is what one sees and names. */
+const sourceOf = (file) =>
+  relative(ROOT, file)
+    .replaceAll('\\', '/')
+    .replace('/dist/', file.includes('packages') ? '/src/' : '/');
+const tests = listAllTests();
+const unmatched = words.filter((word) => !tests.some((file) => sourceOf(file).includes(word)));
+if (unmatched.length > 0) {
+  console.error(`No test file's path holds ${unmatched.map((word) => `"${word}"`).join(' or ')}.`);
   process.exit(2);
 }
+const files = tests.filter((file) => words.length === 0 || words.some((word) => sourceOf(file).includes(word)));
 const started = performance.now();
 console.log(`running ${files.length} test files`);
 const { code, totals } = await runTests(files);

@@ -24,4 +24,4 @@ export type { RecipeChange } from './train/loop/run-state.js';
 export type { BatchFacts, BatchSource, Losses, TrainingTask } from './train/loop/training-task.js';
 export { type MemoryPlan, planRun, type RunPlan } from './train/plan.js';
 export { applySettings, changeRecipe, listRecipes, loadRecipe, recipeOfRun } from './train/recipe.js';
-export { exportRecipe, runRecipe } from './train/run.js';
+export { exportRecipe, type RunOptions, runRecipe } from './train/run.js';

@@ -62,7 +62,7 @@ class Asked {
   }
 }
 
-/** Batches what is asked at the same time, in the order of the calls. */
+/** Batches what is asked at the same time, in the order in which the questions are ready: pictures are decoded first. */
 export class AskQueue {
   readonly #runtime: Pick<ModelRuntime, 'open' | 'answer'>;
   readonly #waiting: Asked[] = [];

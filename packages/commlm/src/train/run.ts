@@ -1,5 +1,6 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import type { LoopRecipe, Recipe } from '../config/recipe.js';
 import { kindOf } from './kinds.js';
@@ -18,11 +19,27 @@ async function openTask(recipe: LoopRecipe, log: (line: string) => void): Promis
   return kind.open(recipe, log);
 }
 
+/** How `runRecipe` runs. */
+export type RunOptions = TrainingOptions & {
+  /** Go on although the data are not those that the run began with. */
+  readonly changedData?: boolean | undefined;
+};
+
+const OPTIONS: Checks<RunOptions> = {
+  out: anything,
+  recipe: anything,
+  change: anything,
+  resume: anything,
+  data: anything,
+  log: anything,
+  onStep: anything,
+  signal: anything,
+  changedData: anything,
+};
+
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
-export async function runRecipe(
-  recipe: Recipe,
-  options: TrainingOptions & { readonly changedData?: boolean },
-): Promise<TrainingResult> {
+export async function runRecipe(recipe: Recipe, options: RunOptions): Promise<TrainingResult> {
+  checkOptions(options, OPTIONS, { what: 'The options of a run' });
   if (recipe.kind === 'tokenizer') {
     if (options.resume)
       throw inTheWay('A tokenizer is made in one go: there is nothing to resume.', 'Leave out --resume.');
@@ -40,7 +57,7 @@ export async function runRecipe(
 const isMissing = (error: unknown): boolean => error instanceof CommError && /^(?:file|data)\//.test(error.code);
 
 /** The data of a run, compared with those it began with where it goes on. @throws CommError `train/data` */
-async function dataOfRun(recipe: LoopRecipe, options: Parameters<typeof runRecipe>[1]): Promise<RunData> {
+async function dataOfRun(recipe: LoopRecipe, options: RunOptions): Promise<RunData> {
   const { out, resume, changedData, change, log, signal } = options;
   const began = resume && listCheckpoints(out).length > 0;
   const before = began ? recordedData(out) : undefined;

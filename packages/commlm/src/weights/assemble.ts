@@ -5,6 +5,7 @@
 import { join } from 'node:path';
 import { cat, type DType, manualSeed, type nn, noGrad, scope, type Tensor } from '@commlm/torch';
 import type { AssemblyEncoder, AssemblyRecipe } from '../config/assembly.js';
+import { anything, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, type EncoderConfig, fusedShape, type MergeConfig, parseConfig } from '../config/model.js';
 import { WHITE } from '../config/presets.js';
@@ -50,8 +51,10 @@ export async function assembleComm(
   recipe: AssemblyRecipe,
   folders: AssemblyFolders,
   out: string,
-  { onNote = () => {} }: AssembleOptions = {},
+  options: AssembleOptions = {},
 ): Promise<Assembly> {
+  checkOptions(options, { onNote: anything }, { what: 'The options of an assembly' });
+  const { onNote = () => {} } = options;
   refuseFilled(out);
   const encoders = folders.encoders.map((folder) => loadHfEncoder(folder));
   const llama = loadHfLlama(folders.languageModel);

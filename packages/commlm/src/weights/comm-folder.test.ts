@@ -62,6 +62,20 @@ const refusal = (folder: string, options = {}): CommError => {
   throw new assert.AssertionError({ message: 'the folder was accepted' });
 };
 
+test('options that nobody knows are refused with the nearest known one', () => {
+  const { model } = saved();
+  const folder = join(root, 'unknown-options');
+  const given = (options: object) => options as Record<string, never>;
+  assert.throws(() => saveCommFolder(folder, model, given({ dtyp: 'bf16' })), {
+    code: 'options/unknown',
+    fix: /"dtype"/,
+  });
+  assert.ok(!existsSync(folder), 'nothing is written');
+  saveCommFolder(folder, model);
+  assert.throws(() => loadCommFolder(folder, given({ checkfinite: false })), { fix: /"checkFinite"/ });
+  model.dispose();
+});
+
 test('a model comes back as it was, mapped and frozen', () => {
   const { folder, model } = saved();
   const loaded = withStrictScopes(() => loadCommFolder(folder));

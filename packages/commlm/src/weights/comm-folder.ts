@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { BYTES_PER_ELEMENT, type DType, io, noGrad, scope, type Tensor } from '@commlm/torch';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { CommConfig, fromJson, toJson } from '../config/model.js';
 import { copyDurably, writeJson } from '../files/durable.js';
@@ -15,6 +16,13 @@ import { type LoadedComm, type ReadOptions, readWhole, type WholeModel } from '.
 
 /** Options of `loadCommFolder`. */
 export type LoadCommOptions = ReadOptions;
+
+const READING: Checks<LoadCommOptions> = {
+  dtype: anything,
+  device: anything,
+  checkFinite: anything,
+  onWeight: anything,
+};
 
 /** Reads and checks `config.json` of a folder without touching the weights. */
 export function readCommConfig(folder: string): CommConfig {
@@ -49,6 +57,7 @@ export function describeComm(folder: string): WholeModel {
 
 /** Opens a model: config checked, module built without memory, weights mapped; missing, unexpected, misshaped or NaN tensors stop it. Gradients are off. */
 export function loadCommFolder(folder: string, options: LoadCommOptions = {}): LoadedComm {
+  checkOptions(options, READING, { what: 'The options of a model folder' });
   return readWhole(describeComm(folder), options);
 }
 
@@ -78,8 +87,17 @@ export interface SaveCommOptions {
   readonly weights?: readonly StoredWeight[] | undefined;
 }
 
+const SAVING: Checks<SaveCommOptions> = {
+  tokenizer: anything,
+  dtype: anything,
+  maxShardBytes: anything,
+  untrained: anything,
+  weights: anything,
+};
+
 /** Writes a model; each file appears whole or not at all, config.json last, so that a folder with it is complete. */
 export function saveCommFolder(folder: string, model: Comm, options: SaveCommOptions = {}): void {
+  checkOptions(options, SAVING, { what: 'The options of a model to write' });
   const own = (): StoredWeight[] =>
     [...model.stateDict()].map(([key, tensor]) => ({
       ...{ key, shape: tensor.shape, dtype: tensor.dtype },
