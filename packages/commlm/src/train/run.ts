@@ -1,6 +1,7 @@
 /** From a resolved recipe to a finished run, or to what a run has reached. */
 import { existsSync } from 'node:fs';
 import { CommError } from '../config/errors.js';
+import { missingDevice } from '../config/missing-device.js';
 import type { LoopRecipe, Recipe } from '../config/recipe.js';
 import { kindOf } from './kinds.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
@@ -15,7 +16,11 @@ import type { TrainingTask } from './loop/training-task.js';
 async function openTask(recipe: LoopRecipe, log: (line: string) => void): Promise<TrainingTask<unknown>> {
   const [{ manualSeed }, kind] = await Promise.all([import('@commlm/torch'), kindOf(recipe)]);
   manualSeed(recipe.loop.seed);
-  return kind.open(recipe, log);
+  try {
+    return await kind.open(recipe, log);
+  } catch (error) {
+    throw missingDevice(error) ?? error;
+  }
 }
 
 /** Run a recipe. A folder that holds a run already is gone on with, or refused, never overwritten; so is one with other data. */
