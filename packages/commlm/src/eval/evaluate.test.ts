@@ -378,3 +378,21 @@ test('what is not given has the defaults of the command line, and what is wrong 
     await assert.rejects(evaluate({ ...request, ...slip } as EvalRequest), { name: 'CommError', message, exitCode: 2 });
   }
 });
+
+test('scenes of the train split are said to be no test, once for all benchmarks', async () => {
+  const folder = join(root, 'scenes');
+  cpSync(data, folder, { recursive: true });
+  const notesOf = async (manifest: string): Promise<readonly string[]> => {
+    writeFileSync(join(folder, 'world.json'), manifest);
+    const results = resultsOf(await run(new Known(), newOut(), { data: folder }));
+    const [note] = results.benchmarks[0]!.notes.filter((line) => /train split/.test(line));
+    const { benchmarks } = results;
+    const twice = { ...results, benchmarks: [benchmarks[0]!, { ...benchmarks[0]!, benchmark: 'again' }] };
+    const lines = tableNotes(twice).filter((line) => /train split/.test(line));
+    assert.deepEqual(lines, note === undefined ? [] : [`pope, again: ${note}`]);
+    return note === undefined ? [] : [note];
+  };
+  assert.match((await notesOf('{"split": "train"}'))[0] ?? '', /no test of those; .*--split test/);
+  assert.deepEqual(await notesOf('{"split": "test"}'), []);
+  assert.deepEqual(await notesOf('no JSON'), []);
+});

@@ -11,6 +11,7 @@ import type { Benchmark } from './benchmarks/benchmark.js';
 import { DataFolder } from './benchmarks/data-folder.js';
 import { BENCHMARKS } from './benchmarks/index.js';
 import { type EvalItem, unitsOf } from './benchmarks/item.js';
+import { trainSceneNotes } from './benchmarks/train-scenes.js';
 import { BOOTSTRAP } from './bootstrap.js';
 import { type EvalRequest, type Evaluation, fillRequest, type Shard } from './eval-request.js';
 import { HashedPictures } from './hashed-pictures.js';
@@ -85,6 +86,7 @@ async function loadTask(benchmark: Benchmark, request: Evaluation): Promise<Task
     facts: await folder.facts(),
     published: folder.published,
     partial: folder.partial || items.length < loaded.items.length,
+    dataNotes: trainSceneNotes(request.data),
   };
 }
 
