@@ -7,7 +7,7 @@ import { isTaskFile, readTask } from './own-task.js';
 
 function unknownBenchmark(name: string, known: readonly string[]): CommError {
   const guess = nearestName(name, known);
-  return new CommError(`There is no benchmark "${name}"${guess === undefined ? '' : `; did you mean "${guess}"?`}`, {
+  return new CommError(`There is no benchmark "${name}"${guess === undefined ? '.' : `; did you mean "${guess}"?`}`, {
     code: 'eval/benchmark',
     exitCode: 2,
     fix: `Choose from ${known.join(', ')}, or name the JSON file of a task of your own.`,
