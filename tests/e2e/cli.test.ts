@@ -199,6 +199,11 @@ test('wrong usage is exit code 2 and says what is right', async () => {
     [['ask'], /missing required argument/i],
     [['ask', picture], /picture and a question/],
     [['ask', picture, ' '], /question is empty/],
+    [
+      ['ask', 'Is there a dog?', picture],
+      /"Is there a dog\?" is no picture[\s\S]*The picture comes first; put the question/,
+    ],
+    [['ask', picture, 'Is', 'there', 'a', 'dog'], /"Is" is no picture[\s\S]*in quotes: commlm ask .* "Is there a dog"/],
     [['ask', picture, 'What?', '--temperatur', '1'], /unknown option[\s\S]*--temperature/i],
     [['ask', picture, 'What?', '--temperature', '-1'], /number from 0/],
     [['ask', picture, 'What?', '--top-p', '0'], /number above 0/],

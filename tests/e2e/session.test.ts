@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { rmSync } from 'node:fs';
 import { after, before, test } from 'node:test';
-import { memoryStats } from '@commlm/torch';
+import { cuda, memoryStats } from '@commlm/torch';
 import {
   type Answer,
   type AskRequest,
   CommError,
   type CommSession,
   decodeImage,
+  extractFeatures,
   loadModel,
   type PastTurn,
   type RgbImage,
@@ -419,4 +420,12 @@ test('a picture is seen upright unless it is asked for as stored', async () => {
   assert.deepEqual(await ask(turned, { rawOrientation: true }), stored);
   assert.deepEqual(await ask(new Blob([turned as Uint8Array<ArrayBuffer>]) as never), upright);
   assert.deepEqual(await ask(turned.buffer as never), upright);
+});
+
+test('a device that is not there is a sentence', {
+  skip: cuda.deviceCount() > 0 ? 'CUDA is here' : false,
+}, async () => {
+  const missing = { name: 'CommError', code: 'device/missing', message: /CUDA/, fix: /commlm doctor/ };
+  await assert.rejects(loadModel(folder, { device: 'cuda' }), missing);
+  await assert.rejects(extractFeatures(picture(1), { encoder: folder, device: 'cuda' }), missing);
 });

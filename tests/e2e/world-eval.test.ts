@@ -29,6 +29,26 @@ test('the table has its columns and margins are over the highest of the other th
   }
 });
 
+// In front of those that learn, since the constants are kept.
+test('the learning of constants is told scene by scene, and ends with its signal', async () => {
+  const { loadSpriteBank } = (await import(world)) as typeof import('../../packages/commlm/dist/data/world/index.js');
+  const { learnPrior } = (await import(
+    import.meta.resolve(`${evalFolder}/world-prior.js`)
+  )) as typeof import('../../packages/commlm/dist/eval/world-prior.js');
+  const told: number[] = [];
+  const abort = new AbortController();
+  const learning = learnPrior(await loadSpriteBank(), {
+    signal: abort.signal,
+    onProgress: (done, total) => {
+      assert.equal(total, 5000);
+      if (told.push(done) === 3) abort.abort();
+    },
+  });
+  await assert.rejects(learning, { name: 'AbortError' });
+  assert.equal(told[0], 0);
+  assert.equal(told.length, 3);
+});
+
 test('what words alone give on unseen scenes', async () => {
   const { loadSpriteBank } = (await import(world)) as typeof import('../../packages/commlm/dist/data/world/index.js');
   const { learnPrior } = (await import(
@@ -41,7 +61,7 @@ test('what words alone give on unseen scenes', async () => {
     import.meta.resolve(`${evalFolder}/world-figures.js`)
   )) as typeof import('../../packages/commlm/dist/eval/world-figures.js');
   const bank = await loadSpriteBank();
-  const prior = learnPrior(bank);
+  const prior = await learnPrior(bank);
   const count = 600;
   const stream = { bank, split: 'test', style: 'known', seed: 7, size: 256 } as const;
   const scenes = Array.from({ length: count }, (_, index) => ({ scene: sceneAt(stream, index), index }));
@@ -62,4 +82,25 @@ test('what words alone give on unseen scenes', async () => {
     assert.ok(Math.abs(value - expected) < 4 * error, `${name}: ${value}, ${expected} known`);
   }
   assert.equal(prior.constants['count'], '1');
+});
+
+test('what takes long is told from its beginning, and the constants are learnt once in a process', async () => {
+  const { evaluateWorld } = await import('commlm/eval');
+  const constant = { answer: 'The answer is yes.', finishReason: 'stop' };
+  const model = { askBatch: async (requests: readonly object[]) => requests.map(() => constant) };
+  const measure = async () => {
+    const told = { prior: [] as number[], asked: [] as number[] };
+    const results = await evaluateWorld(model as never, {
+      ...({ count: 3, style: 'known', seed: 900, size: 64, batchSize: 16 } as const),
+      onPrior: (done) => void told.prior.push(done),
+      onProgress: (done) => void told.asked.push(done),
+    });
+    return { told, results };
+  };
+  const first = await measure();
+  const { length } = first.results.samples;
+  assert.deepEqual(first.told.asked, [0, 16, length]);
+  const again = await measure();
+  assert.deepEqual(again.told.prior, []);
+  assert.deepEqual(again.results, first.results);
 });

@@ -21,7 +21,7 @@ import {
   type PictureOptions,
 } from './options.js';
 import { answerFor, formatDuration, isInteractive, linkTo, note, print, printJson, styleOf } from './output.js';
-import { checkPicturesExist, isFolder, pathsOf, picturesIn } from './pictures.js';
+import { checkOrder, checkPicturesExist, isFolder, pathsOf, picturesIn } from './pictures.js';
 import { Progress } from './progress.js';
 import { printable } from './terminal-text.js';
 
@@ -70,6 +70,7 @@ export function register(program: Command): void {
 
 async function ask(args: readonly string[], options: AskOptions): Promise<void> {
   const { pictures, question } = splitArguments(args);
+  checkOrder(args);
   checkPicturesExist(pictures);
   const folder = pictures.find(isFolder);
   if (folder !== undefined && pictures.length > 1) {

@@ -3,7 +3,7 @@ import { CommError } from '../config/errors.js';
 import type { Benchmark } from '../eval/benchmarks/benchmark.js';
 import type { DataChoices } from '../eval/benchmarks/data-folder.js';
 import type { Coordinates, FrameName } from '../eval/coordinates.js';
-import type { Shard } from '../eval/evaluate.js';
+import type { Shard } from '../eval/eval-request.js';
 import type { EvalResults } from '../eval/results.js';
 import type { EvalEndpoint } from '../eval/run-eval.js';
 import { INTERRUPTED, interruptSignal } from './interrupt.js';
@@ -46,13 +46,17 @@ function usageError(message: string, fix: string): CommError {
 
 /** Evaluates the named benchmarks and tasks, and prints one table, or one document. */
 export async function evaluateBenchmarks(names: readonly string[], options: BenchmarkOptions): Promise<void> {
-  const { findTasks, runEval } = await import('../eval/run-eval.js');
+  const { findTasks } = await import('../eval/benchmarks/find-tasks.js');
+  const { runEval } = await import('../eval/run-eval.js');
   const benchmarks = findTasks(names);
   checkDecoding(options);
   let progress: Progress | undefined;
+  const { data, out, model, subset, limit, prompts, coordinates, blind, keepThinking } = options;
+  const { maxNewTokens, temperature, topP, seed, batchSize } = options;
   const outcome = await sayHowToGoOn(options.out, () =>
     runEval(names, {
-      ...options,
+      ...{ data, out, model, subset, limit, prompts, coordinates, blind, keepThinking },
+      ...{ maxNewTokens, temperature, topP, seed, batchSize },
       endpoint: endpointOf(options),
       load: options,
       openModel: () => openSession(options),

@@ -1,6 +1,7 @@
 /** `commlm eval compare A B`: is the difference between two runs real, and which answers changed. */
 import type { Command } from 'commander';
 import type { BenchmarkComparison, Change, Comparison } from '../eval/compare.js';
+import { COMPARE_DEFAULTS } from '../eval/defaults.js';
 import { shownFigure } from '../eval/shown-figure.js';
 import { wholeNumber } from './options.js';
 import { formatTable, note, print, printJson } from './output.js';
@@ -14,8 +15,6 @@ interface CompareOptions {
   readonly json?: boolean;
 }
 
-const LEVEL = 0.95;
-
 /** Adds `compare` below `eval`. */
 export function addCompare(command: Command): void {
   command
@@ -26,8 +25,8 @@ export function addCompare(command: Command): void {
     .option('--benchmark <names>', 'these alone, joined by commas; default all that both have', (text) =>
       text.split(','),
     )
-    .option('--resamples <n>', 'draws of the paired bootstrap', wholeNumber(100, 1_000_000), 2000)
-    .option('--seed <n>', 'seed of the draws', wholeNumber(0, 1_000_000), 0)
+    .option('--resamples <n>', 'draws of the paired bootstrap', wholeNumber(100, 1_000_000), COMPARE_DEFAULTS.resamples)
+    .option('--seed <n>', 'seed of the draws', wholeNumber(0, 1_000_000), COMPARE_DEFAULTS.seed)
     .option('--show <n>', 'changed answers to list for each benchmark; --json has all', wholeNumber(0, 1_000_000), 10)
     .option('--json', 'print one JSON document')
     .addHelpText('after', '\nExample:\n  commlm eval compare out/before out/after')
@@ -35,7 +34,7 @@ export function addCompare(command: Command): void {
       const { compareResults } = await import('../eval/compare.js');
       const { benchmark, resamples, seed } = options;
       const comparison = await compareResults({
-        ...{ a, b, resamples, seed, level: LEVEL },
+        ...{ a, b, resamples, seed },
         benchmarks: benchmark,
       });
       if (options.json === true) printJson(comparison);
@@ -45,9 +44,12 @@ export function addCompare(command: Command): void {
 
 const pValue = (p: number): string => (p < 0.0001 ? '< 0.0001' : p.toFixed(4));
 
-function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: number): void {
-  print(printable(`A  ${a.folder}  ${a.model}`));
-  print(printable(`B  ${b.folder}  ${b.model}`));
+/** Prints a comparison; `show` changed answers of each benchmark. */
+export function printComparison({ a, b, benchmarks, bootstrap }: Comparison, show: number): void {
+  // Trained models are all called "result", and files of predictions "predictions": a name that both have tells nothing apart.
+  const modelOf = ({ model }: Comparison['a']): string => (a.model === b.model ? '' : `  ${model}`);
+  print(printable(`A  ${a.folder}${modelOf(a)}`));
+  print(printable(`B  ${b.folder}${modelOf(b)}`));
   print();
   const isWhole = ([name]: readonly [string, unknown]): boolean => !name.includes('.');
   const rows = benchmarks.flatMap(({ benchmark, scale, figures }) =>
@@ -86,7 +88,8 @@ function printChanges({ benchmark, mcnemar, changes, notes }: BenchmarkCompariso
     print(`  McNemar over pictures: of ${units}, right in A alone ${onlyA}, in B alone ${onlyB}, exact p ${pValue(p)}`);
   }
   for (const { kind, id, prompt, target, a, b } of changes.slice(0, show)) {
-    print(`  ${kind.padEnd(6)} ${oneLine(String(id))}: ${oneLine(prompt)}`);
+    // Files of annotations without questions leave the id alone.
+    print(`  ${kind.padEnd(6)} ${oneLine(String(id))}${prompt === '' ? '' : `: ${oneLine(prompt)}`}`);
     print(`         wanted ${oneLine(typeof target === 'string' ? target : JSON.stringify(target))}`);
     print(`         A ${oneLine(a.answer)}`);
     print(`         B ${oneLine(b.answer)}`);

@@ -23,11 +23,20 @@ export interface WorldOptions extends ModelOptions {
 const DEFAULTS = { count: 1000, seed: 900, style: 'known', size: 256 } as const;
 const BENCHMARK = 'world';
 
+/** Shows how far a part of the work is, from its beginning to its end. */
+function shown(label: string, unit: string): (done: number, total: number) => void {
+  let progress: Progress | undefined;
+  return (done, total) => {
+    progress ??= new Progress({ label, total, unit });
+    progress.update(done);
+    if (done >= total) progress.finish();
+  };
+}
+
 /** Asks about unseen scenes with their pictures, with others and with grey ones, and prints what looking is worth. */
 export async function evaluateWorldCommand(options: WorldOptions): Promise<void> {
   const { evaluateWorld } = await import('../eval/world.js');
   using model = await openSession(options);
-  let progress: Progress | undefined;
   const { count, seed, style, size, batchSize } = { ...DEFAULTS, ...options };
   const results = await evaluateWorld(model, {
     count,
@@ -36,12 +45,10 @@ export async function evaluateWorldCommand(options: WorldOptions): Promise<void>
     size,
     batchSize,
     signal: interruptSignal(),
-    onProgress: (done, total) => {
-      progress ??= new Progress({ label: 'asking', total, unit: 'questions' });
-      progress.update(done);
-    },
+    onSprites: shown('drawing sprites', 'sprites'),
+    onPrior: shown('best constant answers', 'train scenes'),
+    onProgress: shown('asking', 'questions'),
   });
-  progress?.finish();
   const { samples, ...summary } = results;
   const report = {
     benchmark: BENCHMARK,

@@ -36,7 +36,27 @@ test('a question about what is not known gets a hint, one that needs no noun get
     /never asked about "helicopter",.* airplane, anchor/,
   );
   assert.match(hintFor('What is the weather in Paris?', known)!, /"weather", "paris"/);
-  assert.match(hintFor('Où est le chien ?', known)!, /"où"/);
+});
+
+test('a question in another language is told that English is known, and English ones are not', () => {
+  const known = readKnownThings(embedded)!;
+  for (const question of [
+    'Ist ein Hund auf dem Bild?',
+    'Was ist in dem Bild?',
+    'Wo ist der Hund am Haus?',
+    'Où est le chien ?',
+    '¿Hay un perro en la imagen?',
+    '画像の 中に 犬は いますか',
+  ]) {
+    assert.match(
+      hintFor(question, known)!,
+      /^comm-tiny knows English only, .*"Is there a dog in the image\?"\.$/,
+      question,
+    );
+  }
+  for (const question of ['Helicopter?', 'red helicopter', 'Find flying helicopters', 'Is anybody running?']) {
+    assert.match(hintFor(question, known)!, /was never asked about/, question);
+  }
 });
 
 test('a folder without the file says nothing, a wrong file is named', () => {

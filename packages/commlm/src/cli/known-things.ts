@@ -47,6 +47,17 @@ export function introduction({ name, knows, photographs }: KnownThings): string 
   return `${name} knows ${knows} and no photographs; for those: ${others}, then --model NAME.`;
 }
 
+/** Words that hardly a question in English is without, and that are none of German, French or Spanish. */
+const ENGLISH = new Set(
+  (
+    'is are be has have does did can could would should the this that these those there here they their them it its ' +
+    'you your we our my what where which who whose when why how and of with from not any many much ' +
+    'find describe show tell give look name identify locate please say explain'
+  ).split(' '),
+);
+/** Fewer words may well be a name alone. */
+const FEWEST_WORDS = 3;
+
 /**
  * A line for a question that names no thing the model knows and has a word it was never asked with; undefined for others
  * ("What is in the picture?" needs no noun).
@@ -58,6 +69,9 @@ export function hintFor(question: string, { name, nouns, words }: KnownThings): 
   const taught = new Set(words.split(' '));
   const strange = [...new Set(asked)].filter((word) => !taught.has(word));
   if (strange.length === 0) return undefined;
+  if (asked.length >= FEWEST_WORDS && !asked.some((word) => ENGLISH.has(word))) {
+    return `${name} knows English only, so its answer to this means nothing; ask as in "Is there a dog in the image?".`;
+  }
   const quoted = strange.slice(0, 3).map((word) => `"${word}"`);
   return `${name} was never asked about ${quoted.join(', ')}, so its answer means nothing. It knows: ${Object.keys(nouns).join(', ')}.`;
 }

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Option } from 'commander';
 import { CommError } from '../config/errors.js';
 import { nearestName } from '../config/json.js';
+import { missingDevice } from '../config/missing-device.js';
 import { COMMANDS, type CommandEntry } from './commands.js';
 import { listenForInterrupt } from './interrupt.js';
 import { hasPrintedJson, printJson, styleOf } from './output.js';
@@ -114,25 +115,6 @@ function systemMessage(error: NodeJS.ErrnoException): string | undefined {
   }
 }
 
-/** What libtorch says where a device was named that is not there. */
-const NO_DEVICE =
-  /not linked with support for (\w+) devices|no (NVIDIA) driver|No (CUDA) GPUs are available|(CUDA) driver initialization failed|(CUDA) error: invalid device ordinal/i;
-
-/** A device that this machine, or this build of libtorch, does not have. */
-function missingDevice(error: Error): ErrorReport | undefined {
-  const found = error.name === 'TorchError' ? NO_DEVICE.exec(error.message) : null;
-  if (found === null) return undefined;
-  const name = found.slice(1).find((each) => each !== undefined)!;
-  const device = /nvidia|cuda/i.test(name) ? 'CUDA' : name.toUpperCase();
-  return {
-    exitCode: 1,
-    code: 'device/missing',
-    message:
-      found[1] === undefined ? `There is no ${device} device here.` : `This libtorch was built without ${device}.`,
-    fix: 'Run on the processor (--device cpu; in a recipe device=cpu); "commlm doctor" lists the devices that are there.',
-  };
-}
-
 function describe(error: unknown): ErrorReport {
   if (error instanceof CommanderError) return describe(usageMessage(error));
   if (error instanceof CommError) {
@@ -141,7 +123,7 @@ function describe(error: unknown): ErrorReport {
   }
   if (error instanceof Error) {
     const missing = missingDevice(error);
-    if (missing !== undefined) return missing;
+    if (missing !== undefined) return describe(missing);
     const errno = error as NodeJS.ErrnoException;
     const message = systemMessage(errno) ?? error.message.split('\n')[0] ?? error.name;
     // TorchError already names its cause; anything else unexpected is worth a stack.

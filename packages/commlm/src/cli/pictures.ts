@@ -54,6 +54,26 @@ export function pathsOf(pictures: readonly string[]): string[] {
   });
 }
 
+/**
+ * Throws CommError where the last argument is the picture, or the words of a question stand among the pictures for want of
+ * quotes.
+ */
+export function checkOrder(args: readonly string[]): void {
+  const isThere = (arg: string): boolean => arg === '-' || (isPath(arg) && factsOf(arg) !== undefined);
+  const looksLikePath = (arg: string): boolean => !isPath(arg) || hasPictureExtension(arg) || /[/\\]/.test(arg);
+  const isWord = (arg: string): boolean => !isThere(arg) && !looksLikePath(arg);
+  const pictures = args.slice(0, -1);
+  const word = pictures.find(isWord);
+  if (word === undefined || !args.some(isThere)) return;
+  const shown = args.filter((arg) => isThere(arg) || looksLikePath(arg));
+  const question = args.filter((arg) => !shown.includes(arg)).join(' ');
+  throw new CommError(`"${word}" is no picture.`, {
+    code: 'cli/usage',
+    fix: `The picture comes first; put the question in quotes: commlm ask ${shown.join(' ')} "${question}"`,
+    exitCode: 2,
+  });
+}
+
 /** Checks that picture arguments exist before a model is loaded for them; throws CommError for a missing file. */
 export function checkPicturesExist(paths: readonly string[]): void {
   for (const path of paths) {

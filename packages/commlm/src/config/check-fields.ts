@@ -4,21 +4,32 @@ import { CommError } from './errors.js';
 import { nearestName } from './json.js';
 import { choicesAt, fieldsAt } from './schema-fields.js';
 
-const wrong = (message: string, fix: string): CommError =>
-  new CommError(message, { code: 'train/set', fix, exitCode: 2 });
+/** Code of an error about a recipe. */
+const RECIPE_CODE = 'train/set';
 
 /**
- * Checks `value` against `schema`, and leaves it as it is.
+ * Checks `value` against `schema`, and leaves it as it is. A field that is not known is told before one that is missing, as the
+ * one is mostly the other, misspelt.
  *
  * @param what what it is called at the start of a sentence: "The recipe", or its file
+ * @param code code of the error
  * @throws CommError that names the first field which is not as it should be
  */
-export function checkFields<T>(schema: z.ZodType<T>, value: unknown, what: string): asserts value is T {
-  const issue = schema.safeParse(value).error?.issues[0];
+export function checkFields<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  what: string,
+  code: string = RECIPE_CODE,
+): asserts value is T {
+  const issues = schema.safeParse(value).error?.issues ?? [];
+  const issue = issues.find((each) => each.code === 'unrecognized_keys') ?? issues[0];
   if (issue === undefined) return;
+  const wrong = (message: string, fix: string): CommError => new CommError(message, { code, fix, exitCode: 2 });
   const found = issue.path.reduce<unknown>((at, key) => (at as Record<PropertyKey, unknown> | undefined)?.[key], value);
   const path = issue.path.map(String);
-  if (issue.code === 'unrecognized_keys') throw unknownField(schema, [...path, issue.keys[0]!], value, what);
+  if (issue.code === 'unrecognized_keys') {
+    throw unknownField(schema, [...path, issue.keys[0]!], value, what, code);
+  }
   const field = path.length === 0 ? what : `"${path.join('.')}"${what === 'The recipe' ? '' : ` of ${what}`}`;
   if (found === undefined) {
     throw wrong(
@@ -44,19 +55,33 @@ export function checkFields<T>(schema: z.ZodType<T>, value: unknown, what: strin
 const article = (type: string): string => `${/^[aio]/.test(type) ? 'an' : 'a'} ${type}`;
 
 /** The error of a field that `schema` does not know, with the name nearest to it of those that it does. */
-export function unknownField(schema: z.ZodType, path: readonly string[], value: unknown, what: string): CommError {
+export function unknownField(
+  schema: z.ZodType,
+  path: readonly string[],
+  value: unknown,
+  what: string,
+  code: string = RECIPE_CODE,
+): CommError {
   const key = path.at(-1)!;
   const names = fieldsAt(schema, path.slice(0, -1), value);
   const near = nearestName(key, names);
   const known = names.length > 0 ? `It knows ${names.join(', ')} there.` : 'Leave it out.';
-  return wrong(`${what} has no "${path.join('.')}".`, near === undefined ? known : `Did you mean "${near}"?`);
+  return new CommError(`${what} has no "${path.join('.')}".`, {
+    code,
+    fix: near === undefined ? known : `Did you mean "${near}"?`,
+    exitCode: 2,
+  });
 }
+
+const listed = (values: readonly unknown[]): string => values.map((value) => JSON.stringify(value)).join(', ');
 
 /** What is wrong with a field that takes one of `choices`, if any; of a union what is wrong with each way to mean it. */
 function reasonOf(issue: z.core.$ZodIssue, choices: readonly string[]): string {
+  if (issue.code === 'invalid_value')
+    return `expected ${issue.values.length > 1 ? 'one of ' : ''}${listed(issue.values)}`;
   // A union that says nothing of its own says "Invalid input".
   if (issue.code !== 'invalid_union' || issue.message !== 'Invalid input') return issue.message;
-  if (issue.errors.length === 0) return `expected one of ${choices.map((choice) => `"${choice}"`).join(', ')}`;
+  if (issue.errors.length === 0) return `expected one of ${listed(choices)}`;
   return [...new Set(issue.errors.flatMap(([first]) => (first === undefined ? [] : reasonOf(first, choices))))].join(
     ', or ',
   );

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { writeWorld } from '../data.js';
-import { compareResults, evaluateWorld, scoreFiles } from '../eval.js';
+import { compareResults, evaluate, evaluateWorld, runEval, scoreFiles } from '../eval.js';
 import { answerFile, convertModel, decodeImage, drawBoxes, extractFeatures, loadModel, pullModel } from '../index.js';
 import { anything, type Check, checkOptions } from './check-options.js';
+import { CommError } from './errors.js';
 
 const pixels = { width: 1, height: 1, data: new Uint8Array(3) };
 
@@ -13,6 +14,8 @@ const SLIPS: readonly [name: string, call: (options: never) => unknown, slip: st
   ['loadModel', (options) => loadModel(undefined, options), 'dtyp', 'dtype'],
   ['answerFile', (options) => answerFile({} as never, 'in', 'out', options), 'maxTokens', 'maxNewTokens'],
   ['writeWorld', (options) => writeWorld(options), 'styl', 'style'],
+  ['evaluate', (request) => evaluate(request), 'benchmark', 'benchmarks'],
+  ['runEval', (options) => runEval(['pope'], options), 'limt', 'limit'],
   ['evaluateWorld', (options) => evaluateWorld({} as never, options), 'batchsize', 'batchSize'],
   ['extractFeatures', (options) => extractFeatures(pixels, options), 'level', 'levels'],
   ['decodeImage', (options) => decodeImage('a.png', options), 'rawOrientaton', 'rawOrientation'],
@@ -27,8 +30,8 @@ for (const [name, call, slip, meant] of SLIPS) {
   test(`${name} refuses the option ${slip}`, async () => {
     await assert.rejects(async () => call({ [slip]: 1 } as never), {
       name: 'CommError',
-      message: new RegExp(`ha(s|ve) a key "${slip}" that is not known`),
-      fix: `Did you mean "${meant}"?`,
+      message: new RegExp(`ha(s|ve) a key "${slip}" that is not known \\(did you mean "${meant}"\\?\\)\\.$`),
+      fix: `Write "${meant}".`,
       exitCode: 2,
     });
   });
@@ -42,8 +45,30 @@ test('what is right passes, undefined included', () => {
 });
 
 test('what is wrong is one sentence and a way out', () => {
-  assert.throws(() => check({ size: 3 }), { message: 'size is 3.', fix: 'It must be an even number.' });
-  assert.throws(() => check({ colour: 1 }), { fix: 'Known are size, name.' });
+  assert.throws(() => check({ size: 3 }), {
+    message: 'size is 3, but it must be an even number.',
+    fix: 'Give an even number.',
+  });
+  assert.throws(() => check({ colour: 1 }), { message: /\(known are size, name\)\.$/, fix: 'Leave it out.' });
   assert.throws(() => check({ toString: 1 }), { message: /"toString" that is not known/ });
   for (const given of [null, 'text', [], 5]) assert.throws(() => check(given as never), { code: 'options/unknown' });
+});
+
+test('what is missing is named, and a slip is told before it', () => {
+  const as = { what: 'The request', needed: ['size'], fix: 'Give {size}.' };
+  const checks = { size: even, name: anything };
+  assert.throws(() => checkOptions({ name: 1 }, checks, as), {
+    message: 'The request has no "size".',
+    fix: 'Give {size}.',
+  });
+  assert.throws(
+    () => checkOptions({ siz: 2 } as never, checks, as),
+    /key "siz" that is not known \(did you mean "size"\?\)/,
+  );
+});
+
+test('an error shows its way out wherever it is written as a text', () => {
+  const error = new CommError('It is broken.', { code: 'test/broken', fix: 'Mend it.' });
+  assert.equal(`${error}`, 'CommError: It is broken. Mend it.');
+  assert.equal(String(new CommError('It is broken.', { code: 'test/broken' })), 'CommError: It is broken.');
 });

@@ -21,8 +21,10 @@ export interface CheckedAs {
   readonly what: string;
   /** Default `options/unknown`. */
   readonly code?: string | undefined;
-  /** What to give in place of something that is no object. */
+  /** What to give in place of something that is no object, or lacks a field. */
   readonly fix?: string | undefined;
+  /** Fields that must be there. */
+  readonly needed?: readonly string[] | undefined;
 }
 
 /** Throws CommError unless `given` is an object of the fields that `checks` names, each of them right or undefined. */
@@ -35,13 +37,21 @@ export function checkOptions<T extends object>(given: T, checks: Checks<T>, as: 
   for (const [key, value] of Object.entries(given)) {
     if (!known.includes(key)) {
       const guess = nearestName(key, known);
-      const fix = guess === undefined ? `Known are ${known.join(', ')}.` : `Did you mean "${guess}"?`;
-      throw wrong(`${as.what} ${as.what.startsWith('A ') ? 'has' : 'have'} a key "${key}" that is not known`, fix, as);
+      const fix = guess === undefined ? 'Leave it out.' : `Write "${guess}".`;
+      const near = guess === undefined ? `known are ${known.join(', ')}` : `did you mean "${guess}"?`;
+      throw wrong(`${as.what} ${has(as)} a key "${key}" that is not known (${near})`, fix, as);
     }
     const wanted = value === undefined ? undefined : checks[key as keyof T](value);
-    if (wanted !== undefined) throw wrong(`${key} is ${shown(value)}`, `It must be ${wanted}.`, as);
+    if (wanted !== undefined) {
+      throw wrong(`${key} is ${shown(value)}, but it must be ${wanted}`, `Give ${wanted}.`, as);
+    }
   }
+  const missing = as.needed?.find((key) => given[key as keyof T] === undefined);
+  if (missing !== undefined) throw wrong(`${as.what} ${has(as)} no "${missing}"`, as.fix ?? 'Give it.', as);
 }
+
+/** The verb behind `what`, which is one thing or several. */
+const has = ({ what }: CheckedAs): string => (/^The (options|settings)/.test(what) ? 'have' : 'has');
 
 function shown(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);

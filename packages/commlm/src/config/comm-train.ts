@@ -4,7 +4,7 @@ import { PictureStoreConfig } from './data.js';
 import { DataSetConfig } from './data-sets.js';
 import { CommError } from './errors.js';
 import { ENCODED_FORMATS, TRAINING_FORMATS } from './formats.js';
-import { parseConfig } from './json.js';
+import { nearestName, parseConfig } from './json.js';
 import { LoraConfig } from './lora.js';
 import { MixtureConfig, setsOf } from './mixture.js';
 import { CommConfig } from './model.js';
@@ -122,7 +122,9 @@ export const FeatureConfig = z.strictObject({
   folder: path.describe('Folder of the cache.'),
   maxGB: z.number().positive().describe('Most that it may take of the disk, in 1e9 bytes.'),
   /** Number format on disk; absent: that of the computation, so that no number differs from a run without the cache. */
-  dtype: FeatureDtype.optional().describe('Number format on disk; absent: that of the computation, so that no loss changes.'),
+  dtype: FeatureDtype.optional().describe(
+    'Number format on disk; absent: that of the computation, so that no loss changes.',
+  ),
 });
 export type FeatureConfig = z.infer<typeof FeatureConfig>;
 
@@ -211,12 +213,23 @@ function checkLosses({ losses, data }: CommTrainConfig): void {
   }
 }
 
-function checkSets({ mix, held, sets }: MixtureData): void {
+/** What the mixture, and the sets, name has to be there. */
+function checkSets({ mix, held, sets, stores }: MixtureData): void {
   for (const name of [mix, ...(held === null ? [] : [held.mix])].flatMap(setsOf)) {
     if (Object.hasOwn(sets, name)) continue;
     throw new CommError(`The mixture names the data set "${name}", which the recipe does not have.`, {
       code: 'data/unknown-set',
       fix: `The sets are ${Object.keys(sets).join(', ')}.`,
+      exitCode: 2,
+    });
+  }
+  for (const [name, set] of Object.entries(sets)) {
+    if (!('store' in set) || Object.hasOwn(stores, set.store)) continue;
+    const near = nearestName(set.store, Object.keys(stores));
+    throw new CommError(`The data set "${name}" names the store "${set.store}", which the recipe does not have.`, {
+      code: 'data/unknown-store',
+      fix:
+        near === undefined ? `The stores are ${Object.keys(stores).join(', ') || 'none'}.` : `Did you mean "${near}"?`,
       exitCode: 2,
     });
   }

@@ -23,4 +23,9 @@ export class CommError extends Error {
     this.fix = options.fix;
     this.exitCode = options.exitCode ?? 1;
   }
+
+  /** The name, the cause and the fix. */
+  override toString(): string {
+    return `${this.name}: ${this.message}${this.fix === undefined ? '' : ` ${this.fix}`}`;
+  }
 }

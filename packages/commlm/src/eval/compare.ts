@@ -5,6 +5,7 @@ import { baseOfResult } from './benchmarks/index.js';
 import { type Unit, unitsOf } from './benchmarks/item.js';
 import { FEW_CLUSTERS } from './bootstrap.js';
 import { strataOf } from './clusters.js';
+import { COMPARE_DEFAULTS } from './defaults.js';
 import type { Id } from './formats/files.js';
 import { readResults, readSamples } from './read-results.js';
 import type { BenchmarkResult, EvalResults, EvalSample } from './results.js';
@@ -70,9 +71,11 @@ export interface Comparison {
   readonly benchmarks: readonly BenchmarkComparison[];
 }
 
-/** What is compared. */
-export interface CompareRequest extends PairedOptions {
+/** What is compared; the settings of the resampling are 2,000 draws, seed 0 and level 0.95 unless given. */
+export interface CompareRequest extends Partial<PairedOptions> {
+  /** Folder of results to compare with. */
   readonly a: string;
+  /** Folder of results that is compared. */
   readonly b: string;
   /** All that both folders have when left out. */
   readonly benchmarks?: readonly string[] | undefined;
@@ -205,7 +208,7 @@ function mcnemarOf(
 async function compareBenchmark(
   a: BenchmarkResult,
   b: BenchmarkResult,
-  request: CompareRequest,
+  request: CompareRequest & PairedOptions,
 ): Promise<BenchmarkComparison> {
   requireSame(a, b);
   const name = a.benchmark;
@@ -279,19 +282,25 @@ function commonBenchmarks(a: EvalResults, b: EvalResults, request: CompareReques
  *
  * @throws CommError when their data, readers or questions differ
  */
-export async function compareResults(request: CompareRequest): Promise<Comparison> {
-  checkOptions(request, REQUEST, { what: 'A comparison' });
+export async function compareResults(given: CompareRequest): Promise<Comparison> {
+  checkOptions(given, REQUEST, { what: 'A comparison', needed: ['a', 'b'], fix: 'Give {a: FOLDER, b: FOLDER}.' });
+  const { resamples, seed, level } = COMPARE_DEFAULTS;
+  const request = {
+    ...given,
+    resamples: given.resamples ?? resamples,
+    seed: given.seed ?? seed,
+    level: given.level ?? level,
+  };
   const [a, b] = [await readResults(request.a), await readResults(request.b)];
   const benchmarks: BenchmarkComparison[] = [];
   for (const name of commonBenchmarks(a, b, request)) {
     const [ofA, ofB] = [a, b].map((results) => results.benchmarks.find(({ benchmark }) => benchmark === name));
     benchmarks.push(await compareBenchmark(ofA as BenchmarkResult, ofB as BenchmarkResult, request));
   }
-  const { resamples, seed, level } = request;
   return {
     a: { folder: request.a, model: a.run.model.name },
     b: { folder: request.b, model: b.run.model.name },
-    bootstrap: { resamples, seed, level },
+    bootstrap: { resamples: request.resamples, seed: request.seed, level: request.level },
     benchmarks,
   };
 }

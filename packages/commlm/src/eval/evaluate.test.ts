@@ -7,7 +7,8 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { findBenchmark } from './benchmarks/index.js';
-import { type EvalOutcome, type EvalRequest, evaluate } from './evaluate.js';
+import type { EvalRequest } from './eval-request.js';
+import { type EvalOutcome, evaluate } from './evaluate.js';
 import { loadPrompts } from './prompts.js';
 import type { Respondent } from './respondent.js';
 import type { EvalResults } from './results.js';
@@ -350,4 +351,48 @@ test('one process at a time asks for a folder', async () => {
   // What a killed process left behind holds nobody up.
   writeFileSync(join(out, 'eval.lock'), JSON.stringify({ pid: 2 ** 30, host: hostname(), began: null, token: '' }));
   assert.equal((await run(new Saying(), out)).kind, 'results');
+});
+
+test('what is not given has the defaults of the command line, and what is wrong is named', async () => {
+  const out = newOut();
+  const request = { benchmarks: ['pope'], data, out, openRespondent: async () => new Known() };
+  const results = resultsOf(await evaluate(request));
+  assert.equal(results.benchmarks[0]?.figures['accuracy']?.value, 0.5);
+  assert.deepEqual(results.run.model, { kind: 'other', name: 'respondent' });
+  assert.deepEqual(results.run.prompts, { name: 'shikra', version: 1 });
+  assert.deepEqual(results.run.decoding, { temperature: 0, topP: 1, seed: 0 });
+  assert.deepEqual([results.benchmarks[0]?.maxNewTokens, results.run.blind, results.run.limit], [128, false, null]);
+  assert.match(results.run.commlm, /^\d+\.\d+\.\d+/);
+  const endpoint = { kind: 'endpoint', name: 'a', url: 'http://localhost' } as const;
+  const remote = resultsOf(await evaluate({ ...request, out: newOut(), model: endpoint }));
+  assert.equal(remote.run.prompts?.name, 'general');
+
+  const refused: readonly [slip: object, message: RegExp][] = [
+    [{ benchmarks: [findBenchmark('pop')] }, /^benchmarks is a list, but it must be a list of names, as in \['pope'\]/],
+    [{ benchmarks: ['pop'] }, /^There is no benchmark "pop"; did you mean "pope"\?$/],
+    [{ data: undefined }, /^The request of an evaluation has no "data"\.$/],
+    [{ limit: 0 }, /^limit is 0, but it must be a whole number above 0\.$/],
+    [{ readers: { pope: 'official' } }, /^readers is an object .*, but it must be a Map by the names of benchmarks\.$/],
+  ];
+  for (const [slip, message] of refused) {
+    await assert.rejects(evaluate({ ...request, ...slip } as EvalRequest), { name: 'CommError', message, exitCode: 2 });
+  }
+});
+
+test('scenes of the train split are said to be no test, once for all benchmarks', async () => {
+  const folder = join(root, 'scenes');
+  cpSync(data, folder, { recursive: true });
+  const notesOf = async (manifest: string): Promise<readonly string[]> => {
+    writeFileSync(join(folder, 'world.json'), manifest);
+    const results = resultsOf(await run(new Known(), newOut(), { data: folder }));
+    const [note] = results.benchmarks[0]!.notes.filter((line) => /train split/.test(line));
+    const { benchmarks } = results;
+    const twice = { ...results, benchmarks: [benchmarks[0]!, { ...benchmarks[0]!, benchmark: 'again' }] };
+    const lines = tableNotes(twice).filter((line) => /train split/.test(line));
+    assert.deepEqual(lines, note === undefined ? [] : [`pope, again: ${note}`]);
+    return note === undefined ? [] : [note];
+  };
+  assert.match((await notesOf('{"split": "train"}'))[0] ?? '', /no test of those; .*--split test/);
+  assert.deepEqual(await notesOf('{"split": "test"}'), []);
+  assert.deepEqual(await notesOf('no JSON'), []);
 });

@@ -8,57 +8,17 @@ import { lockFile } from '../files/lock.js';
 import { readJson, readText } from '../files/read.js';
 import { AnswerLog, answerKey, firstDifference, type LoggedAnswer, type LogHead, readAnswers } from './answer-log.js';
 import type { Benchmark } from './benchmarks/benchmark.js';
-import { type DataChoices, DataFolder } from './benchmarks/data-folder.js';
+import { DataFolder } from './benchmarks/data-folder.js';
 import { BENCHMARKS } from './benchmarks/index.js';
 import { type EvalItem, unitsOf } from './benchmarks/item.js';
+import { trainSceneNotes } from './benchmarks/train-scenes.js';
 import { BOOTSTRAP } from './bootstrap.js';
+import { type EvalRequest, type Evaluation, fillRequest, type Shard } from './eval-request.js';
 import { HashedPictures } from './hashed-pictures.js';
-import { fillPrompt, type PromptSet } from './prompts.js';
-import type { AskedQuestion, Respondent } from './respondent.js';
-import {
-  type BenchmarkResult,
-  type EvalResults,
-  type EvalRun,
-  type EvaluatedModel,
-  RESULTS_VERSION,
-} from './results.js';
+import { fillPrompt } from './prompts.js';
+import type { AskedQuestion } from './respondent.js';
+import { type BenchmarkResult, type EvalResults, type EvalRun, RESULTS_VERSION } from './results.js';
 import { scoreTask, type Task } from './score-task.js';
-
-/** A part of a run: shard `index` of `count`, from 0. */
-export interface Shard {
-  readonly index: number;
-  readonly count: number;
-}
-
-/** What is evaluated, and how. */
-export interface EvalRequest {
-  readonly benchmarks: readonly Benchmark[];
-  readonly data: string;
-  readonly out: string;
-  readonly model: EvaluatedModel;
-  readonly prompts: PromptSet;
-  readonly decoding: { readonly temperature: number; readonly topP: number; readonly seed: number };
-  readonly maxNewTokens: number;
-  readonly blind: boolean;
-  /** Read thinking (`<think>...</think>`) as a part of the answer in place of cutting it. */
-  readonly keepThinking?: boolean | undefined;
-  /** Units of each group that are asked, the first ones. */
-  readonly limit?: number | undefined;
-  readonly shard?: Shard | undefined;
-  /** By benchmark. */
-  readonly readers: ReadonlyMap<string, string>;
-  /** By benchmark. */
-  readonly choices: ReadonlyMap<string, DataChoices>;
-  /** Version of this software, and its commit where it is known. */
-  readonly commlm: string;
-  readonly commit: string | null;
-  /** Called once, when there is something to ask. */
-  readonly openRespondent: () => Promise<Respondent>;
-  /** Writes a file whole or not at all. */
-  readonly writeFile: (path: string, content: string) => void;
-  readonly signal?: AbortSignal | undefined;
-  readonly onProgress?: ((done: number, total: number) => void) | undefined;
-}
 
 /** How a run ended: with results, or as a shard whose others are not done. */
 export type EvalOutcome =
@@ -111,7 +71,7 @@ function shardItems(items: readonly EvalItem[], { index, count }: Shard): readon
   return units.slice(start, end).flatMap(({ samples }) => samples);
 }
 
-async function loadTask(benchmark: Benchmark, request: EvalRequest): Promise<Task> {
+async function loadTask(benchmark: Benchmark, request: Evaluation): Promise<Task> {
   const reader = readerOf(benchmark, request.readers.get(benchmark.name));
   const folder = new DataFolder(request.data, benchmark, request.choices.get(benchmark.name));
   const loaded = await benchmark.load(folder);
@@ -126,10 +86,11 @@ async function loadTask(benchmark: Benchmark, request: EvalRequest): Promise<Tas
     facts: await folder.facts(),
     published: folder.published,
     partial: folder.partial || items.length < loaded.items.length,
+    dataNotes: trainSceneNotes(request.data),
   };
 }
 
-function runOf(request: EvalRequest): EvalRun {
+function runOf(request: Evaluation): EvalRun {
   const { model, prompts, decoding, blind, limit, commlm, commit, data, out } = request;
   return {
     model,
@@ -150,7 +111,7 @@ function identityOf({ dataFolder: _place, commit: _commit, ...run }: EvalRun): L
 }
 
 /** What the answers to a benchmark depend on; the reader is not among it, so reading anew asks nothing anew. */
-function headOf(task: Task, request: EvalRequest, shard: Shard | undefined): LogHead {
+function headOf(task: Task, request: Evaluation, shard: Shard | undefined): LogHead {
   return {
     ...identityOf(runOf(request)),
     benchmark: task.benchmark.name,
@@ -180,14 +141,14 @@ function foreignFolder(out: string, why: string): CommError {
 }
 
 /** One process at a time asks for a folder, or for one shard of it. */
-function lockFolder({ out, shard }: EvalRequest): Disposable {
+function lockFolder({ out, shard }: Evaluation): Disposable {
   const name = shard === undefined ? 'eval.lock' : `eval.${shard.index}-of-${shard.count}.lock`;
   const subject = shard === undefined ? out : `shard ${shard.index} of ${shard.count} into ${out}`;
   return lockFile(join(out, name), { doing: 'evaluates into', subject, otherwise: 'name another folder with --out' });
 }
 
 /** Checks that what the folder holds is of this run: same model, prompts, decoding, limit and sharding. */
-function claimFolder(request: EvalRequest): void {
+function claimFolder(request: Evaluation): void {
   const { out, shard, benchmarks } = request;
   const identity = identityOf(runOf(request));
   const names = readdirSync(out);
@@ -266,7 +227,7 @@ function noAnswers(count: number, why: string): CommError {
 }
 
 /** Asks everything that the logs of this run, or of its shard, do not have. */
-async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<void> {
+async function askAll(tasks: readonly Task[], request: Evaluation): Promise<void> {
   const { shard, blind, out, signal, onProgress } = request;
   const pictures = new HashedPictures(request.data);
   const logs: AnswerLog[] = [];
@@ -324,7 +285,7 @@ async function askAll(tasks: readonly Task[], request: EvalRequest): Promise<voi
 /** The answers of all shards, or which shards are not complete. */
 function gatherAnswers(
   task: Task,
-  request: EvalRequest,
+  request: Evaluation,
 ): { readonly answers: ReadonlyMap<string, LoggedAnswer>; readonly unfinished: readonly string[] } {
   const { shard, out, blind } = request;
   const shards =
@@ -352,9 +313,11 @@ function otherResults(path: string, run: EvalRun, names: ReadonlySet<string>): r
 /**
  * Evaluates. A run that was stopped goes on where it was, and ends with the same bytes.
  *
+ * @param given what is asked, and of whom; everything but `benchmarks`, `data`, `out` and `openRespondent` has a default
  * @throws CommError for data that are not whole, a folder of another run, and questions that cannot be answered
  */
-export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
+export async function evaluate(given: EvalRequest): Promise<EvalOutcome> {
+  const request = fillRequest(given);
   const tasks: Task[] = [];
   for (const benchmark of request.benchmarks) tasks.push(await loadTask(benchmark, request));
   makeFolder(request.out);
@@ -366,8 +329,7 @@ export async function evaluate(request: EvalRequest): Promise<EvalOutcome> {
   if (unfinished.length > 0) return { kind: 'shard', unfinished };
   const run = runOf(request);
   const path = join(request.out, 'results.json');
-  const settings = { ...request, keepThinking: request.keepThinking === true };
-  const own = gathered.map(({ task, answers }) => scoreTask(task, answers, settings));
+  const own = gathered.map(({ task, answers }) => scoreTask(task, answers, request));
   const others = otherResults(path, run, new Set(own.map(({ benchmark }) => benchmark)));
   const places = new Map(BENCHMARKS.map(({ name }, i) => [name, i]));
   // Tasks of the user's come last.

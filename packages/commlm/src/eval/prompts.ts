@@ -4,6 +4,7 @@
  */
 import { existsSync } from 'node:fs';
 import { z } from 'zod';
+import { checkFields } from '../config/check-fields.js';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { readJson } from '../files/read.js';
@@ -159,13 +160,9 @@ export function loadPrompts(nameOrPath: string): PromptSet {
       fix: `Name one of the sets ${[...PROMPT_SETS.keys()].join(', ')}, or a JSON file {name, version, base, prompts}.`,
     });
   if (!existsSync(nameOrPath)) throw fail('there is no such set of prompts and no such file');
-  const value = readJson(nameOrPath, { what: 'the prompts' });
-  const read = PromptFile.safeParse(value);
-  if (!read.success) {
-    const [issue] = read.error.issues;
-    throw fail(`${issue?.path.join('.') || 'the file'}: ${issue?.message ?? 'invalid'}`);
-  }
-  const { name, version, base, prompts } = read.data;
+  const value: unknown = readJson(nameOrPath, { what: 'the prompts' });
+  checkFields(PromptFile, value, nameOrPath, 'eval/prompts');
+  const { name, version, base, prompts } = value;
   if (PROMPT_SETS.has(name)) throw fail(`the name "${name}" is that of a set we have`);
   for (const [key, prompt] of Object.entries(prompts)) {
     const problem = problemOf(key as PromptName, prompt as EvalPrompt);

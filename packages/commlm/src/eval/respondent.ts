@@ -2,6 +2,7 @@
 import { CommError } from '../config/errors.js';
 import type { BatchAnswerer, DecodingSettings } from '../generate/answer.js';
 import { decodeImage, decodeInFrame, type PictureSize, type RgbImage } from '../images/decode.js';
+import { EVAL_DEFAULTS } from './defaults.js';
 import type { Id } from './formats/files.js';
 import { greyPicture } from './grey-picture.js';
 
@@ -70,7 +71,15 @@ export class ModelRespondent implements Respondent {
   readonly #batchSize: number;
   readonly #decoding: DecodingSettings;
 
-  constructor(model: BatchAnswerer, batchSize: number, decoding: DecodingSettings) {
+  /**
+   * @param batchSize questions answered together; default 64
+   * @param decoding default the likeliest token each time and at most 128
+   */
+  constructor(
+    model: BatchAnswerer,
+    batchSize: number = EVAL_DEFAULTS.batchSize,
+    decoding: DecodingSettings = { ...EVAL_DEFAULTS.decoding, maxNewTokens: EVAL_DEFAULTS.maxNewTokens },
+  ) {
     this.#model = model;
     this.#batchSize = batchSize;
     this.#decoding = decoding;

@@ -129,6 +129,8 @@ export type EvaluatedModel =
       readonly device: string;
     }
   | { readonly kind: 'endpoint'; readonly name: string; readonly url: string }
+  /** Anything that answers; its name alone tells two apart. */
+  | { readonly kind: 'other'; readonly name: string }
   /** Files of predictions that were made by anything (`score --out`). */
   | { readonly kind: 'predictions'; readonly name: string };
 

@@ -1,18 +1,20 @@
 /** `commlm eval` as a function: names of benchmarks and files of tasks to a folder of results, with our engine or an endpoint. */
 import { dirname, resolve } from 'node:path';
+import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
-import { codeVersion } from '../files/code-version.js';
 import { refuseInputAsOutput, writeDurably } from '../files/durable.js';
 import type { BatchAnswerer } from '../generate/answer.js';
 import { loadModel } from '../generate/load.js';
 import type { LoadOptions } from '../generate/load-options.js';
 import type { Benchmark } from './benchmarks/benchmark.js';
 import type { DataChoices } from './benchmarks/data-folder.js';
-import { BENCHMARKS, findBenchmark } from './benchmarks/index.js';
-import { isTaskFile, readTask } from './benchmarks/own-task.js';
+import { findTasks } from './benchmarks/find-tasks.js';
+import { findBenchmark } from './benchmarks/index.js';
 import type { Coordinates, FrameName } from './coordinates.js';
+import { EVAL_DEFAULTS, type EvalDecoding } from './defaults.js';
 import { type EndpointOptions, EndpointRespondent } from './endpoint.js';
-import { type EvalOutcome, type EvalRequest, evaluate, type Shard } from './evaluate.js';
+import type { Shard } from './eval-request.js';
+import { type EvalOutcome, evaluate } from './evaluate.js';
 import { factsOfModel } from './model-facts.js';
 import { loadPrompts, type PromptSet, withCoordinates } from './prompts.js';
 import { writeReport } from './report/write-report.js';
@@ -65,29 +67,30 @@ export interface EvalOptions {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
-const DEFAULTS = { maxNewTokens: 128, concurrency: 8, batchSize: 64 } as const;
-
-/** The benchmarks of names, and the tasks of files. @throws CommError for a name that is neither */
-export function findTasks(names: readonly string[]): readonly Benchmark[] {
-  const known = BENCHMARKS.map(({ name }) => name);
-  const tasks = [...new Set(names)].map((name): Benchmark => {
-    const benchmark = findBenchmark(name);
-    if (benchmark !== undefined) return benchmark;
-    if (isTaskFile(name)) return readTask(name, [...known, 'world']);
-    throw new CommError(`There is no benchmark "${name}".`, {
-      code: 'eval/benchmark',
-      exitCode: 2,
-      fix: `Choose from ${known.join(', ')}, world, or name the JSON file of a task of your own.`,
-    });
-  });
-  const twice = tasks.find(({ name }, i) => tasks.findIndex((other) => other.name === name) < i);
-  if (twice === undefined) return tasks;
-  throw new CommError(`Two tasks have the name "${twice.name}".`, {
-    code: 'eval/task',
-    exitCode: 2,
-    fix: 'Give each task a "name" of its own.',
-  });
-}
+const OPTIONS: Checks<EvalOptions> = {
+  out: anything,
+  data: anything,
+  model: anything,
+  load: anything,
+  openModel: anything,
+  endpoint: anything,
+  choices: anything,
+  subset: anything,
+  readers: anything,
+  limit: anything,
+  shard: anything,
+  prompts: anything,
+  coordinates: anything,
+  blind: anything,
+  keepThinking: anything,
+  maxNewTokens: anything,
+  temperature: anything,
+  topP: anything,
+  seed: anything,
+  batchSize: anything,
+  signal: anything,
+  onProgress: anything,
+};
 
 /** Who answers, before it is known whether anything has to be asked. */
 interface Answering extends Disposable {
@@ -97,10 +100,10 @@ interface Answering extends Disposable {
   readonly open: () => Promise<Respondent>;
 }
 
-type Decoding = EvalRequest['decoding'] & { readonly maxNewTokens: number };
+type Decoding = EvalDecoding & { readonly maxNewTokens: number };
 
 async function ownModel(options: EvalOptions, decoding: Decoding): Promise<Answering> {
-  const { load = {}, batchSize = DEFAULTS.batchSize } = options;
+  const { load = {}, batchSize = EVAL_DEFAULTS.batchSize } = options;
   const { model, promptFamily } = await factsOfModel(options.model, load);
   let session: Awaited<ReturnType<NonNullable<EvalOptions['openModel']>>> | undefined;
   return {
@@ -115,7 +118,7 @@ async function ownModel(options: EvalOptions, decoding: Decoding): Promise<Answe
 }
 
 function endpointOf(endpoint: EvalEndpoint, decoding: Decoding): Answering {
-  const { concurrency = DEFAULTS.concurrency, onNotice = () => {}, ...server } = endpoint;
+  const { concurrency = EVAL_DEFAULTS.concurrency, onNotice = () => {}, ...server } = endpoint;
   const { origin, pathname } = new URL(endpoint.url);
   return {
     model: { kind: 'endpoint', name: endpoint.model, url: `${origin}${pathname}` },
@@ -159,10 +162,11 @@ function dataOf(options: EvalOptions, names: readonly string[]): string {
  * @throws CommError for data that are not whole, a folder of another run, and questions that cannot be answered
  */
 export async function runEval(names: readonly string[], options: EvalOptions): Promise<EvalOutcome> {
+  checkOptions(options, OPTIONS, { what: 'The options of an evaluation', needed: ['out'], fix: 'Give {out: FOLDER}.' });
   const benchmarks = findTasks(names);
   const data = dataOf(options, names);
   refuseInputAsOutput(options.out, [data]);
-  const { temperature = 0, topP = 1, seed = 0, maxNewTokens = DEFAULTS.maxNewTokens, endpoint } = options;
+  const { temperature = 0, topP = 1, seed = 0, maxNewTokens = EVAL_DEFAULTS.maxNewTokens, endpoint } = options;
   const decoding = { temperature, topP, seed };
   const asked = { ...decoding, maxNewTokens };
   using answering = endpoint === undefined ? await ownModel(options, asked) : endpointOf(endpoint, asked);
@@ -181,11 +185,9 @@ export async function runEval(names: readonly string[], options: EvalOptions): P
     keepThinking: options.keepThinking === true,
     limit: options.limit,
     shard: options.shard,
-    readers: options.readers ?? new Map(),
+    readers: options.readers,
     choices: new Map(choices),
-    ...codeVersion(),
     openRespondent: answering.open,
-    writeFile: writeDurably,
     signal: options.signal,
     onProgress: options.onProgress,
   });

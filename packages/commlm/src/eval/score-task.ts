@@ -20,6 +20,8 @@ export interface Task {
   readonly facts: readonly DataFileFacts[];
   readonly published: boolean;
   readonly partial: boolean;
+  /** What must be said of the data. */
+  readonly dataNotes: readonly string[];
 }
 
 /** How answers become figures. */
@@ -201,6 +203,7 @@ export function scoreTask(
     data: facts,
     samples: writeSamples(benchmark.name, samples, settings),
     notes: [
+      ...task.dataNotes,
       ...(items.length < loaded.items.length ? [part] : []),
       ...(partial && items.length === loaded.items.length ? [subset] : []),
       ...answerNotes(task, answered, settings),

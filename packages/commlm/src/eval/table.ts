@@ -86,13 +86,22 @@ export function tableLines(results: EvalResults): readonly TableLine[] {
   return results.benchmarks.flatMap(linesOf);
 }
 
+/** The notes of benchmarks, each once with the names that it is of. */
+function notesOf(benchmarks: readonly BenchmarkResult[]): readonly string[] {
+  const names = new Map<string, string[]>();
+  for (const { benchmark, notes } of benchmarks) {
+    for (const note of notes) names.set(note, [...(names.get(note) ?? []), benchmark]);
+  }
+  return [...names].map(([note, of]) => `${of.join(', ')}: ${note}`);
+}
+
 /** What must be said below the table. */
 export function tableNotes({ benchmarks }: EvalResults): readonly string[] {
   const partial = benchmarks.filter(({ partial: isPart }) => isPart).map(({ benchmark }) => benchmark);
   const empty = benchmarks.filter(({ count }) => count === 0).map(({ benchmark }) => benchmark);
   const cut = benchmarks.filter(({ numCut }) => numCut > 0);
   return [
-    ...benchmarks.flatMap(({ benchmark, notes }) => notes.map((line) => `${benchmark}: ${line}`)),
+    ...notesOf(benchmarks),
     ...(empty.length > 0 ? [`NO FIGURES: ${empty.join(', ')}; no question has an answer.`] : []),
     ...(partial.length > 0 ? [`PARTIAL: ${partial.join(', ')}; do not compare these with figures of whole runs.`] : []),
     ...cut.map(({ benchmark, numCut }) => `${benchmark}: ${numCut} answers were cut at the longest length.`),

@@ -2,6 +2,7 @@
  * What words alone give: the best constant answer to a kind of question, learnt from scenes of the train split. A grey picture
  * does not show that, since a model that was never shown one answers it at random.
  */
+import { setImmediate } from 'node:timers/promises';
 import {
   boxInSquare,
   CATEGORY_WORDS,
@@ -81,21 +82,27 @@ function bestFor(wording: Counts, constant: string): string {
   return own - common > CLEARLY * Math.sqrt(own + common) ? best : constant;
 }
 
-function learnShortAnswers(items: readonly WorldItem[]): Pick<WorldPrior, 'constants' | 'answerTo'> {
-  const byType = new Map<string, Counts>();
-  const byWording = new Map<string, Counts>();
-  const keyOf = ({ type, question }: Pick<WorldItem, 'type' | 'question'>): string => `${type} ${wordingOf(question)}`;
-  for (const item of items) {
+/** Counts the answers to questions as they come, since those of all scenes would fill the memory. */
+class ShortAnswers {
+  readonly #byType = new Map<string, Counts>();
+  readonly #byWording = new Map<string, Counts>();
+
+  add(item: WorldItem): void {
     const answer = shortAnswer(item.target);
-    count(byType, item.type, answer);
-    count(byWording, keyOf(item), answer);
+    count(this.#byType, item.type, answer);
+    count(this.#byWording, keyOf(item), answer);
   }
-  const constants = Object.fromEntries([...byType].map(([type, counts]) => [type, mostFrequent(counts)]));
-  const answers = new Map(
-    [...byWording].map(([key, counts]) => [key, bestFor(counts, constants[key.slice(0, key.indexOf(' '))]!)]),
-  );
-  return { constants, answerTo: (item) => answers.get(keyOf(item)) ?? constants[item.type]! };
+
+  learn(): Pick<WorldPrior, 'constants' | 'answerTo'> {
+    const constants = Object.fromEntries([...this.#byType].map(([type, counts]) => [type, mostFrequent(counts)]));
+    const answers = new Map(
+      [...this.#byWording].map(([key, counts]) => [key, bestFor(counts, constants[key.slice(0, key.indexOf(' '))]!)]),
+    );
+    return { constants, answerTo: (item) => answers.get(keyOf(item)) ?? constants[item.type]! };
+  }
 }
+
+const keyOf = ({ type, question }: Pick<WorldItem, 'type' | 'question'>): string => `${type} ${wordingOf(question)}`;
 
 /** Whether two boxes overlap by more than one half of their union. */
 function overlap(a: TextBox, b: TextBox): boolean {
@@ -148,29 +155,58 @@ function bestCaption(stream: SceneStream): string {
   return candidates[scores.indexOf(Math.max(...scores))]!;
 }
 
-/** Learns the answers: the same for the same sprites. */
-export function learnPrior(bank: SpriteBank): WorldPrior {
+/** How the learning is watched. */
+export interface PriorOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** Train scenes that were looked at. */
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+}
+
+/** Scenes between two looks at the clock and the signal. */
+const SCENES_A_TURN = 50;
+
+/** By the version of the sprites, which decide it. */
+const learnt = new Map<string, WorldPrior>();
+
+/** Learns the answers: the same for the same sprites, and so once in a process. */
+export async function learnPrior(bank: SpriteBank, options: PriorOptions = {}): Promise<WorldPrior> {
+  const before = learnt.get(bank.version);
+  if (before !== undefined) return before;
+  const prior = await learn(bank, options);
+  learnt.set(bank.version, prior);
+  return prior;
+}
+
+async function learn(bank: SpriteBank, { signal, onProgress }: PriorOptions): Promise<WorldPrior> {
   const stream: SceneStream = { bank, split: 'train', style: 'known', seed: TRAIN_SEED, size: TRAIN_SIZE };
-  const items: WorldItem[] = [];
+  const short = new ShortAnswers();
+  const boxes: TextBox[] = [];
+  let numBoxes = 0;
   let scene = sceneAt(stream, 0);
   for (let index = 0; index < NUM_SCENES; index++) {
+    if (index % SCENES_A_TURN === 0) {
+      onProgress?.(index, NUM_SCENES);
+      await setImmediate();
+      signal?.throwIfAborted();
+    }
     const next = sceneAt(stream, index + 1);
     for (let draw = 0; draw < NUM_DRAWS; draw++) {
-      items.push(...itemsOf({ scene, index }, { scene: next, index: index + 1 }, draw));
+      for (const item of itemsOf({ scene, index }, { scene: next, index: index + 1 }, draw)) {
+        // One of a scene is enough for a box.
+        if (item.type === 'rec' && numBoxes++ % NUM_DRAWS === 0) {
+          boxes.push(boxInSquare(item.box as unknown as PixelBox, scene));
+        }
+        if (item.type !== 'rec' && item.type !== 'caption') short.add(item);
+      }
     }
     scene = next;
   }
-  const isShort = ({ type }: WorldItem): boolean => type !== 'rec' && type !== 'caption';
-  const { constants, answerTo } = learnShortAnswers(items.filter(isShort));
-  // One of a scene is enough for a box.
-  const boxes = items
-    .filter(({ type }) => type === 'rec')
-    .filter((_, i) => i % NUM_DRAWS === 0)
-    .map(({ scene: shown, box }) => boxInSquare(box as unknown as PixelBox, shown));
+  const { constants, answerTo } = short.learn();
   const fixed: Partial<Record<WorldType, string>> = {
     rec: formatBoxes([bestBox(boxes)]),
     caption: bestCaption(stream),
   };
+  onProgress?.(NUM_SCENES, NUM_SCENES);
   return {
     scenes: NUM_SCENES,
     constants: { ...constants, ...fixed },

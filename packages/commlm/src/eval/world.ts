@@ -25,6 +25,11 @@ export interface WorldEvalOptions {
   readonly size: number;
   readonly batchSize: number;
   readonly signal?: AbortSignal | undefined;
+  /** Sprites that are drawn, once on a machine. */
+  readonly onSprites?: ((done: number, total: number) => void) | undefined;
+  /** Train scenes that the best constant answers are learnt from, once in a process. */
+  readonly onPrior?: ((done: number, total: number) => void) | undefined;
+  /** Questions that are answered, from none on. */
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
@@ -35,8 +40,12 @@ const OPTIONS: Checks<WorldEvalOptions> = {
   size: anything,
   batchSize: anything,
   signal: anything,
+  onSprites: anything,
+  onPrior: anything,
   onProgress: anything,
 };
+
+const NEEDED = ['count', 'style', 'seed', 'size', 'batchSize'] as const;
 
 /** One question with what was answered. */
 export interface WorldSample {
@@ -106,15 +115,20 @@ function picturesFor({ index, second }: WorldItem, column: Exclude<Column, 'prio
 
 /** Asks every question with each kind of picture, and scores all columns. */
 export async function evaluateWorld(model: BatchAnswerer, options: WorldEvalOptions): Promise<WorldResults> {
-  checkOptions(options, OPTIONS, { what: 'The options of the evaluation' });
+  checkOptions(options, OPTIONS, {
+    what: 'The options of the evaluation',
+    needed: NEEDED,
+    fix: 'Give {count, style, seed, size, batchSize}.',
+  });
   const { style, size, seed, count, batchSize, signal } = options;
-  const bank = await loadSpriteBank();
+  const bank = await loadSpriteBank({ onProgress: options.onSprites });
   const stream: SceneStream = { bank, split: 'test', style, seed, size };
   const scenes = Array.from({ length: count }, (_, index) => ({ scene: sceneAt(stream, index), index }));
   const items = scenes.flatMap((scene, index) => itemsOf(scene, scenes[(index + 1) % count]!));
-  const prior = learnPrior(bank);
+  const prior = await learnPrior(bank, { signal, onProgress: options.onPrior });
   const painter = new Painter(stream);
   const asked = { picture: [] as string[], wrong: [] as string[], grey: [] as string[] };
+  options.onProgress?.(0, items.length);
   for (let start = 0; start < items.length; start += batchSize) {
     signal?.throwIfAborted();
     const group = items.slice(start, start + batchSize);

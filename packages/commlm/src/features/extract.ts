@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { type Device, type DType, keep, nn, noGrad, scope, type Tensor, tensor } from '@commlm/torch';
 import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
+import { missingDevice } from '../config/missing-device.js';
 import { type EncoderConfig, type ImageConfig, resolveLevels } from '../config/model.js';
 import { resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { openPicture, type Picture, type PictureSettings } from '../images/picture.js';
@@ -60,7 +61,7 @@ export interface Features {
   readonly encoder: EncoderConfig['type'];
 }
 
-/** Runs an encoder over a picture prepared as the encoder's own folder says; throws CommError for unknown levels or folders. */
+/** Runs an encoder over a picture prepared as the encoder's own folder says; throws CommError for unknown levels, folders or devices. */
 export async function extractFeatures(picture: Picture, options: FeatureOptions = {}): Promise<Features> {
   checkOptions(options, OPTIONS, { what: 'The options of features' });
   const image = await openPicture(picture, options);
@@ -86,6 +87,8 @@ export async function extractFeatures(picture: Picture, options: FeatureOptions 
       numSpecial: keepSpecial ? vit.numSpecial : 0,
       encoder: type,
     };
+  } catch (error) {
+    throw missingDevice(error) ?? error;
   } finally {
     vit.dispose();
   }

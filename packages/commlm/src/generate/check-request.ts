@@ -127,7 +127,8 @@ function refuseLong(what: string, given: string | undefined): void {
 
 /** Throws CommError `generate/empty-question` for what holds nothing to answer, `generate/too-long` for what none reads. */
 export function checkQuestion(question: unknown): void {
-  if (!isText(question)) throw badRequest(`The question is ${describe(question)}`, 'It must be a text.');
+  if (!isText(question))
+    throw badRequest(`The question is ${describe(question)}, but it must be a text`, 'Give a text.');
   refuseLong('The question', question);
   if (question.trim() === '') {
     throw new CommError('The question is empty.', { code: 'generate/empty-question', exitCode: 2 });

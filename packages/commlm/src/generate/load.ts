@@ -1,6 +1,7 @@
 /** From a model's folder to a session: weights, tokenizer, starting values, and what is said about them. */
 import type { Device } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
+import { missingDevice } from '../config/missing-device.js';
 import { partName } from '../config/parts.js';
 import { modelName, resolveFolders, resolveModelFolder } from '../hub/model-folder.js';
 import { Tokenizer } from '../text/tokenizer.js';
@@ -20,7 +21,8 @@ const DEFAULT_MAX_NEW_TOKENS = 512;
 
 /**
  * Loads a model folder (the embedded models/comm-tiny by default). The session is `using`-able; one session answers any
- * number of questions, one after the other or at the same time. Throws CommError for what is no model.
+ * number of questions, one after the other or at the same time. Throws CommError for what is no model, and for a device that is
+ * not there.
  */
 export async function loadModel(model?: string, options: LoadOptions = {}): Promise<CommSession> {
   checkLoading(model, options);
@@ -29,7 +31,7 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   const device = (options.device ?? 'cpu') as Device;
   if (options.allowUntrained !== true) refuseUntrained(folder);
   const { dtype = 'auto', onWeight, imageCacheBytes } = options;
-  const opened = openModel(folder, { ...resolveFolders(options), device, dtype, onWeight });
+  const opened = openOn({ ...resolveFolders(options), device, dtype, onWeight }, folder);
   try {
     const tokenizer = await Tokenizer.load(opened.tokenizer);
     const name = modelName(folder);
@@ -41,6 +43,15 @@ export async function loadModel(model?: string, options: LoadOptions = {}): Prom
   } catch (error) {
     opened.model.dispose();
     throw error;
+  }
+}
+
+/** The model of a folder. @throws CommError `device/missing` for a device that is not there */
+function openOn(options: Parameters<typeof openModel>[1], folder: string): ReturnType<typeof openModel> {
+  try {
+    return openModel(folder, options);
+  } catch (error) {
+    throw missingDevice(error) ?? error;
   }
 }
 

@@ -69,6 +69,12 @@ test('what is wrong with a file is said by its name and the field', async () => 
   await refused(bad('a.json', { kind: 'com' }), /"kind" of .*a\.json is not valid/, /"comm"/);
   await refused(bad('b.json', { lop: 1 }), /b\.json has no "lop"/, /"loop"/);
   await refused(bad('c.json', { loop: { ...tiny, lr: -1 } }), /c\.json/);
+  assert.ok(tiny.kind === 'comm');
+  // What is missing is mostly there, misspelt.
+  const { warmupRatio, ...loop } = tiny.loop;
+  const misspelt = bad('g.json', { loop: { ...loop, warmupRation: warmupRatio } });
+  await refused(misspelt, /g\.json has no "loop\.warmupRation"/, /"warmupRatio"/);
+  await refused(bad('h.json', { loop }), /"loop\.warmupRatio" of .*h\.json is missing/);
   await refused(file('d.mjs', 'export const recipes = 1;'), /d\.mjs exports no "recipe"/, /export const recipe =/);
   await refused(file('e.mjs', 'nonsense('), /e\.mjs does not run/);
   await refused(file('f.yaml', ''), /ends in "\.yaml"/, /JSON/);

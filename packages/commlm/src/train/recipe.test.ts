@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MixtureData, WorldData } from '../config/comm-train.js';
+import { parseCommTraining } from '../config/comm-train.js';
 import { RECIPES } from '../recipes/index.js';
 import { applySettings, loadRecipe } from './recipe.js';
 
@@ -39,7 +40,11 @@ test('a training on the world is checked to its last field', async () => {
         return true;
       },
     );
-  refused('comm.data.augment=strnog', /^"comm.data.augment" is not valid: .*"none"\|"light"\|"strong"/, /"strong"/);
+  refused(
+    'comm.data.augment=strnog',
+    /^"comm.data.augment" is not valid: expected one of "none", "light", "strong"\.$/,
+    /"strong"/,
+  );
   refused('comm.data.yesNoWeight=-5', /^"comm.data.yesNoWeight" is not valid: .*>=0/, /range/);
   refused('comm.data.yesNoWieght=5', /no "comm.data.yesNoWieght"/, /"yesNoWeight"/);
   refused('comm.data.types.rce=1', /no "comm.data.types.rce"/, /"rec"/);
@@ -97,4 +102,17 @@ test('optional fields can be made, strictly', async () => {
   assert.throws(() => loop('loop.ema={"decya":0.9,"decay":0.9}'), /no "loop.ema.decya"/);
   assert.throws(() => loop('loop.skipNorm.above=3'), /"loop.skipNorm.inARow" is missing/);
   assert.throws(() => loop('loop.accumulate=1'), /not valid/);
+});
+
+test('a store that no recipe has is refused before anything is read', async () => {
+  const recipe = await loadRecipe('tiny-own-data');
+  assert.ok(recipe.kind === 'comm');
+  const parse = (store: string) =>
+    parseCommTraining((applySettings(recipe, [`comm.data.sets.own.store=${store}`]) as typeof recipe).comm);
+  const message = (store: string): string =>
+    `The data set "own" names the store "${store}", which the recipe does not have.`;
+  const code = 'data/unknown-store';
+  assert.throws(() => parse('nix'), { code, message: message('nix'), fix: 'The stores are images.', exitCode: 2 });
+  assert.throws(() => parse('image'), { code, message: message('image'), fix: 'Did you mean "images"?' });
+  assert.doesNotThrow(() => parse('images'));
 });

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
+import { missingDevice } from '../config/missing-device.js';
 import type { LoopRecipe, Recipe } from '../config/recipe.js';
 import { kindOf } from './kinds.js';
 import { holdsDamaged, listCheckpoints, noCheckpoint } from './loop/checkpoint.js';
@@ -16,7 +17,11 @@ import type { TrainingTask } from './loop/training-task.js';
 async function openTask(recipe: LoopRecipe, log: (line: string) => void): Promise<TrainingTask<unknown>> {
   const [{ manualSeed }, kind] = await Promise.all([import('@commlm/torch'), kindOf(recipe)]);
   manualSeed(recipe.loop.seed);
-  return kind.open(recipe, log);
+  try {
+    return await kind.open(recipe, log);
+  } catch (error) {
+    throw missingDevice(error) ?? error;
+  }
 }
 
 /** How `runRecipe` runs. */

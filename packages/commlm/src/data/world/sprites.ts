@@ -71,9 +71,9 @@ export class SpriteBank {
 
 export interface LoadSpriteBankOptions {
   /** Folder of the cache file; default `world` in COMMLM_HOME, which is `.cache` in the clone. */
-  readonly cacheDir?: string;
+  readonly cacheDir?: string | undefined;
   /** Called while the bank is being drawn. */
-  readonly onProgress?: (done: number, total: number) => void;
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
 }
 
 /** A file of the package `@commlm/icons`: the drawings of one icon set that the world uses. */

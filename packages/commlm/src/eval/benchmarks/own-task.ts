@@ -4,6 +4,7 @@
  */
 import { basename, dirname, extname, resolve } from 'node:path';
 import { z } from 'zod';
+import { checkFields } from '../../config/check-fields.js';
 import { CommError } from '../../config/errors.js';
 import { readJson as readJsonFile } from '../../files/read.js';
 import { decodeImage } from '../../images/decode.js';
@@ -99,13 +100,9 @@ function taskError(path: string, problem: string, fix: string): CommError {
  * @throws CommError that names the field which is wrong
  */
 export function readTask(path: string, taken: readonly string[]): Benchmark {
-  const read = EvalTaskFile.safeParse(readJsonFile(path, { what: 'the task' }));
-  if (!read.success) {
-    const { path: field = [], message } = read.error.issues[0]!;
-    const fix = 'docs/evaluation.md lists the fields of a task.';
-    throw taskError(path, `${field.join('.') || 'the file'}: ${message}`, fix);
-  }
-  const task = read.data;
+  const value = readJsonFile(path, { what: 'the task' });
+  checkFields(EvalTaskFile, value, path, 'eval/task');
+  const task = EvalTaskFile.parse(value);
   if (taken.includes(task.name)) {
     throw taskError(path, `the name "${task.name}" is that of a published benchmark`, 'Give the task another "name".');
   }

@@ -92,7 +92,7 @@ function summaryOf({ benchmarks, run }: EvalResults): Html {
 
 function modelFacts(model: EvaluatedModel): Html {
   if (model.kind === 'endpoint') return html`<dt>endpoint</dt><dd>${model.url}</dd>`;
-  if (model.kind === 'predictions') return html``;
+  if (model.kind !== 'folder') return html``;
   const files = Object.entries(model.files).map(([name, hash]) => html`<dt>${name}</dt><dd>sha256 ${hash}</dd>`);
   return html`<dt>type and device</dt><dd>${model.dtype}, ${model.device}</dd>${files}`;
 }
