@@ -2,7 +2,7 @@
  * `commlm data preview | validate | bench`: what a recipe's data look like to the model, whether they are sound, how fast they load.
  */
 import type { Command } from 'commander';
-import { wholeNumber } from './options.js';
+import { repeated, wholeNumber } from './options.js';
 
 const EXAMPLES = `
 Options of the three: data preview <recipe> --set --count --start --only --out --json,
@@ -26,12 +26,7 @@ export function register(program: Command): void {
       .command(name)
       .description(description)
       .argument('<recipe>', 'name of a recipe, e.g. comm-nano-stage1')
-      .option(
-        '--set <path=value>',
-        'change a field of the recipe (repeatable)',
-        (v: string, all: string[]) => [...all, v],
-        [],
-      )
+      .option('--set <path=value>', 'change a field of the recipe (repeatable)', repeated)
       .option('--json', 'print one JSON document');
   withRecipe('preview', 'print samples as the model sees them')
     .option('--count <n>', 'number of samples', wholeNumber(1, 10_000), 4)
