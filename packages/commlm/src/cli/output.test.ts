@@ -1,7 +1,7 @@
 /** Figures for people and tables: units, alignment, styles that do not count as width. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerFor, formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';
+import { answerFor, counted, formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';
 
 test('bytes, counts and durations have the unit that fits', () => {
   assert.deepEqual([0, 1023, 1024, 5 * 2 ** 20, 13.5e9].map(formatBytes), [
@@ -19,6 +19,14 @@ test('bytes, counts and durations have the unit that fits', () => {
     '4 min 10 s',
     '2 h 05 min',
   ]);
+});
+
+test('one thing is singular, any other number of them plural', () => {
+  assert.deepEqual(
+    [0, 1, 2].map((count) => counted(count, 'line')),
+    ['0 lines', '1 line', '2 lines'],
+  );
+  assert.equal(counted(2, 'pass'), '2 passes');
 });
 
 test('a table lines up, whatever styles its cells carry', () => {

@@ -127,6 +127,10 @@ export function formatCount(count: number): string {
   return String(count);
 }
 
+/** A number of things in words: `1 checkpoint`, `3 checkpoints`, `2 failed lines`. */
+export const counted = (count: number, thing: string): string =>
+  `${count} ${count === 1 ? thing : /[sx]$/.test(thing) ? `${thing}es` : `${thing}s`}`;
+
 /** A duration for people: `850 ms`, `12.3 s`, `4 min 10 s`, `2 h 05 min`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;
