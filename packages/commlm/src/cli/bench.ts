@@ -6,7 +6,7 @@ import { WEIGHT_FORMATS, type WeightFormat } from '../config/formats.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
-import { note, print, printJson, styleOf } from './output.js';
+import { formatDuration, note, print, printJson, styleOf } from './output.js';
 import { readProcessor } from './processor.js';
 
 const NAMES = ['call', 'vit', 'tiny', 'memory', 'load', 'cache', 'train'];
@@ -134,6 +134,7 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
       dtype: options.dtype,
       stack: options.stack,
       onNote: (line) => note(`  ${line}`),
+      onWait: (ms) => note(`  this takes about ${formatDuration(ms)}`),
       signal: interruptSignal(),
     });
     for await (const row of measured) {
