@@ -122,7 +122,9 @@ export const FeatureConfig = z.strictObject({
   folder: path.describe('Folder of the cache.'),
   maxGB: z.number().positive().describe('Most that it may take of the disk, in 1e9 bytes.'),
   /** Number format on disk; absent: that of the computation, so that no number differs from a run without the cache. */
-  dtype: FeatureDtype.optional().describe('Number format on disk; absent: that of the computation, so that no loss changes.'),
+  dtype: FeatureDtype.optional().describe(
+    'Number format on disk; absent: that of the computation, so that no loss changes.',
+  ),
 });
 export type FeatureConfig = z.infer<typeof FeatureConfig>;
 
