@@ -80,6 +80,15 @@ test('the help names every command and loads no libtorch', async () => {
   }
 });
 
+test('an option of the program stands once in its help, and none without a value has a default', async () => {
+  const root = (await commlm(['--help'])).stdout;
+  for (const option of ['--version', '--debug']) assert.equal(root.split(`${option} `).length, 2, root);
+  for (const name of ['train', 'bench']) {
+    assert.doesNotMatch((await commlm([name, '--help'])).stdout, /default: \[\]/, name);
+  }
+  assert.match((await commlm(['train', '--help'])).stdout, /--debug/);
+});
+
 test('--version is the package version', async () => {
   const { stdout } = await commlm(['--version']);
   assert.match(stdout, /^\d+\.\d+\.\d+\n$/);
@@ -213,6 +222,10 @@ test('wrong usage is exit code 2 and says what is right', async () => {
     [['ask', picture, 'What?', '--tokens'], /--json/],
     [['ask', picture, 'What?', '--draw', 'boxes.gif'], /must end in/],
     [['bench', 'vitt'], /no suite "vitt"[\s\S]*"vit"/],
+    [['ask', picture, 'What?', '--max-tokens', '3'], /unknown option[\s\S]*--max-new-tokens/i],
+    [['data'], /needs one of its commands: preview, validate, bench\.\nfix: .*commlm data preview/],
+    [['data', 'previw'], /unknown command[\s\S]*preview/i],
+    [['pull'], /No model is named\.\nfix: .*llava-1\.5-7b-hf \(14\.1 GB, Llama 2 licence\)/],
     [['features', picture], /nothing to write/i],
     [['features', picture, '--levels', '3-1', '--out', 'x.safetensors'], /upwards/],
     [['batch', picture, picture], /is an input/],

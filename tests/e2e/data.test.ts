@@ -65,7 +65,7 @@ test('preview shows learned text, pictures as a run, boxes on pictures and a pag
     shown.stdout,
     /USER: <im_start>\[picture 1: 16 tokens\]<im_end> Where\? ASSISTANT:⟦ Answer: \[0\.100,0\.400,0\.400,0\.600\]\.<\/s>⟧/,
   );
-  assert.match(shown.stdout, /a\.png {2}60 x 30, 1 marks/);
+  assert.match(shown.stdout, /a\.png {2}60 x 30, 1 mark\b/);
   assert.match(shown.stdout, /USER: Say 2\. ASSISTANT:⟦ 2<\/s>⟧/);
   assert.ok(!shown.stdout.includes('\u001b['), 'no colour in a pipe');
   assert.ok(existsSync(join(out, 'own-0.png')));
@@ -96,6 +96,25 @@ test('validate is silent about good data and names each fault of bad ones', asyn
   assert.equal(json.code, 1);
   const { faults, kinds } = JSON.parse(json.stdout) as { faults: number; kinds: Record<string, number> };
   assert.deepEqual([faults, kinds['picture']], [3, 1], 'a picture that is only looked for is not decoded');
+});
+
+test('a fault of many samples is told once with the first three, and all of it with --all or --json', async () => {
+  const rows = Array.from({ length: 9 }, (_, i) => row(`gone${i}.png`, '<image>\nWhat?', 'A.'));
+  writeFileSync(join(folder, 'gone.json'), JSON.stringify(rows));
+  const args = ['data', 'validate', 'tiny-own-data', ...settings('gone.json')];
+  const told = await commlm(args);
+  assert.equal(told.code, 1, told.stderr);
+  assert.match(told.stdout, /^9 x picture, the first 3; --all prints each:\n(picture .*\n){3} {4}\S/);
+  assert.match(told.stdout, /9 picture in 9 samples/);
+  assert.equal((await commlm([...args, '--all'])).stdout.match(/^picture /gm)?.length, 9);
+  const { problems } = JSON.parse((await commlm([...args, '--json'])).stdout) as { problems: unknown[] };
+  assert.equal(problems.length, 9);
+  const shown = await commlm(['data', 'preview', 'tiny-own-data', ...settings('gone.json'), '--count', '2']);
+  assert.equal(shown.code, 1, shown.stdout);
+  assert.match(
+    shown.stderr,
+    /Each of the 2 samples that were drawn has a fault \(picture\).*\nfix: .*data validate tiny-own-data/,
+  );
 });
 
 /** A COCO file with a sound thing of each of two kinds, and those that published files have besides. */
@@ -138,7 +157,7 @@ test('boxes that show nothing are counted by validate and left out by train, cro
   const train = ['train', 'tiny-own-data', ...instances(file), '--set', 'loop.steps=2', '--out'];
   const trained = await commlm([...train, join(folder, 'left-out')]);
   assert.equal(trained.code, 0, trained.stderr);
-  assert.match(trained.stderr, /left out 3 samples in all: 3 empty-box/);
+  assert.match(trained.stderr, /left out in all: 3 samples \(3 empty-box\)/);
   const strict = await commlm([...train, join(folder, 'strict'), '--set', 'comm.data.skip.empty-box=error']);
   assert.equal(strict.code, 1);
   assert.match(strict.stderr, /annotations\[[234]\]: the box .* (?:has no area|lies outside)/);

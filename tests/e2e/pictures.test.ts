@@ -182,7 +182,7 @@ test('a pipe, a device and a drawing end at once with a sentence', { skip: proce
   const input = join(folder, 'pipes.jsonl');
   writeFileSync(input, [pipe, zero, bomb].map((image, id) => JSON.stringify({ id, image, question: 'x' })).join('\n'));
   const output = join(folder, 'pipes.out.jsonl');
-  assert.equal((await commlm(['batch', input, output, ...settings()])).code, 0);
+  assert.equal((await commlm(['batch', input, output, ...settings()])).code, 1);
   assert.match(readFileSync(output, 'utf8'), /named pipe.*\n.*device.*\n.*SVG/);
   const fromPipe = await commlm(['batch', pipe, output, ...settings()]);
   assert.match(fromPipe.stderr, /named pipe/);

@@ -70,7 +70,11 @@ test('every recipe has a plan, without data and without weights', async () => {
   assert.deepEqual(readdirSync(cwd), []);
   const text = await commlm(['train', 'tiny-stage1', '--dry-run'], { cwd });
   assert.match(text.stdout, /encoder\.0 +0 +2\.78 M/);
-  assert.match(text.stdout, /"kind": "comm"/);
+  assert.match(text.stdout, /^learning rate 0 at 0 %, 0\.00\d+ at 10 %, /m);
+  assert.doesNotMatch(text.stdout, /"kind"|\de-\d|\b1 (steps|samples|checkpoints|evaluations)\b|\{/);
+  const short = await commlm(['train', 'tiny-stage1', '--dry-run', '--set', 'loop.steps=1'], { cwd });
+  assert.match(short.stdout, /^1 step of \d+ samples/m);
+  assert.match(short.stdout, /^1 checkpoint, 0 evaluations, 1 step of warm-up$/m);
 });
 
 test('stopped by SIGTERM and by Ctrl-C a run saves, and goes on to the bytes of an undisturbed one', async () => {

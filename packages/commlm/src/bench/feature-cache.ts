@@ -9,7 +9,7 @@ import { FeatureCache } from '../features/cache.js';
 import { pictureKeys } from '../features/encoder-key.js';
 import { buildEncoder } from '../models/encoders.js';
 import { median } from './peer.js';
-import type { BenchOptions, BenchRow } from './suite.js';
+import { announce, type BenchOptions, type BenchRow, betweenSteps } from './suite.js';
 
 /** Pictures a batch. */
 const BATCH = 4;
@@ -31,7 +31,7 @@ export async function* featureCacheSuite(options: BenchOptions): AsyncGenerator<
 
 async function* measure(
   { what, dtype, config }: (typeof TOWERS)[number],
-  { rounds, onNote, signal }: BenchOptions,
+  { rounds, onNote, onWait, signal }: BenchOptions,
 ): AsyncGenerator<BenchRow, void, void> {
   const folder = mkdtempSync(join(tmpdir(), 'commlm-features-'));
   const encoder = config();
@@ -42,32 +42,32 @@ async function* measure(
   try {
     using cache = FeatureCache.open({ type, vit, image }, { folder, maxBytes: 1e12 });
     const before = cache.stats.bytes;
-    const time = (run: () => unknown): number => {
+    const time = async (run: () => unknown): Promise<number> => {
+      await betweenSteps(signal);
       const start = performance.now();
-      scope(() => void run());
+      scope(() => noGrad(() => void run()));
       return (1000 * BATCH) / (performance.now() - start);
     };
     const speeds: Record<'computed' | 'kept' | 'read', number[]> = { computed: [], kept: [], read: [] };
     for (let round = -1; round < rounds; round++) {
-      signal?.throwIfAborted();
-      scope(() =>
-        noGrad(() => {
-          const pixels = randn([BATCH, 3, image.size, image.size]).to(dtype);
-          const keys = pictureKeys(pixels.to('f32').toArray() as Float32Array, BATCH);
-          // All places come in order.
-          const pictures = { keys, pixels: () => pixels };
-          const computed = time(() => vit.forward(pixels, levels));
-          const kept = time(() => {
-            cache.encode(pictures, levels);
-            cache.flush();
-          });
-          const read = time(() => cache.encode(pictures, levels));
-          if (round < 0) return;
-          speeds.computed.push(computed);
-          speeds.kept.push(kept);
-          speeds.read.push(read);
-        }),
-      );
+      const started = performance.now();
+      using pixels = scope(() => randn([BATCH, 3, image.size, image.size]).to(dtype));
+      const keys = scope(() => pictureKeys(pixels.to('f32').toArray() as Float32Array, BATCH));
+      // All places come in order.
+      const pictures = { keys, pixels: () => pixels };
+      const computed = await time(() => vit.forward(pixels, levels));
+      const kept = await time(() => {
+        cache.encode(pictures, levels);
+        cache.flush();
+      });
+      const read = await time(() => cache.encode(pictures, levels));
+      if (round < 0) {
+        announce(performance.now() - started, rounds, onWait);
+        continue;
+      }
+      speeds.computed.push(computed);
+      speeds.kept.push(kept);
+      speeds.read.push(read);
     }
     const bytes = (cache.stats.bytes - before) / (BATCH * (rounds + 1));
     onNote?.(`${what}: one picture takes ${(bytes / 1e6).toFixed(2)} MB`);

@@ -72,7 +72,7 @@ function measure(
     });
     child.on('error', (error) => {
       clearInterval(timer);
-      reject(error);
+      reject(signal?.aborted ? signal.reason : error);
     });
     child.on('close', (status) => {
       clearInterval(timer);

@@ -2,6 +2,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { announce, type BenchOptions } from './suite.js';
 
 const SCRIPT = fileURLToPath(new URL('../../src/bench/peer.py', import.meta.url));
 
@@ -35,9 +36,16 @@ export class Peer {
   readonly info: PeerInfo;
   readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
+  readonly #signal: AbortSignal | undefined;
 
-  private constructor(process: ChildProcessWithoutNullStreams, lines: AsyncIterator<string>, info: PeerInfo) {
+  private constructor(
+    process: ChildProcessWithoutNullStreams,
+    lines: AsyncIterator<string>,
+    info: PeerInfo,
+    signal: AbortSignal | undefined,
+  ) {
     this.#process = process;
+    this.#signal = signal;
     this.#lines = lines;
     this.info = info;
   }
@@ -47,15 +55,21 @@ export class Peer {
     python: string,
     suite: 'call' | 'vit' | 'train',
     numThreads: number,
-    args: readonly string[] = [],
+    { args = [], signal }: { readonly args?: readonly string[]; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<Peer | string> {
-    return Peer.spawn(python, [SCRIPT, suite, String(numThreads), ...args], numThreads);
+    return Peer.spawn(python, [SCRIPT, suite, String(numThreads), ...args], numThreads, signal);
   }
 
-  /** The same for any program that speaks as `peer.py` does. */
-  static async spawn(program: string, args: readonly string[], numThreads: number): Promise<Peer | string> {
+  /** The same for any program that speaks as `peer.py` does; the signal ends it whatever it does. */
+  static async spawn(
+    program: string,
+    args: readonly string[],
+    numThreads: number,
+    signal?: AbortSignal,
+  ): Promise<Peer | string> {
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
+      signal,
       env: { ...process.env, OMP_NUM_THREADS: String(numThreads), TRANSFORMERS_VERBOSITY: 'error' },
     });
     let errors = '';
@@ -67,10 +81,11 @@ export class Peer {
     const reader: Interface = createInterface({ input: child.stdout });
     const lines = reader[Symbol.asyncIterator]();
     const first = await Promise.race([failed, lines.next()]);
+    signal?.throwIfAborted();
     if (first === undefined) return 'not installed';
     const message = first.done ? {} : (JSON.parse(first.value) as PeerMessage);
     if (message.ready && message.versions && message.threads !== undefined) {
-      return new Peer(child, lines, { versions: message.versions, threads: message.threads });
+      return new Peer(child, lines, { versions: message.versions, threads: message.threads }, signal);
     }
     child.kill();
     if (message.missing !== undefined) return `not installed (${message.missing})`;
@@ -81,6 +96,7 @@ export class Peer {
   async measure(): Promise<Measurement> {
     this.#process.stdin.write('\n');
     const line = await this.#lines.next();
+    this.#signal?.throwIfAborted();
     const { value, ...rest } = line.done ? {} : (JSON.parse(line.value) as PeerMessage);
     if (value === undefined) throw new Error('the peer process ended in the middle of a measurement');
     return { value, ...rest };
@@ -95,16 +111,22 @@ export class Peer {
 export async function compare(
   ours: () => number,
   peer: Peer | undefined,
-  rounds: number,
+  { rounds, onWait, signal }: Pick<BenchOptions, 'rounds' | 'onWait' | 'signal'>,
 ): Promise<{ ours: number; peer: number | undefined; ratios: number[] }> {
   const mine: number[] = [];
   const theirs: number[] = [];
   for (let round = -1; round < rounds; round++) {
+    const started = performance.now();
     await pause(50);
+    signal?.throwIfAborted();
     const a = ours();
     await pause(50);
+    signal?.throwIfAborted();
     const b = (await peer?.measure())?.value;
-    if (round < 0) continue;
+    if (round < 0) {
+      announce(performance.now() - started, rounds, onWait);
+      continue;
+    }
     mine.push(a);
     if (b !== undefined) theirs.push(b);
   }

@@ -39,7 +39,24 @@ export interface BenchOptions {
   readonly stack?: StackShape | undefined;
   /** Called with lines to show while a suite runs. */
   readonly onNote?: ((line: string) => void) | undefined;
+  /** Called once for a row that takes long, with about how long it will take yet, in milliseconds. */
+  readonly onWait?: ((ms: number) => void) | undefined;
+  /** Ends the run between two steps of a row, and peers at once. */
   readonly signal?: AbortSignal | undefined;
+}
+
+/** A row is announced from this time on, in milliseconds. */
+const LONG_MS = 10_000;
+
+/** Says how long a row takes yet, from what one of its rounds took. */
+export function announce(roundMs: number, roundsLeft: number, onWait: BenchOptions['onWait']): void {
+  if (roundMs * roundsLeft >= LONG_MS) onWait?.(roundMs * roundsLeft);
+}
+
+/** Lets signals be heard between two steps that each compute without a pause; throws the reason of the abort. */
+export async function betweenSteps(signal: AbortSignal | undefined): Promise<void> {
+  await new Promise((resolve) => setImmediate(resolve));
+  signal?.throwIfAborted();
 }
 
 /** A suite; gives each row when it is measured. */

@@ -7,7 +7,7 @@ import { featureCacheSuite } from './feature-cache.js';
 import { loadSuite } from './load.js';
 import { compare, median, Peer } from './peer.js';
 import { BENCH_QUESTION, samplePicture } from './sample.js';
-import type { BenchOptions, BenchRow, Suite } from './suite.js';
+import { announce, type BenchOptions, type BenchRow, type Suite } from './suite.js';
 import { trainSuite } from './train.js';
 
 /** All suites in the order they run. */
@@ -33,9 +33,9 @@ async function beside(
   options: BenchOptions,
   ours: () => number,
 ): Promise<Pick<BenchRow, 'ours' | 'peer' | 'ratio'>> {
-  const started = await Peer.start(options.python, suite, numThreads());
+  const started = await Peer.start(options.python, suite, numThreads(), { signal: options.signal });
   if (typeof started === 'string') {
-    const alone = await compare(ours, undefined, options.rounds);
+    const alone = await compare(ours, undefined, options);
     return { ours: alone.ours, peer: { name, note: started } };
   }
   using peer = started;
@@ -45,7 +45,7 @@ async function beside(
     );
   }
   const versions = Object.entries(peer.info.versions).map(([library, version]) => `${library} ${version}`);
-  const result = await compare(ours, peer, options.rounds);
+  const result = await compare(ours, peer, options);
   return {
     ours: result.ours,
     peer: { name: versions.join(', '), value: result.peer as number },
@@ -120,7 +120,8 @@ async function* tinySuite(options: BenchOptions): AsyncGenerator<BenchRow, void,
   for (let round = -1; round < options.rounds; round++) {
     options.signal?.throwIfAborted();
     // A new picture each time: the features of an old one would come from the cache.
-    const answer = await session.ask({ ...request, images: [samplePicture(256, 192, round + 1)] });
+    const asked = { ...request, images: [samplePicture(256, 192, round + 1)] };
+    const answer = await session.ask(asked, { signal: options.signal });
     if (round >= 0) answers.push(answer);
   }
   const of = (value: (answer: Answer) => number): number => median(answers.map(value));
@@ -158,14 +159,17 @@ async function* tinySuite(options: BenchOptions): AsyncGenerator<BenchRow, void,
 const MEMORY_CACHE_BYTES = 2 ** 20;
 
 async function* memorySuite(options: BenchOptions): AsyncGenerator<BenchRow, void, void> {
-  const { generations, onNote, signal } = options;
+  const { generations, onNote, onWait, signal } = options;
   const { loadModel } = await import('../generate/load.js');
   using session = await loadModel(options.model, { imageCacheBytes: MEMORY_CACHE_BYTES });
   const every = Math.max(1, Math.floor(generations / 10));
   const samples: MemorySample[] = [];
   for (let i = 1; i <= generations; i++) {
     signal?.throwIfAborted();
-    await session.ask({ question: BENCH_QUESTION, images: [samplePicture(160, 120, i)], maxNewTokens: 16 });
+    const started = performance.now();
+    await session.ask({ question: BENCH_QUESTION, images: [samplePicture(160, 120, i)], maxNewTokens: 16 }, { signal });
+    // The first ones fill caches; they are slower than the rest.
+    if (i === 3) announce(performance.now() - started, generations - i, onWait);
     if (i % every !== 0) continue;
     const sample = sampleMemory();
     samples.push(sample);

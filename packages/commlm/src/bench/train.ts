@@ -12,7 +12,7 @@ import type { LlamaConfig } from '../config/model.js';
 import { vicuna7b } from '../config/presets.js';
 import { Llama } from '../models/llama.js';
 import { type Measurement, median, Peer, pause } from './peer.js';
-import type { BenchOptions, BenchRow, StackShape } from './suite.js';
+import { announce, type BenchOptions, type BenchRow, type StackShape } from './suite.js';
 
 const CHILD = fileURLToPath(new URL('train-child.js', import.meta.url));
 const randint = op('aten::randint');
@@ -74,14 +74,15 @@ interface Turns {
 
 async function takeTurns(folder: string, dtype: string, steps: number, options: BenchOptions): Promise<Turns> {
   const [threads, args] = [numThreads(), [folder, dtype, String(LR)]];
-  const mine = await Peer.spawn(process.execPath, [CHILD, ...args], threads);
+  const mine = await Peer.spawn(process.execPath, [CHILD, ...args], threads, options.signal);
   if (typeof mine === 'string') throw new Error(`our side of the suite did not start: ${mine}`);
   using ours = mine;
-  const other = await Peer.start(options.python, 'train', threads, args);
+  const other = await Peer.start(options.python, 'train', threads, { args, signal: options.signal });
   using peer = typeof other === 'string' ? null : other;
   const turns = { ours: [] as Measurement[], peer: [] as Measurement[] };
   for (let step = 0; step < steps; step++) {
     options.signal?.throwIfAborted();
+    const started = performance.now();
     for (const [side, measurements] of [
       [ours, turns.ours],
       [peer, turns.peer],
@@ -90,6 +91,8 @@ async function takeTurns(folder: string, dtype: string, steps: number, options: 
       await pause(50);
       measurements.push(await side.measure());
     }
+    // The first step fills pools and makes the optimiser's state.
+    if (step === 1) announce(performance.now() - started, steps - 2, options.onWait);
   }
   const versions = Object.entries(peer?.info.versions ?? {}).map(([library, version]) => `${library} ${version}`);
   return { ...turns, name: typeof other === 'string' ? other : versions.join(', ') };

@@ -17,7 +17,7 @@ export interface AssembleCommandOptions {
   readonly llm?: string;
   readonly dtype?: AssemblyRecipe['dtype'];
   readonly json?: boolean;
-  readonly visionTower?: string[];
+  readonly visionTower?: readonly string[];
   readonly base?: string;
   readonly delta?: string;
   readonly lora?: string;

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { BatchAnswerer } from '../generate/answer.js';
-import type { AnswerFileOptions } from '../generate/answer-file.js';
+import type { AnswerFileOptions, AnswerFileSummary } from '../generate/answer-file.js';
 import type { CommSession } from '../generate/session.js';
 import { checkOutputFile } from './files.js';
 import { interruptSignal } from './interrupt.js';
@@ -16,7 +16,7 @@ import {
   type PictureOptions,
   wholeNumber,
 } from './options.js';
-import { note, printJson } from './output.js';
+import { counted, note, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { printable } from './terminal-text.js';
 
@@ -45,7 +45,8 @@ export function register(program: Command): void {
       [
         '',
         'A run that was stopped goes on where it ended: give the same command again. A line that cannot be answered gets',
-        '{"id", "error"}, the rest goes on; mend it and add --redo-failed, which keeps all answers. A line may have a "system" of its own; ids come back as they were written.',
+        '{"id", "error"}, the rest goes on and the exit code is 1; mend it and add --redo-failed, which keeps all answers.',
+        'A line may have a "system" of its own; ids come back as they were written.',
         'What the answers belong to stands in <out.jsonl>.run.jsonl; with other questions, pictures, settings or another',
         'model the output is not gone on with.',
         '',
@@ -91,11 +92,11 @@ async function batch(input: string, output: string, options: BatchCommandOptions
   ]);
   const identity = modelIdentity(options.model, options);
   const settings = settingsOf(options);
-  const { numTotal, numDone } = await planAnswerFile(input, output, identity, settings);
-  if (numDone > 0) note(printable(`${output} holds ${numDone} of ${numTotal} answers already.`));
+  const { numTotal, numDone, numFailed } = await planAnswerFile(input, output, identity, settings);
+  if (numDone > 0) note(printable(`${output} holds ${numDone} of ${counted(numTotal, 'line')} already.`));
   // A redo may have lines to take out even where it has none to ask.
   if (numDone === numTotal && numTotal > 0 && !options.redoFailed) {
-    if (options.json) printJson({ output, numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed: 0 });
+    report(output, { numLines: numTotal, numResumed: numDone, numAnswered: 0, numFailed }, options);
     return;
   }
   using model = new LateModel(options, identity);
@@ -106,11 +107,18 @@ async function batch(input: string, output: string, options: BatchCommandOptions
     onProgress: (done) => progress.update(done),
   });
   progress.finish();
-  if (summary.numFailed > 0)
-    note(
-      printable(
-        `${summary.numFailed} lines could not be answered; they hold an "error" in ${output}. Mend them and add --redo-failed to ask them again.`,
-      ),
-    );
-  if (options.json) printJson({ output, ...summary });
+  report(output, summary, options);
+}
+
+/** What the output holds now; a line that failed, in this run or an earlier one, is exit code 1. */
+function report(output: string, summary: AnswerFileSummary, { json }: BatchCommandOptions): void {
+  const { numLines, numFailed } = summary;
+  if (numFailed > 0) {
+    const held = `${counted(numLines - numFailed, 'answer')}, ${counted(numFailed, 'failed line')}`;
+    const them = numFailed === 1 ? 'which holds' : 'which hold';
+    const mend = `mend ${numFailed === 1 ? 'it' : 'them'} and add --redo-failed`;
+    note(printable(`${held}, ${them} an "error" in ${output}; ${mend}.`));
+    process.exitCode = 1;
+  }
+  if (json) printJson({ output, ...summary });
 }

@@ -6,7 +6,7 @@ import { WEIGHT_FORMATS, type WeightFormat } from '../config/formats.js';
 import { nearestName } from '../config/json.js';
 import { interruptSignal } from './interrupt.js';
 import { wholeNumber } from './options.js';
-import { note, print, printJson, styleOf } from './output.js';
+import { formatDuration, note, print, printJson, styleOf } from './output.js';
 import { readProcessor } from './processor.js';
 
 const NAMES = ['call', 'vit', 'tiny', 'memory', 'load', 'cache', 'train'];
@@ -27,7 +27,7 @@ export function register(program: Command): void {
   program
     .command('bench')
     .description('Measure speed and memory on this machine.')
-    .argument('[suite...]', `${NAMES.join(', ')} (default: all)`, collectSuites, [])
+    .argument('[suite...]', `${NAMES.join(', ')} (default: all)`, collectSuites)
     .option(
       '-m, --model <folder>',
       'model of the suites tiny, memory and load (default: the embedded models/comm-tiny)',
@@ -68,17 +68,17 @@ export function register(program: Command): void {
         'Both sides use the same number of threads and are measured in turns; figures are medians.',
       ].join('\n'),
     )
-    .action((suites: string[], options: BenchCommandOptions) => bench(suites, options));
+    .action((suites: string[] | undefined, options: BenchCommandOptions) => bench(suites ?? [], options));
 }
 
-function collectSuites(name: string, before: string[]): string[] {
+function collectSuites(name: string, before: readonly string[] | undefined): string[] {
   if (!NAMES.includes(name)) {
     const guess = nearestName(name, NAMES);
     throw new InvalidArgumentError(
       `There is no suite "${name}"${guess ? `; did you mean "${guess}"?` : ''} (suites: ${NAMES.join(', ')}).`,
     );
   }
-  return [...before, name];
+  return [...(before ?? []), name];
 }
 
 /** Width,blocks,rows,tokens; heads are 128 wide. */
@@ -134,6 +134,7 @@ async function bench(wanted: readonly string[], options: BenchCommandOptions): P
       dtype: options.dtype,
       stack: options.stack,
       onNote: (line) => note(`  ${line}`),
+      onWait: (ms) => note(`  this takes about ${formatDuration(ms)}`),
       signal: interruptSignal(),
     });
     for await (const row of measured) {

@@ -29,7 +29,7 @@ interface ChatOptions extends ModelOptions, DecodingOptions, PictureOptions {}
 
 const HELP = [
   '/image <file>   add a picture; it goes with your next message',
-  '/draw <file>    write the last picture with the boxes of the last answer',
+  '/draw [file]    write the last picture with the boxes of the last answer (default: comm-boxes.png)',
   '/reset          forget the conversation and its pictures',
   '/help           this list',
   '/quit           leave (also Ctrl-D)',

@@ -16,7 +16,8 @@ import type { Tokenizer } from '../text/tokenizer.js';
 import type { MixtureBatchOptions } from '../train/tasks/comm/mixture-batches.js';
 import type { WorldBatch } from '../train/tasks/comm/world-batches.js';
 import { mixtureOptions, type RecipeOptions, recipeOf } from './data-recipe.js';
-import { note, print, printJson, styleOf } from './output.js';
+import type { Fault } from './fault-groups.js';
+import { counted, note, print, printJson, styleOf } from './output.js';
 
 /** Options of `data preview`. */
 export interface PreviewOptions extends RecipeOptions {
@@ -68,7 +69,11 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
   const { mixture, reader } = await openMixture({ ...batch, mix, shuffle: options.only === undefined });
   const tokenizer = await Tokenizer.load(batch.tokenizer);
   if (options.out !== undefined) openPageFolder(options.out);
-  const samples: (PreviewedSample | { readonly set: string; readonly error: string })[] = [];
+  const samples: (
+    | PreviewedSample
+    | { readonly set: string; readonly error: string; readonly fix?: string | undefined }
+  )[] = [];
+  const faults: Fault[] = [];
   try {
     for (let k = options.start; k < options.start + options.count; k++) {
       const draw = mixture.at(k);
@@ -79,24 +84,45 @@ export async function preview(name: string, options: PreviewOptions): Promise<vo
         if (options.json !== true) printSample(k, shown);
       } catch (error) {
         if (!(error instanceof SampleError)) throw error;
-        samples.push({ set: draw.set, error: error.message });
-        if (options.json !== true) print(`#${k}  ${draw.set}  ${styleOf().red('fault')} ${error.message}\n`);
+        const { kind, message, fix } = error;
+        faults.push({ kind, message, fix });
+        samples.push({ set: draw.set, error: message, fix });
+        if (options.json !== true) print(`#${k}  ${draw.set}  ${styleOf().red('fault')} ${message}\n`);
       }
     }
   } finally {
     await reader.close();
   }
-  if (options.out !== undefined)
+  const allFail = faults.length === samples.length;
+  if (options.out !== undefined && !allFail)
     await writePage(
       name,
       options.out,
       samples.filter((sample) => 'spans' in sample),
     );
   if (options.json === true) printJson({ recipe: name, samplesPerEpoch: mixture.length, samples });
-  else
+  if (allFail) throw nothingToShow(name, faults);
+  if (options.json !== true && faults.length > 0) {
+    for (const fix of new Set(faults.flatMap(({ fix = [] }) => fix))) note(`fault: ${fix}`);
+  }
+  if (options.json !== true)
     note(
-      `${mixture.length} samples an epoch${options.out === undefined ? '' : `; ${join(options.out, 'index.html')} shows these`}`,
+      `${counted(mixture.length, 'sample')} an epoch${options.out === undefined ? '' : `; ${join(options.out, 'index.html')} shows these`}`,
     );
+}
+
+/** The error of a preview that has no sample to show. */
+function nothingToShow(name: string, faults: readonly Fault[]): CommError {
+  const [first] = faults;
+  const all =
+    faults.length === 1 ? 'The sample that was drawn' : `Each of the ${faults.length} samples that were drawn`;
+  return new CommError(
+    `${all} has a fault (${[...new Set(faults.map(({ kind }) => kind))].join(', ')}); there is nothing to show.`,
+    {
+      code: 'data/all-faults',
+      fix: `${first?.fix ?? 'Mend the data.'} "commlm data validate ${name}" finds all faults.`,
+    },
+  );
 }
 
 /** A new or empty folder, or one of an earlier preview: pictures of others might have the names of those that are written. */
@@ -143,13 +169,13 @@ async function describeSample(
 }
 
 const headline = ({ tokens, learned, cut }: PreviewedSample): string =>
-  `${tokens} tokens, ${learned} learned${cut === undefined ? '' : `, cut: ${cut.turns} turns and ${cut.tokens} tokens`}`;
+  `${counted(tokens, 'token')}, ${learned} learned${cut === undefined ? '' : `, cut: ${counted(cut.turns, 'turn')} and ${counted(cut.tokens, 'token')}`}`;
 
 function printSample(k: number, sample: PreviewedSample): void {
   const { bold } = styleOf();
   print(`${bold(`#${k}  ${sample.set}`)}  ${sample.where}  ${headline(sample)}`);
   for (const { key, width, height, marks, file } of sample.pictures) {
-    const numMarks = marks.length === 0 ? '' : `, ${marks.length} marks`;
+    const numMarks = marks.length === 0 ? '' : `, ${counted(marks.length, 'mark')}`;
     print(`  ${key}  ${width} x ${height}${numMarks}${file === undefined ? '' : `  -> ${file}`}`);
   }
   print(`${paintSpans(sample.spans)}\n`);
@@ -161,7 +187,7 @@ function paintSpans(spans: readonly Span[]): string {
   const isPlain = green('x') === 'x';
   return spans
     .map(({ kind, text, numTokens }) => {
-      if (kind === 'picture') return cyan(`[${text}: ${numTokens} tokens]`);
+      if (kind === 'picture') return cyan(`[${text}: ${counted(numTokens, 'token')}]`);
       if (kind === 'learned') return isPlain ? `\u27e6${text}\u27e7` : green(text);
       return dim(text);
     })

@@ -7,12 +7,12 @@ import type { MixtureBatchOptions } from '../train/tasks/comm/mixture-batches.js
 
 /** Options that the three commands share. */
 export interface RecipeOptions {
-  readonly set: readonly string[];
+  readonly set?: readonly string[];
   readonly json?: boolean;
 }
 
 /** A recipe by name with its settings. */
-export async function recipeOf(name: string, settings: readonly string[]): Promise<Recipe> {
+export async function recipeOf(name: string, settings: readonly string[] = []): Promise<Recipe> {
   const { applySettings, loadRecipe } = await import('../train/recipe.js');
   return applySettings(await loadRecipe(name), settings);
 }

@@ -1,11 +1,12 @@
-/** `commlm data validate`: goes through the data sets of a recipe and prints every fault with file and line. */
+/** `commlm data validate`: goes through the data sets of a recipe and prints its faults by their kind, with file and line. */
 import { setsOf } from '../config/mixture.js';
 import type { SkipConfig } from '../config/skip.js';
 import type { DataSet } from '../data/sample.js';
 import type { CheckBatch, CheckOptions, Chunk, Problem } from '../train/tasks/comm/data-check.js';
 import { mixtureOptions, type RecipeOptions, recipeOf } from './data-recipe.js';
+import { FaultGroups } from './fault-groups.js';
 import { interruptSignal } from './interrupt.js';
-import { formatCount, formatTable, note, print, printJson } from './output.js';
+import { counted, formatCount, formatTable, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 /** Options of `data validate`. */
@@ -14,6 +15,7 @@ export interface ValidateOptions extends RecipeOptions {
   readonly first?: number;
   readonly workers?: number;
   readonly show: number;
+  readonly all?: boolean;
 }
 
 /** Samples that a thread checks at a time. */
@@ -56,7 +58,6 @@ function chunksOf(sets: ReadonlyMap<string, DataSet>, first: number | undefined)
 class Findings {
   readonly sets = new Map<string, SetSums>();
   readonly kinds = new Map<string, number>();
-  /** Those that are shown. */
   readonly problems: Problem[] = [];
   /** Samples of each set with boxes that lie outside of their picture. */
   readonly outside = new Map<string, number>();
@@ -68,8 +69,8 @@ class Findings {
     return [...this.kinds.values()].reduce((sum, count) => sum + count, 0);
   }
 
-  /** Adds a stretch; the problems of it that are to be shown. */
-  add({ chunk: { set, from, to }, ...found }: CheckBatch, show: number): Problem[] {
+  /** Adds a stretch. */
+  add({ chunk: { set, from, to }, ...found }: CheckBatch): void {
     const sums = this.sets.get(set) ?? { samples: 0, pictures: 0, tokens: 0, learned: 0, cut: 0, faults: 0 };
     this.sets.set(set, sums);
     sums.samples += to - from;
@@ -81,18 +82,16 @@ class Findings {
     this.numSamples += to - from;
     this.numOriented += found.numOriented;
     this.numAsStored += found.numAsStored;
-    const shown = found.problems.filter(({ kind }) => {
-      const before = this.kinds.get(kind) ?? 0;
-      this.kinds.set(kind, before + 1);
+    for (const problem of found.problems) {
+      const { kind } = problem;
+      this.kinds.set(kind, (this.kinds.get(kind) ?? 0) + 1);
       if (kind === 'empty-box') this.outside.set(set, (this.outside.get(set) ?? 0) + 1);
-      return before < show;
-    });
-    this.problems.push(...shown);
-    return shown;
+      this.problems.push(problem);
+    }
   }
 }
 
-async function check(task: CheckOptions, workers: number, { show, json }: ValidateOptions): Promise<Findings> {
+async function check(task: CheckOptions, workers: number, { all, json }: ValidateOptions): Promise<Findings> {
   const { BatchPool } = await import('../train/loop/batch-pool.js');
   const total = task.chunks.reduce((sum, { from, to }) => sum + to - from, 0);
   const progress = new Progress({ label: 'checking', total, unit: 'samples' });
@@ -106,8 +105,9 @@ async function check(task: CheckOptions, workers: number, { show, json }: Valida
   try {
     for (let i = 0; i < task.chunks.length; i++) {
       signal.throwIfAborted();
-      const shown = findings.add(await pool.next(), show);
-      for (const { kind, message, fix } of json === true ? [] : shown) {
+      const found = await pool.next();
+      findings.add(found);
+      for (const { kind, message, fix } of json !== true && all === true ? found.problems : []) {
         print(`${kind}  ${message}`);
         if (fix !== undefined && fix !== lastFix) print(`    ${fix}`);
         lastFix = fix;
@@ -126,7 +126,7 @@ function report(
   findings: Findings,
   opened: ReadonlyMap<string, DataSet>,
   skip: SkipConfig,
-  { json, show }: ValidateOptions,
+  { json, show, all }: ValidateOptions,
 ): void {
   const { kinds, numFaults, numSamples, numOriented, numAsStored } = findings;
   if (json === true) {
@@ -141,13 +141,13 @@ function report(
       problems: findings.problems,
     });
   } else {
-    for (const [kind, count] of kinds) if (count > show) note(`${kind}: ${count - show} more`);
+    if (all !== true) for (const line of new FaultGroups(findings.problems).lines(show)) print(line);
     if (numFaults > 0) print();
     print(tableOf(findings.sets));
     print();
     for (const line of remarks(findings, opened)) print(line);
     const told = [...kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
-    print(`${numFaults === 0 ? 'no faults' : told} in ${numSamples} samples`);
+    print(`${numFaults === 0 ? 'no faults' : told} in ${counted(numSamples, 'sample')}`);
     if (numFaults > 0) print(whatTrainingDoes([...kinds.keys()], skip));
   }
   if (numFaults > 0) process.exitCode = 1;
@@ -171,7 +171,7 @@ function remarks(
   opened: ReadonlyMap<string, DataSet>,
 ): string[] {
   const leftOut = [...opened].flatMap(([set, { leftOut = {} }]) =>
-    Object.entries(leftOut).map(([what, count]) => `${set}: ${count} ${what}${count === 1 ? '' : 's'} left out`),
+    Object.entries(leftOut).map(([what, count]) => `${set}: ${counted(count, what)} left out`),
   );
   const scales = [...outside].flatMap(([set, count]) => {
     const share = count / (sets.get(set)?.samples ?? count);

@@ -125,10 +125,11 @@ async function write(out: string, name: string, { levels, grid, encoder, numSpec
   withOutputErrors(out, () => scope(() => io.writeSafetensors(out, states, metadata)));
 }
 
-async function paint(draw: string, { levels, grid }: Features): Promise<void> {
+async function paint(draw: string, { levels, grid, encoder }: Features): Promise<void> {
   const { paintLevels, tilesPerRow } = await import('../features/paint.js');
   const { encodePicture } = await import('../images/draw.js');
-  writeDurably(draw, await encodePicture(paintLevels([...levels.values()], grid)));
+  const labels = [...levels.keys()].map((level) => `${encoder} level ${level}`);
+  writeDurably(draw, await encodePicture(await paintLevels([...levels.values()], grid, labels)));
   const names = [...levels.keys()];
   const perRow = tilesPerRow(names.length);
   const rows = Array.from({ length: Math.ceil(names.length / perRow) }, (_, i) =>

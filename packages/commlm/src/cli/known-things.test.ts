@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { NOUNS } from '../data/world/index.js';
-import { hintFor, introduction, PHOTO_MODELS, readKnownThings } from './known-things.js';
+import { hintFor, introduction, readKnownThings } from './known-things.js';
+import { PHOTO_MODELS } from './photo-models.js';
 
 const embedded = fileURLToPath(new URL('../../../../models/comm-tiny', import.meta.url));
 

@@ -8,6 +8,7 @@ import { z } from 'zod';
 import { parseConfig } from '../config/json.js';
 import { readJson } from '../files/read.js';
 import { modelName } from '../hub/model-folder.js';
+import { photoModelCommands } from './photo-models.js';
 
 const FILE = 'commlm.json';
 
@@ -25,14 +26,6 @@ const KnownThings = z.strictObject({
 /** What `commlm.json` says, with the model's name. */
 export type KnownThings = z.infer<typeof KnownThings> & { readonly name: string };
 
-/** Models for photographs that are read as they are published. */
-export const PHOTO_MODELS = [
-  // 7.06 billion parameters in f16.
-  { id: 'llava-hf/llava-1.5-7b-hf', size: '14.1 GB', licence: 'Llama 2 licence' },
-  // About 0.9 billion parameters in f16.
-  { id: 'llava-hf/llava-interleave-qwen-0.5b-hf', size: '1.8 GB', licence: 'Qwen research licence' },
-] as const;
-
 /** Reads the file of a model's folder; undefined where there is none. Throws CommError for one that is not valid. */
 export function readKnownThings(folder: string): KnownThings | undefined {
   const path = join(folder, FILE);
@@ -43,8 +36,7 @@ export function readKnownThings(folder: string): KnownThings | undefined {
 /** One line for the start: what the model knows, and where to get one for photographs. */
 export function introduction({ name, knows, photographs }: KnownThings): string {
   if (photographs) return `${name} knows ${knows}.`;
-  const others = PHOTO_MODELS.map(({ id, size, licence }) => `commlm pull ${id} (${size}, ${licence})`).join(' or ');
-  return `${name} knows ${knows} and no photographs; for those: ${others}, then --model NAME.`;
+  return `${name} knows ${knows} and no photographs; for those: ${photoModelCommands().join(' or ')}, then --model NAME.`;
 }
 
 /** Words that hardly a question in English is without, and that are none of German, French or Spanish. */

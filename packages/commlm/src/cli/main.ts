@@ -24,8 +24,8 @@ function createProgram(): Command {
     .addOption(new Option('--debug', 'show stack traces of errors'))
     .configureHelp({
       showGlobalOptions: true,
-      // Those of the program; a subcommand does not share the options of its command.
-      visibleGlobalOptions: () => [...program.options],
+      // Those of the program, which lists them as its own; a subcommand does not share the options of its command.
+      visibleGlobalOptions: (command) => (command === program ? [] : [...program.options]),
     })
     .enablePositionalOptions()
     .showHelpAfterError(false)
@@ -190,9 +190,42 @@ export async function main(argv: readonly string[]): Promise<number> {
 
 /** Makes a registered command (and its sub-commands) report errors the one way, and know --debug in its help. */
 function configure(command: Command): void {
-  command.exitOverride().configureOutput({ outputError: () => {} });
+  command
+    .exitOverride((error) => {
+      throw explain(error, command);
+    })
+    // A group that is named without one of its commands would print its whole help as an error.
+    .configureOutput({ outputError: () => {}, writeErr: () => {} });
   command.helpOption('-h, --help', 'show help');
   for (const child of command.commands) configure(child);
+}
+
+/** What commander says of a command, with what to type in its place where that can be told. */
+function explain(error: CommanderError, command: Command): Error {
+  if (error.code === 'commander.help' && error.exitCode !== 0) return missingSubcommand(command);
+  if (error.code !== 'commander.unknownOption' || error.message.includes('Did you mean')) return error;
+  const given = /'(--[^'=]+)/.exec(error.message)?.[1] ?? '';
+  const names = command.options.flatMap(({ long }) => long ?? []);
+  const meant = names.filter((name) => holdsWords(name, given));
+  if (meant.length > 0 && given !== '') error.message += `\n(Did you mean ${meant.join(' or ')}?)`;
+  return error;
+}
+
+/** True where an option has all words of another in their order: --max-new-tokens those of --max-tokens. */
+function holdsWords(name: string, given: string): boolean {
+  const wanted = given.slice(2).split('-');
+  let found = 0;
+  for (const word of name.slice(2).split('-')) if (word === wanted[found]) found++;
+  return found === wanted.length;
+}
+
+function missingSubcommand(command: Command): CommError {
+  const names = command.commands.map((child) => child.name()).join(', ');
+  return new CommError(`commlm ${command.name()} needs one of its commands: ${names}.`, {
+    code: 'cli/usage',
+    fix: `Name one, as in "commlm ${command.name()} ${command.commands[0]?.name()}"; "commlm ${command.name()} --help" says what each does.`,
+    exitCode: 2,
+  });
 }
 
 function withoutDebug(args: readonly string[]): string[] {

@@ -49,9 +49,15 @@ export function levelList(text: string): number[] {
   return levels;
 }
 
+/** Gathers the values of an option that may be given several times; without it there is none. */
+export const repeated = (value: string, before: readonly string[] | undefined): readonly string[] => [
+  ...(before ?? []),
+  value,
+];
+
 /** Folders beside the model's own. */
 export interface FolderOptions {
-  readonly visionTower?: string[];
+  readonly visionTower?: readonly string[];
   readonly base?: string;
 }
 
@@ -61,7 +67,7 @@ export function addFolderOptions(command: Command): Command {
     .option(
       '--vision-tower <model>',
       'picture encoder, for a model whose own files lack it; once for each encoder',
-      (model: string, before: string[] | undefined) => [...(before ?? []), model],
+      repeated,
     )
     .option('--base <model>', 'language model that the files are a change of, or whose tokenizer they need');
 }

@@ -1,7 +1,16 @@
 /** Figures for people and tables: units, alignment, styles that do not count as width. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { answerFor, formatBytes, formatCount, formatDuration, formatTable, styleOf } from './output.js';
+import {
+  answerFor,
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRate,
+  formatTable,
+  styleOf,
+} from './output.js';
 
 test('bytes, counts and durations have the unit that fits', () => {
   assert.deepEqual([0, 1023, 1024, 5 * 2 ** 20, 13.5e9].map(formatBytes), [
@@ -19,6 +28,21 @@ test('bytes, counts and durations have the unit that fits', () => {
     '4 min 10 s',
     '2 h 05 min',
   ]);
+});
+
+test('one thing is singular, any other number of them plural', () => {
+  assert.deepEqual(
+    [0, 1, 2].map((count) => counted(count, 'line')),
+    ['0 lines', '1 line', '2 lines'],
+  );
+  assert.equal(counted(2, 'pass'), '2 passes');
+});
+
+test('a learning rate is a plain number, and 0 where rounding alone is left of it', () => {
+  const rates = (highest: number, ...all: number[]): string[] => all.map((rate) => formatRate(rate, highest));
+  assert.deepEqual(rates(2e-5, 0, 1.9698e-5, 1e-5, 1.31e-13), ['0', '0.0000197', '0.00001', '0']);
+  assert.deepEqual(rates(0.0015, 0.00148, 0.00045, 5.24e-15), ['0.00148', '0.00045', '0']);
+  assert.deepEqual(rates(20, 20, 0.31), ['20', '0.3']);
 });
 
 test('a table lines up, whatever styles its cells carry', () => {

@@ -127,6 +127,16 @@ export function formatCount(count: number): string {
   return String(count);
 }
 
+/** A learning rate as a plain number, to a thousandth of the highest of its schedule: `0.0001`, `0.0000197`, `0`. */
+export function formatRate(rate: number, highest: number): string {
+  const text = rate.toFixed(Math.min(100, Math.max(0, 2 - Math.floor(Math.log10(highest)))));
+  return text.includes('.') ? text.replace(/\.?0+$/, '') : text;
+}
+
+/** A number of things in words: `1 checkpoint`, `3 checkpoints`, `2 failed lines`. */
+export const counted = (count: number, thing: string): string =>
+  `${count} ${count === 1 ? thing : /[sx]$/.test(thing) ? `${thing}es` : `${thing}s`}`;
+
 /** A duration for people: `850 ms`, `12.3 s`, `4 min 10 s`, `2 h 05 min`. */
 export function formatDuration(ms: number): string {
   if (ms < 1000) return `${ms.toFixed(ms < 10 ? 1 : 0)} ms`;

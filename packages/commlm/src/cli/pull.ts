@@ -6,14 +6,15 @@ import type { Command } from 'commander';
 import { CommError } from '../config/errors.js';
 import type { PullOptions, PullResult } from '../hub/pull.js';
 import { interruptSignal } from './interrupt.js';
-import { wholeNumber } from './options.js';
+import { repeated, wholeNumber } from './options.js';
 import { formatTable, note, print, printJson, styleOf } from './output.js';
+import { photoModelCommands } from './photo-models.js';
 import { Progress } from './progress.js';
 
 interface PullCommandOptions {
   readonly revision?: string;
-  readonly include?: string[];
-  readonly exclude?: string[];
+  readonly include?: readonly string[];
+  readonly exclude?: readonly string[];
   readonly parallel: number;
   readonly verify?: boolean;
   readonly dryRun?: boolean;
@@ -28,22 +29,27 @@ A stopped download goes on where it was. Sizes and hashes are checked before a f
 Environment: HF_HOME or HF_HUB_CACHE (where the cache is), HF_TOKEN (private and gated models), HF_ENDPOINT (another hub or
 a mirror), HF_HUB_OFFLINE=1 (the cache alone), HF_HUB_DOWNLOAD_TIMEOUT (seconds of silence).
 
+Models for photographs:
+${photoModelCommands()
+  .map((line) => `  ${line}`)
+  .join('\n')}
+
 Examples:
   commlm pull org/name
   commlm pull org/name@v1.0 --include "*.json" --dry-run
   commlm ask photo.jpg "What is this?" --model org/name`;
-
-const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
 
 /** Adds `pull` to the program. */
 export function register(program: Command): void {
   program
     .command('pull')
     .description('download a model into the shared Hugging Face cache')
-    .argument('<hub-id>', 'org/name or org/name@revision')
+    // Asked for below: what is missing is told with names that can be given.
+    .usage('[options] <hub-id>')
+    .argument('[hub-id]', 'org/name or org/name@revision')
     .option('--revision <name>', 'branch, tag or commit (default: main)')
-    .option('--include <pattern>', 'only files that match; may be repeated', collect)
-    .option('--exclude <pattern>', 'no files that match; may be repeated', collect)
+    .option('--include <pattern>', 'only files that match; may be repeated', repeated)
+    .option('--exclude <pattern>', 'no files that match; may be repeated', repeated)
     .option('--parallel <n>', 'files at the same time', wholeNumber(1, 64), 4)
     .option('--verify', 'hash files that are in the cache already')
     .option('--dry-run', 'list what would be downloaded')
@@ -52,7 +58,14 @@ export function register(program: Command): void {
     .action(run);
 }
 
-async function run(id: string, { json, ...options }: PullCommandOptions): Promise<void> {
+async function run(id: string | undefined, { json, ...options }: PullCommandOptions): Promise<void> {
+  if (id === undefined) {
+    throw new CommError('No model is named.', {
+      code: 'cli/usage',
+      fix: `Name its hub id; for photographs: ${photoModelCommands().join(' or ')}.`,
+      exitCode: 2,
+    });
+  }
   const started = performance.now();
   const result = await pullWithProgress(id, options);
   if (json) {

@@ -1,4 +1,4 @@
-/** What a run would do, printed before it is begun: what is in its way first, then what it takes, then the recipe. */
+/** What a run would do, printed before it is begun: what is in its way first, then what it takes; the recipe in JSON. */
 import { existsSync, statfsSync } from 'node:fs';
 import { totalmem } from 'node:os';
 import { basename, dirname, resolve } from 'node:path';
@@ -10,7 +10,18 @@ import type { FeaturePlan } from '../train/feature-plan.js';
 import { GPUS, gpusFor, UTILISATION } from '../train/memory/gpus.js';
 import type { Range } from '../train/memory/work.js';
 import type { RunPlan } from '../train/plan.js';
-import { formatBytes, formatCount, formatTable, note, print, printJson, styleOf } from './output.js';
+import {
+  counted,
+  formatBytes,
+  formatCount,
+  formatDuration,
+  formatRate,
+  formatTable,
+  note,
+  print,
+  printJson,
+  styleOf,
+} from './output.js';
 
 /** Prints the plan of `recipe`, whose run would lie in `out`; nothing is read or trained. */
 export async function showPlan(recipe: Recipe, out: string, json: boolean): Promise<void> {
@@ -25,8 +36,7 @@ export async function showPlan(recipe: Recipe, out: string, json: boolean): Prom
   print(recipe.about);
   print(`writes into ${out}`);
   if (plan !== null) describePlan(plan);
-  print();
-  print(JSON.stringify(recipe, null, 2));
+  note(styleOf(process.stderr).dim('--json prints the plan with the resolved recipe.'));
 }
 
 /** Files of a training that are not there; a plan needs none of them. */
@@ -106,18 +116,22 @@ const nearestFolder = (path: string): string => (existsSync(path) ? path : neare
 function describePlan(plan: RunPlan): void {
   const { batchSize, accumulate } = plan;
   const passes = accumulate === 1 ? '' : ` (${accumulate} passes of ${batchSize})`;
-  print(`${plan.steps} steps of ${plan.effectiveBatch} samples${passes}, ${formatCount(plan.samples)} samples in all`);
+  const all = `${formatCount(plan.samples)} ${plan.samples === 1 ? 'sample' : 'samples'} in all`;
+  print(`${counted(plan.steps, 'step')} of ${counted(plan.effectiveBatch, 'sample')}${passes}, ${all}`);
   if (plan.work !== null) print(`${formatRange(plan.work.tokens, formatCount)} tokens of the language model`);
-  print(`${plan.checkpoints} checkpoints, ${plan.evaluations} evaluations, ${plan.warmupSteps} steps of warm-up`);
-  print(`rate ${plan.learningRate.map(({ share, lr }) => `${lr.toPrecision(3)} at ${100 * share} %`).join(', ')}`);
+  const [checkpoints, evaluations] = [counted(plan.checkpoints, 'checkpoint'), counted(plan.evaluations, 'evaluation')];
+  print(`${checkpoints}, ${evaluations}, ${counted(plan.warmupSteps, 'step')} of warm-up`);
+  const highest = Math.max(...plan.learningRate.map(({ lr }) => lr));
+  const rates = plan.learningRate.map(({ share, lr }) => `${formatRate(lr, highest)} at ${Math.round(100 * share)} %`);
+  print(`learning rate ${rates.join(', ')}`);
   if (plan.memory.device.startsWith('cuda')) describeHardware(plan);
   print();
   const rows = plan.parts.map(({ name, trained, total }) => [name, formatCount(trained), formatCount(total - trained)]);
-  const all = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
+  const sum = ['all', formatCount(plan.trained), formatCount(plan.frozen)];
   print(
     formatTable(
       [{ title: 'part' }, { title: 'trains', align: 'right' }, { title: 'frozen', align: 'right' }],
-      [...rows, all],
+      [...rows, sum],
     ),
   );
   print();
@@ -139,8 +153,10 @@ function describeHardware({ memory, work }: RunPlan): void {
   print(formatTable([{ title: 'one GPU' }, { title: 'memory', align: 'right' }, { title: 'fits' }, { title }], rows));
 }
 
-const formatHours = (hours: number): string =>
-  hours < 48 ? `${hours.toPrecision(2)} h` : `${Math.round(hours / 24)} days`;
+const formatHours = (hours: number): string => {
+  if (hours >= 48) return counted(Math.round(hours / 24), 'day');
+  return hours < 1 ? formatDuration(3_600_000 * hours) : `${Number(hours.toPrecision(2))} h`;
+};
 
 function describeMemory({ memory }: RunPlan): void {
   print(
@@ -178,7 +194,7 @@ function describeFeatures({ folder, encoders, pictureBytes, pictures, bytes, max
         { title: 'levels', ...number },
         { title: 'a level', ...number },
         { title: 'a picture', ...number },
-        { title: `at most ${formatCount(pictures)} pictures`, ...number },
+        { title: `at most ${formatCount(pictures)} ${pictures === 1 ? 'picture' : 'pictures'}`, ...number },
       ],
       [
         ...rows,

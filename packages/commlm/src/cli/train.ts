@@ -5,14 +5,15 @@ import { CommError } from '../config/errors.js';
 import type { Recipe } from '../config/recipe.js';
 import { checkOutputFolder } from './files.js';
 import { interruptExitCode, interruptSignal } from './interrupt.js';
+import { repeated } from './options.js';
 import { formatDuration, formatTable, isInteractive, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 
 interface TrainOptions {
   readonly list?: boolean;
   readonly out?: string;
-  readonly set: readonly string[];
-  readonly change: readonly string[];
+  readonly set?: readonly string[];
+  readonly change?: readonly string[];
   readonly resume?: boolean;
   readonly changedData?: boolean;
   readonly dryRun?: boolean;
@@ -28,22 +29,12 @@ export function register(program: Command): void {
     .argument('[recipe]', 'name of a recipe (--list), or a file of your own: ./my-recipe.json, .mjs, .ts')
     .option('--list', 'print the recipes and what each does')
     .option('--out <folder>', 'folder of the run (default: runs/out/<recipe>)')
-    .option(
-      '--set <path=value>',
-      'change a field of the recipe (repeatable)',
-      (v: string, all: string[]) => [...all, v],
-      [],
-    )
+    .option('--set <path=value>', 'change a field of the recipe (repeatable)', repeated)
     .option('--resume', 'go on from the newest checkpoint in the folder, by the recipe.json there')
-    .option(
-      '--change <path=value>',
-      'with --resume: change a field of the recipe from here on (repeatable)',
-      (v: string, all: string[]) => [...all, v],
-      [],
-    )
+    .option('--change <path=value>', 'with --resume: change a field of the recipe from here on (repeatable)', repeated)
     .option('--changed-data', 'with --resume: go on although data files are not those that the run began with')
     .option('--export <folder>', 'write the model of the newest checkpoint there, and train nothing')
-    .option('--dry-run', 'print the plan and the resolved recipe, and train nothing')
+    .option('--dry-run', 'print the plan, with --json also the resolved recipe, and train nothing')
     .option('--json', 'print how the run ended, or the plan, as one JSON document')
     .addHelpText(
       'after',
@@ -102,15 +93,15 @@ async function recipeAndFolder(
 async function train(name: string | undefined, options: TrainOptions): Promise<void> {
   const { applySettings, changeRecipe } = await import('../train/recipe.js');
   const { recipe: named, out } = await recipeAndFolder(name, options);
-  const before = applySettings(named, options.set);
-  if (options.change.length > 0 && (options.resume !== true || options.export !== undefined)) {
+  const before = applySettings(named, options.set ?? []);
+  if (options.change !== undefined && (options.resume !== true || options.export !== undefined)) {
     throw new CommError('--change is for a run that goes on.', {
       code: 'cli/usage',
       fix: 'Add --resume; a run that begins takes --set.',
       exitCode: 2,
     });
   }
-  const { recipe, change } = options.change.length > 0 ? changeRecipe(before, options.change) : { recipe: before };
+  const { recipe, change } = options.change !== undefined ? changeRecipe(before, options.change) : { recipe: before };
   if (options.changedData === true && options.resume !== true) {
     throw new CommError('--changed-data says how a run goes on, and this one begins.', {
       code: 'train/usage',

@@ -62,21 +62,34 @@ test('fewer patches or channels than three leave channels dark, equal patches gi
     );
   }));
 
-test('tiles lie row by row', () =>
-  scope(() => {
-    manualSeed(5);
-    const levels = Array.from({ length: 5 }, () => randn([1, 8, 16]));
-    const { width, height, data } = paintLevels(levels, [2, 4]);
-    assert.equal(tilesPerRow(5), 3);
-    assert.deepEqual([width, height], [3 * 160 + 4 * 8, 2 * 80 + 3 * 8]);
-    assert.equal(data.length, width * height * 3);
-    const at = (x: number, y: number): number[] => [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
-    assert.deepEqual(at(0, 0), [255, 255, 255]);
-    // The sixth place stays empty, the fifth is painted.
-    assert.deepEqual(at(3 * 168 - 50, 88 + 40), [255, 255, 255]);
-    const colors = principalColors((levels[4] as (typeof levels)[number]).select(0, 0));
-    assert.deepEqual(
-      at(168 + 8 + 5, 88 + 8 + 5),
-      [0, 1, 2].map((c) => Math.round((colors[c] as number) * 255)),
-    );
-  }));
+test('tiles lie row by row, below their labels where there are some', async () => {
+  manualSeed(5);
+  const levels = Array.from({ length: 5 }, () => randn([1, 8, 16]));
+  const { width, height, data } = await paintLevels(levels, [2, 4]);
+  assert.equal(tilesPerRow(5), 3);
+  assert.deepEqual([width, height], [3 * 160 + 4 * 8, 2 * 80 + 3 * 8]);
+  assert.equal(data.length, width * height * 3);
+  const at = (x: number, y: number): number[] => [...data.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)];
+  assert.deepEqual(at(0, 0), [255, 255, 255]);
+  // The sixth place stays empty, the fifth is painted.
+  assert.deepEqual(at(3 * 168 - 50, 88 + 40), [255, 255, 255]);
+  const colors = principalColors((levels[4] as (typeof levels)[number]).select(0, 0));
+  assert.deepEqual(
+    at(168 + 8 + 5, 88 + 8 + 5),
+    [0, 1, 2].map((c) => Math.round((colors[c] as number) * 255)),
+  );
+  const labelled = await paintLevels(levels, [2, 4], ['clip level 1', '', '', '', '']);
+  assert.deepEqual([labelled.width, labelled.height], [width, height + 2 * 18]);
+  const row = (painting: { data: Uint8Array }, y: number, from = 0, to = width): Uint8Array =>
+    painting.data.subarray((y * width + from) * 3, (y * width + to) * 3);
+  // The same tiles, moved down by the line of text; letters above the first of them alone.
+  assert.deepEqual([...row(labelled, 8 + 18 + 3)], [...row({ data }, 8 + 3)]);
+  const dark = (from: number, to: number): number =>
+    Array.from(
+      { length: 18 },
+      (_, y) => [...row(labelled, 8 + y, from, to)].filter((value) => value < 128).length,
+    ).reduce((sum, count) => sum + count);
+  assert.ok(dark(8, 168) > 100);
+  assert.equal(dark(176, width), 0);
+  for (const level of levels) level.dispose();
+});

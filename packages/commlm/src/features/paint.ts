@@ -3,6 +3,7 @@
  * Shapes: N patches, D encoder width.
  */
 import { noGrad, op, scope, type Tensor } from '@commlm/torch';
+import { drawLabels } from '../images/draw.js';
 
 const svd = op('aten::linalg_svd');
 
@@ -16,6 +17,8 @@ export interface Painting {
 /** Side of a tile in pixels, at least; whole multiples of the grid, so patches stay square. */
 const TILE_SIZE = 160;
 const GAP = 8;
+/** Room for a line of text above a tile. */
+const LABEL_HEIGHT = 18;
 const BACKGROUND = 255;
 
 /**
@@ -56,20 +59,52 @@ export function tilesPerRow(numTiles: number): number {
   return Math.ceil(Math.sqrt(numTiles));
 }
 
-/** One tile a level, row by row in the order given: float[1, N, D] each, patches in rows of `grid[1]`. */
-export function paintLevels(levels_1ND: readonly Tensor[], grid: readonly [rows: number, columns: number]): Painting {
+/**
+ * One tile a level, row by row in the order given: float[1, N, D] each, patches in rows of `grid[1]`; `labels` stand above
+ * the tiles where they are given, one a level.
+ */
+export async function paintLevels(
+  levels_1ND: readonly Tensor[],
+  grid: readonly [rows: number, columns: number],
+  labels?: readonly string[],
+): Promise<Painting> {
+  const { painting, tiles } = paintTiles(levels_1ND, grid, labels === undefined ? 0 : LABEL_HEIGHT);
+  if (labels === undefined) return painting;
+  const placed = tiles.map(({ left, top, width }, i) => ({
+    text: labels[i] ?? '',
+    x: left,
+    y: top - LABEL_HEIGHT,
+    width,
+    height: LABEL_HEIGHT,
+  }));
+  return { ...painting, data: await drawLabels(painting, placed) };
+}
+
+interface Tile {
+  readonly left: number;
+  readonly top: number;
+  readonly width: number;
+}
+
+function paintTiles(
+  levels_1ND: readonly Tensor[],
+  grid: readonly [rows: number, columns: number],
+  labelHeight: number,
+): { readonly painting: Painting; readonly tiles: readonly Tile[] } {
   const [rows, columns] = grid;
   const scale = Math.max(1, Math.round(TILE_SIZE / Math.max(rows, columns)));
   const [tileHeight, tileWidth] = [rows * scale, columns * scale];
   const perRow = tilesPerRow(levels_1ND.length);
   const numRows = Math.ceil(levels_1ND.length / perRow);
   const width = perRow * tileWidth + (perRow + 1) * GAP;
-  const height = numRows * tileHeight + (numRows + 1) * GAP;
+  const height = numRows * (tileHeight + labelHeight) + (numRows + 1) * GAP;
   const data = new Uint8Array(width * height * 3).fill(BACKGROUND);
+  const tiles: Tile[] = [];
   for (const [i, level] of levels_1ND.entries()) {
     const colors = scope(() => principalColors(level.select(0, 0)));
     const left = GAP + (i % perRow) * (tileWidth + GAP);
-    const top = GAP + Math.floor(i / perRow) * (tileHeight + GAP);
+    const top = GAP + labelHeight + Math.floor(i / perRow) * (tileHeight + labelHeight + GAP);
+    tiles.push({ left, top, width: tileWidth });
     for (let y = 0; y < tileHeight; y++) {
       for (let x = 0; x < tileWidth; x++) {
         const patch = Math.floor(y / scale) * columns + Math.floor(x / scale);
@@ -78,5 +113,5 @@ export function paintLevels(levels_1ND: readonly Tensor[], grid: readonly [rows:
       }
     }
   }
-  return { width, height, data };
+  return { painting: { width, height, data }, tiles };
 }

@@ -159,6 +159,14 @@ test('more questions appended to the input are answered in a later run', async (
   assert.deepEqual(summary, { numLines: 3, numResumed: 2, numAnswered: 1, numFailed: 0 });
 });
 
+test('a run that goes on counts the failed lines of the one before', async () => {
+  write({ id: 0, question: 'a' }, { id: 1, question: 'fail' }, '{"id": 2');
+  await answerFile(shouter(), input, output);
+  appendFileSync(input, '\n{"id":3,"question":"fail"}\n{"id":4,"question":"more"}\n');
+  const summary = await answerFile(shouter(), input, output);
+  assert.deepEqual(summary, { numLines: 5, numResumed: 3, numAnswered: 1, numFailed: 3 });
+});
+
 test('what failed is asked again on its own, mended, removed or added to, and nothing else', async () => {
   const good = (id: number) => ({ id, question: `question ${id}` });
   const start = async (): Promise<void> => {

@@ -74,7 +74,9 @@ export interface AnswerFileSummary {
   readonly numLines: number;
   /** Lines that an earlier run had written. */
   readonly numResumed: number;
+  /** Lines that this run has answered. */
   readonly numAnswered: number;
+  /** Lines of the output that hold an error, those of earlier runs included. */
   readonly numFailed: number;
 }
 
@@ -82,6 +84,8 @@ export interface AnswerFileSummary {
 interface Done {
   readonly numLines: number;
   readonly numBytes: number;
+  /** Of the lines those that hold an error. */
+  readonly numFailed: number;
 }
 
 /**
@@ -132,27 +136,29 @@ export async function answerFile(
     closeSync(file);
   }
   const numResumed = done.numLines;
-  return { numLines: lines.length, numResumed, numAnswered: lines.length - numResumed - numFailed, numFailed };
+  const numAnswered = lines.length - numResumed - numFailed;
+  return { numLines: lines.length, numResumed, numAnswered, numFailed: done.numFailed + numFailed };
 }
 
 /**
- * Checks the files of a run before a model is loaded; gives the number of lines to do and already done. `identity` is that
- * of the model to be loaded. Throws as `answerFile`.
+ * Checks the files of a run before a model is loaded; gives the number of lines to do and already done, and how many of these
+ * failed. `identity` is that of the model to be loaded. Throws as `answerFile`.
  */
 export async function planAnswerFile(
   input: string,
   output: string,
   identity: object,
   options: AnswerFileOptions,
-): Promise<{ numTotal: number; numDone: number }> {
+): Promise<{ numTotal: number; numDone: number; numFailed: number }> {
   using _ = lockOutput(input, output);
   const lines = readQuestionLines(input);
   const head = headOf(identity, options);
   const numTotal = lines.length;
   if (options.redoFailed && !isDevice(output)) {
-    return { numTotal, numDone: (await planRedo(output, head, lines)).numKept };
+    return { numTotal, numDone: (await planRedo(output, head, lines)).numKept, numFailed: 0 };
   }
-  return { numTotal, numDone: (await readDone(output, lines, head)).numLines };
+  const { numLines: numDone, numFailed } = await readDone(output, lines, head);
+  return { numTotal, numDone, numFailed };
 }
 
 /** How long answers that were asked again may be unwritten. */
@@ -293,13 +299,15 @@ function toRequest(
 async function readDone(output: string, lines: readonly QuestionLine[], head: AnswerFileHead): Promise<Done> {
   let numLines = 0;
   let numBytes = 0;
-  if (!existsSync(output) || isDevice(output)) return { numLines, numBytes };
+  let numFailed = 0;
+  if (!existsSync(output) || isDevice(output)) return { numLines, numBytes, numFailed };
   for (const { bytes, ended } of linesOf(output, 'the answers')) {
     const line = lines[numLines];
     if (line === undefined) throw changedInput(output, `the input has ${lines.length} lines, and this file more`);
     const start = Buffer.from(`{"id":${line.id},"`);
+    const answer = ended ? parsed(bytes) : undefined;
     const isOurs = bytes?.subarray(0, start.length).equals(start.subarray(0, ended ? start.length : bytes.length));
-    if (!isOurs || (ended && !isJson(bytes))) {
+    if (!isOurs || (ended && answer === undefined)) {
       const why = `its line ${numLines + 1} is no answer to the id ${line.id}, which line ${line.number} of the input has`;
       throw existsSync(recordPath(output)) ? changedInput(output, why) : foreign(output, why);
     }
@@ -307,18 +315,19 @@ async function readDone(output: string, lines: readonly QuestionLine[], head: An
     if (!ended && existsSync(recordPath(output))) break;
     if (!ended || bytes === undefined) throw foreign(output, 'its last line is not whole');
     numLines++;
+    if (answer !== undefined && 'error' in answer) numFailed++;
     numBytes += bytes.length + 1;
   }
   if (numLines > 0) await checkRecord(output, numLines, head, lines);
-  return { numLines, numBytes };
+  return { numLines, numBytes, numFailed };
 }
 
-function isJson(bytes: Buffer | undefined): boolean {
+/** The object of a line; undefined for a line that is none. */
+function parsed(bytes: Buffer | undefined): object | undefined {
   try {
-    JSON.parse(bytes?.toString() ?? '');
-    return true;
+    return JSON.parse(bytes?.toString() ?? '') as object;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

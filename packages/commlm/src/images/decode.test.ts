@@ -107,6 +107,9 @@ async function refused(source: string | Uint8Array, code: string): Promise<void>
     assert.equal(error.code, code, error.message);
     assert.doesNotMatch(error.message, /\n/);
     assert.match(error.message, /[.)]$/);
+    if (!['image/empty', 'image/url', 'image/data-url', 'image/is-directory', 'image/not-found'].includes(code)) {
+      assert.match(error.fix ?? '', /\.$/, error.message);
+    }
     return true;
   });
 }
@@ -146,6 +149,22 @@ test('a file that ends early is refused, however early', async () => {
   }
   const jpeg = readFileSync(goldenPath('rgb.jpg'));
   await refused(jpeg.subarray(0, Math.floor(jpeg.length * 0.8)), 'image/truncated');
+  for (const file of ['rgb.png', 'rgb.webp']) {
+    const bytes = readFileSync(goldenPath(file));
+    await refused(bytes.subarray(0, Math.floor(bytes.length * 0.6)), 'image/truncated');
+  }
+});
+
+test('a file that is whole and damaged is told from one that ends early', async () => {
+  const png = Buffer.from(readFileSync(goldenPath('rgb.png')));
+  const body = png.indexOf('IDAT') + 4;
+  png.fill(0xff, body, body + 40);
+  await assert.rejects(decodeImage(png), (error: CommError) => {
+    assert.equal(error.code, 'image/damaged', error.message);
+    assert.doesNotMatch(error.message, /vips/);
+    assert.match(error.fix ?? '', /again/);
+    return true;
+  });
 });
 
 test('a pixel bomb is refused by its header: its body, which ends early, is not reached', async () => {

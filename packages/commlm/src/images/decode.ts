@@ -10,7 +10,7 @@ import type { Metadata, Sharp } from 'sharp';
 import { anything, type Checks, checkOptions } from '../config/check-options.js';
 import { CommError } from '../config/errors.js';
 import { readGifFrame } from './gif-frame.js';
-import { notAPicture, notRead, pictureKind } from './kind.js';
+import { endsEarly, notAPicture, notRead, type PictureKind, pictureKind } from './kind.js';
 import { type Orientation, readOrientation, turnUpright, withValidOrientation } from './orientation.js';
 import type { RgbImage } from './pixels.js';
 import { type PictureFile, readPictureFile } from './source.js';
@@ -59,7 +59,7 @@ export async function decodeImage(source: PictureFile, options: DecodeOptions = 
   if (file.length === 0) throw new CommError(`${name} is empty (zero bytes).`, { code: 'image/empty' });
   const kind = pictureKind(file, name);
   const bytes = kind === 'tiff' ? withValidOrientation(file) : file;
-  const header = await checkHeader(bytes, name, options.maxPixels ?? DEFAULT_MAX_PIXELS);
+  const header = await checkHeader(bytes, kind, name, options.maxPixels ?? DEFAULT_MAX_PIXELS);
   const orientation = readOrientation(bytes);
   const { transparency = 'white' } = options;
   let stored: RgbImage;
@@ -71,7 +71,7 @@ export async function decodeImage(source: PictureFile, options: DecodeOptions = 
           ? await decodeCmyk(bytes, header.depth)
           : await decodeRgb(bytes, transparency);
   } catch (error) {
-    throw decodeError(error, name);
+    throw decodeError(error, name, { bytes, kind });
   }
   const image = options.rawOrientation ? stored : turnUpright(stored, orientation);
   return { ...image, storedWidth: stored.width, storedHeight: stored.height, orientation };
@@ -98,13 +98,13 @@ export async function decodeInFrame(
 const isSize = (a: PictureSize, b: PictureSize): boolean => a.width === b.width && a.height === b.height;
 
 /** Reads the header alone, and refuses what is damaged or too large. */
-async function checkHeader(bytes: Uint8Array, name: string, maxPixels: number): Promise<Metadata> {
+async function checkHeader(bytes: Uint8Array, kind: PictureKind, name: string, maxPixels: number): Promise<Metadata> {
   let header: Metadata;
   const { default: sharp } = await import('sharp');
   try {
     header = await sharp(bytes, { limitInputPixels: false, failOn: 'none' }).metadata();
   } catch (error) {
-    throw decodeError(error, name);
+    throw decodeError(error, name, { bytes, kind });
   }
   if (header.width * header.height > maxPixels) {
     throw new CommError(
@@ -192,25 +192,39 @@ function divideBy255(x: number): number {
   return (y + (y >> 8)) >> 8;
 }
 
-function decodeError(error: unknown, name: string): CommError {
+function decodeError(
+  error: unknown,
+  name: string,
+  { bytes, kind }: { readonly bytes: Uint8Array; readonly kind: PictureKind },
+): CommError {
+  if (endsEarly(bytes, kind)) return cutOff(name, error);
   const message = (error as Error).message ?? String(error);
   if (/unsupported image format|not a known/i.test(message)) {
     return notAPicture(name, error);
   }
   if (/premature end|truncat|unexpected end|out of order|end of (?:file|stream|image)|not enough/i.test(message)) {
-    return new CommError(`${name} is cut off: the file ends before the picture does.`, {
-      code: 'image/truncated',
-      fix: 'Copy or download the file again.',
-      cause: error,
-    });
+    return cutOff(name, error);
   }
   if (/no known route|not configured|not supported|can ?not handle/i.test(message)) {
     return notRead(`${name} is of a kind that is not read (${firstLine(message)}).`, error);
   }
   return new CommError(`${name} is damaged and cannot be decoded (${firstLine(message)}).`, {
     code: 'image/damaged',
+    fix: 'Copy or download the file again; where a viewer opens it, save it anew as PNG or JPEG.',
     cause: error,
   });
 }
 
-const firstLine = (message: string): string => (message.split('\n')[0] ?? '').trim();
+const cutOff = (name: string, cause: unknown): CommError =>
+  new CommError(`${name} is cut off: the file ends before the picture does.`, {
+    code: 'image/truncated',
+    fix: 'Copy or download the file again.',
+    cause,
+  });
+
+/** The first line of what the decoding library says, without the name of its part in front. */
+const firstLine = (message: string): string =>
+  (message.split('\n')[0] ?? '')
+    .trim()
+    .replace(/^(?:\w+: )*vips\w*: /, '')
+    .replace(/^\w+load(?:_buffer)?: /, '');

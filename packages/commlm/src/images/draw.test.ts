@@ -17,12 +17,22 @@ test('every box has its colour on its edge, the rest of the picture is untouched
   const boxes = [{ box: [10, 10, 60, 60] }, { box: [100, 20, 180, 100] }] as const;
   const drawn = await decodeImage(await drawBoxes(white, boxes));
   assert.deepEqual([drawn.width, drawn.height], [200, 120]);
-  assert.equal(pixel(drawn, 35, 11), BOX_COLORS[0]);
-  assert.equal(pixel(drawn, 11, 35), BOX_COLORS[0]);
-  assert.equal(pixel(drawn, 178, 60), BOX_COLORS[1]);
+  assert.equal(pixel(drawn, 35, 13), BOX_COLORS[0]);
+  assert.equal(pixel(drawn, 13, 35), BOX_COLORS[0]);
+  assert.equal(pixel(drawn, 176, 60), BOX_COLORS[1]);
   assert.equal(pixel(drawn, 35, 35), '#ffffff');
   assert.equal(pixel(drawn, 80, 60), '#ffffff');
   assert.ok(white.data.every((byte) => byte === 255));
+});
+
+test('on a picture of its own colour a box has a dark and a light rim', async () => {
+  const [r, g, b] = Buffer.from(BOX_COLORS[0].slice(1), 'hex');
+  const data = Uint8Array.from({ length: 200 * 120 * 3 }, (_, i) => [r, g, b][i % 3] as number);
+  const drawn = await decodeImage(await drawBoxes({ width: 200, height: 120, data }, [{ box: [10, 10, 60, 60] }]));
+  // From the edge of the box inwards: dark, light, the line of three pixels, light, dark.
+  const across = Array.from({ length: 9 }, (_, x) => pixel(drawn, 9 + x, 35));
+  const color = BOX_COLORS[0];
+  assert.deepEqual(across, [color, '#000000', '#ffffff', color, color, color, '#ffffff', '#000000', color]);
 });
 
 test('colours go round after nine boxes', () => {

@@ -100,6 +100,42 @@ export function boxesAsSvg(width: number, height: number, boxes: readonly Labell
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${frames.join('')}${chips.join('')}</svg>`;
 }
 
+/** A line of text in a place of a picture, in pixels. */
+export interface PlacedText {
+  readonly text: string;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The pixels of a picture with dark lines of text on it, each cut where it is wider than its place. */
+export async function drawLabels(image: RgbImage, texts: readonly PlacedText[]): Promise<Uint8Array> {
+  const { width, height, data } = checkPixels(image);
+  const lines = texts.map(({ text, x, y, width: room, height: line }) => {
+    // Capitals are 8 units high, descenders reach to 10.5.
+    const unit = line / 14;
+    const letters = lettersSvg(text, room / unit);
+    return `<g transform="translate(${number(x + unit)} ${number(y + 1.5 * unit)}) scale(${number(unit)})" ${INK} stroke="#222">${letters}</g>`;
+  });
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">${lines.join('')}</svg>`;
+  const { default: sharp } = await import('sharp');
+  return sharp(data, { raw: { width, height, channels: 3 }, limitInputPixels: false })
+    .composite([{ input: Buffer.from(svg), top: 0, left: 0 }])
+    .removeAlpha()
+    .raw()
+    .toBuffer();
+}
+
+/** How letters are drawn, in units of their grid. */
+const INK = 'fill="none" stroke-width="1.15" stroke-linecap="round" stroke-linejoin="round"';
+
+/** The letters of a line, cut to a width in units of the grid. */
+const lettersSvg = (text: string, room: number): string =>
+  strokeText(shorten(text, room))
+    .letters.map(({ path, x }) => `<path transform="translate(${number(x)} 0)" d="${path}"/>`)
+    .join('');
+
 interface Style {
   /** Width of a frame's line in pixels. */
   readonly line: number;
@@ -112,7 +148,7 @@ interface Style {
 function styleFor(width: number, height: number): Style {
   const short = Math.min(width, height);
   const unit = Math.max(1.15, short / 340);
-  return { line: Math.max(2, Math.round(short / 150)), unit, inset: 3.2 * unit };
+  return { line: Math.max(3, Math.round(short / 150)), unit, inset: 3.2 * unit };
 }
 
 function frameRect([x1, y1, x2, y2]: LabelledBox['box'], width: number, height: number): Rect {
@@ -123,12 +159,17 @@ function frameRect([x1, y1, x2, y2]: LabelledBox['box'], width: number, height: 
   return { x: left, y: top, width: right - left, height: bottom - top };
 }
 
-/** The line lies inside of the box, so that boxes at the edge are whole; a dark rim keeps it apart from any picture. */
+/**
+ * The line lies inside of the box, so that boxes at the edge are whole; a light rim and a dark one around that keep it apart
+ * from any picture, also from one of its own colour.
+ */
 function frameSvg({ x, y, width, height }: Rect, color: string, line: number): string {
-  const inset = line / 2;
-  const place = `x="${number(x + inset)}" y="${number(y + inset)}" width="${number(Math.max(0.1, width - line))}" height="${number(Math.max(0.1, height - line))}" rx="${line}" fill="none"`;
+  const rim = Math.max(1, line / 3);
+  const inset = line / 2 + Math.min(2 * rim, Math.min(width, height) / 8);
+  const place = `x="${number(x + inset)}" y="${number(y + inset)}" width="${number(Math.max(0.1, width - 2 * inset))}" height="${number(Math.max(0.1, height - 2 * inset))}" rx="${line}" fill="none"`;
   return (
-    `<rect ${place} stroke="#000" stroke-opacity="0.45" stroke-width="${line + 2}"/>` +
+    `<rect ${place} stroke="#000" stroke-width="${number(line + 4 * rim)}"/>` +
+    `<rect ${place} stroke="#fff" stroke-width="${number(line + 2 * rim)}"/>` +
     `<rect ${place} stroke="${color}" stroke-width="${line}"/>`
   );
 }
@@ -159,13 +200,11 @@ function overlap(a: Rect, b: Rect): boolean {
 
 function chipSvg(label: string, chip: Rect, color: string, { unit, inset }: Style): string {
   const room = (chip.width - 2 * inset) / unit;
-  const letters = strokeText(shorten(label, room))
-    .letters.map(({ path, x }) => `<path transform="translate(${number(x)} 0)" d="${path}"/>`)
-    .join('');
+  const letters = lettersSvg(label, room);
   const ink = luminance(color) > 0.5 ? '#000' : '#fff';
   return (
     `<rect x="${number(chip.x)}" y="${number(chip.y)}" width="${number(chip.width)}" height="${number(chip.height)}" rx="${number(unit * 1.5)}" fill="${color}"/>` +
-    `<g transform="translate(${number(chip.x + inset)} ${number(chip.y + inset)}) scale(${number(unit)})" fill="none" stroke="${ink}" stroke-width="1.15" stroke-linecap="round" stroke-linejoin="round">${letters}</g>`
+    `<g transform="translate(${number(chip.x + inset)} ${number(chip.y + inset)}) scale(${number(unit)})" ${INK} stroke="${ink}">${letters}</g>`
   );
 }
 

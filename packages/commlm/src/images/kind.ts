@@ -80,8 +80,21 @@ export function pictureKind(bytes: Uint8Array, name: string): PictureKind {
 export function notAPicture(name: string, cause?: unknown): CommError {
   return new CommError(`${name} is not a picture in a known format (JPEG, PNG, WebP, GIF, TIFF, AVIF).`, {
     code: 'image/not-a-picture',
+    fix: 'Name a picture file; whatever its name says, this one holds something else.',
     cause,
   });
+}
+
+/** Whether a file that cannot be decoded lacks its end; for kinds whose end the decoder does not name. */
+export function endsEarly(bytes: Uint8Array, kind: PictureKind): boolean {
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (kind === 'webp') return file.length < 8 || file.readUInt32LE(4) + 8 > file.length;
+  if (kind !== 'png') return false;
+  // Chunks: a length, a name of four letters, the body, a checksum; the last one is IEND.
+  for (let at = 8; at + 12 <= file.length; at += 12 + file.readUInt32BE(at)) {
+    if (file.toString('latin1', at + 4, at + 8) === 'IEND') return false;
+  }
+  return true;
 }
 
 /** A picture, but of a kind that is not decoded. */

@@ -1,7 +1,10 @@
 /** The loss curve: which figures are losses, smoothing, thinning. */
 import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { curvePoints } from './curve.js';
+import { curvePoints, drawCurve } from './curve.js';
 
 test('losses are drawn, training smoothed in the logarithm and an evaluation as it is', () => {
   const lines = [
@@ -23,4 +26,34 @@ test('a long run is thinned, its last point is kept', () => {
   const points = curvePoints(lines);
   assert.ok(points.length <= 1001 && points.length > 800);
   assert.equal(points.at(-1)?.step, 4320);
+});
+
+test('the picture says what its axes and lines are, in whole steps', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'commlm-curve-'));
+  try {
+    const textsOf = async (steps: readonly number[]): Promise<string[]> => {
+      await drawCurve(
+        folder,
+        steps.map((step) => ({ step, time: 0, 'train/loss': 3 + step / 100 })),
+      );
+      const svg = readFileSync(join(folder, 'curve.svg'), 'utf8');
+      return [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map((match) => match[1] as string);
+    };
+    const two = await textsOf([10, 11]);
+    for (const text of ['loss (log scale)', 'thin: as logged; thick: training losses smoothed', '10', '11']) {
+      assert.ok(two.includes(text), `${text} in ${two.join(' | ')}`);
+    }
+    assert.ok(
+      two.every((text) => !/^1[01]\.\d/.test(text)),
+      two.join(' | '),
+    );
+    assert.ok((await textsOf([10, 20, 30, 40])).includes('30'));
+    // Each of the few points of a line is marked.
+    const marks = readFileSync(join(folder, 'curve.svg'), 'utf8').match(
+      /class="mark-symbol role-mark layer_0[^"]*"[\s\S]*?<\/g>/,
+    );
+    assert.equal(marks?.[0].match(/<path/g)?.length, 4);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });

@@ -39,8 +39,20 @@ export function curvePoints(lines: readonly MetricsLine[]): Point[] {
   });
 }
 
+/** Marks every point of lines with fewer points than this. */
+const FEW_POINTS = 40;
+
 function chartOf(points: readonly Point[]): Chart {
-  const x = { field: 'step', type: 'quantitative', title: 'step', axis: { grid: false } } as const;
+  const steps = points.map(({ step }) => step);
+  const span = Math.max(...steps) - Math.min(...steps);
+  const x = {
+    field: 'step',
+    type: 'quantitative',
+    title: 'step',
+    scale: { zero: false, nice: false },
+    // Steps are whole: never more ticks than there are of them.
+    axis: { grid: false, format: 'd', tickMinStep: 1, tickCount: Math.min(10, Math.max(1, span)) },
+  } as const;
   const color = {
     field: 'loss',
     type: 'nominal',
@@ -51,12 +63,13 @@ function chartOf(points: readonly Point[]): Chart {
   const axis = { tickCount: 6, format: '~g' } as const;
   const line = (field: string, opacity: number, strokeWidth: number) =>
     ({
-      mark: { type: 'line', opacity, strokeWidth, point: points.length < 40 && field === 'value' },
-      encoding: { x, y: { field, type: 'quantitative', title: 'loss', scale, axis }, color },
+      mark: { type: 'line', opacity, strokeWidth, point: field === 'value' && points.length < FEW_POINTS },
+      encoding: { x, y: { field, type: 'quantitative', title: 'loss (log scale)', scale, axis }, color },
     }) as const;
   return {
     width: 640,
     height: 320,
+    title: { text: 'Losses', subtitle: 'thin: as logged; thick: training losses smoothed', anchor: 'start' },
     data: { values: [...points] },
     layer: [line('value', 0.3, 1), line('smooth', 1, 2)],
   };

@@ -136,7 +136,7 @@ class CountedBatches implements BatchSource<MixtureBatch> {
       this.#kinds.set(kind, (this.#kinds.get(kind) ?? 0) + 1);
       if (this.#skipped.size > this.#limit) {
         throw new CommError(
-          `${this.#skipped.size} samples could not be used, more than the ${this.#limit} of the recipe; the last: ${message}`,
+          `${this.#told()} could not be used, more than the ${this.#limit} of the recipe; the last: ${message}`,
           {
             code: 'data/too-many-skipped',
             fix: 'Look at the data with "commlm data validate <recipe>", or allow more: --resume --change comm.data.skip.limit=N, with --set for a run that begins.',
@@ -150,10 +150,15 @@ class CountedBatches implements BatchSource<MixtureBatch> {
 
   close(): Promise<void> {
     if (this.#skipped.size > 0) {
-      const told = [...this.#kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
-      this.#log(`left out ${this.#skipped.size} samples in all: ${told}`);
+      this.#log(`left out in all: ${this.#told()}`);
     }
     return this.#pool.close();
+  }
+
+  /** `3 samples (2 picture, 1 empty-box)`. */
+  #told(): string {
+    const kinds = [...this.#kinds].map(([kind, count]) => `${count} ${kind}`).join(', ');
+    return `${this.#skipped.size} ${this.#skipped.size === 1 ? 'sample' : 'samples'} (${kinds})`;
   }
 }
 
