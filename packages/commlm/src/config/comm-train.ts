@@ -98,6 +98,20 @@ export const FreshModel = z.strictObject({
 });
 export type FreshModel = z.infer<typeof FreshModel>;
 
+/** How the branches of the encoders are watched; none of it changes a number of the training. */
+export const HealthConfig = z.strictObject({
+  /** Steps between two measurements. */
+  every: z.int().positive(),
+  /** Pictures that one is made on. */
+  pictures: z.int().min(8).max(4096),
+  /** Whether a branch that is constant or of no use ends the run. */
+  stop: z.boolean(),
+});
+export type HealthConfig = z.infer<typeof HealthConfig>;
+
+/** How branches are watched where the recipe does not say. */
+export const DEFAULT_HEALTH: HealthConfig = { every: 250, pictures: 32, stop: true };
+
 /** A training of COMM. */
 export const CommTrainConfig = z.strictObject({
   /** Model folder or hub id, or a fresh model. */
@@ -118,6 +132,10 @@ export const CommTrainConfig = z.strictObject({
   data: z.discriminatedUnion('kind', [WorldData, MixtureData]),
   /** Beside the cross-entropy of the next token; each kind at most once. */
   losses: z.array(LossConfig).readonly(),
+  /** For each encoder, in how many of the pictures its branch is zero while training, never those of all; absent: in none. */
+  branchDropout: z.array(z.number().min(0).lt(1)).min(2).readonly().optional(),
+  /** How the branches are watched; absent: as `DEFAULT_HEALTH`. */
+  health: HealthConfig.partial().optional(),
   /** Threads that read, decode and render, and batches that they are ahead. */
   workers: z.int().positive().max(256),
   ahead: z.int().positive().max(1024),

@@ -11,7 +11,7 @@ export const LoopConfig = z.strictObject({
   /** Forward passes whose gradients add up to one step; absent means 1. */
   accumulate: z.int().min(2).optional(),
   lr: z.number().positive(),
-  /** Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); the longest wins. */
+  /** Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); without the place of an encoder they hold for all (`align`, `merge.scale`). The longest wins. */
   lrFactors: z.record(z.string().min(1), z.number().positive()).optional(),
   betas: z.tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)]).readonly(),
   weightDecay: z.number().nonnegative(),
@@ -55,6 +55,7 @@ export const BOOKKEEPING: readonly Bookkeeping[] = [
   'loop.keepBest',
   'comm.workers',
   'comm.ahead',
+  'comm.health',
   'comm.features.folder',
   'comm.features.maxGB',
 ];

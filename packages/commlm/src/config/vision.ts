@@ -236,6 +236,8 @@ export const AlignConfig = z.discriminatedUnion('kind', [
     blocks: positiveInt.max(64),
     ratio: z.number().positive().max(64),
     act: Activation,
+    /** How the matrices start: so that the output keeps the size of the input, the default, or as PyTorch's linear maps do. */
+    init: z.enum(['scaled', 'default']).optional(),
   }),
 ]);
 export type AlignConfig = z.infer<typeof AlignConfig>;

@@ -16,6 +16,8 @@ import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../../loop/t
 import { Recompute, recomputedBackward } from '../../memory/recompute.js';
 import { normalisePictures } from '../../pictures/pixels.js';
 import { addLora, mergedWeights, saveAdapter } from '../lora.js';
+import { checkBranchDropout, dropBranches } from './branch-dropout.js';
+import { BranchWatch } from './branch-watch.js';
 import type { AuxiliaryLoss } from './losses/auxiliary.js';
 import { openLosses } from './losses/open-losses.js';
 import { MixtureData, mixtureBatchOptions } from './mixture-data.js';
@@ -37,6 +39,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
   readonly backward?: (batch: TrainBatch, step: number, scale: number) => Losses;
   /** Loss on what is held out, a mean over its tokens; absent where nothing is. */
   readonly evaluate?: (step: number, signal?: AbortSignal) => Promise<Readonly<Record<string, number>>>;
+  readonly health: BranchWatch;
   readonly #config: CommTrainConfig;
   readonly #model: Comm;
   readonly #data: TrainData;
@@ -59,6 +62,12 @@ export class CommTask implements TrainingTask<TrainBatch> {
     const { recompute } = config;
     if (config.data.kind === 'world') this.checkpointKey = worldKey;
     if (data.openHeld !== null) this.evaluate = (_step, signal) => this.#lossOn(data.openHeld!(), signal);
+    this.health = new BranchWatch(config, model, {
+      openUnits: (size) => data.openHealth(size),
+      // Not through the cache of features, whose room belongs to what is learned from.
+      levels: (batch) => model.vision.encode(this.#pixels(batch)),
+      loss: (batch, visual) => this.#lossOf(batch, visual).loss,
+    });
     if (recompute !== null) this.backward = (batch, _step, scale) => this.#recomputed(batch, recompute, scale);
   }
 
@@ -87,7 +96,11 @@ export class CommTask implements TrainingTask<TrainBatch> {
   }
 
   loss(batch: TrainBatch): Losses {
-    const visual = this.#encode(batch);
+    return this.#lossOf(batch, this.#encode(batch));
+  }
+
+  /** The losses of a batch that shows these visual tokens. */
+  #lossOf(batch: TrainBatch, visual: Tensor | null): Losses {
     const beside = this.#lossesBeside(visual, batch);
     if (!this.#readsText) return { loss: beside.loss, metrics: this.#metrics(batch, null, beside) };
     const result = this.#model.loss(this.#rows(batch, visual), this.#lossOptions(batch));
@@ -219,17 +232,25 @@ export class CommTask implements TrainingTask<TrainBatch> {
   }
 
   /** Pictures to visual tokens float[P, N, E]; null when the batch shows none. Frozen encoders run without a graph. */
-  #encode({ numPictures, squares }: TrainBatch, recompute: Recompute | null = null): Tensor | null {
-    if (numPictures === 0) return null;
+  #encode(batch: TrainBatch, recompute: Recompute | null = null): Tensor | null {
+    if (batch.numPictures === 0) return null;
+    const { vision } = this.#model;
+    const levels = this.#levels(this.#pixels(batch), recompute);
+    const { branchDropout } = this.#config;
+    if (branchDropout === undefined || !this.#model.training) return this.#model.fuseLevels(levels);
+    return this.#model.joinBranches(dropBranches(vision.branches(levels), branchDropout));
+  }
+
+  /** What each encoder looks at: float[P, 3, H, W] each. */
+  #pixels({ numPictures, squares }: TrainBatch): Tensor[] {
     const { device } = this.#config;
     const dtype = computeDtype(this.#config);
-    const pixels = this.#data.encoders.map(({ image, square }) => {
+    return this.#data.encoders.map(({ image, square }) => {
       const bytes = squares[square]!;
       return bytes instanceof Uint8Array
         ? normalisePictures(bytes, numPictures, image.size, image, dtype).to({ device })
         : tensor(bytes, { shape: [numPictures, 3, image.size, image.size] }).to({ device, dtype });
     });
-    return this.#model.fuseLevels(this.#levels(pixels, recompute));
   }
 
   /** Levels of each encoder, those of frozen ones from the cache where the training keeps one. */
@@ -251,6 +272,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
 
 /** Freezes the model but for what learns, with an adapter and the heads of losses where the recipe has them. */
 function prepare(config: CommTrainConfig, model: Comm) {
+  checkBranchDropout(config.branchDropout, model.config.vision);
   model.requiresGrad_(false);
   if (config.lora !== null) addLora(model.languageModel, config.lora, 'language_model.');
   const { trained, frozen } = splitParts(model, config);
