@@ -372,6 +372,12 @@ export class CommSession {
     return this.#answer(prepared, text.text, tokens, reason, prefillMs, decodeMs);
   }
 
+  /** The model itself, for what measures it; the session disposes of it. @internal */
+  get comm(): Comm {
+    this.#refuseClosed();
+    return this.#comm;
+  }
+
   #refuseClosed(): void {
     if (this.#disposed) throw closedError();
   }

@@ -126,11 +126,11 @@ class Training<Batch> {
     const runLog = new RunLog(out, state.step, log);
     const batches = this.#task.openBatches(firstBatch(state.step, this.#config));
     const clock = new SpeedClock(batches, state.step, batchSize * accumulate);
-    onStep?.(state.step);
     try {
       if (state.evalDue) await this.#evaluate(runLog);
       if (state.step === 0) await this.#checkHealth(runLog);
       clock.restart(state.step);
+      onStep?.(state.step);
       while (state.step < steps) {
         const tokens = await this.#stepper.take(batches, signal);
         if (tokens === null) break;
