@@ -21,7 +21,7 @@ import {
 import type { Comm } from '../models/comm.js';
 import { IGNORE_LABEL } from '../models/comm.js';
 import { placesOf } from '../text/conversation.js';
-import { sceneAt } from './world-items.js';
+import { type SceneStream, sceneAt } from './world-items.js';
 
 // Shapes: T tokens of a question and its answer, N visual tokens of a picture.
 
@@ -50,10 +50,14 @@ const MAX_NEW_TOKENS = 64;
 /** Stream and size of the scenes that are looked at where no pictures are given; the stream of `eval world`. */
 const SCENES = { split: 'test', style: 'known', seed: 900, size: 256 } as const;
 
-/** Unseen scenes of the synthetic world. */
-export async function healthScenes(count: number): Promise<RgbImage[]> {
+/** Unseen scenes of the synthetic world: the first of a stream. */
+export async function healthScenes(
+  count: number,
+  look: Partial<Omit<SceneStream, 'bank' | 'split'>> = {},
+): Promise<RgbImage[]> {
   const bank = await loadSpriteBank();
-  return Array.from({ length: count }, (_, index) => renderScene(sceneAt({ bank, ...SCENES }, index), bank));
+  const stream: SceneStream = { bank, ...SCENES, ...look };
+  return Array.from({ length: count }, (_, index) => renderScene(sceneAt(stream, index), bank));
 }
 
 /** Measures the branches, and with `levels` each level of each encoder. @throws CommError where fewer than two pictures are described. */

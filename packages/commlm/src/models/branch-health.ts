@@ -94,12 +94,6 @@ export function measureBranches(model: Comm, units: readonly HealthUnit[]): Mode
       const gathered = gatherBranches(model, units);
       const { branches, sizes, active } = gathered;
       const numPictures = sizes.reduce((sum, size) => sum + size, 0);
-      if (numPictures < 2) {
-        throw new CommError('The health of a branch is measured between pictures, and there are fewer than two.', {
-          code: 'health/pictures',
-          fix: 'Give at least two pictures.',
-        });
-      }
       const lossesWith = (changed: readonly Tensor[]): number[] => {
         let first = 0;
         return units.map((unit, u) => {
@@ -191,6 +185,12 @@ function gatherBranches(
     for (const [i, branch] of branches.entries()) made[i]!.push(branch);
   }
   const count = sizes.reduce((sum, size) => sum + size, 0);
+  if (count < 2) {
+    throw new CommError('The health of a branch is measured between pictures, and there are fewer than two.', {
+      code: 'health/pictures',
+      fix: 'Give at least two pictures.',
+    });
+  }
   return {
     branches: made.map((own) => cat(own)),
     sizes,
