@@ -15,7 +15,7 @@ function unitsOf(model: Comm, count = 4): HealthUnit[] {
     const wanted = noGrad(() => model.encodeImages(pixels));
     return {
       levels: () => model.vision.encode(pixels),
-      loss: (visual: Tensor) => visual.sub(wanted).pow(2).mean().add(1).item(),
+      loss: (visual: Tensor) => visual.sub(wanted).pow(2).mean().add(0.01).item(),
     };
   });
 }
@@ -81,7 +81,7 @@ test('a branch that varies and that nothing reads is of no use', () => {
   assert.ok(health.branches[1]!.relativeSpread > 0.1);
 });
 
-test('a rise is nought only where two standard errors above it are below a thousandth of the loss', () => {
+test('a rise is nought only where two standard errors above it are below four thousandths of the loss', () => {
   const branch = (value: number, error: number): BranchHealth => ({
     type: 'clip',
     encoder: 0,
@@ -92,8 +92,8 @@ test('a rise is nought only where two standard errors above it are below a thous
     active: [],
     knockOut: { mean: { value, error }, other: { value, error } },
   });
-  assert.equal(judgeBranch(branch(0.0005, 0.0002), 1), 'unused');
-  assert.equal(judgeBranch(branch(0.0005, 0.0003), 1), 'unclear');
+  assert.equal(judgeBranch(branch(0.002, 0.0009), 1), 'unused');
+  assert.equal(judgeBranch(branch(0.002, 0.0011), 1), 'unclear');
   assert.equal(judgeBranch(branch(-0.01, 0.001), 1), 'unused');
   assert.equal(judgeBranch(branch(0.01, 0.004), 1), 'alive');
   assert.equal(judgeBranch(branch(0.0005, 0.0002), 0.1), 'alive');

@@ -69,8 +69,8 @@ export interface ModelHealth {
  */
 export const CONSTANT_SPREAD = 2 ** -8;
 
-/** A rise of the loss by less than this share of it is nought: repeats of a training differ by four times as much (runs/LOG.md). */
-export const NOUGHT_RISE = 0.001;
+/** A rise of the loss by less than this share of it is nought: so much repeats of one training differ (0.004 of 0.92 nats). */
+export const NOUGHT_RISE = 0.004;
 
 /** What a branch is judged to be. `unclear`: its knock-out cannot be told from nought by so few pictures. */
 export type BranchVerdict = 'constant' | 'unused' | 'unclear' | 'alive';
