@@ -13,6 +13,7 @@ interface Results {
   readonly withWrongPicture: Figures;
   readonly withGrey: Figures;
   readonly withPrior: Figures;
+  readonly branches: { readonly branches: readonly { readonly verdict: string }[] };
   readonly margins: Readonly<Record<string, { readonly over: string; readonly value: number }>>;
 }
 
@@ -27,6 +28,10 @@ test('the table has its columns and margins are over the highest of the other th
     const others = [results.withWrongPicture[name], results.withGrey[name], results.withPrior[name]];
     assert.equal(results.margins[name]?.value, results.withPicture[name] - Math.max(...others), name);
   }
+  assert.deepEqual(
+    results.branches.branches.map(({ verdict }) => verdict),
+    ['alive', 'constant'],
+  );
 });
 
 // In front of those that learn, since the constants are kept.

@@ -1,8 +1,11 @@
 /** `commlm eval world`: whether a model looks at all. */
 import { join } from 'node:path';
+import { CommError } from '../config/errors.js';
+import type { BranchReport } from '../eval/branch-health.js';
 import type { WorldResults } from '../eval/world.js';
 import type { WorldFigures } from '../eval/world-figures.js';
 import { makeFolder, writeDurably } from '../files/durable.js';
+import type { CommSession } from '../generate/session.js';
 import { interruptSignal } from './interrupt.js';
 import { openSession } from './open-session.js';
 import type { ModelOptions } from './options.js';
@@ -22,6 +25,9 @@ export interface WorldOptions extends ModelOptions {
 
 const DEFAULTS = { count: 1000, seed: 900, style: 'known', size: 256 } as const;
 const BENCHMARK = 'world';
+
+/** Scenes that the branches are measured on, the first ones. */
+const HEALTH_SCENES = 32;
 
 /** Shows how far a part of the work is, from its beginning to its end. */
 function shown(label: string, unit: string): (done: number, total: number) => void {
@@ -49,12 +55,14 @@ export async function evaluateWorldCommand(options: WorldOptions): Promise<void>
     onPrior: shown('best constant answers', 'train scenes'),
     onProgress: shown('asking', 'questions'),
   });
+  const branches = await measureBranches(model, { count, seed, style, size });
   const { samples, ...summary } = results;
   const report = {
     benchmark: BENCHMARK,
     model: model.name,
     settings: { count, seed, style, size, split: 'test' },
     ...summary,
+    branches,
   };
   if (options.out !== undefined) {
     makeFolder(options.out);
@@ -63,7 +71,37 @@ export async function evaluateWorldCommand(options: WorldOptions): Promise<void>
     writeDurably(join(options.out, `samples_${BENCHMARK}.jsonl`), lines);
   }
   if (options.json === true) printJson(report);
-  else process.stdout.write(table(results, style));
+  else process.stdout.write(`${table(results, style)}${await branchText(branches)}`);
+}
+
+/** Whether each encoder takes part; null for a model that describes nothing. */
+async function measureBranches(
+  model: CommSession,
+  { count, ...look }: Required<Pick<WorldOptions, 'count' | 'seed' | 'style' | 'size'>>,
+): Promise<BranchReport | null> {
+  const { healthScenes, reportBranches } = await import('../eval/branch-health.js');
+  const scenes = await healthScenes(Math.min(HEALTH_SCENES, Math.max(2, count)), look);
+  try {
+    return await reportBranches(model, scenes, { signal: interruptSignal() });
+  } catch (error) {
+    if (error instanceof CommError && error.code === 'health/pictures') return null;
+    throw error;
+  }
+}
+
+/** The branches below the table, and what is wrong with them. */
+async function branchText(report: BranchReport | null): Promise<string> {
+  if (report === null) return '';
+  const { branchLine } = await import('../features/branch-words.js');
+  const { pictures, loss, branches } = report;
+  const troubles = branches.flatMap(({ trouble }) => (trouble === null ? [] : [trouble]));
+  return [
+    '',
+    `Branches on ${pictures} scenes, by the loss of the model's own descriptions (${loss.toFixed(4)} nats):`,
+    ...branches.map((branch) => `  ${branchLine(branch, loss)}`),
+    ...troubles,
+    '',
+  ].join('\n');
 }
 
 /** A figure of the table: its name in the results, its row, the type of its questions, and how it is read and printed. */

@@ -136,6 +136,17 @@ export const FreshModel = z.strictObject({
 });
 export type FreshModel = z.infer<typeof FreshModel>;
 
+/** How the branches of the encoders are watched; none of it changes a number of the training. */
+export const HealthConfig = z.strictObject({
+  every: z.int().positive().describe('Steps between two measurements.'),
+  pictures: z.int().min(8).max(4096).describe('Pictures that one is made on.'),
+  stop: z.boolean().describe('Whether a branch that is constant or of no use ends the run.'),
+});
+export type HealthConfig = z.infer<typeof HealthConfig>;
+
+/** How branches are watched where the recipe does not say. */
+export const DEFAULT_HEALTH: HealthConfig = { every: 250, pictures: 32, stop: true };
+
 /** A training of COMM. */
 export const CommTrainConfig = z.strictObject({
   model: z.union([path, FreshModel]).describe('Model folder or hub id, or a fresh model.'),
@@ -164,6 +175,17 @@ export const CommTrainConfig = z.strictObject({
     .array(LossConfig)
     .readonly()
     .describe('Beside the cross-entropy of the next token; each kind at most once.'),
+  branchDropout: z
+    .array(z.number().min(0).lt(1))
+    .min(2)
+    .readonly()
+    .optional()
+    .describe(
+      'For each encoder, in how many of the pictures its branch is zero while training, never those of all; absent: in none.',
+    ),
+  health: HealthConfig.partial()
+    .optional()
+    .describe('How the branches are watched; absent: every 250 steps, on 32 pictures.'),
   workers: z.int().positive().max(256).describe('Threads that read, decode and render.'),
   ahead: z.int().positive().max(1024).describe('Batches that the threads are ahead.'),
 });

@@ -12,6 +12,9 @@ export const TrainedPart = z.union(
 );
 export type TrainedPart = z.infer<typeof TrainedPart>;
 
+/** The name of a part, or of something in it, without the place of its encoder: `merge.0.scale` -> `merge.scale`. */
+export const withoutIndex = (name: string): string => name.replace(/^(merge|align|encoder)\.\d+(?=\.|$)/, '$1');
+
 /** Whether a list of parts names `part`, for all encoders or for the one of place `index`. */
 export const trainsPart = (trains: readonly TrainedPart[], part: Part, index?: number): boolean =>
   trains.some((name) => name === part || (index !== undefined && name === `${part}.${index}`));

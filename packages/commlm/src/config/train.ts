@@ -13,7 +13,7 @@ export const LoopConfig = z.strictObject({
     .record(z.string().min(1), z.number().positive())
     .optional()
     .describe(
-      'Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); the longest wins.',
+      'Factors of the rate by parameter name or the beginning of one (`encoder.0`, `languageModel.model.embedTokens`); without the place of an encoder they hold for all (`align`, `merge.scale`). The longest wins.',
     ),
   betas: z
     .tuple([z.number().min(0).lt(1), z.number().min(0).lt(1)])
@@ -67,6 +67,7 @@ export const BOOKKEEPING: readonly Bookkeeping[] = [
   'loop.keepBest',
   'comm.workers',
   'comm.ahead',
+  'comm.health',
   'comm.features.folder',
   'comm.features.maxGB',
 ];

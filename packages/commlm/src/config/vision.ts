@@ -302,6 +302,12 @@ export const AlignConfig = z.discriminatedUnion('kind', [
     blocks: positiveInt.max(64).describe('Number of blocks.'),
     ratio: z.number().positive().max(64).describe('Inner width over outer width.'),
     act: Activation.describe('Activation of the MLP.'),
+    init: z
+      .enum(['scaled', 'default'])
+      .optional()
+      .describe(
+        'How the matrices start: so that the output keeps the size of the input (the default), or as the linear maps of PyTorch do.',
+      ),
   }),
 ]);
 export type AlignConfig = z.infer<typeof AlignConfig>;

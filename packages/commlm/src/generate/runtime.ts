@@ -96,6 +96,12 @@ export class ModelRuntime {
     this.#loadMs = loadMs;
   }
 
+  /** The model itself. @throws CommError `generate/closed` once it was disposed of */
+  get comm(): Comm {
+    this.refuseClosed();
+    return this.#comm;
+  }
+
   /** Throws CommError `generate/closed` once it was disposed of. */
   refuseClosed(): void {
     if (this.#isDisposed) throw closedError();

@@ -6,6 +6,7 @@ import type { Device, DType } from '@commlm/torch';
 import { CommError } from '../config/errors.js';
 import type { CommConfig } from '../config/model.js';
 import { openPicture, type Picture } from '../images/picture.js';
+import type { Comm } from '../models/comm.js';
 import type { Tokenizer } from '../text/tokenizer.js';
 import type { Answer, AnswerDelta, Answerer, AnswerOptions, AskRequest } from './answer.js';
 import { AskQueue } from './ask-queue.js';
@@ -43,6 +44,11 @@ export class CommSession implements Answerer {
   /** The model's tokenizer. */
   get tokenizer(): Tokenizer {
     return this.#runtime.tokenizer;
+  }
+
+  /** The model itself, for what measures it; the session disposes of it. */
+  get comm(): Comm {
+    return this.#runtime.comm;
   }
 
   /** Number format that the language model computes in. */

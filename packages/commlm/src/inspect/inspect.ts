@@ -31,13 +31,15 @@ export interface ModelPart {
   readonly bytes: number;
 }
 
-/** The learned weights of one encoder's levels: alpha (first encoder) or beta. */
+/** The learned weights of one encoder's levels: alpha (first encoder) or beta. No importance: the maps of the levels rescale them. */
 export interface LevelWeights {
   readonly encoder: string;
+  /** Place of the encoder in the model. */
+  readonly index: number;
   readonly symbol: string;
   /** `hidden_states` indices. */
   readonly levels: readonly number[];
-  /** What each level counts; they sum to 1 under softmax. */
+  /** The factor of each level; they sum to 1 under softmax. */
   readonly weights: readonly number[];
 }
 
@@ -281,6 +283,7 @@ function levelWeights(encoder: EncoderConfig, index: number, files: TensorSource
   return [
     {
       encoder: type,
+      index,
       symbol: SYMBOLS[index] ?? `scale ${index}`,
       levels: resolveLevels(encoder.levels, vit.numLayers),
       weights,

@@ -100,6 +100,11 @@ export class Comm extends nn.Module {
     return scope(() => this.projector.forward(this.vision.fuse(levels)));
   }
 
+  /** Tokens of the branches to visual tokens: float[P, N, M], one an encoder -> float[P, N, E]. */
+  joinBranches(branches_PNM: readonly Tensor[]): Tensor {
+    return scope(() => this.projector.forward(this.vision.join(branches_PNM)));
+  }
+
   /**
    * Embeds ids and writes the visual tokens over the placeholders: i64[B, T] and float[P, N, E] -> float[B, T, E].
    *

@@ -137,6 +137,28 @@ test('alignment is blocks of D -> r D -> D without a skip', () => {
   assert.equal(align.numParameters(), 2 * (24 * 96 + 96 + 96 * 24 + 24));
 });
 
+test('matrices of the alignment start so that the size of its input is kept, or as PyTorch has them', () => {
+  const config = { kind: 'mlp', blocks: 4, ratio: 4, act: 'gelu' } as const;
+  const spreadBehind = (init?: 'scaled' | 'default'): number => {
+    manualSeed(4);
+    using align = new Align(64, { ...config, init });
+    return scope(() => {
+      const out = noGrad(() => align.forward(randn([1, 512, 64])));
+      return Math.sqrt(
+        out
+          .sub(out.mean([1], true))
+          .pow(2)
+          .mean()
+          .item(),
+      );
+    });
+  };
+  assert.equal(spreadBehind(), spreadBehind('scaled'));
+  assert.ok(spreadBehind() > 0.2, `${spreadBehind()}`);
+  // A block of default maps keeps a fifth of what it is given.
+  assert.ok(spreadBehind('default') < 0.01, `${spreadBehind('default')}`);
+});
+
 test('channels keep N tokens, tokens put the encoders in a row', () => {
   const { vision } = smallComm();
   scope(() => {

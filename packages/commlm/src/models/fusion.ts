@@ -172,20 +172,26 @@ export class AlignBlock extends nn.Module {
   readonly fc2: nn.Linear;
   readonly #act: Extract<AlignConfig, { kind: 'mlp' }>['act'];
 
-  constructor(width: number, { ratio, act }: Extract<AlignConfig, { kind: 'mlp' }>) {
+  constructor(width: number, { ratio, act, init = 'scaled' }: Extract<AlignConfig, { kind: 'mlp' }>) {
     super();
     this.#act = act;
     const hidden = Math.round(width * ratio);
     this.fc1 = new nn.Linear(width, hidden);
     this.fc2 = new nn.Linear(hidden, width);
+    if (init === 'default') return;
     // There is no skip around the block: its output has to keep the size of its input, or this branch starts mute.
     nn.init.normal_(this.fc1.weight, 0, Math.sqrt(2 / width));
     nn.init.normal_(this.fc2.weight, 0, Math.sqrt(1 / hidden));
   }
 
+  /** What the activation is given: float[B, N, D] -> float[B, N, r D]. */
+  activationInputs(x_BND: Tensor): Tensor {
+    return this.fc1.forward(x_BND);
+  }
+
   /** float[B, N, D] -> float[B, N, D]. */
   forward(x_BND: Tensor): Tensor {
-    return this.fc2.forward(activate(this.fc1.forward(x_BND), this.#act));
+    return this.fc2.forward(activate(this.activationInputs(x_BND), this.#act));
   }
 }
 
@@ -242,6 +248,11 @@ export class VisualBranch extends nn.Module {
 
   /** Merge, then alignment: float[B, N, D] x L -> float[B, N, M]; throws a CommError when the number of levels differs. */
   fuse(levels_BND: readonly Tensor[]): Tensor {
+    return this.align.forward(this.mergeLevels(levels_BND));
+  }
+
+  /** The merge alone: float[B, N, D] x L -> float[B, N, M]; throws a CommError when the number of levels differs. */
+  mergeLevels(levels_BND: readonly Tensor[]): Tensor {
     if (levels_BND.length !== this.#levels.length) {
       throw new CommError(
         `The ${this.config.type} branch merges ${this.#levels.length} levels, not ${levels_BND.length}.`,
@@ -251,7 +262,7 @@ export class VisualBranch extends nn.Module {
         },
       );
     }
-    return this.align.forward(this.merge.forward(levels_BND, squareGrid(levels_BND[0]!)));
+    return this.merge.forward(levels_BND, squareGrid(levels_BND[0]!));
   }
 
   /** float[B, C, H, W] -> float[B, N, M]. */
@@ -284,9 +295,18 @@ export class VisionModel extends nn.Module {
 
   /** Levels of every encoder, e.g. from a cache of frozen features, to the visual tokens: float[B, N, W]. */
   fuse(levels: readonly (readonly Tensor[])[]): Tensor {
+    return this.join(this.branches(levels));
+  }
+
+  /** Levels of every encoder to the tokens of each branch: float[B, N, M], one an encoder. */
+  branches(levels: readonly (readonly Tensor[])[]): Tensor[] {
     this.#checkCount(levels.length);
-    const branches = this.encoders.map((branch, i) => branch.fuse(levels[i]!));
-    return branches.length === 1 ? branches[0]! : cat(branches, this.#fuse === 'channels' ? -1 : 1);
+    return this.encoders.map((branch, i) => branch.fuse(levels[i]!));
+  }
+
+  /** The branches side by side, or in a row: float[B, N, M], one an encoder -> float[B, N, W]. */
+  join(branches_BNM: readonly Tensor[]): Tensor {
+    return branches_BNM.length === 1 ? branches_BNM[0]! : cat(branches_BNM, this.#fuse === 'channels' ? -1 : 1);
   }
 
   /** One float[B, C, H, W] an encoder -> float[B, N, W]. */

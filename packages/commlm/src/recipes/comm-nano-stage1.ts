@@ -6,7 +6,8 @@ import { PAPER_LOOP, PAPER_STAGE, paperData } from './stage.js';
 export const recipe: Recipe = {
   kind: 'comm',
   about: 'stage 1 of COMM for one GPU: VQA, captions, pointing and regions, mixed by size',
-  loop: { ...PAPER_LOOP, steps: 100_000, batchSize: 16, accumulate: 4 },
+  // The paper tells no rate for this model: what is behind DINOv2 learns more slowly, so that it stays alive (paper-notes).
+  loop: { ...PAPER_LOOP, steps: 100_000, batchSize: 16, accumulate: 4, lrFactors: { align: 0.25 } },
   comm: {
     ...PAPER_STAGE,
     assembled: 'comm-nano',

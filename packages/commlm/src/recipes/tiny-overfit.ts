@@ -38,6 +38,7 @@ export const recipe: Recipe = {
   kind: 'comm',
   about: 'a check: comm-tiny learns 64 samples of each task by heart',
   loop: {
+    lrFactors: { align: 0.25 },
     steps: 640,
     batchSize: 32,
     lr: 1e-3,
@@ -73,6 +74,8 @@ export const recipe: Recipe = {
       skip: { ...STAGE_SKIP, picture: 'error', 'too-long': 'error' },
     },
     losses: [],
+    // The DINOv2 branch of the embedded model is constant (commlm inspect --health), which would end the run.
+    health: { stop: false },
     workers: 1,
     ahead: 2,
   },

@@ -6,6 +6,7 @@ export const recipe: Recipe = {
   kind: 'comm',
   about: 'comm-tiny goes on with your own data: a LLaVA JSON file and a folder of pictures',
   loop: {
+    lrFactors: { align: 0.25 },
     steps: 500,
     batchSize: 16,
     lr: 2e-4,
@@ -41,6 +42,8 @@ export const recipe: Recipe = {
       skip: STAGE_SKIP,
     },
     losses: [],
+    // The DINOv2 branch of the embedded model is constant (commlm inspect --health), which would end the run.
+    health: { stop: false },
     workers: 1,
     ahead: 2,
   },

@@ -2,8 +2,13 @@
 
 import type { CommTrainConfig } from '../config/comm-train.js';
 
-/** How all three trainings of the language model step and save; rates, steps and seeds are their own. */
+/**
+ * How the trainings of the whole model step and save; rates, steps and seeds are their own. At the full rate of these recipes the
+ * inputs of the alignment's second block drift along one direction until no unit is active any more (runs/LOG.md): a quarter
+ * of it keeps both branches alive.
+ */
 export const TINY_LOOP = {
+  lrFactors: { align: 0.25 },
   betas: [0.9, 0.95],
   weightDecay: 0.02,
   clipNorm: 1,

@@ -22,7 +22,7 @@ import { RunLog } from './run-log.js';
 import { firstBatch, type RunIdentity, RunState } from './run-state.js';
 import { SpeedClock, shownFigures, speedLine } from './speed.js';
 import { Stepper } from './stepper.js';
-import type { TrainingTask } from './training-task.js';
+import type { HealthFindings, TrainingTask } from './training-task.js';
 
 /** How a run is told to go on. */
 export interface TrainingOptions extends RunIdentity {
@@ -126,9 +126,11 @@ class Training<Batch> {
     const runLog = new RunLog(out, state.step, log);
     const batches = this.#task.openBatches(firstBatch(state.step, this.#config));
     const clock = new SpeedClock(batches, state.step, batchSize * accumulate);
-    onStep?.(state.step);
     try {
       if (state.evalDue) await this.#evaluate(runLog);
+      if (state.step === 0) await this.#checkHealth(runLog);
+      clock.restart(state.step);
+      onStep?.(state.step);
       while (state.step < steps) {
         const tokens = await this.#stepper.take(batches, signal);
         if (tokens === null) break;
@@ -139,6 +141,10 @@ class Training<Batch> {
         state.evalDue = this.#task.evaluate !== undefined && (state.step % evalEvery === 0 || last);
         if (state.evalDue) {
           await this.#evaluate(runLog);
+          clock.restart(state.step);
+        }
+        if (this.#stepper.isHealthDue(state.step)) {
+          await this.#checkHealth(runLog);
           clock.restart(state.step);
         }
         if (state.step % saveEvery === 0 || last || state.best?.step === state.step) state.save();
@@ -212,6 +218,33 @@ class Training<Batch> {
     log(`eval ${this.step}  ${shownFigures(result)}`);
     if (this.#isBest(result)) await this.#export(join(out, 'best'));
     await runLog.draw(log);
+  }
+
+  /** Records the health of what trains. @throws CommError where the run should not go on; its steps are saved then. */
+  async #checkHealth(runLog: RunLog): Promise<void> {
+    const { log, signal } = this.#options;
+    const { step } = this.#state;
+    const started = performance.now();
+    let findings: HealthFindings | null | undefined;
+    try {
+      findings = await this.#task.health?.measure(step / this.#config.steps, signal);
+    } catch (error) {
+      if (signal?.aborted === true) return;
+      throw error;
+    }
+    if (findings === null || findings === undefined) return;
+    const { figures, lines, trouble } = findings;
+    const named = Object.entries(figures).map(([name, value]) => [`health/${name}`, value] as const);
+    runLog.record(step, { ...Object.fromEntries(named), 'health/seconds': (performance.now() - started) / 1000 });
+    for (const line of lines) log(`health ${step}  ${line}`);
+    if (trouble === null) return;
+    // Behind the last step there is nothing left to save; what was learned is exported.
+    if (step === this.#config.steps) {
+      log(`health ${step}  ${trouble.message}`);
+      return;
+    }
+    this.#state.save();
+    throw trouble;
   }
 
   #isBest(result: Readonly<Record<string, number>>): boolean {

@@ -2,6 +2,7 @@
 import type { nn, optim } from '@commlm/torch';
 import { CommError } from '../../config/errors.js';
 import { nearestName } from '../../config/json.js';
+import { PARTS, withoutIndex } from '../../config/parts.js';
 
 /** The trained parameters of the parts by `<part>.<name>`. */
 export function trainedParameters(parts: ReadonlyMap<string, nn.Module>): Map<string, nn.Parameter> {
@@ -48,7 +49,9 @@ function countPart(name: string, module: nn.Module, depth: number): PartCount[] 
 /**
  * Groups of AdamW: matrices are decayed; norms, biases, scales and tokens are not. Each factor of the rate makes groups of
  * its own. The optimiser's state keeps a parameter under `keyOf` its name.
- * @throws CommError for a factor that no parameter takes.
+ * A factor's name without the place of an encoder holds for all of them; one of a whole part that does not learn, or that
+ * the model does not have, is nothing, as in `trains`.
+ * @throws CommError for any other factor that no parameter takes.
  */
 export function parameterGroups(
   parameters: ReadonlyMap<string, nn.Parameter>,
@@ -66,7 +69,8 @@ export function parameterGroups(
   for (const decayed of [true, false]) {
     for (const [name, parameter] of parameters) {
       if (isMatrix(parameter) !== decayed) continue;
-      const prefix = prefixes.find((candidate) => name === candidate || name.startsWith(`${candidate}.`));
+      const names = [name, withoutIndex(name)];
+      const prefix = prefixes.find((candidate) => names.some((each) => `${each}.`.startsWith(`${candidate}.`)));
       if (prefix !== undefined) used.add(prefix);
       const key = `${decayed} ${prefix ?? ''}`;
       const factor = prefix === undefined ? 1 : (lrFactors[prefix] as number);
@@ -75,7 +79,7 @@ export function parameterGroups(
       group.params.set(keyOf(name), parameter);
     }
   }
-  const unused = prefixes.find((prefix) => !used.has(prefix));
+  const unused = prefixes.find((prefix) => !used.has(prefix) && !(PARTS as readonly string[]).includes(prefix));
   if (unused !== undefined) {
     const parts = [...new Set([...parameters.keys()].map((name) => name.split('.')[0] as string))];
     const near = nearestName(unused, parts);

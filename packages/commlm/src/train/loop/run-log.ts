@@ -63,7 +63,8 @@ export class RunLog {
       const name = basename(setAside(path));
       log(`${path} has lines that are no records (${numBad}); it is set aside as ${name}, its records are kept`);
     }
-    const lines = records.filter((line) => line.step <= step);
+    // A run that begins anew writes those of its start again.
+    const lines = step === 0 ? [] : records.filter((line) => line.step <= step);
     writeDurably(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
     for (const name of readdirSync(out)) if (name.startsWith(EVENTS)) rmSync(join(out, name));
     const now = Date.now() / 1000;

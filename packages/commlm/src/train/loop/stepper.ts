@@ -40,6 +40,12 @@ export class Stepper<Batch> {
     return this.#config.lr * this.#schedule(this.#state.step - 1);
   }
 
+  /** Whether the health of what trains is measured behind a step. */
+  isHealthDue(step: number): boolean {
+    const { health } = this.#task;
+    return health !== undefined && (step % health.every === 0 || step === this.#config.steps);
+  }
+
   /** One step: the tokens it saw, or null when it was not taken because the run is to stop. */
   async take(batches: BatchSource<Batch>, signal?: AbortSignal): Promise<number | null> {
     const { accumulate = 1 } = this.#config;
@@ -122,6 +128,7 @@ export class Stepper<Batch> {
   #update({ loss = 0, ...metrics }: Record<string, number>): void {
     const { clipNorm, skipNorm } = this.#config;
     // Several ranks: their gradients are added up here, before the norm is taken.
+    if (this.isHealthDue(this.#state.step + 1)) this.#task.health?.seeGradients();
     const norm = optim.clipGradNorm(this.#state.parameters.values(), clipNorm);
     const size = norm.item();
     norm.dispose();

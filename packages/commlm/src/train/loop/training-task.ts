@@ -1,5 +1,6 @@
 /** What the loop asks of a recipe: batches in order, the loss of one, what of the model trains, how a result is written. */
 import type { nn, Tensor } from '@commlm/torch';
+import type { CommError } from '../../config/errors.js';
 
 /** A stream of batches in order. */
 export interface BatchSource<Batch> {
@@ -23,6 +24,26 @@ export interface BatchFacts {
   readonly tokens?: number;
   /** Where its samples come from, for an error that tells of it. */
   readonly samples?: readonly string[];
+}
+
+/** What a measurement of health found. */
+export interface HealthFindings {
+  /** Figures to record, by name. */
+  readonly figures: Readonly<Record<string, number>>;
+  /** The same for people. */
+  readonly lines: readonly string[];
+  /** Why the run should not go on; null where it may. */
+  readonly trouble: CommError | null;
+}
+
+/** How a task looks after what it trains, at an interval; measuring changes nothing and draws no random numbers. */
+export interface HealthCheck {
+  /** Steps between two measurements; there is one at the start and at the end of a run, too. */
+  readonly every: number;
+  /** Called when the gradients of a step that is measured are there, before they are clipped. */
+  seeGradients(): void;
+  /** Measures; `progress` is the share of the steps that are done. Null where there is nothing to measure on. */
+  measure(progress: number, signal?: AbortSignal): Promise<HealthFindings | null>;
 }
 
 /** What a recipe trains. */
@@ -52,6 +73,8 @@ export interface TrainingTask<Batch> {
   close?(): void;
   /** Figures on unseen data; throws the signal's reason when it is aborted. */
   evaluate?(step: number, signal?: AbortSignal): Promise<Readonly<Record<string, number>>>;
+  /** Absent where nothing needs looking after. */
+  readonly health?: HealthCheck | undefined;
   /** Write the finished (or current) result into a new folder. */
   export(folder: string): void;
 }

@@ -60,6 +60,7 @@ export class MixtureData implements TrainData {
   readonly openHeld: TrainData['openHeld'];
   readonly #options: MixtureBatchOptions;
   readonly #config: Pick<CommTrainConfig, 'workers' | 'ahead'>;
+  readonly #held: MixtureTrainConfig['data']['held'];
   readonly #log: (line: string) => void;
 
   constructor(options: MixtureBatchOptions, config: MixtureTrainConfig, log: (line: string) => void) {
@@ -71,6 +72,7 @@ export class MixtureData implements TrainData {
     const plan = planSquares(options.images);
     this.encoders = options.images.map((image, i) => ({ image, square: plan.encoders[i]! }));
     const { held } = config.data;
+    this.#held = held;
     this.openHeld =
       held === null
         ? null
@@ -87,6 +89,13 @@ export class MixtureData implements TrainData {
   openBatches(start: number): BatchSource<MixtureBatch> {
     const { workers, ahead } = this.#config;
     return new CountedBatches(this.#options, { start, workers, ahead }, this.#log);
+  }
+
+  /** Of what is held out; where nothing is, samples of the mixture in another order. */
+  openHealth(size: number): BatchSource<MixtureBatch> {
+    const { mix, seed } = this.#held ?? { mix: this.#options.mix, seed: this.#options.seed + 1 };
+    const options: MixtureBatchOptions = { ...this.#options, mix, seed, batchSize: size, groupBatches: 1 };
+    return new BatchPool<MixtureBatch>(WORKER, options, { workers: 1, ahead: 2 });
   }
 
   /** What the loop weighs, counts and names a batch by. */

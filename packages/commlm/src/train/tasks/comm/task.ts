@@ -14,6 +14,8 @@ import { saveCommFolder } from '../../../weights/comm-folder.js';
 import type { BatchFacts, BatchSource, Losses, TrainingTask } from '../../loop/training-task.js';
 import { Recompute, recomputedBackward } from '../../memory/recompute.js';
 import { addLora, mergedWeights, saveAdapter } from '../lora.js';
+import { checkBranchDropout, dropBranches } from './branch-dropout.js';
+import { BranchWatch } from './branch-watch.js';
 import { batchPixels, KeptFeatures, type PixelSettings } from './kept-features.js';
 import type { AuxiliaryLoss } from './losses/auxiliary.js';
 import { openLosses } from './losses/open-losses.js';
@@ -36,6 +38,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
   readonly backward?: (batch: TrainBatch, step: number, scale: number) => Losses;
   /** Loss on what is held out, a mean over its tokens; absent where nothing is. */
   readonly evaluate?: (step: number, signal?: AbortSignal) => Promise<Readonly<Record<string, number>>>;
+  readonly health: BranchWatch;
   readonly #config: CommTrainConfig;
   readonly #model: Comm;
   readonly #data: TrainData;
@@ -58,6 +61,12 @@ export class CommTask implements TrainingTask<TrainBatch> {
     const { recompute } = config;
     if (config.data.kind === 'world') this.checkpointKey = worldKey;
     if (data.openHeld !== null) this.evaluate = (_step, signal) => this.#lossOn(data.openHeld!(), signal);
+    this.health = new BranchWatch(config, model, {
+      openUnits: (size) => data.openHealth(size),
+      // Not through the cache of features, whose room belongs to what is learned from.
+      levels: (batch) => model.vision.encode(this.#settings().map((each) => batchPixels(batch, each))),
+      loss: (batch, visual) => this.#lossOf(batch, visual).loss,
+    });
     if (recompute !== null) this.backward = (batch, _step, scale) => this.#recomputed(batch, recompute, scale);
   }
 
@@ -86,7 +95,11 @@ export class CommTask implements TrainingTask<TrainBatch> {
   }
 
   loss(batch: TrainBatch): Losses {
-    const visual = this.#encode(batch);
+    return this.#lossOf(batch, this.#encode(batch));
+  }
+
+  /** The losses of a batch that shows these visual tokens. */
+  #lossOf(batch: TrainBatch, visual: Tensor | null): Losses {
     const beside = this.#lossesBeside(visual, batch);
     if (!this.#readsText) return { loss: beside.loss, metrics: this.#metrics(batch, null, beside) };
     const result = this.#model.loss(this.#rows(batch, visual), this.#lossOptions(batch));
@@ -218,15 +231,24 @@ export class CommTask implements TrainingTask<TrainBatch> {
   /** Pictures to visual tokens float[P, N, E]; null when the batch shows none. Frozen encoders run without a graph. */
   #encode(batch: TrainBatch, recompute: Recompute | null = null): Tensor | null {
     if (batch.numPictures === 0) return null;
-    return this.#model.fuseLevels(this.#levels(batch, recompute));
+    const levels = this.#levels(batch, recompute);
+    const { branchDropout } = this.#config;
+    if (branchDropout === undefined || !this.#model.training) return this.#model.fuseLevels(levels);
+    return this.#model.joinBranches(dropBranches(this.#model.vision.branches(levels), branchDropout));
+  }
+
+  /** How each encoder's pictures lie in a batch, and where it computes. */
+  #settings(): PixelSettings[] {
+    const { device } = this.#config;
+    const dtype = computeDtype(this.#config);
+    return this.#data.encoders.map((encoder) => ({ encoder, device, dtype }));
   }
 
   /** Levels of each encoder, those of frozen ones from the cache where the training keeps one. */
   #levels(batch: TrainBatch, recompute: Recompute | null): readonly (readonly Tensor[])[] {
-    const { features, trains, device } = this.#config;
+    const { features, trains } = this.#config;
     const { vision } = this.#model;
-    const dtype = computeDtype(this.#config);
-    const settings = this.#data.encoders.map((encoder): PixelSettings => ({ encoder, device, dtype }));
+    const settings = this.#settings();
     if (features !== null) {
       this.#features ??= new KeptFeatures(vision, settings, features, this.#log);
       return this.#features.encode(batch);
@@ -242,6 +264,7 @@ export class CommTask implements TrainingTask<TrainBatch> {
 
 /** Freezes the model but for what learns, with an adapter and the heads of losses where the recipe has them. */
 function prepare(config: CommTrainConfig, model: Comm) {
+  checkBranchDropout(config.branchDropout, model.config.vision);
   model.requiresGrad_(false);
   if (config.lora !== null) addLora(model.languageModel, config.lora, 'language_model.');
   const { trained, frozen } = splitParts(model, config);

@@ -49,6 +49,8 @@ export interface TrainData {
   openBatches(start: number): BatchSource<TrainBatch>;
   /** Batches that nothing is learned from, as many as `loop.batchSize` cuts them into; null where nothing is held out. */
   readonly openHeld: (() => { readonly batches: BatchSource<TrainBatch>; readonly count: number }) | null;
+  /** Batches of few pictures to watch the branches on, which nothing is learned from before it is measured. */
+  openHealth(size: number): BatchSource<TrainBatch>;
   describe(batch: TrainBatch): BatchFacts;
   /** Figures to log, scalars. */
   metrics(batch: TrainBatch, losses: TokenLosses | null): Record<string, Tensor>;

@@ -225,3 +225,21 @@ test('a factor of the rate takes the names of parts, and checkpoints keep the pa
   assert.ok(slowed.length > 0);
   for (const key of slowed) assert.match(key, /^vision\.encoders\.1\.merge\./);
 });
+
+test('a factor without the place of an encoder holds for all, the longest wins, and a part that is not there is nothing', () => {
+  const named = trainedParameters(openTask({}).parts);
+  const ratesWith = (lrFactors: Record<string, number>): Map<string, number> =>
+    new Map(
+      parameterGroups(named, { lr: 1, weightDecay: 0, lrFactors }).flatMap(({ params, lr }) =>
+        [...(params as Map<string, Tensor>).keys()].map((key) => [key, lr as number] as const),
+      ),
+    );
+  const rates = ratesWith({ merge: 0.5, 'merge.scale': 100, 'merge.1.scale': 10, align: 0.25, encoder: 0.1 });
+  assert.equal(rates.get('merge.0.scale.weight'), 100);
+  assert.equal(rates.get('merge.1.scale.weight'), 10);
+  assert.equal(rates.get('merge.0.linears.0.weight'), 0.5);
+  assert.equal(rates.get('align.1.blocks.0.fc1.weight'), 0.25);
+  assert.equal(rates.get('projector.linears.0.weight') ?? 1, 1);
+  assert.throws(() => ratesWith({ 'merge.scales': 2 }), /names "merge.scales"/);
+  assert.throws(() => ratesWith({ 'encoder.0': 2 }), /names "encoder.0"/);
+});

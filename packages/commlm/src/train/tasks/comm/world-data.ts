@@ -11,6 +11,9 @@ import type { WorldBatch, WorldBatchOptions } from './world-batches.js';
 
 const WORKER = new URL('./world-batches.js', import.meta.url);
 
+/** Scenes of a stream from here on, half of it, are never learned from. */
+const HELD_SCENES = 2 ** 31;
+
 /** What the data thread is told. */
 export function worldBatchOptions(
   world: WorldConfig,
@@ -46,6 +49,13 @@ export class WorldData implements TrainData {
   openBatches(start: number): BatchSource<WorldBatch> {
     const { workers, ahead } = this.#config;
     return new BatchPool<WorldBatch>(WORKER, this.#options, { start, workers, ahead });
+  }
+
+  /** Scenes of the same stream that no training gets to; no questions about two pictures. */
+  openHealth(size: number): BatchSource<WorldBatch> {
+    const { world } = this.#options;
+    const options: WorldBatchOptions = { ...this.#options, batchSize: size, world: { ...world, pairRows: 0 } };
+    return new BatchPool<WorldBatch>(WORKER, options, { start: Math.ceil(HELD_SCENES / size), workers: 1, ahead: 2 });
   }
 
   describe({ where, segments, patches }: WorldBatch): BatchFacts {
