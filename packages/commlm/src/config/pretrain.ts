@@ -68,47 +68,67 @@ export type ClipPretrainConfig = z.infer<typeof ClipPretrainConfig>;
 const dinoHead = { headHidden: count, bottleneck: count, numPrototypes: count };
 
 /** Self-distillation (DINOv2, 2304.07193). */
-export const DinoConfig = z.strictObject({
-  ...Placement.shape,
-  encoder: EncoderConfig,
-  ...dinoHead,
-  /** A head of its own for hidden patches; null shares that of CLS. */
-  patchHead: z.strictObject(dinoHead).nullable(),
-  studentTemperature: z.number().positive(),
-  /** Linear from `first` to `last` over the first `steps`. */
-  teacherTemperature: z.strictObject({
-    first: z.number().positive(),
-    last: z.number().positive(),
-    steps: z.int().nonnegative(),
-  }),
-  /** Share of the teacher kept at each step, from the first to the last one of the run along a cosine. */
-  teacherMomentum: z.tuple([share, share]).readonly(),
-  /** How the teacher is kept from saying the same of everything. */
-  balance: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('sinkhorn'), iterations: count }),
-    /** A running mean of its scores is taken off; `momentum` is the share of the mean that stays at each batch. */
-    z.strictObject({ kind: z.literal('centre'), momentum: share }),
-  ]),
-  /** Steps in which the prototypes stay as they are drawn. */
-  freezePrototypes: z.int().nonnegative(),
-  dropPath: z.number().min(0).lt(1),
-  /** Weight of the hidden-patch loss and of the KoLeo spread. */
-  patchWeight: weight,
-  koleoWeight: weight,
-  /** Share of the large views with hidden patches, the share of patches hidden in them, and whether they hang together. */
-  hidden: z.strictObject({ views: share, patches: area, shape: z.enum(['blocks', 'places']) }),
-  largeArea: area,
-  /** Small views per picture, their side in pixels. */
-  smallViews: z.int().nonnegative(),
-  smallSide: count,
-  smallArea: area,
-  /** `paper`: DINOv2's changes of colour. `light`: cut bilinearly, with brightness, contrast and channels up to `strength` off. */
-  colours: z.discriminatedUnion('kind', [
-    z.strictObject({ kind: z.literal('paper') }),
-    z.strictObject({ kind: z.literal('light'), strength: z.number().min(0).max(1) }),
-  ]),
-  data: PictureData,
-});
+export const DinoConfig = z
+  .strictObject({
+    ...Placement.shape,
+    encoder: EncoderConfig,
+    ...dinoHead,
+    /** A head of its own for hidden patches; null shares that of CLS. */
+    patchHead: z.strictObject(dinoHead).nullable(),
+    studentTemperature: z.number().positive(),
+    /** Linear from `first` to `last` over the first `steps`. */
+    teacherTemperature: z.strictObject({
+      first: z.number().positive(),
+      last: z.number().positive(),
+      steps: z.int().nonnegative(),
+    }),
+    /** Share of the teacher kept at each step, from the first to the last one of the run along a cosine. */
+    teacherMomentum: z.tuple([share, share]).readonly(),
+    /** How the teacher is kept from saying the same of everything. */
+    balance: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('sinkhorn'), iterations: count }),
+      /** A running mean of its scores is taken off; `momentum` is the share of the mean that stays at each batch. */
+      z.strictObject({ kind: z.literal('centre'), momentum: share }),
+    ]),
+    /** Steps in which the prototypes stay as they are drawn. */
+    freezePrototypes: z.int().nonnegative(),
+    dropPath: z.number().min(0).lt(1),
+    /** Weight of the hidden-patch loss and of the KoLeo spread. */
+    patchWeight: weight,
+    koleoWeight: weight,
+    /** Share of the large views with hidden patches, the share of patches hidden in them, and whether they hang together. */
+    hidden: z.strictObject({ views: share, patches: area, shape: z.enum(['blocks', 'places']) }),
+    largeArea: area,
+    /** Side of the two large views in pixels, at most the encoder's own. */
+    largeSide: count,
+    /**
+     * Where the patches of a view stand in the table of positions. `resized`: the whole table is resized to the view's grid.
+     * `piece`: large views take a piece of it at a random place each, so that a place in the table says nothing of the scene.
+     */
+    positions: z.enum(['resized', 'piece']),
+    /** The second large view is cut from the same scene drawn again (`redrawScene`), things moved by up to `shift` of their size; null: from the same picture. */
+    redraw: z.strictObject({ shift: share }).nullable(),
+    /** Weight of the loss between patches of the two large views that lie at the same place of the scene. */
+    placeWeight: weight,
+    /** Small views per picture, their side in pixels. */
+    smallViews: z.int().nonnegative(),
+    smallSide: count,
+    smallArea: area,
+    /** `paper`: DINOv2's changes of colour. `light`: cut bilinearly, with brightness, contrast and channels up to `strength` off. */
+    colours: z.discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('paper') }),
+      z.strictObject({ kind: z.literal('light'), strength: z.number().min(0).max(1) }),
+    ]),
+    data: PictureData,
+  })
+  .superRefine(({ encoder: { vit }, largeSide, positions, redraw, data }, context) => {
+    const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    if (largeSide > vit.imageSize || largeSide % vit.patchSize !== 0) {
+      refuse('largeSide', `whole patches of ${vit.patchSize} pixels, up to the encoder's ${vit.imageSize}`);
+    }
+    if (positions === 'piece' && vit.posEmbed.kind !== 'learned') refuse('positions', 'pieces are of a learned table');
+    if (redraw !== null && data.kind !== 'world') refuse('redraw', 'only scenes of the world can be drawn again');
+  });
 export type DinoConfig = z.infer<typeof DinoConfig>;
 
 /** Masked autoencoding (MAE, 2111.06377). */

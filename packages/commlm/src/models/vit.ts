@@ -241,6 +241,8 @@ export interface HiddenPatches {
   readonly mask?: Tensor | null;
   /** i64[B, K], the only patches that go through the blocks (MAE); absent: all. */
   readonly visible?: Tensor | null;
+  /** i64[B, N], where each patch stands in a learned table of positions, in place of the table resized to the grid. */
+  readonly places?: Tensor | null;
 }
 
 /** Output of the whole encoder behind its final norm. */
@@ -312,10 +314,10 @@ export class ViT extends nn.Module {
   }
 
   /** All tokens of the last block behind the final norm, for pre-training. */
-  forwardTokens(pixels_BCHW: Tensor, { mask = null, visible = null }: HiddenPatches = {}): ViTTokens {
+  forwardTokens(pixels_BCHW: Tensor, { mask = null, visible = null, places = null }: HiddenPatches = {}): ViTTokens {
     return scope(() => {
       const x_BSD = scope(() => {
-        const all_BSD = this.embed(pixels_BCHW, mask);
+        const all_BSD = this.embed(pixels_BCHW, mask, places);
         return visible === null ? all_BSD : this.#keepVisible(all_BSD, visible);
       });
       const [last_BSD] = runBlocks(x_BSD, this.#chain(pixels_BCHW), [this.blocks.length]);
@@ -330,19 +332,14 @@ export class ViT extends nn.Module {
   }
 
   /** Embeddings (level 0): patches with positions behind CLS and registers, pre-normalised where the model does. float[B, S, D]. */
-  embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null): Tensor {
+  embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null, places_BN: Tensor | null = null): Tensor {
     const [rows, columns] = this.#gridOf(pixels_BCHW);
     let patches_BND = this.patchEmbed.forward(this.#wholePatches(pixels_BCHW, [rows, columns]).to(this.#dtype));
     if (mask_BN !== null) patches_BND = this.#maskPatches(patches_BND, mask_BN);
     const numPlaced = numSpecialPositions(this.config);
-    const { posEmbed: places } = this.config;
     const table = this.posEmbed;
-    const positioned =
-      table === null || places.kind === 'none'
-        ? patches_BND
-        : patches_BND.add(
-            resizePositions(table.narrow(1, numPlaced, table.shape[1]! - numPlaced), places, [rows, columns]),
-          );
+    const positions = this.#patchPositions([rows, columns], places_BN);
+    const positioned = positions === null ? patches_BND : patches_BND.add(positions);
     const [b, , d] = positioned.shape as [number, number, number];
     const special: Tensor[] = [];
     let first = 0;
@@ -355,6 +352,16 @@ export class ViT extends nn.Module {
       first += count;
     }
     return this.normPre.forward(special.length === 0 ? positioned : cat([...special, positioned], 1));
+  }
+
+  /** Positions of the patches: the table resized to their grid, or the rows of it that are named; null without a table. float[1 or B, N, D]. */
+  #patchPositions(grid: Grid, places_BN: Tensor | null): Tensor | null {
+    const { posEmbed } = this.config;
+    if (this.posEmbed === null || posEmbed.kind === 'none') return null;
+    const numPlaced = numSpecialPositions(this.config);
+    const table_1ND = this.posEmbed.narrow(1, numPlaced, this.posEmbed.shape[1]! - numPlaced);
+    if (places_BN === null) return resizePositions(table_1ND, posEmbed, grid);
+    return table_1ND.squeeze(0).indexSelect(0, places_BN.flatten()).unflatten(0, places_BN.shape);
   }
 
   /** Dtype of the arithmetic, which pixels are converted to; norms keep it where linear layers are quantised. */

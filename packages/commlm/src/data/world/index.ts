@@ -6,6 +6,7 @@ export * from './language.js';
 export * from './pairs.js';
 export * from './questions.js';
 export * from './random.js';
+export * from './redraw.js';
 export * from './render.js';
 export * from './scene.js';
 export * from './sprites.js';

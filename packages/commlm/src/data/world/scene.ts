@@ -95,8 +95,8 @@ const SIZE_RANGES: readonly (readonly [number, number])[] = [
 const MIN_SIZE = 0.24;
 const SHAPE_SHARE = 0.25;
 const DUPLICATE_SHARE = 0.3;
-const ROTATED_SHARE = 0.4;
-const MIN_CONTRAST = 95;
+export const ROTATED_SHARE = 0.4;
+export const MIN_CONTRAST = 95;
 
 /** Whether two different nouns together are reserved for test scenes; a noun with itself never is. */
 export function isReservedPair(a: string, b: string): boolean {
@@ -185,7 +185,7 @@ interface Subject {
   style: SpriteStyle;
   color?: ColorName;
 }
-interface Placed {
+export interface Placed {
   subject: Subject;
   sprite: Sprite;
   x: number;
@@ -226,7 +226,7 @@ function drawSubjects(rng: Random, count: number, background: Background, choice
   return subjects;
 }
 
-function drawIconStyle(rng: Random, choice: StyleChoice): IconStyle {
+export function drawIconStyle(rng: Random, choice: StyleChoice): IconStyle {
   const drawn = rng.pick(KNOWN_STYLES);
   if (choice === 'known') return drawn;
   return choice === 'shift' ? SHIFT_STYLE : (ICON_STYLES.find((style) => style === choice) ?? drawn);
@@ -266,7 +266,7 @@ function placeAll(
   return placed;
 }
 
-function drawPlace(rng: Random, subject: Subject, count: number, frame: Frame): Placed | undefined {
+export function drawPlace(rng: Random, subject: Subject, count: number, frame: Frame): Placed | undefined {
   const { width: sceneWidth, height: sceneHeight } = frame;
   const long = Math.max(sceneWidth, sceneHeight);
   const sprite = frame.bank.sprite(subject.noun.name, subject.style);
@@ -298,7 +298,7 @@ function drawPlace(rng: Random, subject: Subject, count: number, frame: Frame): 
 }
 
 /** Extents of the hull around the centre, for a drawing of `width x height`. */
-function hullExtents(
+export function hullExtents(
   hull: Float32Array,
   width: number,
   height: number,
@@ -324,7 +324,7 @@ function hullExtents(
  * Puts `front` over what is placed and books the covered cells; false, with nothing booked, when something would be
  * hidden too much or lose an edge of its box.
  */
-function coverBy(placed: readonly Placed[], front: Placed, bound: number): boolean {
+export function coverBy(placed: readonly Placed[], front: Placed, bound: number): boolean {
   const changes: { behind: Placed; covered: Uint8Array; numCovered: number }[] = [];
   for (const behind of placed) {
     const [a, b] = [behind.box, front.box];
@@ -418,7 +418,7 @@ function widen(extent: [number, number, number, number], x: number, y: number): 
   if (y > extent[3]) extent[3] = y;
 }
 
-function toObject(item: Placed, z: number): SceneObject {
+export function toObject(item: Placed, z: number): SceneObject {
   const { noun, style, color } = item.subject;
   const box = item.box.map(round2) as unknown as PixelBox;
   const place = { x: round2(item.x), y: round2(item.y), width: round2(item.width), height: round2(item.height) };

@@ -88,7 +88,15 @@ test('folders without pictures or classes are refused by name', async () => {
 test('views of self-distillation are cut from pictures of any shape', async () => {
   const { encoder, ...config } = smallDino({ data: { kind: 'pictures', ...folder } });
   for (const colours of [{ kind: 'paper' }, { kind: 'light', strength: 0 }] as const) {
-    const batcher = await createDinoBatcher({ ...config, batchSize: 8, colours, side: 32, grid: 4 });
+    const batcher = await createDinoBatcher({
+      ...config,
+      batchSize: 8,
+      colours,
+      side: 32,
+      grid: 4,
+      imageSide: 32,
+      tableGrid: 4,
+    });
     const batch = await batcher(0);
     assert.equal((batch['large'] as Uint8Array).length, 2 * 8 * 32 * 32 * 3);
     assert.equal((batch['small'] as Uint8Array).length, 2 * 8 * 16 * 16 * 3);

@@ -40,6 +40,8 @@ function noise(
     small: bytes(smallViews * batchSize * smallSide * smallSide * 3),
     hidden: BigInt64Array.from(hidden.flatMap((places, view) => places.map((place) => BigInt(view * patches + place)))),
     hiddenWeights: Float32Array.from(hidden.flatMap((places) => places.map(() => 1 / (places.length * 2 * batchSize)))),
+    positions: null,
+    matched: { student: new BigInt64Array(), teacher: new BigInt64Array() },
     broken: [],
     samples: [],
   };
