@@ -4,7 +4,7 @@ import { loadSpriteBank, Random, type Scene, worldItem } from '../../../data/wor
 import { IGNORE_LABEL, placesOf } from '../../../text/conversation.js';
 import { Tokenizer } from '../../../text/tokenizer.js';
 import type { CreateBatcher } from '../../loop/batch-pool.js';
-import { labelPatches, type PatchLabels } from './patch-labels.js';
+import { labelPatches, type PatchLabels } from '../../../data/world/patch-labels.js';
 import { tokenWeigher, type WeighTokens, watchedKind } from './token-kinds.js';
 import type { TrainBatch } from './train-batch.js';
 import { WATCHED } from './watched.js';
