@@ -82,7 +82,9 @@ for (const { reading, style, wanted, gain, level, untrainedLevel, collapsed, met
     `${reading}, ${style}: ${percent(gain)} points above the untrained tower (level ${level} against ${untrainedLevel}${why}), ${percent(wanted)} asked: ${state}`,
   );
 }
-console.log(`gate ${verdict.passed ? 'passed' : 'NOT passed'} (${GATE.length} demands, ${scenes} scenes, ${seconds} s)`);
+console.log(
+  `gate ${verdict.passed ? 'passed' : 'NOT passed'} (${GATE.length} demands, ${scenes} scenes, ${seconds} s)`,
+);
 if (values.json !== undefined) {
   const result = { folder, scenes, misplaced: values.misplaced, seconds, tower: own, untrained: fresh, verdict };
   writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);

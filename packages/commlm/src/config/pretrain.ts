@@ -4,7 +4,7 @@ import { PictureStoreConfig } from './data.js';
 import { LlamaConfig } from './language.js';
 import { Placement } from './placement.js';
 import { EncoderConfig } from './vision.js';
-import { WorldLook } from './world.js';
+import { AugmentLevel, WorldLook } from './world.js';
 
 const path = z.string().min(1);
 const count = z.int().positive();
@@ -106,8 +106,11 @@ export const DinoConfig = z
      * `piece`: large views take a piece of it at a random place each, so that a place in the table says nothing of the scene.
      */
     positions: z.enum(['resized', 'piece']),
-    /** The second large view is cut from the same scene drawn again (`redrawScene`), things moved by up to `shift` of their size; null: from the same picture. */
-    redraw: z.strictObject({ shift: share }).nullable(),
+    /**
+     * The second large view is cut from the same scene drawn again (`redrawScene`): things moved by up to `shift` of their size,
+     * augmented at a strength of its own. null: both are of the same picture.
+     */
+    redraw: z.strictObject({ shift: share, augment: AugmentLevel }).nullable(),
     /** Weight of the loss between patches of the two large views that lie at the same place of the scene. */
     placeWeight: weight,
     /** Small views per picture, their side in pixels. */

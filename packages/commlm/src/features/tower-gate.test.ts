@@ -85,12 +85,17 @@ test('what is linear in the features is read, what is not there is not', () => {
 test('noise fills all directions; constant features, and one direction alone, are collapsed', () => {
   const noise = read(true);
   assert.ok(noise.rank > 14 && noise.spread > 0.9 && !isCollapsed(noise));
-  const constant = read(true, (state) => ones(state.shape).add(tensor(Float32Array.from({ length: WIDTH }, (_, i) => i))));
+  const constant = read(true, (state) =>
+    ones(state.shape).add(tensor(Float32Array.from({ length: WIDTH }, (_, i) => i))),
+  );
   assert.deepEqual([constant.rank, constant.spread, constant.pictureSpread], [0, 0, 0]);
   assert.ok(isCollapsed(constant));
   const line = read(true, (state) => {
     const direction = tensor(Float32Array.from({ length: WIDTH }, (_, i) => Math.cos(i)));
-    return state.narrow(2, 0, 1).mul(direction).add(tensor(Float32Array.from({ length: WIDTH }, (_, i) => Math.sin(i))));
+    return state
+      .narrow(2, 0, 1)
+      .mul(direction)
+      .add(tensor(Float32Array.from({ length: WIDTH }, (_, i) => Math.sin(i))));
   });
   assert.ok(line.rank < 4 && isCollapsed(line), `${line.rank}`);
   // All patches of a picture alike and all pictures alike differ in one number only.

@@ -45,7 +45,8 @@ function rowsOf(state_BND: Tensor, { at }: ReadingGroup, { rows, targets }: Grou
 }
 
 /** Outputs of a group's readings together. */
-export const groupWidth = ({ readings }: ReadingGroup): number => readings.reduce((sum, { outputs }) => sum + outputs, 0);
+export const groupWidth = ({ readings }: ReadingGroup): number =>
+  readings.reduce((sum, { outputs }) => sum + outputs, 0);
 
 const targetsOf = (group: ReadingGroup, { targets }: GroupTruth): Tensor =>
   tensor(targets, { shape: [targets.length / groupWidth(group), groupWidth(group)] });
@@ -150,7 +151,11 @@ const scoreOf: Readonly<Record<Score, (read: Tensor, wanted: Tensor) => Tensor>>
   },
   class: (read, wanted) => read.argmax(1).eq(wanted.argmax(1)).to('f64'),
   box: (read, wanted) => {
-    const side = (box: Tensor, low: number): Tensor => box.select(1, low + 2).sub(box.select(1, low)).clamp(0);
+    const side = (box: Tensor, low: number): Tensor =>
+      box
+        .select(1, low + 2)
+        .sub(box.select(1, low))
+        .clamp(0);
     const area = (box: Tensor): Tensor => side(box, 0).mul(side(box, 1));
     const low = read.narrow(1, 0, 2).maximum(wanted.narrow(1, 0, 2));
     const high = read.narrow(1, 2, 2).minimum(wanted.narrow(1, 2, 2));
@@ -172,7 +177,10 @@ class Moments {
     const flat = normed.flatten(0, 1).to('f64');
     if (this.#sum === null || this.#gram === null) {
       const width = state_BND.shape[2]!;
-      [this.#sum, this.#gram] = keep([zeros([width], { dtype: 'f64' }), zeros([width, width], { dtype: 'f64' })] as const);
+      [this.#sum, this.#gram] = keep([
+        zeros([width], { dtype: 'f64' }),
+        zeros([width, width], { dtype: 'f64' }),
+      ] as const);
     }
     this.#sum.add_(flat.sum(0));
     this.#gram.add_(flat.t().mm(flat));

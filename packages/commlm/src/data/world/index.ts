@@ -5,6 +5,7 @@ export * from './background.js';
 export * from './language.js';
 export * from './pairs.js';
 export * from './patch-labels.js';
+export * from './placement.js';
 export * from './questions.js';
 export * from './random.js';
 export * from './redraw.js';

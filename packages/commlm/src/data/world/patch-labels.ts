@@ -1,5 +1,6 @@
 /** What each patch of a scene shows: the classes of its noun and colour, and the box of the thing. */
-import { boxInSquare, objectAt, type Scene, type SceneObject, squareOf } from './scene.js';
+import type { SceneObject } from './placement.js';
+import { boxInSquare, objectAt, type Scene, squareOf } from './scene.js';
 import type { SpriteBank } from './sprites.js';
 import { COLOR_NAMES, NOUNS } from './vocabulary.js';
 

@@ -1,20 +1,18 @@
 /** The same scene drawn once more: another background, other icon sets, things turned and moved a little. */
 
 import { type Background, contrastWith, makeBackground } from './background.js';
-import { Random } from './random.js';
 import {
   coverBy,
-  drawIconStyle,
-  hasReservedCombination,
   hullExtents,
   MIN_CONTRAST,
   MIN_VISIBLE,
   type Placed,
   ROTATED_SHARE,
-  type Scene,
   type SceneObject,
   toObject,
-} from './scene.js';
+} from './placement.js';
+import { Random } from './random.js';
+import { drawIconStyle, hasReservedCombination, type Scene } from './scene.js';
 import { MASK_SIDE, type SpriteBank } from './sprites.js';
 import { COLORS, nounOf, type SpriteStyle } from './vocabulary.js';
 

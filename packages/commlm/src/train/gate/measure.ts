@@ -12,7 +12,7 @@ import {
 import { buildEncoder } from '../../models/encoders.js';
 import type { ViT } from '../../models/vit.js';
 import { normalisePictures } from '../pictures/pixels.js';
-import { sceneBatches, type SceneSet, sceneReadings } from './scenes.js';
+import { type SceneSet, sceneBatches, sceneReadings } from './scenes.js';
 
 /** A tower and how its pictures are prepared. */
 export interface Tower {
@@ -34,7 +34,11 @@ const BATCH = 50;
 const STREAMS = { fit: 801, known: 802, shift: 803 } as const;
 
 /** The same tower before any training: fresh weights from `seed`. */
-export function untrainedTower({ vit, image }: Tower, type: Parameters<typeof buildEncoder>[0]['type'], seed = 1): Tower {
+export function untrainedTower(
+  { vit, image }: Tower,
+  type: Parameters<typeof buildEncoder>[0]['type'],
+  seed = 1,
+): Tower {
   manualSeed(seed);
   return { vit: buildEncoder({ type, vit: vit.config }), image };
 }
@@ -84,7 +88,9 @@ export async function measureTowers(
 /** All levels of a batch, float[B, N, D] each. */
 function levelsOf(vit: ViT, image: ImageConfig, bytes: Uint8Array, count: number): ReturnType<ViT['forward']> {
   const levels = Array.from({ length: vit.config.numLayers + 1 }, (_, level) => level);
-  return noGrad(() => vit.forward(normalisePictures(bytes, count, image.size, image, vit.blocks[0]!.norm1.weight!.dtype), levels));
+  return noGrad(() =>
+    vit.forward(normalisePictures(bytes, count, image.size, image, vit.blocks[0]!.norm1.weight!.dtype), levels),
+  );
 }
 
 /** Each row with the truth of the row half a batch on. */

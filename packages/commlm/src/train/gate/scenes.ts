@@ -48,8 +48,7 @@ export const sceneReadings = (grid: number): ReadingGroup[] => [
   },
 ];
 
-const oneHot = (index: number, length: number): number[] =>
-  Array.from({ length }, (_, i) => (i === index ? 1 : 0));
+const oneHot = (index: number, length: number): number[] => Array.from({ length }, (_, i) => (i === index ? 1 : 0));
 
 /** The truth of scenes for each group of `sceneReadings`, in its order. */
 export function sceneTruths(scenes: readonly Scene[], bank: SpriteBank, grid: number): GroupTruth[] {
@@ -61,7 +60,10 @@ export function sceneTruths(scenes: readonly Scene[], bank: SpriteBank, grid: nu
   const shapes: bigint[] = [];
   for (const [i, scene] of scenes.entries()) {
     const shown = new Set(scene.objects.map(({ noun }) => noun));
-    picture.push(...NOUNS.map(({ name }) => (shown.has(name) ? 1 : 0)), ...oneHot(scene.objects.length - 1, MOST_THINGS));
+    picture.push(
+      ...NOUNS.map(({ name }) => (shown.has(name) ? 1 : 0)),
+      ...oneHot(scene.objects.length - 1, MOST_THINGS),
+    );
     for (const [patch, object] of patchObjects(scene, bank, grid).entries()) {
       place.push(...oneHot(Math.floor(patch / grid), grid), ...oneHot(patch % grid, grid));
       if (!object) continue;

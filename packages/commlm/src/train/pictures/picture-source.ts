@@ -5,7 +5,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommError } from '../../config/errors.js';
-import type { ClassData, PictureData, WorldData } from '../../config/pretrain.js';
+import type { ClassData, DinoConfig, PictureData, WorldData } from '../../config/pretrain.js';
 import { pictureError, reasonOf } from '../../data/fault.js';
 import {
   loadSpriteBank,
@@ -49,7 +49,7 @@ const MAX_IN_A_ROW = 100;
 export interface SceneChoice {
   /** Default train. */
   readonly split?: Split;
-  readonly redraw?: { readonly shift: number } | null;
+  readonly redraw?: DinoConfig['redraw'];
 }
 
 /** Opens the pictures of a recipe; scenes of the world lie on squares of `side`. @throws CommError for a folder without pictures. */
@@ -96,9 +96,9 @@ async function openWorld(
 ): Promise<PictureSource> {
   const bank = await loadSpriteBank();
   const onSquare = (data: Uint8Array): RgbImage => ({ width: side, height: side, data });
-  const drawAgain = (scene: Scene, { shift }: { readonly shift: number }): RgbImage => {
+  const drawAgain = (scene: Scene, { shift, augment: strength }: NonNullable<DinoConfig['redraw']>): RgbImage => {
     const augmentSeed = new Random(scene.seed, 'augment/again').uint32();
-    return onSquare(renderPadded(redrawScene(scene, { bank, shift }), bank, side, { augment, augmentSeed }));
+    return onSquare(renderPadded(redrawScene(scene, { bank, shift }), bank, side, { augment: strength, augmentSeed }));
   };
   return {
     numClasses: null,
