@@ -16,7 +16,6 @@ wait "$clip"
 wait "$dino"
 run tiny-align
 run tiny-stage1
-run tiny-towers
 run tiny-stage2
 npx commlm eval world --model runs/out/tiny-stage2/result --count 1000 --out runs/out/tiny-eval
 npx commlm world runs/out/tiny-test --split test --count 2000 --seed 79

@@ -2,15 +2,13 @@
 import { commTiny, TINY_VOCABULARY } from '../config/presets.js';
 import type { Recipe } from '../config/recipe.js';
 
-const tiny = commTiny(TINY_VOCABULARY).vision.encoders[1]!;
-
 export const recipe: Recipe = {
   kind: 'dinov2',
   about: 'DINOv2-type tower of comm-tiny, self-distillation on the synthetic world',
   loop: {
-    steps: 4200,
-    batchSize: 96,
-    lr: 1e-3,
+    steps: 2250,
+    batchSize: 48,
+    lr: 8e-4,
     betas: [0.9, 0.98],
     weightDecay: 0.05,
     warmupRatio: 0.05,
@@ -25,7 +23,7 @@ export const recipe: Recipe = {
   dinov2: {
     dtype: 'bf16',
     device: 'cpu',
-    encoder: { ...tiny, vit: { ...tiny.vit, numLayers: 12 }, levels: { from: 10, to: 12 } },
+    encoder: commTiny(TINY_VOCABULARY).vision.encoders[1]!,
     headHidden: 512,
     bottleneck: 96,
     numPrototypes: 192,
