@@ -14,6 +14,10 @@ OMP_NUM_THREADS=1 run tiny-clip & clip=$!
 OMP_NUM_THREADS=1 run tiny-dinov2 & dino=$!
 wait "$clip"
 wait "$dino"
+# Nothing is built on a tower that has not learned.
+for tower in tiny-clip tiny-dinov2; do
+  node tools/world/probe.mjs "runs/out/$tower/result" --json "runs/out/$tower/gate.json"
+done
 run tiny-align
 run tiny-stage1
 run tiny-stage2

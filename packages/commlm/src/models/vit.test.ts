@@ -188,7 +188,10 @@ test('patches stand where they are said to stand in the table of positions', () 
     }
     // On the table's own grid, all places in their order are what happens without.
     const whole = randn([1, 3, 32, 32]);
-    const all = tensor(BigInt64Array.from({ length: 16 }, (_, i) => BigInt(i)), { shape: [1, 16] });
+    const all = tensor(
+      BigInt64Array.from({ length: 16 }, (_, i) => BigInt(i)),
+      { shape: [1, 16] },
+    );
     same(vit.forwardTokens(whole, { places: all }).patches, vit.forwardTokens(whole).patches);
   });
 });
