@@ -1,5 +1,5 @@
 /**
- * `commlm/features`: hidden states of visual encoders, level by level.
+ * `commlm/features`: hidden states of visual encoders, level by level, and whether they say anything.
  *
  * ```ts
  * import { extractFeatures, paintLevels } from 'commlm/features';
@@ -12,3 +12,16 @@ export { FeatureCache, type FeatureCacheOptions, type FeatureCacheStats } from '
 export { extractFeatures, type FeatureOptions, type Features } from './features/extract.js';
 export { LinearProbe } from './features/linear-probe.js';
 export { type Painting, paintLevels } from './features/paint.js';
+export {
+  type Demand,
+  GATE,
+  type GroupTruth,
+  isCollapsed,
+  judgeTower,
+  type LevelAccount,
+  type LevelFigures,
+  LevelProbes,
+  type ReadingGroup,
+  type TowerFigures,
+  type Verdict,
+} from './features/tower-gate.js';
