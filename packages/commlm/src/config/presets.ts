@@ -226,7 +226,7 @@ export const TINY_VOCABULARY = {
   imageTokens: { kind: 'wrapped', startId: 3, endId: 4, patchId: 5 },
 } as const;
 
-/** comm-tiny: COMM at 10 to 12 million parameters; vocabulary and image tokens come from its own tokenizer. */
+/** comm-tiny: COMM at 16 to 17 million parameters; vocabulary and image tokens come from its own tokenizer. */
 export const commTiny = ({
   vocabSize,
   imageTokens,
