@@ -14,9 +14,12 @@ OMP_NUM_THREADS=1 run tiny-clip & clip=$!
 OMP_NUM_THREADS=1 run tiny-dinov2 & dino=$!
 wait "$clip"
 wait "$dino"
+# Nothing is built on a tower that has not learned.
+for tower in tiny-clip tiny-dinov2; do
+  node tools/world/probe.mjs "runs/out/$tower/result" --json "runs/out/$tower/gate.json"
+done
 run tiny-align
 run tiny-stage1
-run tiny-towers
 run tiny-stage2
 npx commlm eval world --model runs/out/tiny-stage2/result --count 1000 --out runs/out/tiny-eval
 npx commlm world runs/out/tiny-test --split test --count 2000 --seed 79

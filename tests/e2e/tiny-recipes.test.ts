@@ -11,7 +11,7 @@ test('the recipes of comm-tiny lead from nothing to a model that answers', async
   const recipes = [...script.matchAll(/^(?:OMP_NUM_THREADS=1 )?run (tiny-[a-z0-9]+)/gm)].map(
     ([, name]) => name as string,
   );
-  assert.equal(recipes.length, 7, recipes.join());
+  assert.equal(recipes.length, 6, recipes.join());
   const cwd = mkdtempSync(join(tmpdir(), 'commlm-recipes-'));
   try {
     for (const recipe of recipes) {

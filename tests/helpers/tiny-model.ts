@@ -86,10 +86,12 @@ export interface TinyModelOptions {
   readonly seed?: number;
   /** Puts a NaN into one weight. */
   readonly broken?: boolean;
+  /** Makes the tokens of the second tower the same for all pictures and patches. */
+  readonly constant?: boolean;
 }
 
 /** Writes a random model into a new temporary folder and gives its path; the same seed gives the same weights. */
-export function makeTinyModel({ seed = 1, broken = false }: TinyModelOptions = {}): string {
+export function makeTinyModel({ seed = 1, broken = false, constant = false }: TinyModelOptions = {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'commlm-tiny-'));
   writeTokenizer(folder);
   scope(() =>
@@ -101,6 +103,11 @@ export function makeTinyModel({ seed = 1, broken = false }: TinyModelOptions = {
         if (parameter.ndim === 2) nn.init.normal_(parameter, 0, 1.5 / Math.sqrt(parameter.shape[1] as number));
       }
       if (broken) model.projector.parameters()[0]?.fill_(Number.NaN);
+      if (constant) {
+        for (const [key, parameter] of model.vision.encoders[1]!.vit.namedParameters()) {
+          if (key === 'pos_embed' || key.startsWith('patch_embed.')) parameter.fill_(0);
+        }
+      }
       saveCommFolder(folder, model);
       model.dispose();
     }),

@@ -9,9 +9,9 @@ import {
   renderPadded,
   sceneSeed,
 } from '../../packages/commlm/dist/data/world/index.js';
+import { patchObjects } from '../../packages/commlm/dist/data/world/patch-labels.js';
 import { Tokenizer } from '../../packages/commlm/dist/text/tokenizer.js';
 import { normalisePictures } from '../../packages/commlm/dist/train/pictures/pixels.js';
-import { patchObjects } from '../../packages/commlm/dist/train/tasks/comm/patch-labels.js';
 import { loadCommFolder } from '../../packages/commlm/dist/weights/comm-folder.js';
 import { F, noGrad, scope, tensor } from '../../packages/torch/dist/index.js';
 

@@ -1,5 +1,5 @@
 /**
- * `commlm/features`: hidden states of visual encoders, level by level.
+ * `commlm/features`: hidden states of visual encoders, level by level, and whether they say anything.
  *
  * ```ts
  * import { extractFeatures, paintLevels } from 'commlm/features';
@@ -18,3 +18,16 @@ export { type CachedEncoder, pictureKeys } from './features/encoder-key.js';
 export { extractFeatures, type FeatureOptions, type Features } from './features/extract.js';
 export { LinearProbe } from './features/linear-probe.js';
 export { type Painting, paintLevels } from './features/paint.js';
+export {
+  type Demand,
+  GATE,
+  type GroupTruth,
+  isCollapsed,
+  judgeTower,
+  type LevelAccount,
+  type LevelFigures,
+  LevelProbes,
+  type ReadingGroup,
+  type TowerFigures,
+  type Verdict,
+} from './features/tower-gate.js';

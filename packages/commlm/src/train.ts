@@ -13,6 +13,7 @@ export type { Recipe } from './config/recipe.js';
 export type { LoopConfig } from './config/train.js';
 export { RECIPES } from './recipes/index.js';
 export type { MetricsLine } from './report/curve.js';
+export { type MeasureOptions, measureTowers, type Tower, untrainedTower } from './train/gate/measure.js';
 export {
   exportCheckpoint,
   runTraining,

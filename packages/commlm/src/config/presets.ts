@@ -187,10 +187,10 @@ export const comm7b = (): CommConfig => ({
   textConfig: vicuna7b({ vocabSize: 32_003 }),
 });
 
-/** The ViT of comm-tiny: 128 px, patch 16 = 64 tokens, width 192, 6 blocks, 3 heads, convolutional stem 4 x 4, 2 x 2, 2 x 2. */
+/** The ViT of comm-tiny: 128 px, patch 16 = 64 tokens, width 192, 12 blocks, 3 heads, convolutional stem 4 x 4, 2 x 2, 2 x 2. */
 export const tinyViT = (): ViTConfig => ({
   hiddenSize: 192,
-  numLayers: 6,
+  numLayers: 12,
   numHeads: 3,
   intermediateSize: 768,
   numChannels: 3,
@@ -226,7 +226,7 @@ export const TINY_VOCABULARY = {
   imageTokens: { kind: 'wrapped', startId: 3, endId: 4, patchId: 5 },
 } as const;
 
-/** comm-tiny: COMM at 10 to 12 million parameters; vocabulary and image tokens come from its own tokenizer. */
+/** comm-tiny: COMM at 16 to 17 million parameters; vocabulary and image tokens come from its own tokenizer. */
 export const commTiny = ({
   vocabSize,
   imageTokens,
@@ -237,9 +237,9 @@ export const commTiny = ({
   modelType: 'comm',
   vision: {
     encoders: [
-      tinyBranch('clip', { from: 1, to: 6 }, { ...tinyViT(), preNorm: true }),
+      tinyBranch('clip', { from: 1, to: 12 }, { ...tinyViT(), preNorm: true }),
       {
-        ...tinyBranch('dinov2', { from: 4, to: 6 }, { ...tinyViT(), layerScale: 1, maskToken: true }),
+        ...tinyBranch('dinov2', { from: 10, to: 12 }, { ...tinyViT(), layerScale: 1, maskToken: true }),
         image: squarePadded(128, IMAGENET_MEAN, IMAGENET_STD),
         align: { kind: 'mlp', blocks: 2, ratio: 4, act: 'gelu' },
       },

@@ -4,7 +4,7 @@ import { PictureStoreConfig } from './data.js';
 import { LlamaConfig } from './language.js';
 import { Placement } from './placement.js';
 import { EncoderConfig } from './vision.js';
-import { WorldLook } from './world.js';
+import { AugmentLevel, WorldLook } from './world.js';
 
 const path = z.string().min(1);
 const count = z.int().positive();
@@ -94,67 +94,94 @@ const dinoHead = {
 };
 
 /** Self-distillation (DINOv2, 2304.07193). */
-export const DinoConfig = z.strictObject({
-  ...Placement.shape,
-  encoder,
-  ...dinoHead,
-  patchHead: z
-    .strictObject(dinoHead)
-    .nullable()
-    .describe('A head of its own for hidden patches; null shares that of CLS.'),
-  studentTemperature: z.number().positive().describe("Temperature of the student's scores."),
-  teacherTemperature: z
-    .strictObject({
-      first: z.number().positive().describe('At the first step.'),
-      last: z.number().positive().describe('From step `steps` on.'),
-      steps: z.int().nonnegative().describe('Steps of the way.'),
-    })
-    .describe("Temperature of the teacher's scores, linear from `first` to `last` over the first `steps`."),
-  teacherMomentum: z
-    .tuple([share, share])
-    .readonly()
-    .describe('Share of the teacher kept at each step, from the first to the last one of the run along a cosine.'),
-  balance: z
-    .discriminatedUnion('kind', [
-      z.strictObject({
-        kind: z.literal('sinkhorn').describe('Sinkhorn-Knopp over the batch.'),
-        iterations: count.describe('Rounds of it.'),
-      }),
-      /** A running mean of its scores is taken off; `momentum` is the share of the mean that stays at each batch. */
-      z.strictObject({
-        kind: z.literal('centre').describe("A running mean of the teacher's scores is taken off."),
-        momentum: share.describe('Share of the mean that stays at each batch.'),
-      }),
-    ])
-    .describe('How the teacher is kept from saying the same of everything.'),
-  freezePrototypes: z.int().nonnegative().describe('Steps in which the prototypes stay as they are drawn.'),
-  dropPath: z.number().min(0).lt(1).describe('Share of samples that a branch of a block is left out for.'),
-  patchWeight: weight.describe('Weight of the hidden-patch loss.'),
-  koleoWeight: weight.describe('Weight of the KoLeo spread.'),
-  hidden: z
-    .strictObject({
-      views: share.describe('Share of the large views with hidden patches.'),
-      patches: area.describe('Smallest and largest share of patches hidden in them.'),
-      shape: z
-        .enum(['blocks', 'places'])
-        .describe('`blocks`: hidden patches hang together; `places`: each lies by itself.'),
-    })
-    .describe('Which patches are hidden from the student.'),
-  largeArea: area.describe("Smallest and largest share of the picture's area that a large view takes."),
-  smallViews: z.int().nonnegative().describe('Small views of a picture.'),
-  smallSide: count.describe('Side of a small view in pixels.'),
-  smallArea: area.describe("Smallest and largest share of the picture's area that a small view takes."),
-  colours: z
-    .discriminatedUnion('kind', [
-      z.strictObject({ kind: z.literal('paper').describe('The changes of DINOv2.') }),
-      z.strictObject({
-        kind: z.literal('light').describe('Cut bilinearly, with brightness, contrast and channels off by a little.'),
-        strength: z.number().min(0).max(1).describe('By how much at most.'),
-      }),
-    ])
-    .describe('How colours are changed.'),
-  data: PictureData.describe('What is learned from.'),
-});
+export const DinoConfig = z
+  .strictObject({
+    ...Placement.shape,
+    encoder,
+    ...dinoHead,
+    patchHead: z
+      .strictObject(dinoHead)
+      .nullable()
+      .describe('A head of its own for hidden patches; null shares that of CLS.'),
+    studentTemperature: z.number().positive().describe("Temperature of the student's scores."),
+    teacherTemperature: z
+      .strictObject({
+        first: z.number().positive().describe('At the first step.'),
+        last: z.number().positive().describe('From step `steps` on.'),
+        steps: z.int().nonnegative().describe('Steps of the way.'),
+      })
+      .describe("Temperature of the teacher's scores, linear from `first` to `last` over the first `steps`."),
+    teacherMomentum: z
+      .tuple([share, share])
+      .readonly()
+      .describe('Share of the teacher kept at each step, from the first to the last one of the run along a cosine.'),
+    balance: z
+      .discriminatedUnion('kind', [
+        z.strictObject({
+          kind: z.literal('sinkhorn').describe('Sinkhorn-Knopp over the batch.'),
+          iterations: count.describe('Rounds of it.'),
+        }),
+        /** A running mean of its scores is taken off; `momentum` is the share of the mean that stays at each batch. */
+        z.strictObject({
+          kind: z.literal('centre').describe("A running mean of the teacher's scores is taken off."),
+          momentum: share.describe('Share of the mean that stays at each batch.'),
+        }),
+      ])
+      .describe('How the teacher is kept from saying the same of everything.'),
+    freezePrototypes: z.int().nonnegative().describe('Steps in which the prototypes stay as they are drawn.'),
+    dropPath: z.number().min(0).lt(1).describe('Share of samples that a branch of a block is left out for.'),
+    patchWeight: weight.describe('Weight of the hidden-patch loss.'),
+    koleoWeight: weight.describe('Weight of the KoLeo spread.'),
+    hidden: z
+      .strictObject({
+        views: share.describe('Share of the large views with hidden patches.'),
+        patches: area.describe('Smallest and largest share of patches hidden in them.'),
+        shape: z
+          .enum(['blocks', 'places'])
+          .describe('`blocks`: hidden patches hang together; `places`: each lies by itself.'),
+      })
+      .describe('Which patches are hidden from the student.'),
+    largeArea: area.describe("Smallest and largest share of the picture's area that a large view takes."),
+    largeSide: count.describe("Side of the two large views in pixels, at most the encoder's own."),
+    positions: z
+      .enum(['resized', 'piece'])
+      .describe(
+        "Where the patches of a view stand in the table of positions. `resized`: the whole table is resized to the view's grid. `piece`: large views take a piece of it at a random place each, so that a place in the table says nothing of the scene.",
+      ),
+    redraw: z
+      .strictObject({
+        shift: share.describe('By how much of their size things are moved at most.'),
+        augment: AugmentLevel.describe('How strongly the second drawing is augmented.'),
+      })
+      .nullable()
+      .describe(
+        'The second large view is cut from the same scene drawn again on another background, in other styles. null: both are of the same picture.',
+      ),
+    placeWeight: weight.describe(
+      'Weight of the loss between patches of the two large views that lie at the same place of the scene.',
+    ),
+    smallViews: z.int().nonnegative().describe('Small views of a picture.'),
+    smallSide: count.describe('Side of a small view in pixels.'),
+    smallArea: area.describe("Smallest and largest share of the picture's area that a small view takes."),
+    colours: z
+      .discriminatedUnion('kind', [
+        z.strictObject({ kind: z.literal('paper').describe('The changes of DINOv2.') }),
+        z.strictObject({
+          kind: z.literal('light').describe('Cut bilinearly, with brightness, contrast and channels off by a little.'),
+          strength: z.number().min(0).max(1).describe('By how much at most.'),
+        }),
+      ])
+      .describe('How colours are changed.'),
+    data: PictureData.describe('What is learned from.'),
+  })
+  .superRefine(({ encoder: { vit }, largeSide, positions, redraw, data }, context) => {
+    const refuse = (path: string, message: string): void => context.addIssue({ code: 'custom', path: [path], message });
+    if (largeSide > vit.imageSize || largeSide % vit.patchSize !== 0) {
+      refuse('largeSide', `whole patches of ${vit.patchSize} pixels, up to the encoder's ${vit.imageSize}`);
+    }
+    if (positions === 'piece' && vit.posEmbed.kind !== 'learned') refuse('positions', 'pieces are of a learned table');
+    if (redraw !== null && data.kind !== 'world') refuse('redraw', 'only scenes of the world can be drawn again');
+  });
 export type DinoConfig = z.infer<typeof DinoConfig>;
 
 /** Masked autoencoding (MAE, 2111.06377). */

@@ -195,7 +195,8 @@ test('comm-tiny keeps within its size and runs', () => {
   using model = build(
     commTiny({ vocabSize: 4096, imageTokens: { kind: 'wrapped', patchId: PATCH, startId: 4, endId: 5 } }),
   );
-  assert.ok(model.numParameters() < 12_200_000, `${model.numParameters()} parameters`);
+  // 36 MB in bf16, which is what the repository takes.
+  assert.ok(model.numParameters() < 18_000_000, `${model.numParameters()} parameters`);
   assert.equal(model.tokensPerImage, 64);
   scope(() =>
     noGrad(() => {

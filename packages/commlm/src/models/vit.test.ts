@@ -169,3 +169,30 @@ test('an encoder leaks nothing, in inference and in training', () => {
     vit.zeroGrad();
   });
 });
+
+test('patches stand where they are said to stand in the table of positions', () => {
+  scope(() => {
+    using vit = new ViT(smallViT());
+    const pixels = randn([2, 3, 16, 16]);
+    const places = (rows: readonly (readonly number[])[]): Tensor =>
+      tensor(BigInt64Array.from(rows.flat(), BigInt), { shape: [rows.length, 4] });
+    const [left, right] = [
+      [4, 5, 8, 9],
+      [6, 7, 10, 11],
+    ] as const;
+    const [level] = [vit.embed(pixels, null, places([left, right]))];
+    const bare = vit.patchEmbed.forward(pixels);
+    const table = vit.posEmbed!.narrow(1, 1, 16);
+    for (const [b, rows] of [left, right].entries()) {
+      const wanted = bare.select(0, b).add(table.select(0, 0).indexSelect(0, tensor(BigInt64Array.from(rows, BigInt))));
+      same(level.select(0, b).narrow(0, 1, 4), wanted);
+    }
+    // On the table's own grid, all places in their order are what happens without.
+    const whole = randn([1, 3, 32, 32]);
+    const all = tensor(
+      BigInt64Array.from({ length: 16 }, (_, i) => BigInt(i)),
+      { shape: [1, 16] },
+    );
+    same(vit.forwardTokens(whole, { places: all }).patches, vit.forwardTokens(whole).patches);
+  });
+});

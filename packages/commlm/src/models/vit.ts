@@ -48,6 +48,8 @@ export interface HiddenPatches {
   readonly mask?: Tensor | null;
   /** i64[B, K], the only patches that go through the blocks (MAE); absent: all. */
   readonly visible?: Tensor | null;
+  /** i64[B, N], where each patch stands in a learned table of positions, in place of the table resized to the grid. */
+  readonly places?: Tensor | null;
 }
 
 /** Output of the whole encoder behind its final norm. */
@@ -119,10 +121,10 @@ export class ViT extends nn.Module {
   }
 
   /** All tokens of the last block behind the final norm, for pre-training. */
-  forwardTokens(pixels_BCHW: Tensor, { mask = null, visible = null }: HiddenPatches = {}): ViTTokens {
+  forwardTokens(pixels_BCHW: Tensor, { mask = null, visible = null, places = null }: HiddenPatches = {}): ViTTokens {
     return scope(() => {
       const x_BSD = scope(() => {
-        const all_BSD = this.embed(pixels_BCHW, mask);
+        const all_BSD = this.embed(pixels_BCHW, mask, places);
         return visible === null ? all_BSD : this.#keepVisible(all_BSD, visible);
       });
       const [last_BSD] = runBlocks(x_BSD, this.#chain(pixels_BCHW), [this.blocks.length]);
@@ -137,12 +139,12 @@ export class ViT extends nn.Module {
   }
 
   /** Embeddings (level 0): patches with positions behind CLS and registers, pre-normalised where the model does. float[B, S, D]. */
-  embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null): Tensor {
+  embed(pixels_BCHW: Tensor, mask_BN: Tensor | null = null, places_BN: Tensor | null = null): Tensor {
     const grid = gridOf(pixels_BCHW, this.config);
     const pixels = wholePatches(pixels_BCHW, grid, this.config.patchSize).to(this.dtype);
     const plain_BND = this.patchEmbed.forward(pixels);
     const masked_BND = mask_BN === null ? plain_BND : this.#maskPatches(plain_BND, mask_BN);
-    const patches_BND = placePatches(masked_BND, this.posEmbed, this.config, grid);
+    const patches_BND = placePatches(masked_BND, this.posEmbed, this.config, places_BN ?? grid);
     const special = placeSpecial([this.clsToken, this.registerTokens], this.posEmbed, this.config);
     const [b, , d] = patches_BND.shape as [number, number, number];
     const inFront = special.map((token) => token.expand(b, -1, d));

@@ -14,7 +14,6 @@ export const RECIPES: Loaders<Recipe> = {
   'tiny-lm': () => import('./tiny-lm.js'),
   'tiny-align': () => import('./tiny-align.js'),
   'tiny-stage1': () => import('./tiny-stage1.js'),
-  'tiny-towers': () => import('./tiny-towers.js'),
   'tiny-stage2': () => import('./tiny-stage2.js'),
   'clip-vit-l14': () => import('./clip-vit-l14.js'),
   'dinov2-vit-l14': () => import('./dinov2-vit-l14.js'),

@@ -1,4 +1,4 @@
-/** CLIP-type tower of comm-tiny: pictures against captions, regions against phrases. */
+/** CLIP-type tower of comm-tiny: pictures against captions, nothing else. */
 import { commTiny, TINY_VOCABULARY } from '../config/presets.js';
 import type { Recipe } from '../config/recipe.js';
 
@@ -8,7 +8,7 @@ export const recipe: Recipe = {
   kind: 'clip',
   about: 'CLIP-type tower of comm-tiny, contrastive on the synthetic world',
   loop: {
-    steps: 2500,
+    steps: 4200,
     batchSize: 96,
     lr: 1e-3,
     betas: [0.9, 0.98],
@@ -36,7 +36,7 @@ export const recipe: Recipe = {
       numKvHeads: 3,
     },
     sharedWidth: 192,
-    regionWeight: 1,
-    data: { kind: 'world', seed: 101, style: 'known', augment: 'light' },
+    regionWeight: 0,
+    data: { kind: 'world', seed: 101, style: 'known', augment: 'strong' },
   },
 };

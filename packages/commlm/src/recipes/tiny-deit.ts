@@ -5,7 +5,7 @@ import { TINY_PRETRAIN_LOOP, tinyTower } from './tiny-pretrain.js';
 export const recipe: Recipe = {
   kind: 'deit',
   about: 'supervised tower of the size of those of comm-tiny: nouns and colours of the synthetic world',
-  loop: { ...TINY_PRETRAIN_LOOP, steps: 4000, batchSize: 64, lr: 1e-3, seed: 14 },
+  loop: { ...TINY_PRETRAIN_LOOP, steps: 4200, batchSize: 96, lr: 1e-3, seed: 14 },
   deit: {
     dtype: 'bf16',
     device: 'cpu',
@@ -18,7 +18,7 @@ export const recipe: Recipe = {
     mixup: 0,
     cutmix: 0,
     repeats: 1,
-    data: { kind: 'world', seed: 104, style: 'known', augment: 'light' },
+    data: { kind: 'world', seed: 101, style: 'known', augment: 'strong' },
     held: { data: { kind: 'world', seed: 904, style: 'known', augment: 'none' }, batches: 8 },
   },
 };

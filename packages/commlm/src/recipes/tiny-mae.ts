@@ -5,7 +5,7 @@ import { TINY_PRETRAIN_LOOP, tinyTower } from './tiny-pretrain.js';
 export const recipe: Recipe = {
   kind: 'mae',
   about: 'masked autoencoder of the size of the towers of comm-tiny, on the synthetic world',
-  loop: { ...TINY_PRETRAIN_LOOP, steps: 4000, batchSize: 96, lr: 1.5e-3, seed: 13 },
+  loop: { ...TINY_PRETRAIN_LOOP, steps: 4200, batchSize: 96, lr: 1.5e-3, seed: 13 },
   mae: {
     dtype: 'bf16',
     device: 'cpu',
@@ -14,6 +14,6 @@ export const recipe: Recipe = {
     maskShare: 0.75,
     normPixels: true,
     cutArea: [0.4, 1],
-    data: { kind: 'world', seed: 103, style: 'known', augment: 'none' },
+    data: { kind: 'world', seed: 101, style: 'known', augment: 'strong' },
   },
 };

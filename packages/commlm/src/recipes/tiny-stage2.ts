@@ -1,4 +1,4 @@
-/** Stage 2 of comm-tiny: goes on with what the towers have learned, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
+/** Stage 2 of comm-tiny: goes on from stage 1, with half of the weight on dialogue, pointing and yes or no (paper, A.6: grounded dialogue raised to half). */
 import type { Recipe } from '../config/recipe.js';
 import { TINY_LOOP, TINY_STAGE } from './tiny.js';
 
@@ -17,7 +17,7 @@ export const recipe: Recipe = {
   },
   comm: {
     ...TINY_STAGE,
-    model: 'runs/out/tiny-towers/result',
+    model: 'runs/out/tiny-stage1/result',
     data: {
       kind: 'world',
       seed: 202,

@@ -200,15 +200,21 @@ function activationsOf(recipe: LoopRecipe): ActivationBytes {
       return sumActivations([vitActivations(encoder.vit, picture), llamaActivations(text, texts)]);
     }
     case 'dinov2': {
-      const { encoder, smallViews, smallSide, numPrototypes, patchHead, hidden } = recipe.dinov2;
-      const patches = numPatches(encoder.vit);
-      const large = { ...common, rows: LARGE_VIEWS * batchSize, tokens: numTokens(encoder.vit) };
-      const smallTokens = numTokens({ ...encoder.vit, imageSize: smallSide });
-      const small = { ...common, rows: smallViews * batchSize, tokens: smallTokens };
+      const { encoder, smallViews, smallSide, largeSide, numPrototypes, patchHead, hidden, placeWeight } =
+        recipe.dinov2;
+      const patches = numPatches({ ...encoder.vit, imageSize: largeSide });
+      const views = (count: number, imageSize: number) => ({
+        ...common,
+        rows: count * batchSize,
+        tokens: numTokens({ ...encoder.vit, imageSize }),
+      });
+      const [large, small] = [views(LARGE_VIEWS, largeSide), views(smallViews, smallSide)];
       const hiddenShare = (hidden.views * (hidden.patches[0] + hidden.patches[1])) / 2;
+      // At most every patch has one at its place in the other view.
+      const matchedShare = placeWeight > 0 ? 1 : 0;
       const scored = {
         cls: (large.rows + small.rows) * numPrototypes,
-        patches: large.rows * patches * hiddenShare * (patchHead?.numPrototypes ?? numPrototypes),
+        patches: large.rows * patches * (hiddenShare + matchedShare) * (patchHead?.numPrototypes ?? numPrototypes),
       };
       const head = (scored.cls + scored.patches) * PROTOTYPE_BYTES;
       return sumActivations([

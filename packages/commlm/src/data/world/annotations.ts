@@ -14,9 +14,10 @@ import {
   readingOrder,
   withArticle,
 } from './language.js';
+import type { PixelBox, SceneObject } from './placement.js';
 import { countOf, exactQuestion, LETTERS, type Turn, type TurnType, turnsFor } from './questions.js';
 import { Random } from './random.js';
-import type { PixelBox, Scene, SceneObject } from './scene.js';
+import type { Scene } from './scene.js';
 import { COLOR_NAMES, NOUNS } from './vocabulary.js';
 
 /** A picture of the set; `id` counts from 1. */

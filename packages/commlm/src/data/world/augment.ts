@@ -4,8 +4,8 @@
  */
 
 import type { AugmentLevel } from '../../config/world.js';
+import type { SceneObject } from './placement.js';
 import { Random } from './random.js';
-import type { SceneObject } from './scene.js';
 
 export type { AugmentLevel };
 

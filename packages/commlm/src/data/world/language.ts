@@ -1,7 +1,8 @@
 /** Words for what a scene holds: phrases, unambiguous referring expressions, captions. All text is true of the scene. */
 
+import type { SceneObject } from './placement.js';
 import { Random } from './random.js';
-import type { Scene, SceneObject } from './scene.js';
+import type { Scene } from './scene.js';
 import { CATEGORY_WORDS, nounOf } from './vocabulary.js';
 
 const NUMBER_WORDS = ['no', 'one', 'two', 'three', 'four'] as const;

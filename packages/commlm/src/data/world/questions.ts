@@ -26,8 +26,9 @@ import {
   verticalPlace,
   withArticle,
 } from './language.js';
+import type { SceneObject } from './placement.js';
 import { Random } from './random.js';
-import type { Scene, SceneObject } from './scene.js';
+import type { Scene } from './scene.js';
 import { fillTemplate, TEMPLATES, type TemplateName } from './templates.js';
 import {
   CATEGORY_WORDS,

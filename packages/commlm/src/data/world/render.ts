@@ -2,7 +2,8 @@
 
 import { type AugmentLevel, augmentPicture, drawPaints, type SpritePaint, stylise } from './augment.js';
 import { paintBackground } from './background.js';
-import type { Scene, SceneObject } from './scene.js';
+import type { SceneObject } from './placement.js';
+import type { Scene } from './scene.js';
 import type { Sprite, SpriteBank, SpriteLevel } from './sprites.js';
 import { COLORS } from './vocabulary.js';
 

@@ -1,5 +1,5 @@
 /** The learned table of positions: its first rows belong to tokens in front of the patches, the others to a grid of them. */
-import { F, type Tensor } from '@commlm/torch';
+import { F, Tensor } from '@commlm/torch';
 import { numSpecialPositions, type PositionConfig, type ViTConfig } from '../../config/model.js';
 import type { Grid } from './grid.js';
 
@@ -8,13 +8,20 @@ import type { Grid } from './grid.js';
 /** What a config says about places. */
 type Places = Pick<ViTConfig, 'posEmbed' | 'clsToken'>;
 
-/** Patches on their places in the grid: float[B, M, D] -> float[B, M, D]; as they are without a table. */
-export function placePatches(patches_BMD: Tensor, table: Tensor | null, vit: Places, grid: Grid): Tensor {
+/**
+ * Patches on their places: float[B, M, D] -> float[B, M, D]; as they are without a table. The places are a grid that the table is
+ * resized to, or the rows of the table that are named, i64[B, M].
+ */
+export function placePatches(patches_BMD: Tensor, table: Tensor | null, vit: Places, places: Grid | Tensor): Tensor {
   const { posEmbed } = vit;
   if (table === null || posEmbed.kind === 'none') return patches_BMD;
   const numSpecial = numSpecialPositions(vit);
   const table_1ND = table.narrow(1, numSpecial, table.shape[1]! - numSpecial);
-  return patches_BMD.add(resizePositions(table_1ND, posEmbed, grid));
+  const positions =
+    places instanceof Tensor
+      ? table_1ND.squeeze(0).indexSelect(0, places.flatten()).unflatten(0, places.shape)
+      : resizePositions(table_1ND, posEmbed, places);
+  return patches_BMD.add(positions);
 }
 
 /**

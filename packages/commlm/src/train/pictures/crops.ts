@@ -17,6 +17,11 @@ export interface Window {
   readonly height: number;
 }
 
+/** Which part of its picture a view shows. */
+export interface CutWindow extends Window {
+  readonly mirror: boolean;
+}
+
 /** Aspect of a random window, from its reciprocal on. */
 const MAX_ASPECT = 4 / 3;
 const ATTEMPTS = 10;
@@ -131,7 +136,7 @@ export interface CropOptions {
 
 /**
  * A light view in one pass: a random window, resized bilinearly without antialias, perhaps mirrored, colours changed, written
- * at `offset`. For pictures that are about as large as their views.
+ * at `offset`. For pictures that are about as large as their views. Hands back the window, in fractions of pixels.
  */
 export function randomCrop(
   { width: sourceWidth, height: sourceHeight, data: source }: RgbImage,
@@ -139,7 +144,7 @@ export function randomCrop(
   random: Random,
   out: Uint8Array,
   offset: number,
-): void {
+): CutWindow {
   const area = (scale[0] + random() * (scale[1] - scale[0])) * sourceWidth * sourceHeight;
   const aspect = Math.exp((random() - 0.5) * 2 * Math.log(MAX_ASPECT));
   const width = Math.min(sourceWidth, Math.sqrt(area * aspect));
@@ -172,6 +177,25 @@ export function randomCrop(
       }
     }
   }
+  return { left, top, width, height, mirror: flip };
+}
+
+/**
+ * Which patch of another view shows the place in the middle of each patch of a view, by the windows alone: pairs of places in
+ * a grid of `grid` x `grid`. Windows may be of two drawings of one scene.
+ */
+export function samePlaces(from: CutWindow, to: CutWindow, grid: number): [from: number, to: number][] {
+  const pairs: [number, number][] = [];
+  for (let place = 0; place < grid * grid; place++) {
+    const column = place % grid;
+    const x = from.left + (((from.mirror ? grid - 1 - column : column) + 0.5) / grid) * from.width;
+    const y = from.top + ((Math.floor(place / grid) + 0.5) / grid) * from.height;
+    const across = Math.floor(((x - to.left) / to.width) * grid);
+    const down = Math.floor(((y - to.top) / to.height) * grid);
+    if (across < 0 || across >= grid || down < 0 || down >= grid) continue;
+    pairs.push([place, down * grid + (to.mirror ? grid - 1 - across : across)]);
+  }
+  return pairs;
 }
 
 interface Axis {

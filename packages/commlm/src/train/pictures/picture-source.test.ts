@@ -88,13 +88,43 @@ test('folders without pictures or classes are refused by name', async () => {
 test('views of self-distillation are cut from pictures of any shape', async () => {
   const { encoder, ...config } = smallDino({ data: { kind: 'pictures', ...folder } });
   for (const colours of [{ kind: 'paper' }, { kind: 'light', strength: 0 }] as const) {
-    const batcher = await createDinoBatcher({ ...config, batchSize: 8, colours, side: 32, grid: 4 });
+    const batcher = await createDinoBatcher({
+      ...config,
+      batchSize: 8,
+      colours,
+      side: 32,
+      grid: 4,
+      imageSide: 32,
+      tableGrid: 4,
+    });
     const batch = await batcher(0);
     assert.equal((batch['large'] as Uint8Array).length, 2 * 8 * 32 * 32 * 3);
     assert.equal((batch['small'] as Uint8Array).length, 2 * 8 * 16 * 16 * 3);
     assert.deepEqual(await batcher(0), batch);
   }
   assert.equal(encoder.type, 'dinov2');
+});
+
+test('the second large view is cut from a scene drawn again, the first as ever', async () => {
+  const { encoder, ...config } = smallDino({ placeWeight: 1, positions: 'piece' });
+  const sizes = { batchSize: 4, side: 16, grid: 2, imageSide: encoder.vit.imageSize, tableGrid: 4 };
+  const open = (redraw: typeof config.redraw) => createDinoBatcher({ ...config, ...sizes, redraw });
+  const [once, twice] = [await open(null), await open({ shift: 0.1, augment: 'none' })];
+  const [plain, redrawn] = [await once(3), await twice(3)];
+  const half = 4 * 16 * 16 * 3;
+  const [a, b] = [plain['large'] as Uint8Array, redrawn['large'] as Uint8Array];
+  assert.deepEqual(a.subarray(0, half), b.subarray(0, half));
+  assert.notDeepEqual(a.subarray(half), b.subarray(half));
+  assert.deepEqual(await twice(3), redrawn);
+  // The windows are drawn alike, so the places that match are the same.
+  assert.deepEqual(redrawn['matched'], plain['matched']);
+  const positions = redrawn['positions'] as BigInt64Array;
+  assert.equal(positions.length, 2 * 4 * 4);
+  for (let view = 0; view < 8; view++) {
+    const [corner, ...rest] = positions.subarray(view * 4, view * 4 + 4);
+    assert.deepEqual(rest, [corner! + 1n, corner! + 4n, corner! + 5n]);
+    assert.ok(corner! % 4n < 3n && corner! < 12n);
+  }
 });
 
 test('windows lie in the picture and have their share of it', () => {

@@ -5,9 +5,17 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CommError } from '../../config/errors.js';
-import type { ClassData, PictureData, WorldData } from '../../config/pretrain.js';
+import type { ClassData, DinoConfig, PictureData, WorldData } from '../../config/pretrain.js';
 import { pictureError, reasonOf } from '../../data/fault.js';
-import { loadSpriteBank, type Scene, type Split, worldItem } from '../../data/world/index.js';
+import {
+  loadSpriteBank,
+  Random,
+  redrawScene,
+  renderPadded,
+  type Scene,
+  type Split,
+  worldItem,
+} from '../../data/world/index.js';
 import { decodeImage, type RgbImage } from '../../images/decode.js';
 import { EpochOrder } from './epoch-order.js';
 
@@ -16,6 +24,8 @@ export interface SourcePicture {
   /** Its file, or which scene of the world it is. */
   readonly name: string;
   readonly image: RgbImage;
+  /** The same scene drawn again, where that was asked for. */
+  readonly again: RgbImage | null;
   /** What a picture of the world shows, in pixels of it. */
   readonly scene: Scene | null;
   /** The place of its folder among the classes. */
@@ -35,13 +45,20 @@ const PICTURE_NAME = /\.(?:jpe?g|png|webp|gif|tiff?|avif)$/i;
 /** Broken pictures in a row before it is no longer a matter of single files. */
 const MAX_IN_A_ROW = 100;
 
-/** Opens the pictures of a recipe; scenes of the world are of one split, on squares of `side`. @throws CommError for a folder without pictures. */
+/** Which scenes of the world are drawn, and whether twice (`redrawScene`). */
+export interface SceneChoice {
+  /** Default train. */
+  readonly split?: Split;
+  readonly redraw?: DinoConfig['redraw'];
+}
+
+/** Opens the pictures of a recipe; scenes of the world lie on squares of `side`. @throws CommError for a folder without pictures. */
 export async function openPictures(
   data: PictureData | ClassData,
   side: number,
-  split: Split = 'train',
+  scenes: SceneChoice = {},
 ): Promise<PictureSource> {
-  if (data.kind === 'world') return openWorld(data, side, split);
+  if (data.kind === 'world') return openWorld(data, side, scenes);
   const files = data.kind === 'pictures' ? await listPictures(data.folder) : await listClasses(data.folder);
   const numClasses = data.kind === 'pictures' ? null : new Set(files.map(({ label }) => label)).size;
   const order = new EpochOrder(files.length, data.seed);
@@ -50,7 +67,7 @@ export async function openPictures(
     picture: (index) =>
       firstReadable(index, async (at) => {
         const { path, label } = files[order.place(at)] as PictureFile;
-        return { name: path, image: await decodeImage(path), scene: null, label };
+        return { name: path, image: await decodeImage(path), again: null, scene: null, label };
       }),
   };
 }
@@ -72,14 +89,23 @@ export async function firstReadable(
   }
 }
 
-async function openWorld({ seed, style, augment }: WorldData, side: number, split: Split): Promise<PictureSource> {
+async function openWorld(
+  { seed, style, augment }: WorldData,
+  side: number,
+  { split = 'train', redraw = null }: SceneChoice,
+): Promise<PictureSource> {
   const bank = await loadSpriteBank();
+  const onSquare = (data: Uint8Array): RgbImage => ({ width: side, height: side, data });
+  const drawAgain = (scene: Scene, { shift, augment: strength }: NonNullable<DinoConfig['redraw']>): RgbImage => {
+    const augmentSeed = new Random(scene.seed, 'augment/again').uint32();
+    return onSquare(renderPadded(redrawScene(scene, { bank, shift }), bank, side, { augment: strength, augmentSeed }));
+  };
   return {
     numClasses: null,
     picture: async (index) => {
       const { scene, pixels } = worldItem(index, { bank, seed, side, style, augment, split });
-      const image = { width: side, height: side, data: pixels };
-      return { name: `scene ${index}`, image, scene, label: null, broken: [] };
+      const again = redraw === null ? null : drawAgain(scene, redraw);
+      return { name: `scene ${index}`, image: onSquare(pixels), again, scene, label: null, broken: [] };
     },
   };
 }

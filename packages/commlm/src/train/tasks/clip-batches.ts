@@ -170,7 +170,7 @@ async function captionBatcher(
         // What replaces a broken picture brings its own caption.
         caption = random.pick(record.captions);
         const image = await named(record.image, async () => decodeImage(await store.read(record.image)));
-        return { name: record.image, image, scene: null, label: null };
+        return { name: record.image, image, again: null, scene: null, label: null };
       });
       broken.push(...picture.broken);
       samples.push(picture.name);

@@ -47,7 +47,7 @@ interface View {
 export const createBatcher: CreateBatcher<DeitBatchOptions> = async (options) => {
   const { batchSize, side, data, repeats, augment, numClasses } = options;
   const drawn = augment && options.cut.kind === 'area' ? Math.round(side * SCENE_SCALE) : side;
-  const source = await openPictures(data, drawn, augment ? 'train' : 'test');
+  const source = await openPictures(data, drawn, { split: augment ? 'train' : 'test' });
   checkClasses(source.numClasses ?? WORLD_LABELS.length, options);
   return async (index): Promise<DeitBatch> => {
     const random = new Random(index, `deit ${data.seed}`);

@@ -40,6 +40,8 @@ function noise(
     small: bytes(smallViews * batchSize * smallSide * smallSide * 3),
     hidden: BigInt64Array.from(hidden.flatMap((places, view) => places.map((place) => BigInt(view * patches + place)))),
     hiddenWeights: Float32Array.from(hidden.flatMap((places) => places.map(() => 1 / (places.length * 2 * batchSize)))),
+    positions: null,
+    matched: { student: new BigInt64Array(), teacher: new BigInt64Array() },
     broken: [],
     samples: [],
   };
@@ -174,6 +176,41 @@ test('the hidden-patch loss is a mean over views of means over their hidden patc
   const [first, second] = [of([[0, 1, 2], [], [], []]), of([[], [5], [], []])];
   // Through the whole encoder, and scores up to 1 over a temperature of 0.1.
   expectRounded(of([[0, 1, 2], [5], [], []]), first + second, { ...SMALL_VIT_ROUNDING, scale: 10 });
+});
+
+test('the loss of places is a mean over pairs of patches, and nothing at weight 0', () => {
+  const config = smallDino({ smallViews: 0, placeWeight: 2, balance: { kind: 'centre', momentum: 1 } });
+  const loop = { ...SMALL_LOOP, batchSize: 2 };
+  const of = (changes: Partial<DinoConfig>, pairs: readonly (readonly [number, number])[]) =>
+    scope(() => {
+      manualSeed(4);
+      const matched = {
+        student: BigInt64Array.from(pairs, ([student]) => BigInt(student)),
+        teacher: BigInt64Array.from(pairs, ([, teacher]) => BigInt(teacher)),
+      };
+      const batch = { ...noise(config, loop, [[], [], [], []]), matched };
+      const { loss, metrics } = new DinoTask({ ...config, ...changes }, loop).loss(batch, 0);
+      return { loss: loss.item(), place: metrics['place']?.item() };
+    });
+  // Patch 3 of the first view with patch 5 of the third, which is the same picture's second view, and back.
+  const [there, back] = [[3, 2 * 16 + 5] as const, [2 * 16 + 5, 3] as const];
+  const [first, second, both] = [of({}, [there]), of({}, [back]), of({}, [there, back])];
+  assert.notEqual(first.place, second.place);
+  expectRounded(both.place!, (first.place! + second.place!) / 2, { ...SMALL_VIT_ROUNDING, scale: 10 });
+  const without = of({ placeWeight: 0 }, []);
+  assert.equal(without.place, undefined);
+  expectRounded(both.loss - without.loss, 2 * both.place!, { ...SMALL_VIT_ROUNDING, scale: 20 });
+});
+
+test('settings that cannot be are refused', () => {
+  const pictures = { kind: 'pictures', folder: 'photos', seed: 0, workers: 1, maxBroken: 0 } as const;
+  for (const [changes, said] of [
+    [{ largeSide: 20 }, /largeSide|large_side/],
+    [{ largeSide: 64 }, /largeSide|large_side/],
+    [{ redraw: { shift: 0.1, augment: 'none' }, data: pictures }, /redraw/],
+  ] as const) {
+    assert.throws(() => new DinoTask(smallDino(changes), SMALL_LOOP), said);
+  }
 });
 
 test('gradients reach the student and its heads, never the teacher, which follows by its momentum', () => {

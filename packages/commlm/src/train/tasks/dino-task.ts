@@ -158,12 +158,14 @@ export class DinoTask implements TrainingTask<DinoBatch> {
   }
 
   openBatches(start: number): BatchSource<DinoBatch> {
-    const { encoder, smallViews, smallSide, largeArea, smallArea, colours, hidden, data } = this.#config;
+    const { encoder, smallViews, smallSide, largeSide, largeArea, smallArea, colours, hidden, data } = this.#config;
+    const { positions, redraw, placeWeight } = this.#config;
     const { batchSize } = this.#loop;
     const { imageSize, patchSize } = encoder.vit;
     const options: DinoBatchOptions = {
       ...{ batchSize, smallViews, smallSide, largeArea, smallArea, colours, hidden, data },
-      ...{ side: imageSize, grid: imageSize / patchSize },
+      ...{ positions, redraw, placeWeight },
+      ...{ side: largeSide, grid: largeSide / patchSize, imageSide: imageSize, tableGrid: imageSize / patchSize },
     };
     const checked = { start, ...threadsOf(data), log: this.#log };
     return new CheckedBatches<DinoBatch>(new URL('./dino-batches.js', import.meta.url), options, checked);
@@ -171,26 +173,33 @@ export class DinoTask implements TrainingTask<DinoBatch> {
 
   /** Tokens of the student. */
   describe({ samples }: DinoBatch): BatchFacts {
-    const { encoder, smallViews, smallSide } = this.#config;
-    const small = { ...encoder.vit, imageSize: smallSide };
-    return { samples, tokens: samples.length * (2 * numTokens(encoder.vit) + smallViews * numTokens(small)) };
+    const { encoder, smallViews, smallSide, largeSide } = this.#config;
+    const tokens = (side: number): number => numTokens({ ...encoder.vit, imageSize: side });
+    return { samples, tokens: samples.length * (LARGE_VIEWS * tokens(largeSide) + smallViews * tokens(smallSide)) };
   }
 
   loss(batch: DinoBatch, step: number): Losses {
-    const { encoder, smallViews, smallSide, studentTemperature, dtype, device } = this.#config;
+    const { encoder, smallViews, smallSide, largeSide, studentTemperature, dtype, device } = this.#config;
     const { batchSize } = this.#loop;
     const pictures = (bytes: Uint8Array, count: number, side: number): Tensor =>
       normalisePictures(bytes, count, side, encoder.image, dtype, device);
-    const large = pictures(batch.large, LARGE_VIEWS * batchSize, encoder.vit.imageSize);
+    const large = pictures(batch.large, LARGE_VIEWS * batchSize, largeSide);
     const hidden_M = tensor(batch.hidden).to(device);
     const temperature = teacherTemperature(this.#config.teacherTemperature, step);
-    const targets = this.#targets(large, hidden_M, temperature);
+    const numPatches = (largeSide / encoder.vit.patchSize) ** 2;
+    const places =
+      batch.positions === null
+        ? null
+        : tensor(batch.positions)
+            .to(device)
+            .reshape(LARGE_VIEWS * batchSize, numPatches);
+    const asked = { hidden_M, matched_P: tensor(batch.matched.teacher).to(device), places };
+    const targets = this.#targets(large, asked, temperature);
 
     const { head, patchHead, encoder: student } = this.#student;
-    const numPatches = (encoder.vit.imageSize / encoder.vit.patchSize) ** 2;
     const mask = zeros([LARGE_VIEWS * batchSize * numPatches], { dtype: 'bool', device });
     mask.indexPut_([hidden_M], tensor(true).to(device));
-    const seen = student.forwardTokens(large, { mask: mask.reshape(-1, numPatches) });
+    const seen = student.forwardTokens(large, { mask: mask.reshape(-1, numPatches), places });
     const largeCls = seen.cls as Tensor;
     const cls = [largeCls];
     if (smallViews > 0) {
@@ -199,25 +208,30 @@ export class DinoTask implements TrainingTask<DinoBatch> {
     const frozen = { frozen: step < this.#config.freezePrototypes };
     const views = head.forward(cat(cls), frozen).split(batchSize);
     const ofPicture = clsLoss(views, targets.cls.split(batchSize), studentTemperature);
+    const atPatches = (places_R: Tensor, targets_RK: Tensor): Tensor =>
+      distil(
+        patchHead.forward(seen.patches.flatten(0, 1).indexSelect(0, places_R), frozen),
+        targets_RK,
+        studentTemperature,
+      );
+    const nothing = zeros([], { device });
     const ofPatches =
-      targets.patches === null
-        ? zeros([], { device })
-        : distil(
-            patchHead.forward(seen.patches.flatten(0, 1).indexSelect(0, hidden_M), frozen),
-            targets.patches,
-            studentTemperature,
-          )
-            .mul(tensor(batch.hiddenWeights).to(device))
-            .sum();
+      targets.hidden === null
+        ? nothing
+        : atPatches(hidden_M, targets.hidden).mul(tensor(batch.hiddenWeights).to(device)).sum();
+    const ofPlaces =
+      targets.matched === null ? nothing : atPatches(tensor(batch.matched.student).to(device), targets.matched).mean();
     // Pictures are spread, not the two views of one picture.
     const [first, second] = largeCls.split(batchSize) as [Tensor, Tensor];
     const spread = koleo(first).add(koleo(second));
-    const { patchWeight, koleoWeight } = this.#config;
-    const loss = ofPicture.add(ofPatches.mul(patchWeight)).add(spread.mul(koleoWeight));
+    const { patchWeight, koleoWeight, placeWeight } = this.#config;
+    const published = ofPicture.add(ofPatches.mul(patchWeight)).add(spread.mul(koleoWeight));
+    const loss = placeWeight === 0 ? published : published.add(ofPlaces.mul(placeWeight));
     const used = targets.cls.mean(0);
     const metrics = {
       cls: ofPicture,
       patch: ofPatches,
+      ...(placeWeight === 0 ? {} : { place: ofPlaces }),
       koleo: spread,
       // How sure the teacher is of one picture, in nats; the logarithm of K means it says nothing.
       teacher_entropy: targets.cls.add(1e-9).log().mul(targets.cls).sum(-1).mean().neg(),
@@ -257,18 +271,29 @@ export class DinoTask implements TrainingTask<DinoBatch> {
     saveEncoder(folder, this.#config.encoder, weights);
   }
 
-  /** What the teacher says of the large views and, at the hidden places, of their patches (null when none is hidden): f32[2 * B, K], f32[M, K]. */
-  #targets(large: Tensor, hidden_M: Tensor, temperature: number): { cls: Tensor; patches: Tensor | null } {
+  /**
+   * What the teacher says of the large views and of their patches at the hidden and at the matched places (null where there are
+   * none): f32[2 * B, K], f32[M, K], f32[P, K]. Both kinds of patches are balanced together.
+   */
+  #targets(
+    large: Tensor,
+    { hidden_M, matched_P, places }: { hidden_M: Tensor; matched_P: Tensor; places: Tensor | null },
+    temperature: number,
+  ): { cls: Tensor; hidden: Tensor | null; matched: Tensor | null } {
     const { head, patchHead, encoder } = this.#teacher;
     return noGrad(() =>
       scope(() => {
-        const { cls, patches } = encoder.forwardTokens(large);
-        const ofCls = head.forward(cls as Tensor);
-        if (hidden_M.numel === 0) return { cls: this.#assign(ofCls, 'cls', temperature), patches: null };
-        const ofPatches = patchHead.forward(patches.flatten(0, 1).indexSelect(0, hidden_M));
+        const { cls, patches } = encoder.forwardTokens(large, { places });
+        const assigned = this.#assign(head.forward(cls as Tensor), 'cls', temperature);
+        const [numHidden, numMatched] = [hidden_M.numel, matched_P.numel];
+        if (numHidden + numMatched === 0) return { cls: assigned, hidden: null, matched: null };
+        const asked = numMatched === 0 ? hidden_M : cat([hidden_M, matched_P]);
+        const scores = patchHead.forward(patches.flatten(0, 1).indexSelect(0, asked));
+        const ofPatches = this.#assign(scores, 'patch', temperature);
         return {
-          cls: this.#assign(ofCls, 'cls', temperature),
-          patches: this.#assign(ofPatches, 'patch', temperature),
+          cls: assigned,
+          hidden: numHidden === 0 ? null : ofPatches.narrow(0, 0, numHidden),
+          matched: numMatched === 0 ? null : ofPatches.narrow(0, numHidden, numMatched),
         };
       }),
     );

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randn, scope, tensor } from '@commlm/torch';
 import { expectRounded } from '@commlm/torch/testing';
-import { randomCrop } from '../pictures/crops.js';
+import { randomCrop, samePlaces } from '../pictures/crops.js';
 import { normalisePictures } from '../pictures/pixels.js';
 import { patchCover } from './clip-batches.js';
 import { packedMask } from './comm/packed-mask.js';
@@ -40,6 +40,29 @@ test('a crop of the whole picture is the picture, perhaps mirrored', () => {
   // 0.5 keeps aspect and colours, and decides against the mirror.
   randomCrop({ width: 8, height: 8, data: source }, { side: 8, scale: [1, 1], colour: 0 }, () => 0.5, out, 0);
   assert.deepEqual(out, source);
+});
+
+test('patches of two windows meet where they show the same place', () => {
+  const whole = { left: 0, top: 0, width: 40, height: 40, mirror: false };
+  const every = Array.from({ length: 16 }, (_, place) => place);
+  assert.deepEqual(
+    samePlaces(whole, whole, 4),
+    every.map((place) => [place, place]),
+  );
+  assert.deepEqual(
+    samePlaces(whole, { ...whole, mirror: true }, 4),
+    every.map((place) => [place, place - (place % 4) + 3 - (place % 4)]),
+  );
+  assert.deepEqual(samePlaces({ ...whole, mirror: true }, { ...whole, mirror: true }, 4), samePlaces(whole, whole, 4));
+  // The right lower quarter: each of its patches is half as large as one of the whole.
+  const quarter = { left: 20, top: 20, width: 20, height: 20, mirror: false };
+  assert.deepEqual(samePlaces(quarter, whole, 2), [
+    [0, 3],
+    [1, 3],
+    [2, 3],
+    [3, 3],
+  ]);
+  assert.deepEqual(samePlaces(whole, { ...quarter, left: 60 }, 4), []);
 });
 
 test('the cover of a box sums to one and lies where the box lies', () => {

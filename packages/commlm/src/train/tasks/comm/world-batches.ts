@@ -1,10 +1,10 @@
 /** Data thread of the synthetic world: scenes with several questions each, packed behind one picture. */
 import type { WorldData } from '../../../config/comm-train.js';
 import { loadSpriteBank, Random, type Scene, worldItem } from '../../../data/world/index.js';
+import { labelPatches, type PatchLabels } from '../../../data/world/patch-labels.js';
 import { IGNORE_LABEL, placesOf } from '../../../text/conversation.js';
 import { Tokenizer } from '../../../text/tokenizer.js';
 import type { CreateBatcher } from '../../loop/batch-pool.js';
-import { labelPatches, type PatchLabels } from './patch-labels.js';
 import { tokenWeigher, type WeighTokens, watchedKind } from './token-kinds.js';
 import type { TrainBatch } from './train-batch.js';
 import { WATCHED } from './watched.js';

@@ -1,14 +1,8 @@
 /** What each patch of a scene shows: the classes of its noun and colour, and the box of the thing. */
-import {
-  boxInSquare,
-  COLOR_NAMES,
-  NOUNS,
-  objectAt,
-  type Scene,
-  type SceneObject,
-  type SpriteBank,
-  squareOf,
-} from '../../../data/world/index.js';
+import type { SceneObject } from './placement.js';
+import { boxInSquare, objectAt, type Scene, squareOf } from './scene.js';
+import type { SpriteBank } from './sprites.js';
+import { COLOR_NAMES, NOUNS } from './vocabulary.js';
 
 /** Points a side of a patch that are looked at to say what it shows, and how many of them a thing has to hold. */
 const PROBES = 3;
