@@ -92,7 +92,7 @@ function writeFiles() {
 }
 
 // The files that the recipe names lie below runs/out/overfit; another --out moves them.
-const moved = JSON.parse(commlm('train', 'tiny-overfit', '--dry-run').replace(/^[^{]*/, ''));
+const { recipe: moved } = JSON.parse(commlm('train', 'tiny-overfit', '--dry-run', '--json'));
 const at = (path) => path.replace('runs/out/overfit', out);
 const settings = Object.entries(moved.comm.data.sets)
   .flatMap(([set, config]) =>
