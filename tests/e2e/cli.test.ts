@@ -205,7 +205,7 @@ test('unknown and damaged models are one sentence each', async () => {
 test('wrong usage is exit code 2 and says what is right', async () => {
   const cases: [args: string[], message: RegExp][] = [
     [['aks', picture, 'What?'], /no command "aks"[\s\S]*commlm ask/],
-    [['ask'], /missing required argument/i],
+    [['ask'], /lacks an argument: it takes </],
     [['ask', picture], /picture and a question/],
     [['ask', picture, ' '], /question is empty/],
     [
@@ -229,7 +229,7 @@ test('wrong usage is exit code 2 and says what is right', async () => {
     [['features', picture], /nothing to write/i],
     [['features', picture, '--levels', '3-1', '--out', 'x.safetensors'], /upwards/],
     [['batch', picture, picture], /is an input/],
-    [['batch', picture], /missing required argument/i],
+    [['batch', picture], /lacks an argument: it takes </],
   ];
   for (const [args, message] of cases) assertError(await commlm(args), 2, message);
 });

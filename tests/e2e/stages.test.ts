@@ -36,8 +36,11 @@ test('a dry run needs neither data nor model and says what is missing', async ()
     for (const recipe of RECIPES) {
       const { code, stderr } = await commlm(['train', recipe, '--dry-run'], { cwd: empty });
       assert.equal(code, 0, stderr);
-      assert.match(stderr, /missing: data\/shikra\/REC_ref3_train\.jsonl/);
+      assert.match(stderr, /missing: \d+ files and folders of data \(.*--json names all/);
       assert.match(stderr, /missing: runs\/out\/comm-/);
+      const { stdout } = await commlm(['train', recipe, '--dry-run', '--json'], { cwd: empty });
+      const { warnings } = JSON.parse(stdout) as { warnings: string[] };
+      assert.ok(warnings.includes('missing: data/shikra/REC_ref3_train.jsonl'), stdout.slice(0, 2000));
     }
   } finally {
     rmSync(empty, { recursive: true });

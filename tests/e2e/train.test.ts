@@ -144,7 +144,10 @@ test('recipes are listed, and a run without one needs the folder of another', as
   writeFileSync(join(old, 'recipe.json'), JSON.stringify({ ...recipe, clip: { ...recipe.clip, batchSize: 96 } }));
   const earlier = await commlm(['train', '--resume', '--out', old]);
   assert.equal(earlier.code, 2);
-  assert.match(earlier.stderr, /recipe\.json has no "clip\.batchSize"\..*\nfix: +Where an earlier version/);
+  assert.match(
+    earlier.stderr,
+    /recipe\.json has a field "clip\.batchSize" that is not known\..*\nfix: +Where an earlier version/,
+  );
 });
 
 test('a folder in use and settings that are wrong are refused in words', async () => {
@@ -156,7 +159,7 @@ test('a folder in use and settings that are wrong are refused in words', async (
   assert.match(busy.stderr, /Process 1 on another-machine trains in .*\n.*remove .*train\.lock/);
   const unknown = await train(out, ['--set', 'loop.acumulate=2']);
   assert.equal(unknown.code, 2);
-  assert.match(unknown.stderr, /no "loop\.acumulate"[\s\S]*Did you mean "accumulate"/);
+  assert.match(unknown.stderr, /a field "loop\.acumulate" that is not known[\s\S]*Did you mean "accumulate"/);
 });
 
 test('a run that went astray goes on as the message says, and --resume never begins anew without a word', async () => {

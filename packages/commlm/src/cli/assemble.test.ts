@@ -48,6 +48,9 @@ test('wrong fields and options without effect are named', async () => {
   const run = (value: object, options = {}) => assemble(file(value), join(root, 'out'), undefined, options);
   await assert.rejects(run({ ...fields, encoders: [] }), /"encoders" of .*parts\.json is not valid/);
   const wide = { ...fields.encoders[0], merge: { kind: 'single', width: 3 } };
-  await assert.rejects(run({ ...fields, encoders: [wide] }), /parts\.json has no "encoders\.0\.merge\.width"/);
+  await assert.rejects(
+    run({ ...fields, encoders: [wide] }),
+    /parts\.json has a field "encoders\.0\.merge\.width" that is not known/,
+  );
   await assert.rejects(run(fields, { clip: 'x' }), /has no encoder "clip", .* it has siglip/);
 });

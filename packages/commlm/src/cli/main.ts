@@ -203,6 +203,7 @@ function configure(command: Command): void {
 /** What commander says of a command, with what to type in its place where that can be told. */
 function explain(error: CommanderError, command: Command): Error {
   if (error.code === 'commander.help' && error.exitCode !== 0) return missingSubcommand(command);
+  if (error.code === 'commander.missingArgument') return missingArgument(command);
   if (error.code !== 'commander.unknownOption' || error.message.includes('Did you mean')) return error;
   const given = /'(--[^'=]+)/.exec(error.message)?.[1] ?? '';
   const names = command.options.flatMap(({ long }) => long ?? []);
@@ -217,6 +218,22 @@ function holdsWords(name: string, given: string): boolean {
   let found = 0;
   for (const word of name.slice(2).split('-')) if (word === wanted[found]) found++;
   return found === wanted.length;
+}
+
+/** As typed, from the program on: `commlm eval compare`. */
+const fullName = (command: Command): string =>
+  command.parent === null ? command.name() : `${fullName(command.parent)} ${command.name()}`;
+
+function missingArgument(command: Command): CommError {
+  const wanted = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  return new CommError(`${fullName(command)} lacks an argument: it takes ${wanted.join(' ')}.`, {
+    code: 'cli/usage',
+    fix: `Type ${fullName(command)} ${wanted.join(' ')}; "${fullName(command)} --help" says what each is.`,
+    exitCode: 2,
+  });
 }
 
 function missingSubcommand(command: Command): CommError {

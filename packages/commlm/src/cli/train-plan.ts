@@ -28,7 +28,7 @@ export async function showPlan(recipe: Recipe, out: string, json: boolean): Prom
   const plan = recipe.kind === 'tokenizer' ? null : await (await import('../train/plan.js')).planRun(recipe);
   const warnings = [...(await missing(recipe)), ...(plan === null ? [] : tooSmall(plan, out))];
   const { yellow } = styleOf(process.stderr);
-  for (const warning of warnings) note(yellow(warning));
+  for (const warning of json ? warnings : shortened(warnings)) note(yellow(warning));
   if (json) {
     printJson({ out, warnings, plan, recipe });
     return;
@@ -44,10 +44,25 @@ async function missing(recipe: Recipe): Promise<string[]> {
   if (recipe.kind !== 'comm') return [];
   const { data, model } = recipe.comm;
   const { missingData } = await import('../train/tasks/comm/data-files.js');
-  const files = data.kind === 'mixture' ? missingData(data).map((path) => `missing: ${path}`) : [];
+  const files = data.kind === 'mixture' ? missingData(data) : [];
   const folders = typeof model === 'string' ? [model] : [...model.encoders, model.tokenizer];
   const absent = folders.filter((folder) => !isThere(folder));
-  return [...absent.map((folder) => startMissing(folder, recipe.comm)), ...files];
+  return [...absent.map((folder) => startMissing(folder, recipe.comm)), ...files.map((path) => `missing: ${path}`)];
+}
+
+/** So many missing files are told one by one on a screen; of more the first ones, and where the others are told. */
+const MISSING_SHOWN = 3;
+
+/** Warnings as a screen shows them. */
+function shortened(warnings: readonly string[]): string[] {
+  const isFile = (warning: string): boolean => /^missing: [^,]+$/.test(warning);
+  const files = warnings.filter(isFile).map((warning) => warning.slice('missing: '.length));
+  if (files.length <= MISSING_SHOWN) return [...warnings];
+  const shown = files.slice(0, MISSING_SHOWN).join(', ');
+  const line = `missing: ${files.length} files and folders of data (${shown}, ...); --json names all, docs/data.md says where they come from`;
+  const others = warnings.filter((warning) => !isFile(warning));
+  const starts = others.filter((warning) => warning.startsWith('missing: '));
+  return [...starts, line, ...others.filter((warning) => !starts.includes(warning))];
 }
 
 function isThere(folder: string): boolean {
@@ -84,7 +99,9 @@ function tooSmall({ memory, features }: RunPlan, out: string): string[] {
   // While a checkpoint is written those before it are still there.
   const needed = memory.checkpoints + memory.checkpoint;
   if (needed > free) {
-    found.push(`too small: ${formatBytes(free)} are free for ${out}, its checkpoints take ${formatBytes(needed)}`);
+    found.push(
+      `too small: ${formatBytes(free)} are free for ${out}, its checkpoints take ${formatBytes(needed)} while one is written beside those that are kept`,
+    );
   }
   return features === null ? found : [...found, ...featuresTooSmall(features)];
 }

@@ -66,7 +66,7 @@ export function unknownField(
   const names = fieldsAt(schema, path.slice(0, -1), value);
   const near = nearestName(key, names);
   const known = names.length > 0 ? `It knows ${names.join(', ')} there.` : 'Leave it out.';
-  return new CommError(`${what} has no "${path.join('.')}".`, {
+  return new CommError(`${what} has a field "${path.join('.')}" that is not known.`, {
     code,
     fix: near === undefined ? known : `Did you mean "${near}"?`,
     exitCode: 2,

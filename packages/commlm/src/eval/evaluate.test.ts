@@ -372,6 +372,11 @@ test('what is not given has the defaults of the command line, and what is wrong 
     [{ benchmarks: ['pop'] }, /^There is no benchmark "pop"; did you mean "pope"\?$/],
     [{ data: undefined }, /^The request of an evaluation has no "data"\.$/],
     [{ limit: 0 }, /^limit is 0, but it must be a whole number above 0\.$/],
+    [{ out: newOut(), openRespondent: async () => null }, /^openRespondent gave nothing that has a method answer\.$/],
+    [
+      { out: newOut(), openRespondent: async () => ({ answer: async () => 'yes' }) },
+      /^The answer of the respondent is no async iterable of groups of replies\.$/,
+    ],
     [{ readers: { pope: 'official' } }, /^readers is an object .*, but it must be a Map by the names of benchmarks\.$/],
   ];
   for (const [slip, message] of refused) {

@@ -16,7 +16,7 @@ import { BOOTSTRAP } from './bootstrap.js';
 import { type EvalRequest, type Evaluation, fillRequest, type Shard } from './eval-request.js';
 import { HashedPictures } from './hashed-pictures.js';
 import { fillPrompt } from './prompts.js';
-import type { AskedQuestion } from './respondent.js';
+import { type AskedQuestion, checkRespondent, repliesOf } from './respondent.js';
 import { type BenchmarkResult, type EvalResults, type EvalRun, RESULTS_VERSION } from './results.js';
 import { scoreTask, type Task } from './score-task.js';
 
@@ -246,14 +246,14 @@ async function askAll(tasks: readonly Task[], request: Evaluation): Promise<void
     const total = plans.reduce((sum, plan) => sum + plan.total, 0);
     let done = total - plans.reduce((sum, { pending }) => sum + pending.length, 0);
     if (done === total) return;
-    const respondent = await request.openRespondent();
+    const respondent = checkRespondent(await request.openRespondent());
     onProgress?.(done, total);
     let isAnswered = logs.some(({ answers }) =>
       [...answers.values()].some(({ unanswered }) => unanswered === undefined),
     );
     let numUnanswered = 0;
     for (const { log, pending, keys } of plans) {
-      for await (const replies of respondent.answer(pending, signal)) {
+      for await (const replies of repliesOf(respondent, pending, signal)) {
         log.append(
           replies.map(({ index, answer, finishReason, unanswered }): LoggedAnswer => {
             const { id, blind: isBlind } = pending[index]!;

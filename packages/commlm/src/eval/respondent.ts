@@ -33,6 +33,27 @@ export interface Respondent {
   answer(questions: readonly AskedQuestion[], signal?: AbortSignal): AsyncGenerator<readonly Reply[]>;
 }
 
+/** What `openRespondent` gave, which a JavaScript caller may have made of anything. @throws CommError where it cannot answer */
+export function checkRespondent(respondent: Respondent): Respondent {
+  if (typeof (respondent as Respondent | null | undefined)?.answer === 'function') return respondent;
+  throw new CommError('openRespondent gave nothing that has a method answer.', {
+    code: 'eval/respondent',
+    fix: 'Give a ModelRespondent, or {async *answer(questions) { yield [{index, answer, finishReason}] }}.',
+    exitCode: 2,
+  });
+}
+
+/** The replies of a respondent. @throws CommError where they do not come one group after the other */
+export function repliesOf(...[respondent, questions, signal]: [Respondent, ...Parameters<Respondent['answer']>]) {
+  const replies = respondent.answer(questions, signal);
+  if (typeof (replies as Partial<typeof replies> | undefined)?.[Symbol.asyncIterator] === 'function') return replies;
+  throw new CommError('The answer of the respondent is no async iterable of groups of replies.', {
+    code: 'eval/respondent',
+    fix: 'Write it as async *answer(questions) { yield [{index, answer, finishReason}] }.',
+    exitCode: 2,
+  });
+}
+
 /** A grey picture of the size of another one. */
 export async function greyOf(picture: Uint8Array | RgbImage): Promise<RgbImage> {
   return greyPicture(picture instanceof Uint8Array ? await decodeImage(picture) : picture);

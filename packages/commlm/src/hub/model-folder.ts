@@ -64,11 +64,13 @@ export function resolveModelFolder(model?: string): string {
   throw new CommError(`There is no model folder ${model}.`, {
     code: 'model/not-found',
     fix:
-      guess !== undefined
-        ? `Did you mean ${join(dirname(model), guess)}?`
-        : isHubId(model)
-          ? `As a hub id it is not in the cache yet: commlm pull ${model}`
-          : 'Name a folder in Hugging Face layout, or a hub id such as org/name.',
+      basename(model) === EMBEDDED
+        ? `The embedded model is had without a name, or as "${EMBEDDED}" alone.`
+        : guess !== undefined
+          ? `Did you mean ${join(dirname(model), guess)}?`
+          : isHubId(model)
+            ? `As a hub id it is not in the cache yet: commlm pull ${model}`
+            : 'Name a folder in Hugging Face layout, or a hub id such as org/name.',
   });
 }
 

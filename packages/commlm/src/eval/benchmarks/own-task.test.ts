@@ -21,8 +21,12 @@ const read = (task: object) => readTask(fileOf(task), ['pope']);
 test('a field that is misspelt is told before the one that is missing for it', () => {
   const { prompt, ...rest } = TASK;
   const cases: readonly [task: object, message: RegExp, fix: string][] = [
-    [{ ...rest, promt: prompt }, /task\.json has no "promt"\.$/, 'Did you mean "prompt"?'],
-    [{ ...TASK, fields: { anser: 'truth' } }, /task\.json has no "fields\.anser"\.$/, 'Did you mean "answer"?'],
+    [{ ...rest, promt: prompt }, /task\.json has a field "promt" that is not known\.$/, 'Did you mean "prompt"?'],
+    [
+      { ...TASK, fields: { anser: 'truth' } },
+      /task\.json has a field "fields\.anser" that is not known\.$/,
+      'Did you mean "answer"?',
+    ],
     [rest, /"prompt" of .*task\.json is missing\.$/, 'Give it a string.'],
     [
       { ...TASK, metric: 'yesno' },
