@@ -19,18 +19,25 @@ function compiledTests(project, sourceDir) {
     .sort();
 }
 
-/** The unit tests, which lie beside the source, and the guards: what `npm run check` runs. */
+/** The unit tests, which lie beside the source, and the guards, but for those that take longer (`*.slow.test.ts`): what `npm run check` runs. */
 export function listUnitTests() {
   const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name));
-  return [
-    ...compiledTests('tests', '.').filter((file) => relative(ROOT, file).includes('guards')),
-    ...packages.flatMap((name) => compiledTests(name, 'src')),
-  ];
+  const guards = compiledTests('tests', '.').filter((file) => relative(ROOT, file).includes('guards'));
+  return [...guards, ...packages.flatMap((name) => compiledTests(name, 'src'))].filter((file) => !isSlow(file));
 }
+
+const isSlow = (file) => file.endsWith('.slow.test.js');
 
 /** Every test of the repository. */
 export function listAllTests() {
-  return [...new Set([...listUnitTests(), ...compiledTests('tests', '.')])];
+  const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name));
+  return [
+    ...new Set([
+      ...listUnitTests(),
+      ...packages.flatMap((name) => compiledTests(name, 'src')),
+      ...compiledTests('tests', '.'),
+    ]),
+  ];
 }
 
 /**

@@ -17,7 +17,7 @@ const OF_THE_WEB = [
   'packages/commlm/src/eval/endpoint.ts',
   'packages/commlm/src/eval/post.ts',
   'packages/commlm/src/hub/local-hub.fixture.ts',
-  'packages/torch/src/setup/fetch-wheel.test.ts',
+  'packages/torch/src/setup/fetch-wheel.slow.test.ts',
   'packages/torch/src/setup/http.ts',
 ];
 
