@@ -192,7 +192,7 @@ test('recomputing a block gives the gradients of keeping it', () => {
     block.forward(first).backward(last.grad as Tensor);
     for (const [i, t] of [first, ...block.parameters()].entries()) {
       // Products, gelu and their derivatives twice over, of 5 terms; gradients of weights add over two rows.
-      expectRounded(t.grad as Tensor, expected[i] as Tensor, { terms: 5, steps: 12 });
+      expectRounded(t.grad as Tensor, expected[i]!, { terms: 5, steps: 12 });
     }
   });
 });

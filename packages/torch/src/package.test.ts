@@ -18,6 +18,6 @@ test('the training example of the README is the file in examples, and its loss f
   });
   const losses = [...output.matchAll(/loss ([\d.]+)/g)].map((match) => Number(match[1]));
   assert.equal(losses.length, 6);
-  const [first, last] = [losses[0] as number, losses.at(-1) as number];
+  const [first, last] = [losses[0]!, losses.at(-1) as number];
   assert.ok(first > 0.6 && last < 0.15, `from ${first} to ${last}`);
 });

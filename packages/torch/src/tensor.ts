@@ -332,7 +332,7 @@ export class Tensor extends Handle {
         const value = flat[at++];
         return isBool ? value !== 0 : Number(value);
       }
-      return Array.from({ length: shape[dim] as number }, () => build(dim + 1));
+      return Array.from({ length: shape[dim]! }, () => build(dim + 1));
     };
     return build(0);
   }
@@ -1085,7 +1085,7 @@ function shapeOfNested(data: Nested): number[] {
     if (!Number.isSafeInteger(length) || length < 0) throw new TypeError('tensor: an array has no length');
     shape.push(length);
     if (length === 0) return shape;
-    level = level[0] as Nested;
+    level = level[0]!;
   }
   // Before any memory is taken: an array may claim more elements than it holds.
   if (typeof level !== 'number' && typeof level !== 'boolean') throw wrongElement(level);
@@ -1121,7 +1121,7 @@ function readNested(data: Nested, shape: readonly number[]): { values: Float64Ar
       return;
     }
     if (!Array.isArray(part)) throw new TypeError('tensor: the nested arrays differ in depth');
-    const size = shape[depth] as number;
+    const size = shape[depth]!;
     if (part.length !== size) throw new TypeError('tensor: the nested arrays differ in length');
     for (let i = 0; i < size; i++) read(part[i], depth + 1);
   };

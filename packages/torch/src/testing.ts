@@ -23,7 +23,7 @@ function differenceOf(a: Comparable, b: Comparable): { difference: number; magni
   let difference = 0;
   let magnitude = 0;
   for (const [i, value] of actual.entries()) {
-    const wanted = expected[i] as number;
+    const wanted = expected[i]!;
     // Math.max carries NaN on; equal infinities differ by 0, not by NaN.
     difference = Math.max(difference, Object.is(value, wanted) ? 0 : Math.abs(value - wanted));
     if (Number.isFinite(wanted)) magnitude = Math.max(magnitude, Math.abs(wanted));
@@ -101,7 +101,7 @@ export function expectClose(actual: Tensor, expected: Tensor, { rtol = 1e-5, ato
   let worst = -1;
   let worstExcess = 0;
   for (const [i, value] of got.entries()) {
-    const reference = wanted[i] as number;
+    const reference = wanted[i]!;
     if (Object.is(value, reference)) continue;
     const difference = Math.abs(value - reference);
     const allowed = atol + rtol * Math.abs(reference);
@@ -195,7 +195,7 @@ function numbersOf(value: Comparable): Float64Array {
 function unravel(flat: number, shape: readonly number[]): number[] {
   const index: number[] = [];
   for (let dim = shape.length - 1; dim >= 0; dim--) {
-    const size = shape[dim] as number;
+    const size = shape[dim]!;
     index.unshift(flat % size);
     flat = Math.floor(flat / size);
   }

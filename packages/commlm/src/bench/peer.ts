@@ -133,7 +133,7 @@ export async function compare(
   return {
     ours: median(mine),
     peer: theirs.length > 0 ? median(theirs) : undefined,
-    ratios: theirs.map((b, i) => (mine[i] as number) / b),
+    ratios: theirs.map((b, i) => mine[i]! / b),
   };
 }
 
@@ -144,6 +144,6 @@ export const pause = (ms: number): Promise<void> => new Promise((resolve) => set
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  if (sorted.length % 2 === 1) return sorted[middle] as number;
+  if (sorted.length % 2 === 1) return sorted[middle]!;
   return ((sorted[middle - 1] ?? Number.NaN) + (sorted[middle] ?? Number.NaN)) / 2;
 }

@@ -178,7 +178,7 @@ async function* memorySuite(options: BenchOptions): AsyncGenerator<BenchRow, voi
       `after ${i} generations: ${resident.toFixed(1)} MiB resident, ${native.toFixed(1)} MiB outside of the JavaScript heap, ${live} live tensors`,
     );
   }
-  const first = samples[0] as MemorySample;
+  const first = samples[0]!;
   const last = samples.at(-1) as MemorySample;
   const row = (what: string, unit: string, ours: number): BenchRow => ({ suite: 'memory', what, unit, ours });
   // The first tenth fills caches and pools; growth is counted from there.

@@ -202,7 +202,7 @@ async function printTable(results: EvalResults, out: string): Promise<void> {
   const rows = lines.map(({ benchmark, figure, count, ours, unit, interval, blind, paper }) => [
     ...[benchmark, printable(figure), count, ours, unit, interval],
     ...(results.run.blind ? [blind ?? ''] : []),
-    ...systems.map((system) => paper[system] as string),
+    ...systems.map((system) => paper[system]!),
   ]);
   print(formatTable(columns, rows));
   const { prompts } = results.run;

@@ -82,7 +82,7 @@ export async function extractFeatures(picture: Picture, options: FeatureOptions 
       }),
     );
     return {
-      levels: new Map(wanted.map((level, i) => [level, states[i] as Tensor])),
+      levels: new Map(wanted.map((level, i) => [level, states[i]!])),
       grid: [Math.floor(side / patchSize), Math.floor(side / patchSize)],
       numSpecial: keepSpecial ? vit.numSpecial : 0,
       encoder: type,

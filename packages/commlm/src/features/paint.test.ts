@@ -11,7 +11,7 @@ test('the first component is the direction of largest variance, stretched over 0
     // Patches on a line along (3, 4) with a little spread across it.
     const rows = [-2, -1, 0, 1, 2].map((t, i) => [3 * t - 0.04 * (i % 2), 4 * t + 0.03 * (i % 2), 0.001 * i]);
     const colors = principalColors(tensor(rows));
-    const red = [0, 1, 2, 3, 4].map((patch) => colors[patch * 3] as number);
+    const red = [0, 1, 2, 3, 4].map((patch) => colors[patch * 3]!);
     // The line is 20 long and 0.05 across: its direction can turn by no more than that share.
     for (const [i, value] of red.entries()) assert.ok(Math.abs(value - i / 4) < 0.05 / 20, `patch ${i}: ${value}`);
     for (const value of colors) assert.ok(value >= 0 && value <= 1);
@@ -26,10 +26,10 @@ test('the negated features give the mirrored colours of the same directions', ()
     // A direction is as exact as f32 divided by the gap between its singular value and the next one, relatively.
     const [, values] = svd(patches.sub(patches.mean(0, true)), false) as Tensor[];
     const singular = [...((values as Tensor).toArray() as Float32Array)];
-    const gap = Math.min(...[0, 1, 2].map((k) => (singular[k] as number) - (singular[k + 1] as number)));
-    const bound = 2 ** -23 * Math.sqrt(20 * 6) * ((singular[0] as number) / gap);
+    const gap = Math.min(...[0, 1, 2].map((k) => singular[k]! - singular[k + 1]!));
+    const bound = 2 ** -23 * Math.sqrt(20 * 6) * (singular[0]! / gap);
     assert.ok(bound < 1e-3, `the directions are told apart: ${bound}`);
-    for (const [i, value] of colors.entries()) assert.ok(Math.abs(value + (mirrored[i] as number) - 1) < 2 * bound);
+    for (const [i, value] of colors.entries()) assert.ok(Math.abs(value + mirrored[i]! - 1) < 2 * bound);
   }));
 
 test('fewer patches or channels than three leave channels dark, equal patches give no NaN', () =>
@@ -73,10 +73,10 @@ test('tiles lie row by row, below their labels where there are some', async () =
   assert.deepEqual(at(0, 0), [255, 255, 255]);
   // The sixth place stays empty, the fifth is painted.
   assert.deepEqual(at(3 * 168 - 50, 88 + 40), [255, 255, 255]);
-  const colors = principalColors((levels[4] as (typeof levels)[number]).select(0, 0));
+  const colors = principalColors(levels[4]!.select(0, 0));
   assert.deepEqual(
     at(168 + 8 + 5, 88 + 8 + 5),
-    [0, 1, 2].map((c) => Math.round((colors[c] as number) * 255)),
+    [0, 1, 2].map((c) => Math.round(colors[c]! * 255)),
   );
   const labelled = await paintLevels(levels, [2, 4], ['clip level 1', '', '', '', '']);
   assert.deepEqual([labelled.width, labelled.height], [width, height + 2 * 18]);

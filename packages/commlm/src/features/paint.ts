@@ -31,7 +31,7 @@ export function principalColors(patches_ND: Tensor): Float32Array {
     noGrad(() => {
       const centred_ND = patches_ND.to({ dtype: 'f32', device: 'cpu' });
       const x_ND = centred_ND.sub(centred_ND.mean(0, true));
-      const numComponents = Math.min(3, x_ND.shape[0] as number, x_ND.shape[1] as number);
+      const numComponents = Math.min(3, x_ND.shape[0]!, x_ND.shape[1]!);
       const [, , vh_KD] = svd(x_ND, false) as [Tensor, Tensor, Tensor];
       const directions = vh_KD.narrow(0, 0, numComponents);
       const largest = directions.gather(1, directions.abs().argmax(1, true)).sign();
@@ -49,7 +49,7 @@ function spread(colors: Float32Array, numComponents: number): Float32Array {
   const numPatches = colors.length / numComponents;
   const full = new Float32Array(numPatches * 3);
   for (let patch = 0; patch < numPatches; patch++) {
-    for (let c = 0; c < numComponents; c++) full[patch * 3 + c] = colors[patch * numComponents + c] as number;
+    for (let c = 0; c < numComponents; c++) full[patch * 3 + c] = colors[patch * numComponents + c]!;
   }
   return full;
 }
@@ -109,7 +109,7 @@ function paintTiles(
       for (let x = 0; x < tileWidth; x++) {
         const patch = Math.floor(y / scale) * columns + Math.floor(x / scale);
         const at = ((top + y) * width + left + x) * 3;
-        for (let c = 0; c < 3; c++) data[at + c] = Math.round((colors[patch * 3 + c] as number) * 255);
+        for (let c = 0; c < 3; c++) data[at + c] = Math.round(colors[patch * 3 + c]! * 255);
       }
     }
   }

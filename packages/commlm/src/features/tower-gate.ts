@@ -68,7 +68,7 @@ export class LevelProbes {
     scope(() =>
       noGrad(() => {
         for (const [g, group] of this.#groups.entries()) {
-          const truth = truths[g] as GroupTruth;
+          const truth = truths[g]!;
           if (truth.targets.length === 0) continue;
           const targets = targetsOf(group, truth);
           for (const [level, state] of states.entries()) {
@@ -110,10 +110,10 @@ export class LevelAccount {
     scope(() =>
       noGrad(() => {
         for (const [level, state] of states.entries()) {
-          const { right, count, moments } = this.#sums[level] as Sums;
+          const { right, count, moments } = this.#sums[level]!;
           moments.add(state);
           for (const [g, group] of this.#groups.entries()) {
-            const truth = truths[g] as GroupTruth;
+            const truth = truths[g]!;
             const rows = rowsOf(state, group, truth);
             if (rows === null) continue;
             const [read, wanted] = [this.#maps[level]![g]!(rows), targetsOf(group, truth).to('f64')];

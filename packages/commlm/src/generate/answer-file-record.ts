@@ -120,7 +120,7 @@ export async function checkRecord(
     number++;
     if (number < 0) continue;
     if (number >= numDone || !ended) break;
-    const line = lines[number] as QuestionLine;
+    const line = lines[number]!;
     const record = parse(bytes) as unknown as LineRecord | undefined;
     if (record?.line !== lineDigest(line)) {
       throw changedInput(

@@ -39,7 +39,7 @@ export class ImageCache {
   encode(images: readonly RgbImage[]): EncodedImage[] {
     const hashes = images.map(hashOf);
     for (const [i, image] of images.entries()) {
-      const hash = hashes[i] as string;
+      const hash = hashes[i]!;
       const found = this.#entries.get(hash);
       this.#entries.delete(hash);
       this.#entries.set(hash, found ?? this.#add(image));
@@ -62,7 +62,7 @@ export class ImageCache {
     const visual = scope(() =>
       noGrad(() => {
         const pixels = inputs.map(({ pixels }, i) => {
-          const side = (encoders[i] as (typeof encoders)[number]).image.size;
+          const side = encoders[i]!.image.size;
           return tensor(pixels, { shape: [1, 3, side, side] }).to({ dtype, device });
         });
         return keep(this.#comm.encodeImages(pixels).select(0, 0).contiguous());
@@ -70,7 +70,7 @@ export class ImageCache {
     );
     const bytes = visual.facts().storageBytes;
     this.#bytes += bytes;
-    const frame = (inputs[0] as (typeof inputs)[number]).frame;
+    const frame = inputs[0]!.frame;
     return { image: { visual, frame, key: this.#nextKey++ }, bytes };
   }
 

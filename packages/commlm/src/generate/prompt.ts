@@ -125,7 +125,6 @@ export function embedPrompt(comm: Comm, { ids, images, slots }: RenderedPrompt):
 /** One number a position: the token id, or for a visual token a negative number of its picture. Equal keys, equal inputs. */
 export function prefixKeys({ ids, images, slots }: RenderedPrompt): number[] {
   const keys = [...ids];
-  for (const [i, { start, length }] of slots.entries())
-    keys.fill(-1 - (images[i] as EncodedImage).key, start, start + length);
+  for (const [i, { start, length }] of slots.entries()) keys.fill(-1 - images[i]!.key, start, start + length);
   return keys;
 }

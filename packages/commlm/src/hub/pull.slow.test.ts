@@ -256,7 +256,7 @@ test('dropped connections go on where they broke, as often as it takes', async (
   assert.deepEqual(readFileSync(join(result.folder, 'model.safetensors')), WEIGHTS);
   const ranges = hub.seen.filter(({ host }) => host === 'storage').map(({ range }) => rangeStart(range));
   assert.ok(
-    ranges.every((start, i) => i === 0 || start > (ranges[i - 1] as number)),
+    ranges.every((start, i) => i === 0 || start > ranges[i - 1]!),
     ranges.join(' '),
   );
 });
@@ -296,7 +296,7 @@ test('servers without ranges, and partial files that are too long or complete', 
 
 test('a wrong hash never gets the name', async () => {
   const damaged = Buffer.from(WEIGHTS);
-  damaged[2_000_000] = (damaged[2_000_000] as number) ^ 1;
+  damaged[2_000_000] = damaged[2_000_000]! ^ 1;
   let times = 1;
   hub.fault = (seen, response) =>
     seen.host === 'storage' &&
@@ -331,7 +331,7 @@ test('git hashes and lengths are checked too', async () => {
 test('--verify finds a file that was damaged on disk', async () => {
   await pull();
   const damaged = Buffer.from(WEIGHTS);
-  damaged[5] = 255 - (damaged[5] as number);
+  damaged[5] = 255 - damaged[5]!;
   writeFileSync(at('blobs', weightsBlob), damaged);
   await pull();
   assert.deepEqual(readFileSync(at('blobs', weightsBlob)), damaged);

@@ -11,7 +11,7 @@ export function globToRegExp(pattern: string): RegExp {
   const glob = pattern.endsWith('/') ? `${pattern}*` : pattern;
   let source = '';
   for (let i = 0; i < glob.length; i++) {
-    const letter = glob[i] as string;
+    const letter = glob[i]!;
     const close = letter === '[' ? glob.indexOf(']', glob[i + 1] === '!' ? i + 3 : i + 2) : -1;
     if (letter === '*') source += '.*';
     else if (letter === '?') source += '.';

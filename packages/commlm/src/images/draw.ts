@@ -89,7 +89,7 @@ export function boxesAsSvg(width: number, height: number, boxes: readonly Labell
   const frames: string[] = [];
   const chips: string[] = [];
   boxes.forEach(({ box, label }, index) => {
-    const color = BOX_COLORS[index % BOX_COLORS.length] as string;
+    const color = BOX_COLORS[index % BOX_COLORS.length]!;
     const frame = frameRect(box, width, height);
     frames.push(frameSvg(frame, color, style.line));
     if (label === undefined || label.trim() === '') return;

@@ -19,7 +19,7 @@ const NUM_ROUNDINGS = 4;
 function close(actual: readonly number[], expected: readonly number[], largest = Math.max(1, ...expected)): void {
   const tolerance = NUM_ROUNDINGS * Number.EPSILON * largest;
   actual.forEach((value, i) => {
-    assert.ok(Math.abs(value - (expected[i] as number)) <= tolerance, `${actual} is not ${expected}`);
+    assert.ok(Math.abs(value - expected[i]!) <= tolerance, `${actual} is not ${expected}`);
   });
 }
 

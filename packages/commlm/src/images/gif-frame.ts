@@ -44,6 +44,6 @@ function tableBytes(flags: number): number {
 /** Behind a chain of blocks, each led by its length; a length of zero ends it. */
 function behindBlocks(view: Buffer, start: number): number {
   let at = start;
-  while (at < view.length && view[at] !== 0) at += 1 + (view[at] as number);
+  while (at < view.length && view[at] !== 0) at += 1 + view[at]!;
   return at + 1;
 }

@@ -68,7 +68,7 @@ function notesOfJpeg(bytes: Buffer): Notes {
   const notes: Notes = {};
   let at = 2;
   while (at + 4 <= bytes.length && bytes[at] === 0xff) {
-    const marker = bytes[at + 1] as number;
+    const marker = bytes[at + 1]!;
     // A filling byte, or a marker without a body.
     if (marker === 0xff || marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) {
       at += marker === 0xff ? 1 : 2;
@@ -154,9 +154,9 @@ export function turnUpright(stored: RgbImage, orientation: Orientation): RgbImag
   for (let y = 0; y < upright.height; y++) {
     let from = 3 * (corner + y * down);
     for (let x = 0; x < upright.width; x++, from += 3 * right) {
-      data[to++] = stored.data[from] as number;
-      data[to++] = stored.data[from + 1] as number;
-      data[to++] = stored.data[from + 2] as number;
+      data[to++] = stored.data[from]!;
+      data[to++] = stored.data[from + 1]!;
+      data[to++] = stored.data[from + 2]!;
     }
   }
   return { ...upright, data };

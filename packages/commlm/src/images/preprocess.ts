@@ -31,8 +31,8 @@ function preprocessUnrounded(image: RgbImage, { size, resample, mean, std }: Ima
   const pixels = new Float32Array(square.length);
   for (let i = 0; i < size * size; i++) {
     for (let channel = 0; channel < 3; channel++) {
-      const value = (square[i * 3 + channel] as number) / 255;
-      pixels[channel * size * size + i] = (value - (mean[channel] as number)) / (std[channel] as number);
+      const value = square[i * 3 + channel]! / 255;
+      pixels[channel * size * size + i] = (value - mean[channel]!) / std[channel]!;
     }
   }
   return { pixels, frame: stretchedFrame(image.width, image.height) };
@@ -136,9 +136,9 @@ export function normalizePixels({ width, height, data }: RgbImage, mean: Rgb, st
   const numPixels = width * height;
   const pixels = new Float32Array(numPixels * 3);
   for (let channel = 0; channel < 3; channel++) {
-    const table = channelTable(mean[channel] as number, std[channel] as number);
+    const table = channelTable(mean[channel]!, std[channel]!);
     const start = channel * numPixels;
-    for (let i = 0; i < numPixels; i++) pixels[start + i] = table[data[i * 3 + channel] as number] as number;
+    for (let i = 0; i < numPixels; i++) pixels[start + i] = table[data[i * 3 + channel]!] as number;
   }
   return pixels;
 }

@@ -66,7 +66,7 @@ function computeWeights(inputSize: number, outputSize: number, filter: Filter): 
       sum += weight;
     }
     for (let i = 0; i < count; i++) {
-      const weight = (sum === 0 ? (row[i] as number) : (row[i] as number) / sum) * (1 << PRECISION_BITS);
+      const weight = (sum === 0 ? row[i]! : row[i]! / sum) * (1 << PRECISION_BITS);
       values[out * stride + i] = Math.trunc(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
     starts[out] = start;
@@ -108,17 +108,17 @@ function resizeAcross(image: RgbImage, width: number, filter: Filter): RgbImage 
   for (let y = 0; y < height; y++) {
     const rowStart = y * inputWidth * 3;
     for (let x = 0; x < width; x++) {
-      let source = rowStart + (starts[x] as number) * 3;
+      let source = rowStart + starts[x]! * 3;
       let k = x * stride;
-      const end = k + (counts[x] as number);
+      const end = k + counts[x]!;
       let red = HALF;
       let green = HALF;
       let blue = HALF;
       for (; k < end; k++) {
-        const weight = values[k] as number;
-        red = (red + Math.imul(data[source] as number, weight)) | 0;
-        green = (green + Math.imul(data[source + 1] as number, weight)) | 0;
-        blue = (blue + Math.imul(data[source + 2] as number, weight)) | 0;
+        const weight = values[k]!;
+        red = (red + Math.imul(data[source]!, weight)) | 0;
+        green = (green + Math.imul(data[source + 1]!, weight)) | 0;
+        blue = (blue + Math.imul(data[source + 2]!, weight)) | 0;
         source += 3;
       }
       output[target] = red >> PRECISION_BITS;
@@ -140,15 +140,15 @@ function resizeDown(image: RgbImage, height: number, filter: Filter): RgbImage {
   for (let y = 0; y < height; y++) {
     sums.fill(HALF);
     // Row by row, so that memory is read in order.
-    for (let i = 0; i < (counts[y] as number); i++) {
-      const weight = values[y * stride + i] as number;
-      const source = ((starts[y] as number) + i) * rowBytes;
+    for (let i = 0; i < counts[y]!; i++) {
+      const weight = values[y * stride + i]!;
+      const source = (starts[y]! + i) * rowBytes;
       for (let x = 0; x < rowBytes; x++) {
-        sums[x] = ((sums[x] as number) + Math.imul(data[source + x] as number, weight)) | 0;
+        sums[x] = (sums[x]! + Math.imul(data[source + x]!, weight)) | 0;
       }
     }
     const target = y * rowBytes;
-    for (let x = 0; x < rowBytes; x++) output[target + x] = (sums[x] as number) >> PRECISION_BITS;
+    for (let x = 0; x < rowBytes; x++) output[target + x] = sums[x]! >> PRECISION_BITS;
   }
   return { width, height, data: new Uint8Array(output.buffer) };
 }
@@ -176,9 +176,9 @@ function resizeNearest(
   for (const row of rows) {
     for (const column of columns) {
       const source = (row * inputWidth + column) * 3;
-      output[target] = data[source] as number;
-      output[target + 1] = data[source + 1] as number;
-      output[target + 2] = data[source + 2] as number;
+      output[target] = data[source]!;
+      output[target + 1] = data[source + 1]!;
+      output[target + 2] = data[source + 2]!;
       target += 3;
     }
   }
@@ -201,14 +201,14 @@ export function resizeUnrounded(
   const rows = new Float64Array(inputHeight * width * 3);
   for (let y = 0; y < inputHeight; y++) {
     for (let x = 0; x < width; x++) {
-      const source = (y * inputWidth + (across.starts[x] as number)) * 3;
+      const source = (y * inputWidth + across.starts[x]!) * 3;
       addWeighted(rows, (y * width + x) * 3, data, source, 3, across, x);
     }
   }
   const output = new Float64Array(height * width * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      const source = ((down.starts[y] as number) * width + x) * 3;
+      const source = (down.starts[y]! * width + x) * 3;
       addWeighted(output, (y * width + x) * 3, rows, source, width * 3, down, y);
     }
   }
@@ -225,10 +225,10 @@ function addWeighted(
   { counts, values, stride }: Weights,
   index: number,
 ): void {
-  for (let i = 0; i < (counts[index] as number); i++) {
-    const weight = (values[index * stride + i] as number) / (1 << PRECISION_BITS);
+  for (let i = 0; i < counts[index]!; i++) {
+    const weight = values[index * stride + i]! / (1 << PRECISION_BITS);
     for (let channel = 0; channel < 3; channel++) {
-      output[target + channel]! += weight * (input[source + i * step + channel] as number);
+      output[target + channel]! += weight * input[source + i * step + channel]!;
     }
   }
 }

@@ -132,7 +132,7 @@ export function strokeText(text: string): StrokedText {
   const letters: { path: string; x: number }[] = [];
   let x = 0;
   for (const letter of text.normalize('NFD').replace(/\p{M}/gu, '')) {
-    const [width, path] = Object.hasOwn(GLYPHS, letter) ? (GLYPHS[letter] as Glyph) : UNKNOWN;
+    const [width, path] = Object.hasOwn(GLYPHS, letter) ? GLYPHS[letter]! : UNKNOWN;
     if (path !== '') letters.push({ path, x });
     x += width + LETTER_GAP;
   }

@@ -252,7 +252,7 @@ function topPrefix(key: string): string {
 function commSummary({ vision, projector, textConfig }: CommConfig): string {
   const encoders = vision.encoders.map(({ type, levels, vit }) => {
     const resolved = resolveLevels(levels, vit.numLayers);
-    const first = resolved[0] as number;
+    const first = resolved[0]!;
     const last = resolved.at(-1) as number;
     const run = resolved.every((level, i) => level === first + i);
     return `${type} levels ${resolved.length === 1 ? first : run ? `${first}-${last}` : resolved.join(',')}`;

@@ -67,7 +67,7 @@ function turns(
     const [y, x] = [placeOf(0, Math.floor(patch / columns)), placeOf(1, patch % columns)];
     const start = (numSpecial + patch) * headWidth;
     for (let i = 0; i < headWidth / 2; i++) {
-      const angle = (i < quarter ? y : x) * (frequencies[i % quarter] as number);
+      const angle = (i < quarter ? y : x) * frequencies[i % quarter]!;
       const [first, second] = pairs === 'halves' ? [i, i + headWidth / 2] : [2 * i, 2 * i + 1];
       cos[start + first] = cos[start + second] = Math.cos(angle);
       sin[start + first] = sin[start + second] = Math.sin(angle);

@@ -37,7 +37,7 @@ test('the picture says what its axes and lines are, in whole steps', async () =>
         steps.map((step) => ({ step, time: 0, 'train/loss': 3 + step / 100 })),
       );
       const svg = readFileSync(join(folder, 'curve.svg'), 'utf8');
-      return [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map((match) => match[1] as string);
+      return [...svg.matchAll(/<text[^>]*>([^<]*)<\/text>/g)].map((match) => match[1]!);
     };
     const two = await textsOf([10, 11]);
     for (const text of ['loss (log scale)', 'thin: as logged; thick: training losses smoothed', '10', '11']) {

@@ -125,7 +125,7 @@ export function encodeChat(
   const encoded = tokenizer.encodeParts(parts.map(({ token }) => token));
   for (const [index, id] of encoded.ids.entries()) {
     if (id !== imageId) {
-      push(id, parts[encoded.parts[index] as number]?.learned === true);
+      push(id, parts[encoded.parts[index]!]?.learned === true);
       continue;
     }
     const length = images.imageTokens[rendered.imageSlots.length] ?? 0;

@@ -160,7 +160,7 @@ test('chat templates render as Jinja does', () => {
 });
 
 test('a chat by template is encoded with its pictures, and special spellings of a user stay plain', () => {
-  const golden = goldens[0] as GoldenTokenizer;
+  const golden = goldens[0]!;
   const tokenizer = goldenTokenizer(golden);
   const template = golden.chat.template.replace(
     "{{ message['content'] }} ",

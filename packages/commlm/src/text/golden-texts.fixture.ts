@@ -98,7 +98,7 @@ class Numbers {
   }
 
   of<T>(list: readonly T[]): T {
-    return list[this.below(list.length)] as T;
+    return list[this.below(list.length)]!;
   }
 }
 

@@ -57,7 +57,7 @@ export function goldenCorpus(): string[] {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
     return Math.floor((state / 2 ** 32) * n);
   };
-  const pick = (list: readonly string[]): string => list[random(list.length)] as string;
+  const pick = (list: readonly string[]): string => list[random(list.length)]!;
   const box = (): string => `[${Array.from({ length: 4 }, () => `0.${100 + random(900)}`).join(',')}]`;
   return Array.from({ length: 200 }, () => [
     `Is there a ${pick(nouns)} in the image? please answer yes or no.`,

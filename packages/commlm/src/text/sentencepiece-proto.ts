@@ -80,7 +80,7 @@ export class ProtoReader {
   #varint(): bigint {
     let value = 0n;
     for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.#bytes[this.#skip(1)] as number;
+      const byte = this.#bytes[this.#skip(1)]!;
       value |= BigInt(byte & 0x7f) << shift;
       if (byte < 0x80) return BigInt.asUintN(64, value);
     }

@@ -50,7 +50,7 @@ const mean = (values: readonly number[]): number => values.reduce((a, b) => a + 
 
 /** A figure of a run at its start and at its end. */
 function course(out: string, figure: string): [first: number, last: number] {
-  const values = readMetrics(out).map((line) => line[figure] as number);
+  const values = readMetrics(out).map((line) => line[figure]!);
   assert.equal(values.length, LOOP.steps);
   return [mean(values.slice(0, 3)), mean(values.slice(-5))];
 }

@@ -64,7 +64,7 @@ export class ByteCursor implements PickleBytes {
   byte(): number {
     const at = this.#ensure(1);
     this.position++;
-    return this.#window[at] as number;
+    return this.#window[at]!;
   }
 
   /** The next `length` bytes; valid until the next call. */

@@ -482,7 +482,7 @@ function decodeSurrogates(bytes: Buffer, fail: Fail): string {
     }
   };
   for (let i = 0; i + 2 < bytes.length; i++) {
-    const [a, b, c] = [bytes[i] as number, bytes[i + 1] as number, bytes[i + 2] as number];
+    const [a, b, c] = [bytes[i]!, bytes[i + 1]!, bytes[i + 2]!];
     if (a !== 0xed || b < 0xa0 || b > 0xbf || (c & 0xc0) !== 0x80) continue;
     flush(i);
     parts.push(String.fromCharCode(0xd000 | ((b & 0x3f) << 6) | (c & 0x3f)));

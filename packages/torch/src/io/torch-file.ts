@@ -187,7 +187,7 @@ export function openTorchFile(path: string): TorchFile {
 
 /** Elements from the first to the last of a tensor that is not empty. */
 function spanOf(shape: readonly number[], strides: readonly number[]): number {
-  return shape.reduce((span, size, i) => span + (size - 1) * (strides[i] as number), 1);
+  return shape.reduce((span, size, i) => span + (size - 1) * strides[i]!, 1);
 }
 
 function checkPlace({ storage, element, offset, shape, strides }: TensorPlace, fail: Fail): void {

@@ -35,7 +35,7 @@ export class DropPath extends Module {
     const kept = 1 - this.#rate;
     return scope(() => {
       const { shape, dtype, device } = x;
-      const mask = emptyOp([shape[0] as number, ...shape.slice(1).map(() => 1)], dtype, null, device);
+      const mask = emptyOp([shape[0]!, ...shape.slice(1).map(() => 1)], dtype, null, device);
       return x.mul(bernoulliOp(mask, kept).div_(kept));
     });
   }

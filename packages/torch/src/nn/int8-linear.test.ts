@@ -46,8 +46,8 @@ function quantizedByHand(row: readonly number[]): number[] {
   const bits = new Uint32Array(1);
   const float = new Float32Array(bits.buffer);
   float[0] = Math.max(...row.map(Math.abs)) / 127;
-  bits[0] = ((bits[0] as number) + 0xffff) & 0xffff0000;
-  const inverse = Math.fround(1 / (float[0] as number));
+  bits[0] = (bits[0]! + 0xffff) & 0xffff0000;
+  const inverse = Math.fround(1 / float[0]!);
   const rounder = 1.5 * 2 ** 23;
   return row.map((value) => Math.fround(Math.fround(value * inverse) + rounder) - rounder);
 }

@@ -223,7 +223,7 @@ function inBuckets(batch: readonly Ready[]): Ready[][] {
 }
 
 function stepBucket(bucket: readonly Ready[], lrFactor: number): void {
-  const { lr, betas, eps, weightDecay } = (bucket[0] as Ready).slot.group;
+  const { lr, betas, eps, weightDecay } = bucket[0]!.slot.group;
   const steps = bucket.map(({ state }) => state.step);
   const parameters = bucket.map(({ slot }) => slot.parameter);
   const targets = bucket.map(({ slot, state }) => state.master ?? slot.parameter);

@@ -248,7 +248,7 @@ export function popeLines(pictures: readonly PictureRecord[], split: PopeSplit) 
       (
         [
           ['yes', name],
-          ['no', absent[i] as string],
+          ['no', absent[i]!],
         ] as const
       ).map(([label, noun]) => ({
         question_id: ++questionId,
@@ -407,7 +407,7 @@ export function mmeTasks(
       (turn) => turn.short === 'left' || turn.short === 'right',
     );
     if (sided?.objects) {
-      const [a, b] = sided.objects.map((index) => scene.objects[index] as SceneObject) as [SceneObject, SceneObject];
+      const [a, b] = sided.objects.map((index) => scene.objects[index]!) as [SceneObject, SceneObject];
       const asks = (side: string) => `Is the ${uniqueWords(scene, a)} to the ${side} of the ${uniqueWords(scene, b)}?`;
       pair('position', asks(sided.short as string), asks(sided.short === 'left' ? 'right' : 'left'));
     }
@@ -437,8 +437,8 @@ export function mmbenchRows({ id, scene }: PictureRecord): { index: number; cell
   const choices = rng.shuffle([noun, ...wrong.map(({ name }) => name)]);
   const category = ['object_localization', 'finegrained_perception'];
   return LETTERS.map((_, turn) => {
-    const rotated = choices.map((_choice, i) => choices[(i + turn) % choices.length] as string);
-    const answer = LETTERS[rotated.indexOf(noun)] as string;
+    const rotated = choices.map((_choice, i) => choices[(i + turn) % choices.length]!);
+    const answer = LETTERS[rotated.indexOf(noun)]!;
     const index = id + turn * 1_000_000;
     const options = rotated.map((choice) => withArticle(choice));
     const question = 'Which of these things is in the picture?';

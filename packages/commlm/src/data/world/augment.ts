@@ -69,7 +69,7 @@ function colorMatrix(hue: number, saturation: number): number[] {
   ];
   const grey = [0.299, 0.587, 0.114];
   return rotation.map((value, i) => {
-    const base = grey[i % 3] as number;
+    const base = grey[i % 3]!;
     return base + (value - base) * saturation;
   });
 }
@@ -79,11 +79,11 @@ export function stylise(layer: Uint8Array, width: number, height: number, size: 
   const edges = paint.outline > 0 ? findEdges(layer, width, height, Math.max(0.6, paint.outline * size)) : undefined;
   const { matrix, wash, fill, steps } = paint;
   for (let at = 0, pixel = 0; at < layer.length; at += 4, pixel++) {
-    const alpha = layer[at + 3] as number;
+    const alpha = layer[at + 3]!;
     if (alpha === 0) continue;
-    let r = layer[at] as number;
-    let g = layer[at + 1] as number;
-    let b = layer[at + 2] as number;
+    let r = layer[at]!;
+    let g = layer[at + 1]!;
+    let b = layer[at + 2]!;
     if (matrix) {
       const [m0, m1, m2, m3, m4, m5, m6, m7, m8] = matrix as [
         number,
@@ -109,7 +109,7 @@ export function stylise(layer: Uint8Array, width: number, height: number, size: 
       g += ((fill[1] * alpha) / 255 - g) * wash;
       b += ((fill[2] * alpha) / 255 - b) * wash;
     }
-    const ink = edges ? (edges[pixel] as number) / 255 : 0;
+    const ink = edges ? edges[pixel]! / 255 : 0;
     if (ink > 0) {
       r += ((INK[0] * alpha) / 255 - r) * ink;
       g += ((INK[1] * alpha) / 255 - g) * ink;
@@ -132,10 +132,8 @@ function findEdges(layer: Uint8Array, width: number, height: number, reach: numb
   const brightness = (x: number, y: number) => {
     if (x < 0 || y < 0 || x >= width || y >= height) return -255;
     const at = (y * width + x) * 4;
-    const alpha = layer[at + 3] as number;
-    return (
-      (layer[at] as number) * 0.3 + (layer[at + 1] as number) * 0.59 + (layer[at + 2] as number) * 0.11 - 255 + alpha
-    );
+    const alpha = layer[at + 3]!;
+    return layer[at]! * 0.3 + layer[at + 1]! * 0.59 + layer[at + 2]! * 0.11 - 255 + alpha;
   };
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
@@ -186,9 +184,9 @@ export function augmentPicture(
   for (let y = 0; y < height; y++) {
     let at = ((top + y) * stride + left) * 3;
     for (let x = 0; x < width; x++, at += 3) {
-      let r = tables[0][data[at] as number] as number;
-      let g = tables[1][data[at + 1] as number] as number;
-      let b = tables[2][data[at + 2] as number] as number;
+      let r = tables[0][data[at]!] as number;
+      let g = tables[1][data[at + 1]!] as number;
+      let b = tables[2][data[at + 2]!] as number;
       if (grey > 0) {
         const mean = r * 0.3 + g * 0.59 + b * 0.11;
         r += (mean - r) * grey;
@@ -212,10 +210,10 @@ export function augmentPicture(
 function blur(data: Uint8Array, stride: number, left: number, top: number, width: number, height: number): void {
   const pass = (start: number, count: number, step: number) => {
     for (let c = 0; c < 3; c++) {
-      let before = data[start + c] as number;
+      let before = data[start + c]!;
       let here = before;
       for (let i = 0, at = start + c; i < count; i++, at += step) {
-        const after = i + 1 < count ? (data[at + step] as number) : here;
+        const after = i + 1 < count ? data[at + step]! : here;
         data[at] = (before + 2 * here + after + 2) >> 2;
         before = here;
         here = after;

@@ -29,7 +29,7 @@ const DIRECTIONS: readonly (readonly [number, number])[] = [
 
 /** Draws a background's parameters. */
 export function makeBackground(rng: Random): Background {
-  const kind = KINDS[rng.weighted(KIND_WEIGHTS)] as BackgroundKind;
+  const kind = KINDS[rng.weighted(KIND_WEIGHTS)]!;
   const direction = rng.pick(DIRECTIONS);
   const seed = rng.uint32();
   if (kind === 'horizon') {

@@ -261,7 +261,7 @@ function groupsOf(scene: Scene): Group[] {
     groups.set(name, [...(groups.get(name) ?? []), object]);
   }
   return [...groups.values()].map((members) => {
-    const first = members[0] as SceneObject;
+    const first = members[0]!;
     const words =
       members.length === 1 ? phraseFor(first) : `${NUMBER_WORDS[members.length]} ${pluralOf(first.noun, first.color)}`;
     return { words, members };
@@ -318,7 +318,7 @@ export function captionsFor(scene: Scene, seed: number, n: number): string[] {
   captions.push(`${openings[2]} ${placed}`);
   const [a, b] = rng.shuffle(groups);
   if (a && b && groups.length === 2 && a.members.length === 1 && b.members.length === 1) {
-    const [first, second] = [a.members[0] as SceneObject, b.members[0] as SceneObject];
+    const [first, second] = [a.members[0]!, b.members[0]!];
     const relation = RELATIONS.find((candidate) => isRelated(scene, first, second, candidate));
     if (relation) captions.push(`${a.words} ${relationWords(relation)} ${b.words}`);
   }

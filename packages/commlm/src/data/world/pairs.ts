@@ -75,8 +75,8 @@ const shownTarget = (scene: Scene, rng: Random): Target => {
 /** One question of a type, or undefined where these two scenes have none. */
 function pairTurn(type: PairType, scenes: readonly [Scene, Scene], rng: Random): PairTurn | undefined {
   const at = rng.int(2);
-  const scene = scenes[at] as Scene;
-  const which = ORDINALS[at] as string;
+  const scene = scenes[at]!;
+  const which = ORDINALS[at]!;
   switch (type) {
     case 'which': {
       const target = rng.chance(0.85) ? shownTarget(scene, rng) : absentTarget(scene, rng);
@@ -86,14 +86,14 @@ function pairTurn(type: PairType, scenes: readonly [Scene, Scene], rng: Random):
     }
     case 'existence': {
       // What is asked for and absent stands half of the time in the other picture: only looking at the right one helps.
-      const other = scenes[1 - at] as Scene;
+      const other = scenes[1 - at]!;
       const elsewhere = shownTarget(other, rng);
       const absent = rng.chance(0.5) && !isPresent(scene, elsewhere) ? elsewhere : absentTarget(scene, rng);
       const target = rng.chance(0.5) ? shownTarget(scene, rng) : absent;
       return { type, question: ask(rng, type, target, which), ...yesNo(isPresent(scene, target)) };
     }
     case 'both': {
-      const shared = scene.objects.filter((object) => isPresent(scenes[1 - at] as Scene, { noun: object.noun }));
+      const shared = scene.objects.filter((object) => isPresent(scenes[1 - at]!, { noun: object.noun }));
       const target = shared.length > 0 ? { noun: rng.pick(shared).noun } : shownTarget(scene, rng);
       if (shared.length === 0 && rng.chance(0.7)) return undefined;
       return { type, question: ask(rng, type, target, which), ...yesNo(scenes.every((s) => isPresent(s, target))) };

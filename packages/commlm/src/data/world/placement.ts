@@ -68,8 +68,8 @@ export function hullExtents(
 ): [number, number, number, number] {
   let [x1, y1, x2, y2] = [Infinity, Infinity, -Infinity, -Infinity];
   for (let i = 0; i < hull.length; i += 2) {
-    const u = (flip ? -(hull[i] as number) : (hull[i] as number)) * width;
-    const v = (hull[i + 1] as number) * height;
+    const u = (flip ? -hull[i]! : hull[i]!) * width;
+    const v = hull[i + 1]! * height;
     const x = u * cos - v * sin;
     const y = u * sin + v * cos;
     if (x < x1) x1 = x;

@@ -71,14 +71,14 @@ export class Random {
 
   /** One item; the list must not be empty. */
   pick<T>(items: readonly T[]): T {
-    return items[this.int(items.length)] as T;
+    return items[this.int(items.length)]!;
   }
 
   /** Index drawn in proportion to `weights`. */
   weighted(weights: readonly number[]): number {
     let left = this.next() * weights.reduce((sum, weight) => sum + weight, 0);
     for (let i = 0; i < weights.length; i++) {
-      left -= weights[i] as number;
+      left -= weights[i]!;
       if (left < 0) return i;
     }
     return weights.length - 1;
@@ -89,7 +89,7 @@ export class Random {
     const out = [...items];
     for (let i = out.length - 1; i > 0; i--) {
       const j = this.int(i + 1);
-      [out[i], out[j]] = [out[j] as T, out[i] as T];
+      [out[i], out[j]] = [out[j]!, out[i]!];
     }
     return out;
   }

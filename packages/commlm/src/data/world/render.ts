@@ -92,7 +92,7 @@ interface Target {
 
 /** The smallest stored size that holds at least the wanted detail; bilinear sampling then averages at most 2 x 2 texels. */
 function levelFor(sprite: Sprite, need: number): SpriteLevel {
-  let chosen = sprite.levels[0] as SpriteLevel;
+  let chosen = sprite.levels[0]!;
   for (const level of sprite.levels) if (Math.max(level.width, level.height) >= need * 0.95) chosen = level;
   return chosen;
 }
@@ -155,11 +155,7 @@ function sampleSprite(
       const wd = fu * fv;
       for (let c = 0; c < 4; c++) {
         layer[at + c] =
-          (source[p + c] as number) * wa +
-          (source[p + c + 4] as number) * wb +
-          (source[q + c] as number) * wc +
-          (source[q + c + 4] as number) * wd +
-          0.5;
+          source[p + c]! * wa + source[p + c + 4]! * wb + source[q + c]! * wc + source[q + c + 4]! * wd + 0.5;
       }
     }
   }
@@ -169,9 +165,9 @@ function tint(layer: Uint8Array, color: readonly [number, number, number]): void
   const [r, g, b] = color;
   for (let at = 0; at < layer.length; at += 4) {
     if (layer[at + 3] === 0) continue;
-    layer[at] = ((layer[at] as number) * r) / 255 + 0.5;
-    layer[at + 1] = ((layer[at + 1] as number) * g) / 255 + 0.5;
-    layer[at + 2] = ((layer[at + 2] as number) * b) / 255 + 0.5;
+    layer[at] = (layer[at]! * r) / 255 + 0.5;
+    layer[at + 1] = (layer[at + 1]! * g) / 255 + 0.5;
+    layer[at + 2] = (layer[at + 2]! * b) / 255 + 0.5;
   }
 }
 
@@ -181,12 +177,12 @@ function blend(target: Target, layer: Uint8Array, x1: number, y1: number, width:
     let from = row * width * 4;
     let to = ((target.top + y1 + row) * target.stride + target.left + x1) * 3;
     for (let column = 0; column < width; column++, from += 4, to += 3) {
-      const alpha = layer[from + 3] as number;
+      const alpha = layer[from + 3]!;
       if (alpha === 0) continue;
       const rest = (255 - alpha) / 255;
-      data[to] = Math.min(255, (layer[from] as number) + (data[to] as number) * rest + 0.5);
-      data[to + 1] = Math.min(255, (layer[from + 1] as number) + (data[to + 1] as number) * rest + 0.5);
-      data[to + 2] = Math.min(255, (layer[from + 2] as number) + (data[to + 2] as number) * rest + 0.5);
+      data[to] = Math.min(255, layer[from]! + data[to]! * rest + 0.5);
+      data[to + 1] = Math.min(255, layer[from + 1]! + data[to + 1]! * rest + 0.5);
+      data[to + 2] = Math.min(255, layer[from + 2]! + data[to + 2]! * rest + 0.5);
     }
   }
 }

@@ -195,7 +195,7 @@ export function drawIconStyle(rng: Random, choice: StyleChoice): IconStyle {
 
 function drawColor(rng: Random, background: Background): ColorName {
   const order = rng.shuffle(COLOR_NAMES);
-  return order.find((name) => contrastWith(background, COLORS[name]) >= MIN_CONTRAST) ?? (order[0] as ColorName);
+  return order.find((name) => contrastWith(background, COLORS[name]) >= MIN_CONTRAST) ?? order[0]!;
 }
 
 function placeAll(

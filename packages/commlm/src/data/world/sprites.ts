@@ -198,7 +198,7 @@ function packBank(
   const blobs: Uint8Array[] = [];
   let offset = 0;
   const records = jobs.map(({ noun, style }, i): SpriteRecord => {
-    const { aspect, hull, mask, levels } = drawn[i] as DrawnSprite;
+    const { aspect, hull, mask, levels } = drawn[i]!;
     const entries = levels.map(({ width, height, data }) => {
       blobs.push(data);
       offset += data.length;
@@ -290,7 +290,7 @@ function visibleExtent(data: Uint8Array, width: number, height: number) {
   let bottom = 0;
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
-      if ((data[(y * width + x) * 4 + 3] as number) < VISIBLE_ALPHA) continue;
+      if (data[(y * width + x) * 4 + 3]! < VISIBLE_ALPHA) continue;
       if (x < left) left = x;
       if (x + 1 > right) right = x + 1;
       if (y < top) top = y;
@@ -308,8 +308,8 @@ function premultiplyWithBorder(pixels: Uint8Array, width: number, height: number
     for (let x = 0; x < width; x++) {
       const from = (y * width + x) * 4;
       const to = (y + 1) * stride + (x + 1) * 4;
-      const alpha = pixels[from + 3] as number;
-      for (let c = 0; c < 3; c++) out[to + c] = Math.round(((pixels[from + c] as number) * alpha) / 255);
+      const alpha = pixels[from + 3]!;
+      for (let c = 0; c < 3; c++) out[to + c] = Math.round((pixels[from + c]! * alpha) / 255);
       out[to + 3] = alpha;
     }
   }
@@ -325,7 +325,7 @@ function coarseMask(data: Uint8Array, width: number, height: number): string {
       const y0 = Math.floor((row * height) / MASK_SIDE);
       const y1 = Math.max(y0 + 1, Math.floor(((row + 1) * height) / MASK_SIDE));
       let sum = 0;
-      for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) sum += data[(y * width + x) * 4 + 3] as number;
+      for (let y = y0; y < y1; y++) for (let x = x0; x < x1; x++) sum += data[(y * width + x) * 4 + 3]!;
       mask += sum / ((x1 - x0) * (y1 - y0)) >= 100 ? '1' : '0';
     }
   }
@@ -339,7 +339,7 @@ function convexHull(data: Uint8Array, width: number, height: number): number[] {
     let first = -1;
     let last = -1;
     for (let x = 0; x < width; x++) {
-      if ((data[(y * width + x) * 4 + 3] as number) < VISIBLE_ALPHA) continue;
+      if (data[(y * width + x) * 4 + 3]! < VISIBLE_ALPHA) continue;
       if (first < 0) first = x;
       last = x + 1;
     }

@@ -306,7 +306,7 @@ function searchBest(lists: MatchLists): Path {
   for (let current = 0; current < lists.byStart.length; current++) {
     paths.sort(comparePaths);
     const beam = paths.slice(0, BEAM_SIZE);
-    const next = beam.flatMap((path) => extend(path, current, lists.byStart[current] as Match[]));
+    const next = beam.flatMap((path) => extend(path, current, lists.byStart[current]!));
     paths = next.length > 0 ? next : [beam[0]!];
   }
   paths.sort(comparePaths);

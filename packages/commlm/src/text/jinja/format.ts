@@ -39,7 +39,7 @@ export function formatPercent(text: string, value: Value, meter: Meter): string 
         item = table.get(key) ?? fault(`'${key}'`);
       } else {
         if (next >= items.length) fault('not enough arguments for format string');
-        item = items[next++] as Value;
+        item = items[next++]!;
       }
       return percentItem(whole, item, flags, bounded(width ?? '0'), precision, type, meter);
     },
@@ -173,7 +173,7 @@ export function formatBraces(text: string, args: Arguments, get: FieldGetter, me
   const expand = (source: string, depth: number): string => {
     let out = '';
     for (let at = 0; at < source.length; ) {
-      const char = source[at] as string;
+      const char = source[at]!;
       if ((char === '{' || char === '}') && source[at + 1] === char) {
         out += char;
         at += 2;
@@ -304,11 +304,11 @@ export function formatTime(date: Date, format: string): string {
     M: () => two(date.getMinutes()),
     S: () => two(date.getSeconds()),
     p: () => (hour < 12 ? 'AM' : 'PM'),
-    A: () => DAYS[day] as string,
-    a: () => (DAYS[day] as string).slice(0, 3),
-    B: () => MONTHS[month] as string,
-    b: () => (MONTHS[month] as string).slice(0, 3),
-    h: () => (MONTHS[month] as string).slice(0, 3),
+    A: () => DAYS[day]!,
+    a: () => DAYS[day]!.slice(0, 3),
+    B: () => MONTHS[month]!,
+    b: () => MONTHS[month]!.slice(0, 3),
+    h: () => MONTHS[month]!.slice(0, 3),
     j: () => String(dayOfYear + 1).padStart(3, '0'),
     w: () => String(day),
     u: () => String(day === 0 ? 7 : day),

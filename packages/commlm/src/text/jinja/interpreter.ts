@@ -144,7 +144,7 @@ export class Interpreter implements Runtime {
         const inner = new Scope(scope);
         const values = statement.bindings.map(([, value]) => this.#evaluate(value, scope));
         statement.bindings.forEach(([target], i) => {
-          this.#assign(target, values[i] as Value, inner);
+          this.#assign(target, values[i]!, inner);
         });
         return this.#run(statement.body, inner, output);
       }
@@ -167,7 +167,7 @@ export class Interpreter implements Runtime {
       if (values.length !== target.items.length)
         fault(`it takes ${values.length} values apart into ${target.items.length} names`);
       target.items.forEach((item, i) => {
-        this.#assign(item, values[i] as Value, scope);
+        this.#assign(item, values[i]!, scope);
       });
     }
   }
@@ -199,7 +199,7 @@ export class Interpreter implements Runtime {
       const inner = new Scope(scope);
       loop.index = index;
       inner.set('loop', variable);
-      this.#assign(statement.target, entries[index] as Value, inner);
+      this.#assign(statement.target, entries[index]!, inner);
       if (this.#run(statement.body, inner, output) === 'break') break;
     }
     return entries.length === 0 ? this.#run(statement.otherwise, new Scope(scope), output) : undefined;

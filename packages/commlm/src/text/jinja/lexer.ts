@@ -76,7 +76,7 @@ class Lexer {
       this.#at = open;
       return false;
     }
-    const kind = OPENINGS[this.#source.slice(open, open + 2)] as TagKind;
+    const kind = OPENINGS[this.#source.slice(open, open + 2)]!;
     const raw = kind === 'block' ? matchAt(RAW, this.#source, open) : undefined;
     const sign = this.#source[open + 2];
     this.#pushText(trimBefore(text, sign, kind !== 'print', startsLine));

@@ -109,7 +109,7 @@ export function fixed(value: number, digits: number): string {
   const [whole = '0', fraction = ''] = exact.split('.');
   const kept = BigInt(whole + fraction.slice(0, digits).padEnd(digits, '0'));
   const rest = fraction.slice(digits);
-  const half = /^50*$/.test(rest) ? kept % 2n === 1n : rest !== '' && (rest[0] as string) >= '5';
+  const half = /^50*$/.test(rest) ? kept % 2n === 1n : rest !== '' && rest[0]! >= '5';
   const text = (half ? kept + 1n : kept).toString().padStart(digits + 1, '0');
   const cut = text.length - digits;
   return `${negative ? '-' : ''}${text.slice(0, cut)}${digits > 0 ? `.${text.slice(cut)}` : ''}`;

@@ -40,7 +40,7 @@ class Parser {
   }
 
   get #token(): Token {
-    return this.#tokens[this.#at] as Token;
+    return this.#tokens[this.#at]!;
   }
 
   #fail(why: string): never {
@@ -235,7 +235,7 @@ class Parser {
       items.push(this.#singleTarget());
       if (this.#is('operator', ',') && !ends.includes('=')) isTuple = true;
     } while (!ends.includes('=') && this.#skip('operator', ','));
-    return isTuple ? { type: 'tuple', items } : (items[0] as Target);
+    return isTuple ? { type: 'tuple', items } : items[0]!;
   }
 
   #isEnd(ends: readonly string[]): boolean {
@@ -251,7 +251,7 @@ class Parser {
         if (!this.#is('operator', ')')) items.push(this.#singleTarget());
       }
       this.#expect('operator', ')');
-      return isTuple ? { type: 'tuple', items } : (items[0] as Target);
+      return isTuple ? { type: 'tuple', items } : items[0]!;
     }
     const { value: name } = this.#expect('name');
     if (Object.hasOwn(CONSTANTS, name)) this.#fail(`it sets ${name}`);
@@ -278,7 +278,7 @@ class Parser {
       items.push(condition ? this.#expression() : this.#or());
     }
     if (items.length === 0 && !inBrackets) this.#fail('expected an expression');
-    return isTuple || items.length === 0 ? { type: 'tuple', items } : (items[0] as Expression);
+    return isTuple || items.length === 0 ? { type: 'tuple', items } : items[0]!;
   }
 
   #expression(): Expression {
@@ -338,7 +338,7 @@ class Parser {
   #concat(): Expression {
     const items = [this.#product()];
     while (this.#skip('operator', '~')) items.push(this.#product());
-    return items.length === 1 ? (items[0] as Expression) : { type: 'concat', items };
+    return items.length === 1 ? items[0]! : { type: 'concat', items };
   }
 
   #product(): Expression {
@@ -374,7 +374,7 @@ class Parser {
     const { kind, value } = this.#token;
     if (kind === 'name') {
       this.#at++;
-      if (Object.hasOwn(CONSTANTS, value)) return { type: 'constant', value: CONSTANTS[value] as Value };
+      if (Object.hasOwn(CONSTANTS, value)) return { type: 'constant', value: CONSTANTS[value]! };
       this.#use(value);
       return { type: 'name', name: value };
     }
@@ -458,7 +458,7 @@ class Parser {
     }
     if (this.#is('operator', ',')) {
       if (isSlice || bounds[0] === undefined) this.#fail('a slice with commas is not known here');
-      const items = [bounds[0] as Expression];
+      const items = [bounds[0]!];
       while (this.#skip('operator', ',')) items.push(this.#expression());
       this.#expect('operator', ']');
       return { type: 'item', object, key: { type: 'tuple', items } };

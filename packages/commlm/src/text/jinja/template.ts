@@ -77,8 +77,7 @@ function range(args: Arguments, meter: Meter): Value {
   const numbers = args.positional.map((value) => asCount(value, 'range'));
   if (args.named.size > 0 || numbers.length === 0 || numbers.length > 3)
     fault('range takes one to three whole numbers');
-  const [start, stop, step] =
-    numbers.length === 1 ? [0, numbers[0] as number, 1] : [numbers[0] as number, numbers[1] as number, numbers[2] ?? 1];
+  const [start, stop, step] = numbers.length === 1 ? [0, numbers[0]!, 1] : [numbers[0]!, numbers[1]!, numbers[2] ?? 1];
   if (step === 0) fault('range() arg 3 must not be zero');
   const length = Range.lengthOf(start, stop, step);
   if (length > MAX_RANGE) fault(`a range has more than ${MAX_RANGE} numbers`);
@@ -98,7 +97,7 @@ function dictOf({ positional, named }: Arguments, meter: Meter): Dict {
         : iterate(source, meter).map((pair) => iterate(pair, meter));
   for (const pair of pairs) {
     if (pair.length !== 2) fault('dict takes pairs of keys and values');
-    dict.set(pair[0] as Value, pair[1] as Value);
+    dict.set(pair[0]!, pair[1]!);
   }
   for (const [name, value] of named) dict.set(name, value);
   return dict;

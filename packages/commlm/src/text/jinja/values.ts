@@ -269,7 +269,7 @@ export function equal(a: Value, b: Value, meter: Meter): boolean {
     return (
       isList(a) === isList(b) &&
       left.length === right.length &&
-      meter.deeper(() => left.every((item, i) => equal(item, right[i] as Value, meter)))
+      meter.deeper(() => left.every((item, i) => equal(item, right[i]!, meter)))
     );
   }
   if (!(a instanceof Dict && b instanceof Dict) || a.size !== b.size) return false;
@@ -294,9 +294,9 @@ export function compare(a: Value, b: Value, sign: string, meter: Meter): number 
     return fault(`'${sign}' not supported between instances of '${typeName(a)}' and '${typeName(b)}'`);
   }
   return meter.deeper(() => {
-    const at = left.findIndex((item, i) => i >= right.length || !equal(item, right[i] as Value, meter));
+    const at = left.findIndex((item, i) => i >= right.length || !equal(item, right[i]!, meter));
     if (at < 0 || at >= right.length) return left.length - right.length;
-    return compare(left[at] as Value, right[at] as Value, sign, meter);
+    return compare(left[at]!, right[at]!, sign, meter);
   });
 }
 

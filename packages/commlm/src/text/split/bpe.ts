@@ -135,25 +135,25 @@ export class BpeModel {
     const queue = new MergeQueue();
     const offer = (left: number, right: number): void => {
       if (left < 0 || right < 0) return;
-      const rank = this.#ranks.get(keyOf(ids[left] as number, ids[right] as number));
+      const rank = this.#ranks.get(keyOf(ids[left]!, ids[right]!));
       if (rank === undefined) return;
-      const id = this.#results[rank] as number;
+      const id = this.#results[rank]!;
       if (!this.#withheld.has(id)) queue.push({ at: left, rank, id });
     };
     for (let i = 0; i + 1 < ids.length; i++) offer(i, i + 1);
     for (let next = queue.pop(); next !== undefined; next = queue.pop()) {
       const left = next.at;
-      const right = following[left] as number;
+      const right = following[left]!;
       if (ids[left] === -1 || right < 0) continue;
       // The pair may have changed since it was offered.
-      const rank = this.#ranks.get(keyOf(ids[left] as number, ids[right] as number));
+      const rank = this.#ranks.get(keyOf(ids[left]!, ids[right]!));
       if (rank === undefined || this.#results[rank] !== next.id) continue;
       ids[left] = next.id;
       ids[right] = -1;
-      const after = following[right] as number;
+      const after = following[right]!;
       following[left] = after;
       if (after >= 0) previous[after] = left;
-      offer(previous[left] as number, left);
+      offer(previous[left]!, left);
       offer(left, after);
     }
     return ids.filter((id) => id >= 0);
@@ -191,8 +191,8 @@ class MergeQueue {
   push(offer: Offer): void {
     const heap = this.#heap;
     let at = heap.length;
-    for (let parent = (at - 1) >> 1; at > 0 && goesBefore(offer, heap[parent] as Offer); parent = (at - 1) >> 1) {
-      heap[at] = heap[parent] as Offer;
+    for (let parent = (at - 1) >> 1; at > 0 && goesBefore(offer, heap[parent]!); parent = (at - 1) >> 1) {
+      heap[at] = heap[parent]!;
       at = parent;
     }
     heap[at] = offer;
@@ -206,9 +206,9 @@ class MergeQueue {
     let at = 0;
     for (let child = 1; child < heap.length; child = 2 * at + 1) {
       const other = child + 1;
-      if (other < heap.length && goesBefore(heap[other] as Offer, heap[child] as Offer)) child = other;
-      if (!goesBefore(heap[child] as Offer, last)) break;
-      heap[at] = heap[child] as Offer;
+      if (other < heap.length && goesBefore(heap[other]!, heap[child]!)) child = other;
+      if (!goesBefore(heap[child]!, last)) break;
+      heap[at] = heap[child]!;
       at = child;
     }
     heap[at] = last;

@@ -97,7 +97,7 @@ export class BatchPool<Batch extends RawBatch> {
 
   #ask(): void {
     while (this.#asked < this.#next + this.#ahead) {
-      const worker = this.#workers[this.#asked % this.#workers.length] as Worker;
+      const worker = this.#workers[this.#asked % this.#workers.length]!;
       worker.postMessage(this.#asked++);
     }
   }

@@ -292,7 +292,7 @@ test('the loss falls', async () => {
   await run(out, 40, false).done;
   const lines = readFileSync(join(out, 'metrics.jsonl'), 'utf8').trim().split('\n');
   const losses = lines.map((line) => (JSON.parse(line) as { 'train/loss': number })['train/loss']);
-  assert.ok((losses.at(-1) as number) < 0.5 * (losses[0] as number), losses.join(' '));
+  assert.ok((losses.at(-1) as number) < 0.5 * losses[0]!, losses.join(' '));
   rmSync(out, { recursive: true });
 });
 
@@ -322,10 +322,10 @@ class RowsTask implements TrainingTask<Rows> {
   openBatches(start: number): BatchSource<Rows> {
     let index = start;
     const before = (at: number): number =>
-      Array.from({ length: at }, (_, i) => this.#sizes[i % this.#sizes.length] as number).reduce((a, b) => a + b, 0);
+      Array.from({ length: at }, (_, i) => this.#sizes[i % this.#sizes.length]!).reduce((a, b) => a + b, 0);
     const next = async (): Promise<Rows> => {
       const at = index++;
-      return { first: before(at), count: this.#sizes[at % this.#sizes.length] as number };
+      return { first: before(at), count: this.#sizes[at % this.#sizes.length]! };
     };
     return { waitedMs: 0, next, close: async () => {} };
   }
@@ -397,13 +397,13 @@ test('a part learns at its own rate; a factor that nothing takes is refused', as
   const task = rows([4]);
   const before = task.weights;
   await train(task, { steps: 1, warmupRatio: 0, lr: 0.01, weightDecay: 0, lrFactors: { head: 0.1 } });
-  const moved = task.weights.map((weight, i) => Math.abs(weight - (before[i] as number)));
+  const moved = task.weights.map((weight, i) => Math.abs(weight - before[i]!));
   // The first step is the rate itself, but for eps = 1e-8 over the gradient, and is rounded into a weight below 1.
   for (const [i, rate] of [
     [0, 0.01],
     [5, 0.001],
   ] as const)
-    assert.ok(Math.abs((moved[i] as number) - rate) < roundingBound({ steps: 2 }) + rate * 1e-5, `${moved}`);
+    assert.ok(Math.abs(moved[i]! - rate) < roundingBound({ steps: 2 }) + rate * 1e-5, `${moved}`);
   await assert.rejects(train(rows([4]), { lrFactors: { haed: 0.1 } }), /lrFactors names "haed"/);
 });
 
@@ -459,7 +459,7 @@ test('a bit that flipped in a checkpoint is found, and the lines behind the one 
   await train(rows([4]), changes, out);
   const path = join(out, 'checkpoint-6', 'state.safetensors');
   const bytes = readFileSync(path);
-  bytes[bytes.length - 6000] = (bytes[bytes.length - 6000] as number) ^ 1;
+  bytes[bytes.length - 6000] = bytes[bytes.length - 6000]! ^ 1;
   writeFileSync(path, bytes);
   const lines = await train(rows([4]), changes, out);
   assert.ok(

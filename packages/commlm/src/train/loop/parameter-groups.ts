@@ -73,7 +73,7 @@ export function parameterGroups(
       const prefix = prefixes.find((candidate) => names.some((each) => `${each}.`.startsWith(`${candidate}.`)));
       if (prefix !== undefined) used.add(prefix);
       const key = `${decayed} ${prefix ?? ''}`;
-      const factor = prefix === undefined ? 1 : (lrFactors[prefix] as number);
+      const factor = prefix === undefined ? 1 : lrFactors[prefix]!;
       const group = groups.get(key) ?? { params: new Map(), weightDecay: decayed ? weightDecay : 0, lr: lr * factor };
       groups.set(key, group);
       group.params.set(keyOf(name), parameter);

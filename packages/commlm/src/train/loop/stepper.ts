@@ -68,8 +68,8 @@ export class Stepper<Batch> {
         this.#state.optimizer.zeroGrad();
         return null;
       }
-      const share = total > 0 ? (weights[i] as number) / total : 1 / micro.length;
-      for (const [name, value] of Object.entries(this.#gradients(batch, share, facts[i] as BatchFacts, i))) {
+      const share = total > 0 ? weights[i]! / total : 1 / micro.length;
+      for (const [name, value] of Object.entries(this.#gradients(batch, share, facts[i]!, i))) {
         figures[name] = (figures[name] ?? 0) + share * value;
       }
     }

@@ -94,9 +94,9 @@ export function simpleCut(image: RgbImage, side: number, reach: number, random: 
     for (let x = 0; x < side; x++) {
       const from = (row + reflect(left + x, width)) * 3;
       const to = (y * side + x) * 3;
-      out[to] = data[from] as number;
-      out[to + 1] = data[from + 1] as number;
-      out[to + 2] = data[from + 2] as number;
+      out[to] = data[from]!;
+      out[to + 1] = data[from + 1]!;
+      out[to + 2] = data[from + 2]!;
     }
   }
   if (mirror) mirrorRows(out, side);
@@ -116,8 +116,8 @@ function mirrorRows(data: Uint8Array, side: number): void {
   for (let y = 0; y < side; y++) {
     for (let low = y * side, high = low + side - 1; low < high; low++, high--) {
       for (let c = 0; c < 3; c++) {
-        const kept = data[low * 3 + c] as number;
-        data[low * 3 + c] = data[high * 3 + c] as number;
+        const kept = data[low * 3 + c]!;
+        data[low * 3 + c] = data[high * 3 + c]!;
         data[high * 3 + c] = kept;
       }
     }
@@ -158,21 +158,21 @@ export function randomCrop(
   const xs = sampleAxis(left, width, side, sourceWidth, flip);
   const ys = sampleAxis(top, height, side, sourceHeight, false);
   for (let y = 0; y < side; y++) {
-    const upper = (ys.low[y] as number) * sourceWidth;
-    const lower = (ys.high[y] as number) * sourceWidth;
-    const fy = ys.share[y] as number;
+    const upper = ys.low[y]! * sourceWidth;
+    const lower = ys.high[y]! * sourceWidth;
+    const fy = ys.share[y]!;
     for (let x = 0; x < side; x++) {
-      const x0 = xs.low[x] as number;
-      const x1 = xs.high[x] as number;
-      const fx = xs.share[x] as number;
+      const x0 = xs.low[x]!;
+      const x1 = xs.high[x]!;
+      const fx = xs.share[x]!;
       const at = offset + (y * side + x) * 3;
       for (let c = 0; c < 3; c++) {
-        const a = source[(upper + x0) * 3 + c] as number;
-        const b = source[(upper + x1) * 3 + c] as number;
-        const d = source[(lower + x0) * 3 + c] as number;
-        const e = source[(lower + x1) * 3 + c] as number;
+        const a = source[(upper + x0) * 3 + c]!;
+        const b = source[(upper + x1) * 3 + c]!;
+        const d = source[(lower + x0) * 3 + c]!;
+        const e = source[(lower + x1) * 3 + c]!;
         const value = (a + (b - a) * fx) * (1 - fy) + (d + (e - d) * fx) * fy;
-        const changed = value * (gains[c] as number) + lift;
+        const changed = value * gains[c]! + lift;
         out[at + c] = Math.max(0, Math.min(255, changed));
       }
     }

@@ -25,8 +25,8 @@ export class EpochOrder {
     const random = new Random(epoch, `order ${this.#seed}`);
     for (let i = order.length - 1; i > 0; i--) {
       const j = random.int(i + 1);
-      const kept = order[i] as number;
-      order[i] = order[j] as number;
+      const kept = order[i]!;
+      order[i] = order[j]!;
       order[j] = kept;
     }
     for (const old of this.#epochs.keys()) if (this.#epochs.size > 1) this.#epochs.delete(old);

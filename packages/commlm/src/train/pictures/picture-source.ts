@@ -66,7 +66,7 @@ export async function openPictures(
     numClasses,
     picture: (index) =>
       firstReadable(index, async (at) => {
-        const { path, label } = files[order.place(at)] as PictureFile;
+        const { path, label } = files[order.place(at)]!;
         return { name: path, image: await decodeImage(path), again: null, scene: null, label };
       }),
   };

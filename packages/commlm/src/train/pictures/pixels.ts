@@ -13,7 +13,7 @@ export function normalisePictures(
 ): Tensor {
   return scope(() => {
     const scale = tensor(Float32Array.from(std, (s) => 1 / (255 * s))).to(device);
-    const shift = tensor(Float32Array.from(mean, (m, c) => -m / (std[c] as number))).to(device);
+    const shift = tensor(Float32Array.from(mean, (m, c) => -m / std[c]!)).to(device);
     // Bytes go over, a quarter of what floats would be.
     const pixels_BHWC = tensor(bytes, { shape: [count, side, side, 3] })
       .to(device)

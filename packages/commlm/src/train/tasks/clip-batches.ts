@@ -83,7 +83,7 @@ export function patchCover(box: readonly [number, number, number, number], grid:
       sum += share;
     }
   }
-  if (sum > 0) for (let i = 0; i < cover.length; i++) cover[i] = (cover[i] as number) / sum;
+  if (sum > 0) for (let i = 0; i < cover.length; i++) cover[i] = cover[i]! / sum;
   return cover;
 }
 

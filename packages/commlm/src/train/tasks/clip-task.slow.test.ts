@@ -32,15 +32,13 @@ test('logits are cosines over the temperature, and the loss is cross-entropy bot
     const scale = Math.log(1 / 0.07);
     const rows = (x: Tensor): number[][] =>
       (x.tolist() as number[][]).map((row) => row.map((v) => v / Math.hypot(...row)));
-    const cosines = rows(a).map((p) =>
-      rows(b).map((t) => p.reduce((sum, v, k) => sum + v * (t[k] as number), 0) / 0.07),
-    );
+    const cosines = rows(a).map((p) => rows(b).map((t) => p.reduce((sum, v, k) => sum + v * t[k]!, 0) / 0.07));
     const surprise = (scores: number[], right: number): number =>
-      Math.log(scores.reduce((sum, x) => sum + Math.exp(x), 0)) - (scores[right] as number);
+      Math.log(scores.reduce((sum, x) => sum + Math.exp(x), 0)) - scores[right]!;
     const pictures = cosines.map((row, i) => surprise(row, i));
     const texts = cosines.map((_, i) =>
       surprise(
-        cosines.map((row) => row[i] as number),
+        cosines.map((row) => row[i]!),
         i,
       ),
     );
@@ -63,13 +61,13 @@ test('a batch is learned by heart, and the temperature stays above a hundredth',
     scope(() => {
       const { loss, metrics } = task.loss(batch);
       loss.backward();
-      losses.push((metrics['picture'] as Tensor).item());
+      losses.push(metrics['picture']!.item());
     });
     adam.step();
     adam.zeroGrad();
     task.afterStep();
   }
-  assert.ok((losses.at(-1) as number) < 0.3 * (losses[0] as number), `${losses[0]} to ${losses.at(-1)}`);
+  assert.ok((losses.at(-1) as number) < 0.3 * losses[0]!, `${losses[0]} to ${losses.at(-1)}`);
   const scale = task.parts.get('pictureHead')!.namedParameters().get('logit_scale') as Tensor;
   scope(() => {
     scale.detach().fill_(9);
@@ -113,14 +111,14 @@ test('captions of a file: LLaVA records and lines, a broken picture replaced wit
   const tokenizer = await Tokenizer.load(tiny);
   assert.equal(batch.regions, null);
   assert.equal(batch.broken.length, 2);
-  assert.match(batch.broken[0] as string, /cut\.png/);
+  assert.match(batch.broken[0]!, /cut\.png/);
   const width = batch.captions.length / 6;
   for (let i = 0; i < 6; i++) {
     const length = Number(batch.captionLengths[i]);
     const ids = [...batch.captions.slice(i * width, i * width + length)].map(Number);
     assert.equal(ids.at(-1), tokenizer.eosId);
     assert.ok(length <= 8);
-    const isRed = (batch.pictures[i * 3072] as number) > 200;
+    const isRed = batch.pictures[i * 3072]! > 200;
     assert.equal(tokenizer.decode(ids.slice(0, -1)).trim(), isRed ? 'a red square' : 'a blue square');
   }
   scope(() => {

@@ -165,7 +165,7 @@ function mixBatch(
     const [own, other] = [i * size, partner(i) * size];
     if (box === null) {
       for (let p = 0; p < size; p++) {
-        pictures[own + p] = Math.round(kept * (before[own + p] as number) + (1 - kept) * (before[other + p] as number));
+        pictures[own + p] = Math.round(kept * before[own + p]! + (1 - kept) * before[other + p]!);
       }
     } else {
       for (let y = box.top; y < box.top + box.height; y++) {
@@ -175,10 +175,10 @@ function mixBatch(
     }
     for (let c = 0; c < classes; c++) {
       const [a, b] = [i * classes + c, partner(i) * classes + c];
-      const shown = Math.max(labelsBefore[a] as number, labelsBefore[b] as number);
+      const shown = Math.max(labelsBefore[a]!, labelsBefore[b]!);
       labels[a] = shown;
       // That something is shown is known from either picture, that nothing is from both.
-      known[a] = Math.max(shown, Math.min(knownBefore[a] as number, knownBefore[b] as number));
+      known[a] = Math.max(shown, Math.min(knownBefore[a]!, knownBefore[b]!));
     }
   }
 }

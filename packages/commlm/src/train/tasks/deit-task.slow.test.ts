@@ -97,7 +97,7 @@ test('a scene is labelled with its nouns and colours; of a grey view no colour i
       assert.equal(colours.length, COLOR_NAMES.length);
       assert.ok(colours.every((value) => value === colours[0]));
       const pixels = batch.pictures.slice(i * 3072, i * 3072 + 3072);
-      const isGrey = pixels.every((value, at) => Math.abs(value - (pixels[at - (at % 3)] as number)) <= 1);
+      const isGrey = pixels.every((value, at) => Math.abs(value - pixels[at - (at % 3)]!) <= 1);
       if (colours[0] === 0) grey++;
       assert.equal(isGrey, colours[0] === 0);
     }
@@ -128,8 +128,8 @@ test('a mixed batch shows what either picture shows', async () => {
     for (const [i, value] of mixed.labels.entries()) {
       const [picture, c] = [Math.floor(i / 58), i % 58];
       const partner = (3 - picture) * 58 + c;
-      assert.equal(value, Math.max(plain.labels[i] as number, plain.labels[partner] as number));
-      const known = Math.min(plain.known[i] as number, plain.known[partner] as number);
+      assert.equal(value, Math.max(plain.labels[i]!, plain.labels[partner]!));
+      const known = Math.min(plain.known[i]!, plain.known[partner]!);
       assert.equal(mixed.known[i], value === 1 ? 1 : known);
     }
     // CutMix copies pixels of either picture, mixup lies between them.
@@ -182,8 +182,8 @@ test('unseen pictures are measured as they are, the same each time', async () =>
   const task = new DeitTask(smallDeit({ held: { data: { ...data, seed: 8 } as never, batches: 2 } }), LOOP);
   const [first, second] = [await task.evaluate!(0), await task.evaluate!(1)];
   assert.deepEqual(first, second);
-  assert.ok((first['loss'] as number) > 0.5 && (first['loss'] as number) < 0.9);
-  assert.ok((first['precision'] as number) >= 0 && (first['precision'] as number) <= 1);
+  assert.ok(first['loss']! > 0.5 && first['loss']! < 0.9);
+  assert.ok(first['precision']! >= 0 && first['precision']! <= 1);
 });
 
 test('the number of classes has to be that of the data', async () => {

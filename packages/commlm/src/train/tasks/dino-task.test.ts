@@ -52,7 +52,7 @@ test('sinkhorn is three rounds of equal shares for prototypes, then for rows', (
     const scores = randn([5, 4]);
     let q = listed(scores).map((row) => row.map((value) => Math.exp(value / 0.5)));
     for (let round = 0; round < 3; round++) {
-      q = q.map((row) => row.map((value, k) => value / (4 * sum(q.map((other) => other[k] as number)))));
+      q = q.map((row) => row.map((value, k) => value / (4 * sum(q.map((other) => other[k]!)))));
       q = q.map((row) => row.map((value) => value / (5 * sum(row))));
     }
     close(
@@ -66,7 +66,7 @@ test('centring is the softmax of what lies above the centre', () => {
   scope(() => {
     const scores = randn([3, 4]);
     const centre = [0.1, -0.2, 0.3, 0];
-    const wanted = listed(scores).map((row) => softmax(row.map((value, k) => (value - (centre[k] as number)) / 0.07)));
+    const wanted = listed(scores).map((row) => softmax(row.map((value, k) => (value - centre[k]!) / 0.07)));
     const largest = scores.abs().max().item() / 0.07;
     close(centred(scores, tensor(Float32Array.from(centre)), 0.07), wanted, largest);
   });
@@ -96,9 +96,7 @@ test('koleo is minus the mean log distance to the nearest neighbour on the spher
     const x = randn([6, 3]);
     const unit = listed(x).map((row) => row.map((value) => value / Math.hypot(...row)));
     const nearest = unit.map((row, i) =>
-      Math.min(
-        ...unit.flatMap((other, j) => (i === j ? [] : [Math.hypot(...row.map((v, k) => v - (other[k] as number)))])),
-      ),
+      Math.min(...unit.flatMap((other, j) => (i === j ? [] : [Math.hypot(...row.map((v, k) => v - other[k]!))]))),
     );
     // The logarithm of a distance errs as the distance itself, a difference of numbers up to 1, over the distance.
     close(koleo(x), -sum(nearest.map(Math.log)) / nearest.length, 1 / Math.min(...nearest));

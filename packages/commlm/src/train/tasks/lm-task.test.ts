@@ -37,7 +37,7 @@ test('the loss is the mean surprise at each token but the first', () => {
     const terms = (logits.tolist() as number[][][]).flatMap((row, b) =>
       row.slice(0, -1).map((scores, t) => {
         const next = ids[b]?.[t + 1] as number;
-        return Math.log(scores.reduce((sum, x) => sum + Math.exp(x), 0)) - (scores[next] as number);
+        return Math.log(scores.reduce((sum, x) => sum + Math.exp(x), 0)) - scores[next]!;
       }),
     );
     const wanted = terms.reduce((a, b) => a + b, 0) / terms.length;

@@ -83,7 +83,7 @@ function headsOf(size: string, has: (part: string) => boolean): number {
   if (has('plus') && size === 'base') return 14;
   // The first ViT-B with average pooling has wider attention; SigLIP's variants do not.
   if (size === 'base' && has('gap') && !has('siglip') && !has('reg4')) return 16;
-  return HEADS[size] as number;
+  return HEADS[size]!;
 }
 
 /** timm runs the newer SigLIP 2 sizes with the tanh form of GELU, the older ones with the exact one. */
