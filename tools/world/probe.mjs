@@ -50,8 +50,18 @@ function openTower(path, branch) {
   return { vit, image: config.image, type: config.type };
 }
 
+/** A folder that is none, in the words of the error and not of the stack. */
+function openOrEnd(path, branch) {
+  try {
+    return openTower(path, branch);
+  } catch (error) {
+    console.error(`error: ${error.message}${error.fix === undefined ? '' : `\nfix:   ${error.fix}`}`);
+    process.exit(1);
+  }
+}
+
 const start = Date.now();
-const tower = openTower(folder, values.branch);
+const tower = openOrEnd(folder, values.branch);
 const untrained = untrainedTower(tower, tower.type);
 const scenes = Number(values.scenes);
 const [own, fresh] = await measureTowers([tower, untrained], { scenes, misplaced: values.misplaced });
