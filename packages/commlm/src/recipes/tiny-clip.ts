@@ -8,7 +8,7 @@ export const recipe: Recipe = {
   kind: 'clip',
   about: 'CLIP-type tower of comm-tiny, contrastive on the synthetic world',
   loop: {
-    steps: 4200,
+    steps: 2100,
     batchSize: 96,
     lr: 1e-3,
     betas: [0.9, 0.98],

@@ -5,7 +5,7 @@ import { TINY_PRETRAIN_LOOP, tinyTower } from './tiny-pretrain.js';
 export const recipe: Recipe = {
   kind: 'deit',
   about: 'supervised tower of the size of those of comm-tiny: nouns and colours of the synthetic world',
-  loop: { ...TINY_PRETRAIN_LOOP, steps: 4200, batchSize: 96, lr: 1e-3, seed: 14 },
+  loop: { ...TINY_PRETRAIN_LOOP, steps: 2100, batchSize: 96, lr: 1e-3, seed: 14 },
   deit: {
     dtype: 'bf16',
     device: 'cpu',

@@ -6,7 +6,7 @@ export const recipe: Recipe = {
   kind: 'dinov2',
   about: 'DINOv2-type tower of comm-tiny, self-distillation on the synthetic world',
   loop: {
-    steps: 2250,
+    steps: 4200,
     batchSize: 48,
     lr: 8e-4,
     betas: [0.9, 0.98],

@@ -5,7 +5,7 @@ import { TINY_PRETRAIN_LOOP, tinyTower } from './tiny-pretrain.js';
 export const recipe: Recipe = {
   kind: 'mae',
   about: 'masked autoencoder of the size of the towers of comm-tiny, on the synthetic world',
-  loop: { ...TINY_PRETRAIN_LOOP, steps: 4200, batchSize: 96, lr: 1.5e-3, seed: 13 },
+  loop: { ...TINY_PRETRAIN_LOOP, steps: 2100, batchSize: 96, lr: 1.5e-3, seed: 13 },
   mae: {
     dtype: 'bf16',
     device: 'cpu',
