@@ -19,25 +19,18 @@ function compiledTests(project, sourceDir) {
     .sort();
 }
 
+const packageTests = () =>
+  readdirSync(join(ROOT, 'packages')).flatMap((name) => compiledTests(join('packages', name), 'src'));
+
 /** The unit tests, which lie beside the source, and the guards, but for those that take longer (`*.slow.test.ts`): what `npm run check` runs. */
 export function listUnitTests() {
-  const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name));
   const guards = compiledTests('tests', '.').filter((file) => relative(ROOT, file).includes('guards'));
-  return [...guards, ...packages.flatMap((name) => compiledTests(name, 'src'))].filter((file) => !isSlow(file));
+  return [...guards, ...packageTests()].filter((file) => !file.endsWith('.slow.test.js'));
 }
-
-const isSlow = (file) => file.endsWith('.slow.test.js');
 
 /** Every test of the repository. */
 export function listAllTests() {
-  const packages = readdirSync(join(ROOT, 'packages')).map((name) => join('packages', name));
-  return [
-    ...new Set([
-      ...listUnitTests(),
-      ...packages.flatMap((name) => compiledTests(name, 'src')),
-      ...compiledTests('tests', '.'),
-    ]),
-  ];
+  return [...packageTests(), ...compiledTests('tests', '.')];
 }
 
 /**

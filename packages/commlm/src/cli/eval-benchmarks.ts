@@ -16,7 +16,7 @@ import { printable } from './terminal-text.js';
 /** Options of `eval` for benchmarks of files. */
 export interface BenchmarkOptions extends ModelOptions {
   readonly data?: string;
-  readonly out: string;
+  readonly out?: string;
   readonly file?: readonly string[];
   readonly split?: readonly string[];
   readonly subset?: boolean;
@@ -49,11 +49,13 @@ export async function evaluateBenchmarks(names: readonly string[], options: Benc
   const { findTasks } = await import('../eval/benchmarks/find-tasks.js');
   const { runEval } = await import('../eval/run-eval.js');
   const benchmarks = findTasks(names);
+  const { out } = options;
+  if (out === undefined) throw usageError('The folder of the results is missing.', 'Name it with --out FOLDER.');
   checkDecoding(options);
   let progress: Progress | undefined;
-  const { data, out, model, subset, limit, prompts, coordinates, blind, keepThinking } = options;
+  const { data, model, subset, limit, prompts, coordinates, blind, keepThinking } = options;
   const { maxNewTokens, temperature, topP, seed, batchSize } = options;
-  const outcome = await sayHowToGoOn(options.out, () =>
+  const outcome = await sayHowToGoOn(out, () =>
     runEval(names, {
       ...{ data, out, model, subset, limit, prompts, coordinates, blind, keepThinking },
       ...{ maxNewTokens, temperature, topP, seed, batchSize },
@@ -78,7 +80,7 @@ export async function evaluateBenchmarks(names: readonly string[], options: Benc
     return;
   }
   if (options.json) printJson(outcome.results);
-  else await printTable(outcome.results, options.out);
+  else await printTable(outcome.results, out);
   // Questions without an answer are missing from the figures, and a script must not take these for those of a whole run.
   if (outcome.results.benchmarks.some(({ unanswered }) => unanswered)) process.exitCode = 1;
 }

@@ -124,10 +124,6 @@ async function run(names: readonly string[], options: EvalOptions): Promise<void
     return evaluateWorldCommand(options);
   }
   refuse(options, WORLD_ONLY, 'but on world');
-  const { out } = options;
-  const { findTasks } = await import('../eval/benchmarks/find-tasks.js');
-  findTasks(names);
-  if (out === undefined) throw usageError('The folder of the results is missing.', 'Name it with --out FOLDER.');
   const { evaluateBenchmarks } = await import('./eval-benchmarks.js');
-  return evaluateBenchmarks(names, { ...options, out });
+  return evaluateBenchmarks(names, options);
 }
